@@ -1,0 +1,63 @@
+#include <csetjmp>
+#include <csignal>
+#include <mutex>
+
+#include "harness/native/platform.hpp"
+
+namespace faultline::native {
+namespace {
+
+thread_local sigjmp_buf recovery;
+thread_local volatile sig_atomic_t touching = 0;
+
+// A fault outside touch() is a crash: the default action is restored, and the instruction runs into
+// it again.
+void on_fault(int signal) {
+  if (touching != 0) siglongjmp(recovery, 1);
+  std::signal(signal, SIG_DFL);
+}
+
+void install_handler() {
+  struct sigaction action = {};
+  action.sa_handler = on_fault;
+  sigaction(SIGSEGV, &action, nullptr);
+  sigaction(SIGBUS, &action, nullptr);
+}
+
+// The jump out of the handler leaves its signals blocked: saving the mask before every access would
+// cost a system call.
+void unblock_faults() {
+  sigset_t faults;
+  sigemptyset(&faults);
+  sigaddset(&faults, SIGSEGV);
+  sigaddset(&faults, SIGBUS);
+  pthread_sigmask(SIG_UNBLOCK, &faults, nullptr);
+}
+
+}  // namespace
+
+// The access itself is not instrumented: sanitizers have no shadow for mappings made by raw system
+// calls.
+__attribute__((no_sanitize("thread", "address"), noinline)) static void access_byte(
+    volatile char* byte, Access access) {
+  if (access == Access::write)
+    *byte = 1;
+  else
+    static_cast<void>(*byte);
+}
+
+bool touch(void* address, Access access) {
+  static std::once_flag once;
+  std::call_once(once, install_handler);
+  if (sigsetjmp(recovery, 0) != 0) {
+    touching = 0;
+    unblock_faults();
+    return false;
+  }
+  touching = 1;
+  access_byte(static_cast<volatile char*>(address), access);
+  touching = 0;
+  return true;
+}
+
+}  // namespace faultline::native

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace faultline {
+
+/** A median with its interval, in the unit of the values. */
+struct Estimate {
+  double median = 0;
+  double low = 0;
+  double high = 0;
+};
+
+/** How an interval is resampled; the same options and values give the same interval, on every
+ * machine. */
+struct Bootstrap {
+  double confidence = 0.95;  // in (0, 1)
+  std::size_t resamples = 2000;
+  std::uint64_t seed = 1;
+};
+
+/** Middle value, or the mean of the two middle values. Throws std::invalid_argument if there are
+ * none. */
+double median(std::span<const double> values);
+
+/**
+ * Quantile `q` in [0, 1] of values in any order, interpolated linearly between neighbours (Hyndman
+ * and Fan's type 7). Throws std::invalid_argument if there are no values or `q` is out of range.
+ */
+double quantile(std::span<const double> values, double q);
+
+/** The median and its percentile bootstrap interval (Efron). Of one value: an interval of no width.
+ */
+Estimate bootstrap_median(std::span<const double> values, const Bootstrap& options = {});
+
+/**
+ * The ratio of medians, changed over base, and its percentile bootstrap interval; both samples are
+ * resampled. Throws std::invalid_argument if either is empty or a base value is not positive.
+ */
+Estimate bootstrap_ratio(std::span<const double> base, std::span<const double> changed,
+                         const Bootstrap& options = {});
+
+struct RankTest {
+  double u = 0;  // of the first sample: pairs in which it is larger, ties half
+  double p = 1;  // two-sided
+  bool exact = false;
+};
+
+/**
+ * Mann-Whitney U test (Mann and Whitney 1947). Exact without ties while |a|*|b| <= 400; otherwise
+ * the normal approximation with the correction for ties and for continuity. An empty sample gives p
+ * = 1.
+ */
+RankTest mann_whitney(std::span<const double> a, std::span<const double> b);
+
+/** The smallest two-sided p that samples of these sizes can reach: 2 / C(n + m, n), at most 1. */
+double smallest_p(std::size_t n, std::size_t m);
+
+/** Holm's step-down correction (1979), in the order given; each at most 1. */
+std::vector<double> holm(std::span<const double> p_values);
+
+/** Jain's index, (sum x)^2 / (n * sum x^2): 1 is equal shares, 1/n is one that takes all. Of zeros
+ * only: 1. */
+double jain(std::span<const double> values);
+
+/**
+ * The relative shift that a two-sided rank test at level `alpha` finds with 80 % power, from the
+ * noise of these two samples (median absolute deviation over median, pooled) and their sizes: a
+ * normal approximation, Mann-Whitney's efficiency of 3/pi allowed for. A guess to plan by, as good
+ * as the noise is known. Needs two values or more in each; infinity otherwise.
+ */
+double detectable_shift(std::span<const double> base, std::span<const double> changed,
+                        double alpha);
+
+/** Inverse of the standard normal distribution function, for `p` in (0, 1). */
+double normal_quantile(double p);
+
+}  // namespace faultline

@@ -1,0 +1,219 @@
+// Page frames: a pool a thread, on its own node, and one pool a node behind it.
+//
+// A frame is counted: 1 for the page table that maps it, 1 for every pin of `walk`. It goes back to
+// a pool when the count falls to 0, as in get_user_pages_fast against munmap: a pin succeeds only
+// from a count that is not 0, and the pinner then looks at the page-table entry again. Freed frames
+// go to the freeing thread's list when they come from its node, else to their own node's pool; what
+// a list holds beyond its first size goes to the node's pool too, in batches.
+//
+// Oracle: a frame is `stale` from the moment its entry is cleared until the shootdown has returned,
+// and must not be taken meanwhile.
+#pragma once
+
+#include "locks/address_space/violations.hpp"
+#include "locks/mutex/ticket.hpp"
+#include "locks/per_thread.hpp"
+
+namespace faultline {
+
+using FrameNumber = u32;  // thread that owns the slice, and the index in it plus one; 0 is no frame
+inline constexpr FrameNumber no_frame = 0;
+
+template <class P>
+class Frames {
+ public:
+  static constexpr u32 index_bits = 21;  // at most 8 GiB of frames a thread
+  static constexpr u64 max_per_thread = (u64{1} << index_bits) - 1;
+  static constexpr u32 max_nodes = 64;
+
+  // `backed`: frames have 4 KiB of memory each, for real clearing.
+  Frames(u64 per_thread, bool backed, Violations<P>& violations)
+      : per_thread_(per_thread < max_per_thread ? per_thread : max_per_thread),
+        backed_(backed),
+        violations_(violations) {}
+
+  // Makes the calling thread's slice, on its node. Once a thread, before its first take().
+  void enter() {
+    Slice& slice = slices_.here();
+    if (slice.frames != nullptr) return;
+    slice.node = P::node() % max_nodes;
+    slice.frames = static_cast<Frame*>(P::allocate(per_thread_ * sizeof(Frame), cache_line));
+    if (backed_)
+      slice.memory = static_cast<std::byte*>(P::allocate(per_thread_ * page_size, page_size));
+    const u32 self = P::self();
+    // release: pairs with the acquire in slice_of(): whoever meets this slice's frames finds the
+    // slice made.
+    owners_[self].store(&slice, std::memory_order_release);
+    for (u64 i = per_thread_; i-- > 0;) {
+      new (&slice.frames[i]) Frame();
+      push(slice.list, (self << index_bits) | static_cast<u32>(i + 1));
+    }
+  }
+
+  // A frame with a count of 1, or no_frame when every pool is empty.
+  FrameNumber take() {
+    Slice& slice = slices_.here();
+    if (slice.list.count == 0 && !refill(slice)) return no_frame;
+    const FrameNumber number = pop(slice.list);
+    Frame& frame = frame_of(number);
+    // relaxed, both: the frame is this thread's alone; handing it over (PTE lock, pool lock) orders
+    // what follows.
+    if (frame.stale.load(std::memory_order_relaxed) != 0)
+      violations_.note("a frame was reused before its shootdown returned");
+    if (frame.count.load(std::memory_order_relaxed) != 0)
+      violations_.note("a frame in use was on a free list");
+    // release: pairs with the acquire in pin(): a pinner of the new use does not see the old one's
+    // contents.
+    frame.count.store(1, std::memory_order_release);
+    return number;
+  }
+
+  void* memory(FrameNumber number) {
+    const Slice& slice = slice_of(number);
+    return slice.memory == nullptr ? nullptr
+                                   : slice.memory + static_cast<u64>(index_of(number)) * page_size;
+  }
+
+  // Chains the frames whose entries were cleared, until the shootdown has returned.
+  class Gathered {
+   public:
+    bool empty() const { return head_ == no_frame; }
+
+   private:
+    friend class Frames;
+    FrameNumber head_ = no_frame;
+  };
+
+  void gather(Gathered& gathered, FrameNumber number) {
+    Frame& frame = frame_of(number);
+    frame.stale.store(
+        1, std::memory_order_relaxed);  // relaxed: reaches take() through the pool, with the frame
+    frame.next.store(gathered.head_);
+    gathered.head_ = number;
+  }
+
+  // After the shootdown: drops the page table's reference to each.
+  void release(Gathered& gathered) {
+    while (!gathered.empty()) {
+      const FrameNumber number = gathered.head_;
+      Frame& frame = frame_of(number);
+      gathered.head_ = frame.next.load();
+      frame.stale.store(0, std::memory_order_relaxed);  // relaxed: see gather()
+      unpin(number);
+    }
+  }
+
+  // Counts the frame unless it is free already. The caller must then re-check the entry that led it
+  // here.
+  bool pin(FrameNumber number) {
+    auto& count = frame_of(number).count;
+    u32 seen = count.load(std::memory_order_relaxed);  // relaxed: the exchange below decides
+    while (seen != 0)
+      // acquire: pairs with the release in take() and unpin().
+      if (count.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire,
+                                      std::memory_order_relaxed))
+        return true;
+    return false;
+  }
+
+  void unpin(FrameNumber number) {
+    // acq_rel: the last one out sees all uses of the frame (release by the others) before it hands
+    // the frame on.
+    if (frame_of(number).count.fetch_sub(1, std::memory_order_acq_rel) == 1) put_back(number);
+  }
+
+  // With all threads at rest.
+  u64 total() const {
+    u64 frames = 0;
+    slices_.for_each(
+        [&](u32, const Slice& slice) { frames += slice.frames == nullptr ? 0 : per_thread_; });
+    return frames;
+  }
+  u64 free() const {
+    u64 frames = 0;
+    slices_.for_each([&](u32, const Slice& slice) { frames += slice.list.count; });
+    for (const NodePool& pool : pools_) frames += pool.list.count;
+    return frames;
+  }
+
+ private:
+  struct Frame {
+    typename P::template atomic<u32> count{0};
+    typename P::template atomic<u32> stale{0};
+    typename P::template data<u32> next;
+  };
+  struct List {
+    FrameNumber head = no_frame;
+    u64 count = 0;
+  };
+  struct Slice {
+    Frame* frames = nullptr;
+    std::byte* memory = nullptr;
+    u32 node = 0;
+    List list;
+  };
+  struct alignas(cache_line) NodePool {
+    Ticket<P> lock;
+    List list;
+  };
+  static constexpr u64 batch = 32;
+
+  static u32 index_of(FrameNumber number) { return (number & ((1U << index_bits) - 1)) - 1; }
+  Slice& slice_of(FrameNumber number) {
+    return *owners_[number >> index_bits].load(
+        std::memory_order_acquire);  // acquire: pairs with enter()
+  }
+  Frame& frame_of(FrameNumber number) { return slice_of(number).frames[index_of(number)]; }
+
+  void push(List& list, FrameNumber number) {
+    frame_of(number).next.store(list.head);
+    list.head = number;
+    ++list.count;
+  }
+  FrameNumber pop(List& list) {
+    const FrameNumber number = list.head;
+    list.head = frame_of(number).next.load();
+    --list.count;
+    return number;
+  }
+  void move(List& from, List& to, u64 n) {
+    while (n-- > 0 && from.count != 0) push(to, pop(from));
+  }
+
+  void put_back(FrameNumber number) {
+    Slice& own = slices_.here();
+    const u32 home = slice_of(number).node;
+    if (home != own.node) {
+      locked(pools_[home], [&](List& list) { push(list, number); });
+      return;
+    }
+    push(own.list, number);
+    if (own.list.count > per_thread_ + batch)
+      locked(pools_[home], [&](List& list) { move(own.list, list, batch); });
+  }
+
+  // The own node's pool first, then the others'.
+  bool refill(Slice& slice) {
+    for (u32 i = 0; i < max_nodes && slice.list.count == 0; ++i)
+      locked(pools_[(slice.node + i) % max_nodes],
+             [&](List& list) { move(list, slice.list, batch); });
+    return slice.list.count != 0;
+  }
+
+  template <class F>
+  void locked(NodePool& pool, F&& edit) {
+    typename Ticket<P>::Node node;
+    pool.lock.lock(node);
+    edit(pool.list);
+    pool.lock.unlock(node);
+  }
+
+  const u64 per_thread_;
+  const bool backed_;
+  Violations<P>& violations_;
+  PerThread<P, Slice> slices_;
+  typename P::template atomic<Slice*> owners_[P::max_threads] = {};
+  NodePool pools_[max_nodes];
+};
+
+}  // namespace faultline

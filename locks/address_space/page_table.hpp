@@ -1,0 +1,319 @@
+// The page table: four levels of 512 entries, as x86-64's, with one lock a page of the lowest level
+// (Linux's split PTE locks, mm/memory.c). Upper entries are installed by compare-and-swap and never
+// removed: the tables of an address space live as long as it does. That differs from Linux, which
+// frees empty tables at munmap; what it costs there is not in our figures.
+//
+// An entry is one word: the frame, what the entry permits, and for the `precise` shootdown policy
+// who has used it: one CPU in the entry itself, or `many`, and then the CPUs are in the table
+// page's own set.
+#pragma once
+
+#include "locks/address_space/frames.hpp"
+#include "locks/address_space/interface.hpp"
+#include "locks/pool.hpp"
+
+namespace faultline {
+
+// A page-table entry by value. 0 is an empty entry.
+struct Pte {
+  u64 word = 0;
+
+  static constexpr u64 readable_bit = 1, writable_bit = 2, many_bit = 4;
+  static constexpr u32 frame_shift = 12, user_shift = 44;
+
+  static Pte make(FrameNumber frame, u32 prot) {
+    return Pte{static_cast<u64>(frame) << frame_shift}.with_prot(prot);
+  }
+  bool present() const { return frame() != no_frame; }
+  FrameNumber frame() const { return static_cast<FrameNumber>(word >> frame_shift); }
+  u32 prot() const {
+    return ((word & readable_bit) != 0 ? prot_read : 0) |
+           ((word & writable_bit) != 0 ? prot_write : 0);
+  }
+  bool permits(Access access) const {
+    return (word & (access == Access::write ? writable_bit : readable_bit)) != 0;
+  }
+  Pte with_prot(u32 prot) const {
+    return {(word & ~(readable_bit | writable_bit)) | (prot != prot_none ? readable_bit : 0) |
+            ((prot & prot_write) != 0 ? writable_bit : 0)};
+  }
+  bool many() const { return (word & many_bit) != 0; }
+  // The only CPU that has used the entry, plus one; 0: none.
+  u32 user() const { return static_cast<u32>(word >> user_shift); }
+  Pte with_user(u32 cpu) const { return {word | static_cast<u64>(cpu + 1) << user_shift}; }
+  Pte with_many() const { return {word | many_bit}; }
+};
+
+template <class P>
+class PageTable {
+ public:
+  static constexpr u32 level_bits = 9;
+  static constexpr u32 entries = 1U << level_bits;
+  static constexpr u64 table_span = page_size * entries;  // what one PTE page maps: 2 MiB
+
+  PageTable(const AddressSpaceOptions& options, Violations<P>& violations)
+      : options_(options), frames_(options.frames_per_thread, options.clear_pages, violations) {}
+
+  // Once a thread, before its first operation.
+  void enter() {
+    frames_.enter();
+    leaves_.reserve(options_.frames_per_thread / entries + 8);
+    uppers_.reserve(4);
+    auto& word = users_[P::cpu() / 64];
+    word.fetch_or(
+        u64{1} << (P::cpu() % 64),
+        std::memory_order_relaxed);  // relaxed: read by later shootdowns, a superset is safe
+  }
+
+  // Serves a fault at `address` in a VMA that permits `access` and has protection `prot`; the
+  // caller keeps that VMA from being unmapped or changed meanwhile. `clear`: the new page must be
+  // cleared or copied. False: no frame left.
+  bool fault_in(u64 address, Access access, u32 prot, bool clear) {
+    Leaf& leaf = leaf_for(address);
+    auto& entry = leaf.entries[index(address, 0)];
+    // relaxed: a look that saves clearing a page in vain; the entry is read again under the lock.
+    FrameNumber fresh = no_frame;
+    if (!Pte{entry.load(std::memory_order_relaxed)}.present()) {
+      fresh = frames_.take();
+      if (fresh == no_frame) return false;
+      if (clear) clear_frame(fresh);
+    }
+    const bool missing = !install(leaf, entry, fresh, access, prot);
+    if (fresh != no_frame) frames_.unpin(fresh);
+    // The entry was there at the first look and had been dropped by a discard at the second: once
+    // more, with a frame.
+    return missing ? fault_in(address, access, prot, clear) : true;
+  }
+
+  // Clears the entries of `range`, shoots down by the policy and gives the frames back. The caller
+  // keeps faults out of the range, or accepts (discard) that a page faulted in meanwhile stays.
+  void zap(Range range) {
+    typename Frames<P>::Gathered gathered;
+    CpuSet users;
+    for_each_leaf(range, [&](Leaf& leaf, u32 from, u32 to) {
+      Locked lock(leaf);
+      for (u32 i = from; i < to; ++i) {
+        const Pte old{
+            leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
+        if (!old.present()) continue;
+        // relaxed: walk() re-checks its entry after a pin that is ordered by the frame's count.
+        leaf.entries[i].store(0, std::memory_order_relaxed);
+        note_users(leaf, old, users);
+        frames_.gather(gathered, old.frame());
+      }
+    });
+    if (gathered.empty()) return;
+    shoot_down(users);
+    frames_.release(gathered);
+  }
+
+  // Takes away from the entries of `range` what `prot` does not permit, and shoots down where that
+  // took something; more is granted by later faults.
+  void restrict(Range range, u32 prot) {
+    CpuSet users;
+    bool changed = false;
+    for_each_leaf(range, [&](Leaf& leaf, u32 from, u32 to) {
+      Locked lock(leaf);
+      for (u32 i = from; i < to; ++i) {
+        const Pte old{
+            leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
+        if (!old.present() || (old.prot() & ~prot) == 0) continue;
+        leaf.entries[i].store(old.with_prot(old.prot() & prot).word,
+                              std::memory_order_relaxed);  // relaxed: as above
+        note_users(leaf, old, users);
+        changed = true;
+      }
+    });
+    if (changed) shoot_down(users);
+  }
+
+  // get_user_pages_fast: pins the page at `address` without a lock, looks again, unpins. Whether a
+  // readable page was there.
+  bool walk(u64 address) {
+    const Leaf* leaf = find_leaf(address);
+    if (leaf == nullptr) return false;
+    const auto& entry = leaf->entries[index(address, 0)];
+    const Pte seen{
+        entry.load(std::memory_order_acquire)};  // acquire: pairs with the release in install()
+    if (!seen.present() || !seen.permits(Access::read) || !frames_.pin(seen.frame())) return false;
+    // acquire: not before the pin. If the entry still holds the frame, then the pin came before its
+    // last reference went.
+    const bool same = Pte{entry.load(std::memory_order_acquire)}.frame() == seen.frame();
+    frames_.unpin(seen.frame());
+    return same;
+  }
+
+  // With all threads at rest: calls visit(address, Pte) for every entry that is present.
+  template <class F>
+  void for_each_entry(F&& visit) {
+    for_each_leaf(whole_address_space, [&](Leaf& leaf, u32 from, u32 to) {
+      for (u32 i = from; i < to; ++i) {
+        const Pte entry{
+            leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: threads are at rest
+        if (entry.present()) visit(leaf.start + u64{i} * page_size, entry);
+      }
+    });
+  }
+
+  // With all threads at rest: what is wrong with the accounting of frames, or nothing.
+  std::string check_frames() {
+    u64 mapped = 0;
+    for_each_entry([&](u64, Pte) { ++mapped; });
+    if (mapped + frames_.free() == frames_.total()) return {};
+    return "frames: " + std::to_string(frames_.total()) + " in all, but " + std::to_string(mapped) +
+           " mapped and " + std::to_string(frames_.free()) + " free";
+  }
+
+ private:
+  struct alignas(cache_line) Leaf {
+    Ticket<P> lock;
+    typename P::template atomic<u64> many_users[max_cpus / 64] = {};
+    u64 start = 0;  // the address that entry 0 maps; written before the leaf is published
+    Leaf* next_free = nullptr;
+    alignas(cache_line) typename P::template atomic<u64> entries[PageTable::entries] = {};
+  };
+  struct alignas(cache_line) Upper {
+    Upper* next_free = nullptr;
+    alignas(cache_line) typename P::template atomic<void*> entries[PageTable::entries] = {};
+  };
+
+  class Locked {
+   public:
+    explicit Locked(Leaf& leaf) : leaf_(leaf) { leaf_.lock.lock(node_); }
+    ~Locked() { leaf_.lock.unlock(node_); }
+    Locked(const Locked&) = delete;
+    Locked& operator=(const Locked&) = delete;
+
+   private:
+    Leaf& leaf_;
+    typename Ticket<P>::Node node_;
+  };
+
+  static u32 index(u64 address, u32 level) {
+    return static_cast<u32>(address >> (page_shift + level * level_bits)) & (entries - 1);
+  }
+
+  void clear_frame(FrameNumber frame) {
+    if (void* memory = frames_.memory(frame))
+      P::clear_page(memory);
+    else
+      P::work(options_.modelled_clear_ns);
+  }
+
+  // Under the leaf's lock: installs `fresh`, and takes it from the caller, if the entry is empty;
+  // widens an entry that is there. False when the entry is empty and `fresh` is none.
+  bool install(Leaf& leaf, typename P::template atomic<u64>& entry, FrameNumber& fresh,
+               Access access, u32 prot) {
+    Locked lock(leaf);
+    const Pte old{entry.load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
+    if (!old.present() && fresh == no_frame) return false;
+    const u32 granted = access == Access::write ? prot : prot & ~prot_write;
+    Pte pte = old.present() ? old.with_prot(old.prot() | granted) : Pte::make(fresh, granted);
+    if (!old.present()) fresh = no_frame;
+    if (options_.shootdown == shootdown_precise) pte = record_user(leaf, pte);
+    // release: pairs with the acquire in walk(): the frame's clearing is seen by whoever reaches it
+    // by this entry.
+    if (pte.word != old.word) entry.store(pte.word, std::memory_order_release);
+    return true;
+  }
+
+  Pte record_user(Leaf& leaf, Pte pte) {
+    const u32 cpu = P::cpu();
+    if (pte.user() == 0) return pte.with_user(cpu);
+    if (pte.user() == cpu + 1) return pte;
+    add_user(leaf, cpu);
+    if (pte.many()) return pte;
+    add_user(leaf, pte.user() - 1);
+    return pte.with_many();
+  }
+  static void add_user(Leaf& leaf, u32 cpu) {
+    auto& word = leaf.many_users[cpu / 64];
+    const u64 old = word.load(std::memory_order_relaxed);  // relaxed: under the leaf's lock
+    word.store(old | u64{1} << (cpu % 64), std::memory_order_relaxed);  // relaxed: as above
+  }
+
+  void note_users(const Leaf& leaf, Pte pte, CpuSet& users) const {
+    if (options_.shootdown != shootdown_precise) return;
+    if (pte.user() != 0) users.add(pte.user() - 1);
+    if (!pte.many()) return;
+    for (u32 i = 0; i < max_cpus / 64; ++i)
+      users.words[i] |=
+          leaf.many_users[i].load(std::memory_order_relaxed);  // relaxed: under the leaf's lock
+  }
+
+  void shoot_down(CpuSet& users) {
+    if (options_.shootdown == shootdown_broadcast)
+      return;  // the hardware's own message: no CPU is interrupted
+    if (options_.shootdown == shootdown_cpumask)
+      for (u32 i = 0; i < max_cpus / 64; ++i)
+        users.words[i] = users_[i].load(std::memory_order_relaxed);  // relaxed: see enter()
+    P::shootdown(users);
+  }
+
+  template <class Child, class Table>
+  Child& child(Table& parent, u32 at, Pool<P, Child>& pool, u64 start) {
+    auto& slot = parent.entries[at];
+    // acquire: pairs with the release below: the child is seen made.
+    if (void* found = slot.load(std::memory_order_acquire)) return *static_cast<Child*>(found);
+    Child* fresh = pool.take();
+    if constexpr (requires { fresh->start; }) fresh->start = start;
+    void* expected = nullptr;
+    if (slot.compare_exchange_strong(expected, fresh, std::memory_order_acq_rel,
+                                     std::memory_order_acquire))
+      return *fresh;
+    pool.give(fresh);
+    return *static_cast<Child*>(expected);
+  }
+
+  Leaf& leaf_for(u64 address) {
+    Upper& second = child(root_, index(address, 3), uppers_, 0);
+    Upper& third = child(second, index(address, 2), uppers_, 0);
+    return child(third, index(address, 1), leaves_, address / table_span * table_span);
+  }
+
+  Leaf* find_leaf(u64 address) {
+    u64 unused = 0;
+    return find_leaf(address, unused);
+  }
+
+  // The leaf that maps `address`, or null and in `span` how much of the address space hangs on the
+  // missing entry.
+  Leaf* find_leaf(u64 address, u64& span) {
+    void* table = &root_;
+    span = table_span;
+    for (u32 level = 3; level >= 1; --level) {
+      // acquire: pairs with the release in child().
+      table = static_cast<Upper*>(table)->entries[index(address, level)].load(
+          std::memory_order_acquire);
+      if (table == nullptr) {
+        span = page_size << (level * level_bits);
+        return nullptr;
+      }
+    }
+    return static_cast<Leaf*>(table);
+  }
+
+  // visit(leaf, first entry, one past the last) for every table page that exists in `range`.
+  template <class F>
+  void for_each_leaf(Range range, F&& visit) {
+    for (u64 at = range.start; at < range.end;) {
+      u64 span = 0;
+      Leaf* leaf = find_leaf(at, span);
+      const u64 next = (at / span + 1) * span;
+      if (leaf != nullptr) {
+        const u64 last = (next < range.end ? next : range.end) - 1;
+        visit(*leaf, index(at, 0), index(last, 0) + 1);
+      }
+      at = next;
+    }
+  }
+
+  const AddressSpaceOptions options_;
+  Frames<P> frames_;
+  Pool<P, Leaf> leaves_;
+  Pool<P, Upper> uppers_;
+  Upper root_;
+  typename P::template atomic<u64> users_[max_cpus / 64] = {};
+};
+
+}  // namespace faultline

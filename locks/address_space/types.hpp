@@ -1,0 +1,63 @@
+// The vocabulary of an address space. Addresses and lengths are bytes; ranges are half-open and
+// page-aligned.
+#pragma once
+
+#include "locks/platform.hpp"
+
+namespace faultline {
+
+struct Range {
+  u64 start = 0;
+  u64 end = 0;
+  u64 length() const { return end - start; }
+  bool contains(u64 address) const { return start <= address && address < end; }
+  bool overlaps(const Range& other) const { return start < other.end && other.start < end; }
+};
+
+// 47 bits, as x86-64 gives a process. [0, lowest_address) is never mapped.
+inline constexpr u64 address_space_end = u64{1} << 47;
+inline constexpr u64 lowest_address = 0x10000;
+inline constexpr Range whole_address_space{0, address_space_end};
+
+// With the kernel's meaning: segv, no VMA there or one that forbids the access; nomem, no room or
+// no frame left; inval, an argument that is unaligned, empty, or out of the address space.
+enum class Error : int { none, segv, nomem, inval };
+inline const char* to_string(Error error) {
+  constexpr const char* names[] = {"none", "SEGV", "ENOMEM", "EINVAL"};
+  return names[static_cast<int>(error)];
+}
+
+enum class Access : int { read, write };
+
+// Protection and map flags are bit masks: they live in atomics, which hold integers.
+inline constexpr u32 prot_none = 0;
+inline constexpr u32 prot_read = 1;
+inline constexpr u32 prot_write = 2;
+
+inline constexpr u32 map_shared = 1;
+inline constexpr u32 map_file = 2;
+inline constexpr u32 map_fixed = 4;
+inline constexpr u32 map_growsdown = 8;  // a stack: a fault just below it grows it
+
+struct MapResult {
+  u64 address = 0;
+  Error error = Error::none;
+};
+
+constexpr u64 page_floor(u64 address) {
+  return address & ~(page_size - 1);
+}
+constexpr u64 page_ceil(u64 address) {
+  return page_floor(address + page_size - 1);
+}
+
+// The pages that `start` and `length`, in bytes, name; EINVAL where `start` is unaligned, the
+// length zero, or the end beyond the address space.
+constexpr Error page_range(u64 start, u64 length, Range& range) {
+  const bool inside = start < address_space_end && length <= address_space_end - start;
+  if (start % page_size != 0 || length == 0 || !inside) return Error::inval;
+  range = {start, start + page_ceil(length)};
+  return Error::none;
+}
+
+}  // namespace faultline

@@ -1,0 +1,47 @@
+// One T a thread, allocated by its own thread on its own node at first use, so that no counter or
+// pool is first touched elsewhere. `here()` is the caller's; for_each visits all, and what it reads
+// there must be atomic or the threads at rest.
+#pragma once
+
+#include <new>
+
+#include "locks/platform.hpp"
+
+namespace faultline {
+
+template <class P, class T>
+class PerThread {
+ public:
+  PerThread() = default;
+  PerThread(const PerThread&) = delete;
+  PerThread& operator=(const PerThread&) = delete;
+  ~PerThread() {
+    for (auto& slot : slots_)
+      // relaxed: destruction happens after all threads have been joined.
+      if (T* item = slot.load(std::memory_order_relaxed)) item->~T();
+  }
+
+  T& here() {
+    auto& slot = slots_[P::self()];
+    // relaxed: only this thread writes the slot.
+    T* item = slot.load(std::memory_order_relaxed);
+    if (item == nullptr) {
+      item = new (P::allocate(sizeof(T), cache_line)) T();
+      // release: pairs with the acquire in for_each, which may run while threads work.
+      slot.store(item, std::memory_order_release);
+    }
+    return *item;
+  }
+
+  template <class F>
+  void for_each(F&& visit) const {
+    for (u32 thread = 0; thread < P::max_threads; ++thread)
+      // acquire: pairs with the release in here(): the item is seen constructed.
+      if (T* item = slots_[thread].load(std::memory_order_acquire)) visit(thread, *item);
+  }
+
+ private:
+  typename P::template atomic<T*> slots_[P::max_threads] = {};
+};
+
+}  // namespace faultline

@@ -1,0 +1,92 @@
+// What a lock may ask of its surroundings. Everything in locks/ is a template over a Platform and
+// knows nothing else: natively the names below are futexes, the clock and liburcu; in the simulator
+// they cost modelled time; in the checker they are explored.
+#pragma once
+
+#include <atomic>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+
+namespace faultline {
+
+using u32 = std::uint32_t;
+using u64 = std::uint64_t;
+using i64 = std::int64_t;
+using usize = std::size_t;
+
+// Two 64-byte lines: x86's adjacent-line prefetcher fetches pairs, and several ARM cores have
+// 128-byte lines.
+inline constexpr usize cache_line = 128;
+inline constexpr u64 page_size = 4096;
+inline constexpr u64 page_shift = 12;
+inline constexpr u64 no_deadline = ~u64{0};
+
+// CPUs are numbered as the operating system numbers them, below max_cpus; threads densely from 0,
+// below P::max_threads.
+inline constexpr u32 max_cpus = 1024;
+
+// A set of CPUs as plain words: the argument of a shootdown. Not shared between threads.
+struct CpuSet {
+  u64 words[max_cpus / 64] = {};
+  void add(u32 cpu) { words[cpu / 64] |= u64{1} << (cpu % 64); }
+  bool has(u32 cpu) const { return (words[cpu / 64] >> (cpu % 64)) & 1; }
+  bool empty() const {
+    for (u64 word : words)
+      if (word != 0) return false;
+    return true;
+  }
+};
+
+// The concept. T::atomic<X> has std::atomic's interface with every order written out; T::data<X> is
+// plain shared memory with load() and store(). `wait` sleeps while the word equals `old`, may
+// return early, and returns false only when `deadline` (absolute, in now()'s nanoseconds) has
+// passed. `wake` wakes at most n waiters. `pause` is one turn of a spin on `object`.
+// wait_begin/wait_end bracket the time a thread spends waiting for `object`: from them come the
+// waiting share and, when a case stalls, "who waits for what". `running(t)` answers whether thread
+// t is on a CPU now: a hint, it may be stale at once. `shootdown` returns when every CPU of the set
+// can hold no stale translation. `settle` pays, at the start of an operation, what other CPUs'
+// shootdowns have charged to this one. `allocate` returns zeroed memory on the caller's node, which
+// lives until the platform's end.
+template <class P>
+concept Platform = requires(typename P::template atomic<u32>& word, void* memory, u32 n, u64 time,
+                            const CpuSet& cpus) {
+  typename P::template data<u64>;
+  { P::max_threads } -> std::convertible_to<u32>;
+  { P::wait(word, n, time) } -> std::same_as<bool>;
+  P::wake(word, n);
+  P::pause(memory);
+  P::wait_begin(memory, "what");
+  P::wait_end();
+  { P::waited() } -> std::same_as<u64>;
+  { P::now() } -> std::same_as<u64>;
+  { P::cpu() } -> std::same_as<u32>;
+  { P::node() } -> std::same_as<u32>;
+  { P::self() } -> std::same_as<u32>;
+  { P::running(n) } -> std::same_as<bool>;
+  { P::random() } -> std::same_as<u64>;
+  P::rcu::read_lock();
+  P::rcu::read_unlock();
+  P::rcu::synchronize();
+  P::rcu::retire(static_cast<typename P::rcu::Node*>(memory),
+                 static_cast<void (*)(typename P::rcu::Node*)>(nullptr));
+  P::work(time);
+  P::clear_page(memory);
+  P::shootdown(cpus);
+  P::settle();
+  P::label(memory, "name");
+  { P::allocate(usize{}, usize{}) } -> std::same_as<void*>;
+};
+
+// Brackets a slow path: the thread waits for `object`, which a reader will know as `what` ("rwsem",
+// "ticket").
+template <class P>
+class WaitScope {
+ public:
+  WaitScope(const void* object, const char* what) { P::wait_begin(object, what); }
+  ~WaitScope() { P::wait_end(); }
+  WaitScope(const WaitScope&) = delete;
+  WaitScope& operator=(const WaitScope&) = delete;
+};
+
+}  // namespace faultline

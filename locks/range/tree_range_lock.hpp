@@ -1,0 +1,332 @@
+// Bueso's range lock: a spinlock over an interval-augmented red-black tree of the ranges held and
+// awaited. Sources: Davidlohr Bueso, "locking: Introduce range reader/writer lock" (LKML 2017,
+// version 3 of the series), after Jan Kara's exclusive-only "lib: Implement range locks" (LKML
+// 2013). Written anew from the algorithm.
+//
+// Strictly first come, first served among conflicting ranges, and waiters conflict as holders do:
+// nobody starves, but a waiter also holds up a later arrival that conflicts with no holder (counted
+// as range.false_conflicts). Nobody steals, nobody spins for a range: a conflict is a sleep.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <vector>
+
+#include "locks/address_space/rbtree.hpp"
+#include "locks/address_space/types.hpp"
+#include "locks/events.hpp"
+#include "locks/mutex/ticket.hpp"
+#include "locks/per_thread.hpp"
+#include "locks/platform.hpp"
+
+namespace faultline {
+
+// `Spinlock`, a mutex (locks/mutex/concept.hpp), guards the tree; it is held for one walk of the
+// overlapping ranges, never over a sleep or a wake-up.
+template <class P, template <class> class Spinlock = Ticket>
+class TreeRangeLock {
+  // What a waiter sleeps on. It belongs to the thread, not to the node: the waiter may return, and
+  // its node with it, as soon as the node's count reads 0, before the waker has called wake.
+  struct alignas(cache_line) Parker {
+    typename P::template atomic<u32> wakes{0};
+  };
+
+ public:
+  // All but `blocking` is guarded by the mutex, once the node is in the tree.
+  class Node {
+   public:
+    Node() = default;
+
+   private:
+    friend class TreeRangeLock;
+    Range range() const { return {start.load(), end.load()}; }
+    bool holds() const {
+      // relaxed: written under the mutex, which the caller holds.
+      return blocking.load(std::memory_order_relaxed) == 0;
+    }
+
+    RbLinks<P, Node> links;
+    typename P::template data<u64> start;
+    typename P::template data<u64> end;
+    typename P::template data<u64> greatest_end;  // in the subtree
+    typename P::template data<u64> sequence;      // order of arrival
+    typename P::template data<bool> exclusive;
+    typename P::template data<u32> thread;
+    typename P::template data<Parker*> parker;
+    typename P::template atomic<u32> blocking{0};  // conflicting nodes that arrived before
+  };
+
+  TreeRangeLock()
+      : events_({"range.waits", "range.false_conflicts", "range.sleeps", "range.trylock_failed",
+                 "range.trylock_spurious"}) {
+    P::label(&mutex_, "range.mutex");
+    P::label(&tree_, "range.tree");
+  }
+  TreeRangeLock(const TreeRangeLock&) = delete;
+  TreeRangeLock& operator=(const TreeRangeLock&) = delete;
+
+  // `range` is not empty. A thread that holds an overlapping range deadlocks unless both are
+  // shared and nobody waits in between: do not nest.
+  void lock(Node& node, Range range, bool exclusive) {
+    prepare(node, range, exclusive);
+    Conflicts conflicts;
+    {
+      Section section(mutex_);
+      if (in_bounds(range)) conflicts = count_conflicts(range, exclusive);
+      add(node, conflicts.all);
+    }
+    if (conflicts.all == 0) return;
+    events_.add(waits);
+    if (conflicts.holders == 0) events_.add(false_conflicts);
+    await(node);
+  }
+
+  // Fails for a shared range when an exclusive one, held or awaited, overlaps; for an exclusive
+  // range already when it reaches into the hull of all ranges, overlap or not, as Bueso's does. The
+  // latter counts as range.trylock_spurious, for which a failure looks at the overlaps after all.
+  bool try_lock(Node& node, Range range, bool exclusive) {
+    prepare(node, range, exclusive);
+    bool spurious = false;
+    {
+      Section section(mutex_);
+      const bool near = in_bounds(range);
+      const u32 conflicts = near ? count_conflicts(range, exclusive).all : 0;
+      if (conflicts == 0 && !(near && exclusive)) {
+        add(node, 0);
+        return true;
+      }
+      spurious = conflicts == 0;
+    }
+    events_.add(trylock_failed);
+    if (spurious) events_.add(trylock_spurious);
+    return false;
+  }
+
+  // On the thread that holds it.
+  void unlock(Node& node) {
+    Wakes wakes;
+    {
+      Section section(mutex_);
+      tree_.erase(&node);
+      for_each_overlap(tree_.root(), node.range(), [&](Node& other) {
+        if (waits_for(other, node)) release_once(other, wakes);
+      });
+    }
+    wakes.send();
+  }
+
+  // Exclusive to shared: shared waiters no longer wait for this node.
+  void downgrade(Node& node) {
+    Wakes wakes;
+    {
+      Section section(mutex_);
+      for_each_overlap(tree_.root(), node.range(), [&](Node& other) {
+        if (!other.exclusive.load() && waits_for(other, node)) release_once(other, wakes);
+      });
+      node.exclusive.store(false);
+    }
+    wakes.send();
+  }
+
+  // `range` is not empty and inside the one held. Waiters that overlap only what is given up no
+  // longer wait for this node; its place in the order of arrival stays.
+  void downgrade_range(Node& node, Range range) {
+    Wakes wakes;
+    {
+      Section section(mutex_);
+      for_each_overlap(tree_.root(), node.range(), [&](Node& other) {
+        if (!other.range().overlaps(range) && waits_for(other, node)) release_once(other, wakes);
+      });
+      tree_.erase(&node);
+      node.start.store(range.start);
+      node.end.store(range.end);
+      tree_.insert(&node);
+    }
+    wakes.send();
+  }
+
+  void append_events(Events& events) const { events_.append_to(events); }
+
+  // "thread 3 holds [0x1000, 0x2000) exclusive": one line a node, by address. Gives up after some
+  // tries to enter the mutex, whose holder may be what is stuck.
+  std::vector<std::string> describe() const {
+    typename Spinlock<P>::Node entry;
+    for (u32 tries = 0; !mutex_.try_lock(entry); ++tries) {
+      if (tries == 10'000) return {"range lock: its mutex is held, no look inside"};
+      P::pause(&mutex_);
+    }
+    std::vector<std::string> lines;
+    for (Node* node = tree_.first(); node != nullptr; node = Tree::next(node))
+      lines.push_back(describe(*node));
+    mutex_.unlock(entry);
+    return lines;
+  }
+
+  // For tests, with all threads at rest: empty, or what is wrong with the tree.
+  std::string check() const { return tree_.check(); }
+
+ private:
+  enum Event : usize {
+    waits,
+    false_conflicts,
+    sleeps,
+    trylock_failed,
+    trylock_spurious,
+    event_count
+  };
+
+  struct Traits;
+  using Tree = RbTree<P, Node, Traits>;
+  struct Traits {
+    static RbLinks<P, Node>& links(Node& node) { return node.links; }
+    static u64 key(const Node& node) { return node.start.load(); }
+    static bool update(Node& node) {
+      u64 greatest = node.end.load();
+      for (Node* child : {Tree::left(&node), Tree::right(&node)})
+        if (child != nullptr) greatest = std::max(greatest, child->greatest_end.load());
+      const bool changed = greatest != node.greatest_end.load();
+      node.greatest_end.store(greatest);
+      return changed;
+    }
+  };
+
+  class Section {
+   public:
+    explicit Section(Spinlock<P>& mutex) : mutex_(mutex) { mutex_.lock(entry_); }
+    ~Section() { mutex_.unlock(entry_); }
+    Section(const Section&) = delete;
+    Section& operator=(const Section&) = delete;
+
+   private:
+    Spinlock<P>& mutex_;
+    typename Spinlock<P>::Node entry_;
+  };
+
+  // Wake-ups to send once the mutex is free. With no room left one is sent at once, under the
+  // mutex: slow, and right.
+  class Wakes {
+   public:
+    void add(Parker* parker) {
+      if (count_ == parkers_.size()) {
+        wake(*parker);
+      } else {
+        parkers_[count_++] = parker;
+      }
+    }
+    void send() {
+      for (usize i = 0; i < count_; ++i) wake(*parkers_[i]);
+    }
+
+   private:
+    static void wake(Parker& parker) {
+      // release: pairs with the acquire in await(): who sees the new value sees the count of 0.
+      parker.wakes.fetch_add(1, std::memory_order_release);
+      P::wake(parker.wakes, 1);
+    }
+    std::array<Parker*, 32> parkers_;
+    usize count_ = 0;
+  };
+
+  struct Conflicts {
+    u32 all = 0;
+    u32 holders = 0;
+  };
+
+  void prepare(Node& node, Range range, bool exclusive) {
+    node.start.store(range.start);
+    node.end.store(range.end);
+    node.exclusive.store(exclusive);
+    node.thread.store(P::self());
+    node.parker.store(&parkers_.here());
+  }
+
+  void add(Node& node, u32 conflicts) {
+    node.sequence.store(next_sequence_.load());
+    next_sequence_.store(next_sequence_.load() + 1);
+    // relaxed: the mutex publishes the node to the only other threads that touch the count.
+    node.blocking.store(conflicts, std::memory_order_relaxed);
+    tree_.insert(&node);
+  }
+
+  // Whether `range` reaches into the hull of all ranges: the O(1) test that spares most walks.
+  bool in_bounds(Range range) const {
+    return !tree_.empty() && range.start < tree_.root()->greatest_end.load() &&
+           tree_.first()->start.load() < range.end;
+  }
+
+  Conflicts count_conflicts(Range range, bool exclusive) const {
+    Conflicts conflicts;
+    for_each_overlap(tree_.root(), range, [&](Node& other) {
+      if (!exclusive && !other.exclusive.load()) return;
+      ++conflicts.all;
+      if (other.holds()) ++conflicts.holders;
+    });
+    return conflicts;
+  }
+
+  // In order of start. `visit` must leave the tree as it is. Recursion is as deep as the tree.
+  template <class F>
+  static void for_each_overlap(Node* node, Range range, const F& visit) {
+    while (node != nullptr && range.start < node->greatest_end.load()) {
+      for_each_overlap(Tree::left(node), range, visit);
+      if (node->start.load() >= range.end) return;
+      if (range.start < node->end.load()) visit(*node);
+      node = Tree::right(node);
+    }
+  }
+
+  // Whether `other`, which overlaps `node`, counted it on arrival.
+  static bool waits_for(const Node& other, const Node& node) {
+    return other.sequence.load() > node.sequence.load() &&
+           (other.exclusive.load() || node.exclusive.load());
+  }
+
+  static void release_once(Node& other, Wakes& wakes) {
+    // relaxed: only holders of the mutex write the count.
+    const u32 blocking = other.blocking.load(std::memory_order_relaxed) - 1;
+    // release: pairs with the acquire in await(): the new holder sees what the old ones did, those
+    // before this one by way of the mutex.
+    other.blocking.store(blocking, std::memory_order_release);
+    // The node is still there: its owner needs the mutex to take it out of the tree.
+    if (blocking == 0) wakes.add(other.parker.load());
+  }
+
+  void await(Node& node) {
+    WaitScope<P> scope(this, "range_lock");
+    Parker& parker = *node.parker.load();
+    for (;;) {
+      // acquire: pairs with the release in Wakes::wake; taken before the count, so that a wake-up
+      // between the two changes the word and the sleep ends at once.
+      const u32 seen = parker.wakes.load(std::memory_order_acquire);
+      // acquire: pairs with the release in release_once().
+      if (node.blocking.load(std::memory_order_acquire) == 0) return;
+      events_.add(sleeps);
+      P::wait(parker.wakes, seen, no_deadline);
+    }
+  }
+
+  static std::string describe(const Node& node) {
+    constexpr const char* digits = "0123456789abcdef";
+    const auto hex = [&](u64 value) {
+      std::string text;
+      do text.insert(text.begin(), digits[value % 16]);
+      while ((value /= 16) != 0);
+      return "0x" + text;
+    };
+    // relaxed: written under the mutex, which the caller holds.
+    const u32 blocking = node.blocking.load(std::memory_order_relaxed);
+    return "thread " + std::to_string(node.thread.load()) +
+           (blocking == 0 ? " holds [" : " waits for [") + hex(node.start.load()) + ", " +
+           hex(node.end.load()) + (node.exclusive.load() ? ") exclusive" : ") shared") +
+           (blocking == 0 ? "" : ", behind " + std::to_string(blocking));
+  }
+
+  alignas(cache_line) mutable Spinlock<P> mutex_;
+  Tree tree_;
+  typename P::template data<u64> next_sequence_;
+  alignas(cache_line) PerThread<P, Parker> parkers_;
+  EventCounters<P, event_count> events_;
+};
+
+}  // namespace faultline

@@ -1,0 +1,571 @@
+// Scheme `range_lock`: narrow ranges of the address space instead of one semaphore, after Bueso's
+// series (see locks/range/tree_range_lock.hpp), with the two things that narrow ranges need
+// besides.
+//
+// 1. A structure lock. Disjoint writers still edit one tree and one list of VMAs, so the edit
+// itself
+//    is done under an inner lock, which look-ups share where it can be shared. Never held over
+//    clearing a page, a zap, a shootdown or the wait for a range. Order: range, then structure.
+// 2. The neighbour rule. A fault holds its page shared and uses the VMA it found there after it has
+//    let go of the structure lock; so whoever takes that VMA away, or changes its protection or
+//    moves an edge across the page, must hold the page exclusively. When Mm cuts a VMA, the lower
+//    part stays the same object; when VMAs merge, the lowest does, and fresh memory becomes part of
+//    a neighbour. Hence an edit's range reaches over the whole of a VMA that is cut at the range's
+//    end or absorbed from there, and one page into a VMA that only has an edge moved. It is
+//    computed under the structure lock, and again when the range is held; if it has grown, all is
+//    let go and tried again (range_lock.reach_retries), at last with the whole address space
+//    (range_lock.whole_space).
+//
+// A map without a hint finds its gap under the structure lock and reserves it with a VMA that
+// permits nothing; then it waits for the range, since the zap of an earlier unmap may still be at
+// work there, and gives the VMA its protection, or merges it.
+//
+// Who holds what: fault, the page shared; discard, its range shared; map, protect, brk and stack
+// growth, the reach exclusively; unmap, the reach exclusively to detach, then its own range shared
+// to zap. scan takes the structure lock alone, some VMAs at a time, as /proc/PID/maps does. An
+// anon_vma is set under the structure lock, which keeps the neighbours still: the range need not
+// grow for it.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "locks/address_space/mm.hpp"
+#include "locks/mutex/concept.hpp"
+#include "locks/range/concept.hpp"
+#include "locks/range/tree_range_lock.hpp"
+#include "locks/shared/concept.hpp"
+
+namespace faultline {
+
+// The structure lock as a mutex: look-ups exclude one another.
+template <class P, Mutex Lock>
+class MutexStructure {
+ public:
+  class Write {
+   public:
+    explicit Write(MutexStructure& structure) : lock_(structure.lock_) { lock_.lock(node_); }
+    ~Write() { lock_.unlock(node_); }
+    Write(const Write&) = delete;
+    Write& operator=(const Write&) = delete;
+
+   private:
+    Lock& lock_;
+    typename Lock::Node node_;
+  };
+  using Read = Write;
+
+  void append_events(Events&) const {}
+  std::string describe() const { return "a mutex, holder unknown"; }
+
+ private:
+  Lock lock_;
+};
+
+// The structure lock as a reader-writer semaphore: look-ups share it.
+template <class P, SharedLock Lock>
+class SharedStructure {
+ public:
+  class Write {
+   public:
+    explicit Write(SharedStructure& structure) : lock_(structure.lock_) { lock_.lock(); }
+    ~Write() { lock_.unlock(); }
+    Write(const Write&) = delete;
+    Write& operator=(const Write&) = delete;
+
+   private:
+    Lock& lock_;
+  };
+  class Read {
+   public:
+    explicit Read(SharedStructure& structure) : lock_(structure.lock_) { lock_.lock_shared(); }
+    ~Read() { lock_.unlock_shared(); }
+    Read(const Read&) = delete;
+    Read& operator=(const Read&) = delete;
+
+   private:
+    Lock& lock_;
+  };
+
+  void append_events(Events& events) const { lock_.append_events(events); }
+  std::string describe() const { return lock_.describe(); }
+
+ private:
+  Lock lock_;
+};
+
+template <class P, class Structure, RangeLock Ranges = TreeRangeLock<P>>
+class RangeLockScheme final : public AddressSpace {
+  using Core = Mm<P>;
+  using V = typename Core::V;
+  using VmaPool = typename Core::VmaPool;
+  using Node = typename Ranges::Node;
+  using Read = typename Structure::Read;
+  using Write = typename Structure::Write;
+
+ public:
+  explicit RangeLockScheme(const AddressSpaceOptions& options)
+      : merge_(options.merge), mm_(options, policy_, vmas_) {
+    P::label(&structure_, "range_lock.structure");
+  }
+
+  void enter() override { mm_.enter(); }
+
+  Error fault(u64 address, Access access) override {
+    P::settle();
+    if (address >= address_space_end) return Error::segv;
+    Node node;
+    ranges_.lock(node, page_of(address), false);
+    bool grows = false;
+    const FaultStep step = serve(address, access, grows);
+    ranges_.unlock(node);
+    return grows ? fault_growing(address, access) : Core::to_error(step);
+  }
+
+  MapResult map(u64 hint, u64 length, u32 prot, u32 flags) override {
+    P::settle();
+    if ((flags & map_fixed) != 0) return map_fixed_at(hint, length, prot, flags & ~map_fixed);
+    Node node;
+    MapResult result;
+    Range range;
+    Range guess;
+    {
+      Write write(structure_);
+      result = reserve(hint, length, node);
+      if (result.error != Error::none) return result;
+      range = {result.address, result.address + page_ceil(length)};
+      guess = reach(range, merges_with(prot, flags));
+    }
+    edit_from(
+        guess, node, [&] { return reach(range, merges_with(prot, flags)); },
+        [&] { commit(range, node, prot, flags, true); });
+    ranges_.unlock(node);
+    return result;
+  }
+
+  Error unmap(u64 start, u64 length) override {
+    P::settle();
+    Range range;
+    if (const Error error = page_range(start, length, range); error != Error::none) return error;
+    Node node;
+    typename Core::Detached detached;
+    Error error = Error::none;
+    const Range held = edit(
+        node, [&] { return reach(range, no_merging); },
+        [&] { error = mm_.detach(range, detached); });
+    if (error == Error::none)
+      zap_shared(node, held, range, detached);
+    else
+      ranges_.unlock(node);
+    return error;
+  }
+
+  Error protect(u64 start, u64 length, u32 prot) override {
+    P::settle();
+    Range range;
+    if (const Error error = page_range(start, length, range); error != Error::none) return error;
+    Node node;
+    Error error = Error::none;
+    // The pages first: with the range held nobody can fault them back, and Mm::protect then finds
+    // nothing to shoot down under the structure lock.
+    edit(
+        node,
+        [&] {
+          return reach(range, {prot, true, true});
+        },
+        [&] { error = mm_.protect(range, prot); }, [&] { mm_.table().restrict(range, prot); });
+    ranges_.unlock(node);
+    return error;
+  }
+
+  MapResult brk(i64 delta) override {
+    P::settle();
+    for (;;) {
+      const u64 old = read_break();
+      MapResult result{old, Error::none};
+      if (delta == 0) return result;
+      const u64 fresh = old + static_cast<u64>(delta);
+      if (delta % static_cast<i64>(page_size) != 0 || fresh < Core::break_start ||
+          fresh >= address_space_end)
+        return {old, Error::inval};
+      if (delta > 0 ? extend_break(old, fresh, result) : lower_break(old, fresh, result))
+        return result;
+    }
+  }
+
+  Error discard(u64 start, u64 length) override {
+    P::settle();
+    Range range;
+    if (const Error error = page_range(start, length, range); error != Error::none) return error;
+    Node node;
+    ranges_.lock(node, range, false);
+    bool hole = false;
+    for (u64 at = range.start; at < range.end;) {
+      Range part = next_mapped({at, range.end});
+      hole = hole || part.start > at;
+      if (part.length() != 0) mm_.zap(part);
+      at = part.end;
+    }
+    ranges_.unlock(node);
+    return hole ? Error::nomem : Error::none;
+  }
+
+  bool walk(u64 address) override {
+    P::settle();
+    return mm_.table().walk(address);
+  }
+
+  u64 scan() override {
+    P::settle();
+    u64 count = 0;
+    for (u64 at = 0; at < address_space_end;) {
+      Read read(structure_);
+      const V* vma = mm_.find(at);
+      for (u32 i = 0; i < scan_batch && vma != nullptr; ++i, vma = vma->next.load()) {
+        if (!vma->has(map_reserved)) ++count;
+        at = vma->range().end;
+      }
+      if (vma == nullptr) break;
+    }
+    return count;
+  }
+
+  void append_events(Events& events) const override {
+    events_.append_to(events);
+    ranges_.append_events(events);
+    structure_.append_events(events);
+  }
+
+  std::vector<std::string> holders() const override {
+    std::vector<std::string> lines = ranges_.describe();
+    lines.push_back("structure lock: " + structure_.describe());
+    return lines;
+  }
+
+  std::string check() override {
+    if (std::string error = mm_.check(); !error.empty()) return error;
+    for (const V* vma = mm_.find(0); vma != nullptr; vma = vma->next.load())
+      if (vma->has(map_reserved)) return "a reserved VMA was left behind";
+    return ranges_.describe().empty() ? "" : "a range is still held";
+  }
+
+ private:
+  enum Event : usize { reach_retries, whole_space, anon_vmas, stack_growths, event_count };
+
+  // A VMA that only keeps others off its range. Not one of types.hpp's flags.
+  static constexpr u32 map_reserved = 1u << 31;
+  static constexpr u32 max_reach_tries = 3;
+  static constexpr u32 scan_batch = 64;
+
+  // What an edit may merge with: private anonymous neighbours of protection `prot`. `absorbs`: the
+  // neighbour above may be absorbed though the one below is not part of it.
+  struct Merging {
+    u32 prot;
+    bool merges;
+    bool absorbs;
+  };
+  static constexpr Merging no_merging{prot_none, false, false};
+  static Merging merges_with(u32 prot, u32 flags) { return {prot, flags == 0, false}; }
+
+  static Range page_of(u64 address) {
+    return {page_floor(address), page_floor(address) + page_size};
+  }
+  static bool covers(Range outer, Range inner) {
+    return outer.start <= inner.start && inner.end <= outer.end;
+  }
+
+  // --- reach; all under the structure lock ---
+
+  bool may_merge(const V& vma, Merging merging) const {
+    // relaxed: flags and prot change under the structure lock only.
+    return merge_ && merging.merges && vma.flags.load(std::memory_order_relaxed) == 0 &&
+           vma.prot.load(std::memory_order_relaxed) == merging.prot;
+  }
+
+  V* containing(u64 address) const {
+    V* vma = mm_.find(address);
+    return vma != nullptr && vma->range().contains(address) ? vma : nullptr;
+  }
+
+  // The neighbour rule for an edit of `range`.
+  Range reach(Range range, Merging merging) const {
+    Range result = range;
+    bool merges_below = false;
+    if (const V* below = range.start == 0 ? nullptr : containing(range.start - 1)) {
+      const bool cut = below->range().end > range.start;
+      merges_below = !cut && may_merge(*below, merging);
+      if (cut || merges_below) result.start -= page_size;
+    }
+    if (const V* above = containing(range.end)) {
+      const bool cut = above->range().start < range.end;
+      const bool merges = !cut && may_merge(*above, merging);
+      if (cut || (merges && (merges_below || merging.absorbs)))
+        result.end = above->range().end;
+      else if (merges)
+        result.end += page_size;
+    }
+    return result;
+  }
+
+  // --- edits ---
+
+  static constexpr auto nothing = [] {};
+
+  // Takes the range that `needed_now` names, exclusively, calls `prepare`, and under the structure
+  // lock `change`, if the range is still what is needed. Answers what is held: the caller releases
+  // it. `held` is the first guess.
+  template <class Needed, class Change, class Prepare = decltype(nothing)>
+  Range edit_from(Range held, Node& node, const Needed& needed_now, const Change& change,
+                  const Prepare& prepare = nothing) {
+    for (u32 tries = 1;; ++tries) {
+      ranges_.lock(node, held, true);
+      prepare();
+      {
+        Write write(structure_);
+        const Range needed = needed_now();
+        if (covers(held, needed)) {
+          change();
+          return held;
+        }
+        held = needed;
+      }
+      ranges_.unlock(node);
+      events_.add(reach_retries);
+      if (tries < max_reach_tries) continue;
+      held = whole_address_space;
+      events_.add(whole_space);
+    }
+  }
+
+  template <class Needed, class Change, class Prepare = decltype(nothing)>
+  Range edit(Node& node, const Needed& needed_now, const Change& change,
+             const Prepare& prepare = nothing) {
+    return edit_from(first_guess(needed_now), node, needed_now, change, prepare);
+  }
+
+  template <class Needed>
+  Range first_guess(const Needed& needed_now) {
+    Read read(structure_);
+    return needed_now();
+  }
+
+  // After a detach: what need not be exclusive is not. The range stays held, shared, so that no map
+  // takes it before its last page is gone.
+  void zap_shared(Node& node, Range held, Range range, typename Core::Detached& detached) {
+    if (held.length() != range.length()) ranges_.downgrade_range(node, range);
+    ranges_.downgrade(node);
+    mm_.zap(range);
+    ranges_.unlock(node);
+    mm_.release(detached);
+  }
+
+  // --- map ---
+
+  // A reservation knows its owner by the address of the owner's node, kept where the anon_vma will
+  // be: the range may be unmapped by another thread before the owner comes to commit it.
+  static u64 token(const Node& node) { return reinterpret_cast<std::uintptr_t>(&node); }
+
+  // Under the structure lock, exclusively.
+  MapResult reserve(u64 hint, u64 length, const Node& node) {
+    const MapResult result = mm_.map(hint, length, prot_none, map_reserved);
+    // relaxed: under the structure lock.
+    if (result.error == Error::none)
+      mm_.find(result.address)->anon_vma.store(token(node), std::memory_order_relaxed);
+    return result;
+  }
+
+  static bool reserved_by(const V& vma, const Node& node) {
+    // relaxed: under the structure lock.
+    return vma.has(map_reserved) && vma.anon_vma.load(std::memory_order_relaxed) == token(node);
+  }
+
+  // Exclusive, with the structure lock. Makes what is left of the reservation a mapping: by
+  // stretching a neighbour where that can be, else in place.
+  void commit(Range range, const Node& node, u32 prot, u32 flags, bool may_stretch) {
+    V* vma = mm_.find(range.start);
+    if (vma == nullptr) return;
+    const bool whole = vma->range().start == range.start && vma->range().end == range.end;
+    const bool untouched = whole && reserved_by(*vma, node) && !vma->permits(Access::read) &&
+                           !vma->permits(Access::write);
+    const Range stretched = reach(range, merges_with(prot, flags));
+    if (may_stretch && untouched && stretched.length() != range.length()) {
+      typename Core::Detached detached;
+      mm_.detach(range, detached);
+      mm_.release(detached);
+      mm_.map(range.start, range.length(), prot, flags);
+      return;
+    }
+    for (; vma != nullptr && vma->range().start < range.end; vma = vma->next.load())
+      if (reserved_by(*vma, node)) settle_reserved(*vma, prot, flags);
+  }
+
+  // relaxed, all: under the structure lock. A protection other than none is that of a protect()
+  // that came in between, and newer than the map.
+  static void settle_reserved(V& vma, u32 prot, u32 flags) {
+    if (vma.prot.load(std::memory_order_relaxed) == prot_none)
+      vma.prot.store(prot, std::memory_order_relaxed);
+    vma.anon_vma.store(0, std::memory_order_relaxed);
+    vma.flags.store(flags, std::memory_order_relaxed);
+  }
+
+  // What lies in the way is detached and the range reserved in one step, zapped, and then
+  // committed, so that no other map finds the hole between.
+  MapResult map_fixed_at(u64 hint, u64 length, u32 prot, u32 flags) {
+    Range range;
+    if (hint % page_size != 0 || length == 0) return {0, Error::inval};
+    if (hint < lowest_address || page_range(hint, length, range) != Error::none)
+      return {0, Error::nomem};
+    Node node;
+    typename Core::Detached detached;
+    bool replaces = false;
+    MapResult result;
+    const auto needed = [&] { return reach(range, merges_with(prot, flags)); };
+    const Range held = edit(node, needed, [&] {
+      const V* first = mm_.find(range.start);
+      replaces = first != nullptr && first->range().start < range.end;
+      if (!replaces) {
+        result = mm_.map(range.start, range.length(), prot, flags);
+        return;
+      }
+      result.error = mm_.detach(range, detached);
+      if (result.error == Error::none) result = reserve(range.start, range.length(), node);
+    });
+    if (replaces && result.error == Error::none) {
+      mm_.zap(range);
+      mm_.release(detached);
+      Write write(structure_);
+      commit(range, node, prot, flags, covers(held, needed()));
+    }
+    ranges_.unlock(node);
+    return result;
+  }
+
+  // --- brk ---
+
+  u64 read_break() {
+    Read read(structure_);
+    return break_.load();
+  }
+
+  // The page below the old break is always in the range, so that two calls of brk exclude each
+  // other.
+  Range break_reach(Range range, u64 old, Merging merging) const {
+    Range result = reach(range, merging);
+    result.start = std::min(result.start, old - page_size);
+    return result;
+  }
+
+  // False: the break has moved since `old` was read.
+  bool extend_break(u64 old, u64 fresh, MapResult& result) {
+    const Range range{old, fresh};
+    Node node;
+    bool current = false;
+    edit(
+        node, [&] { return break_reach(range, old, merges_with(prot_read | prot_write, 0)); },
+        [&] {
+          current = break_.load() == old;
+          if (!current) return;
+          const V* after = mm_.find(old);
+          const bool free = after == nullptr || after->range().start >= fresh;
+          if (free) result = mm_.map(old, range.length(), prot_read | prot_write, 0);
+          if (!free || result.error != Error::none) {
+            result = {old, Error::nomem};
+            return;
+          }
+          break_.store(fresh);
+          result = {fresh, Error::none};
+        });
+    ranges_.unlock(node);
+    return current;
+  }
+
+  bool lower_break(u64 old, u64 fresh, MapResult& result) {
+    const Range range{fresh, old};
+    Node node;
+    typename Core::Detached detached;
+    bool current = false;
+    const Range held = edit(
+        node, [&] { return break_reach(range, old, no_merging); },
+        [&] {
+          current = break_.load() == old;
+          if (!current) return;
+          result = {old, mm_.detach(range, detached)};
+          if (result.error != Error::none) return;
+          break_.store(fresh);
+          result = {fresh, Error::none};
+        });
+    if (current && result.error == Error::none)
+      zap_shared(node, held, range, detached);
+    else
+      ranges_.unlock(node);
+    return current;
+  }
+
+  // --- faults ---
+
+  // The caller holds the page, shared. What it found there cannot change, so the fault is served
+  // without the structure lock; a VMA elsewhere can, so none is handed out.
+  FaultStep serve(u64 address, Access access, bool& grows) {
+    V* vma = nullptr;
+    {
+      Read read(structure_);
+      V* found = mm_.find(address);
+      if (found != nullptr && found->range().contains(address)) vma = found;
+      grows = vma == nullptr && Core::may_grow(found, address);
+    }
+    const FaultStep step = mm_.fault_step(vma, address, access);
+    if (step != FaultStep::needs_anon_vma) return step;
+    events_.add(anon_vmas);
+    {
+      Read read(structure_);
+      mm_.prepare_anon_vma(*vma);
+    }
+    return mm_.fault_step(vma, address, access);
+  }
+
+  // From the page to the stack's first, exclusively: what is to become part of the stack may be
+  // under an earlier unmap's zap. Then the page alone, shared, as any fault.
+  Error fault_growing(u64 address, Access access) {
+    events_.add(stack_growths);
+    const Range page = page_of(address);
+    Node node;
+    edit(
+        node,
+        [&] {
+          V* vma = mm_.find(address);
+          return Core::may_grow(vma, address) ? Range{page.start, vma->range().start + page_size}
+                                              : page;
+        },
+        [&] {
+          V* vma = mm_.find(address);
+          if (Core::may_grow(vma, address)) mm_.grow(*vma, address);
+        });
+    ranges_.downgrade_range(node, page);
+    ranges_.downgrade(node);
+    bool grows = false;
+    const FaultStep step = serve(address, access, grows);
+    ranges_.unlock(node);
+    return Core::to_error(step);
+  }
+
+  // The first mapped part of `range`; empty at its end when there is none.
+  Range next_mapped(Range range) {
+    Read read(structure_);
+    const V* vma = mm_.find(range.start);
+    if (vma == nullptr || vma->range().start >= range.end) return {range.end, range.end};
+    return {std::max(range.start, vma->range().start), std::min(range.end, vma->range().end)};
+  }
+
+  const bool merge_;
+  NoPolicy policy_;
+  VmaPool vmas_;
+  Core mm_;
+  Ranges ranges_;
+  alignas(cache_line) Structure structure_;
+  typename P::template data<u64> break_{Core::break_start};
+  EventCounters<P, event_count> events_{{"range_lock.reach_retries", "range_lock.whole_space",
+                                         "range_lock.anon_vma", "range_lock.stack_growth"}};
+};
+
+}  // namespace faultline

@@ -1,0 +1,24 @@
+// No lock at all, under a lock's verbs: mmap_sem over it is scheme `none`, what the harness and the
+// address space cost by themselves. For one thread only.
+#pragma once
+
+#include "locks/shared/concept.hpp"
+
+namespace faultline {
+
+template <class P>
+class NoLock {
+ public:
+  static constexpr bool atomic_downgrade = true;
+  void lock_shared() {}
+  bool try_lock_shared() { return true; }
+  void unlock_shared() {}
+  void lock() {}
+  bool try_lock() { return true; }
+  void unlock() {}
+  void downgrade() {}
+  void append_events(Events&) const {}
+  std::string describe() const { return "no lock"; }
+};
+
+}  // namespace faultline

@@ -1,0 +1,151 @@
+// Specifications fitted to their rows: scales, colours, panel columns, and the line that says where a picture is from.
+import { readFileSync } from 'node:fs';
+import { rowsByPicture, whyNoCounters } from './rows.mjs';
+
+const here = new URL('.', import.meta.url);
+const readJson = (name) => JSON.parse(readFileSync(new URL(name, here), 'utf8'));
+const style = readJson('style.json');
+const distinct = (rows, key) => [...new Set(rows.map((row) => row[key]))];
+
+const pictures = [
+  {
+    name: 'throughput',
+    title: 'Throughput',
+    about:
+      'Operations per second over all threads: the median of the repetitions, with its 95 % interval as a bar (often ' +
+      'smaller than the mark). The dotted ceiling is the same work with one address space a thread: what no lock can beat here.',
+    missing: 'No case was measured.',
+  },
+  {
+    name: 'linux',
+    title: 'The running kernel',
+    about:
+      'Real faults and system calls, normalised to one thread: compare the shape of the curve with those above, not its ' +
+      'height, since system calls, memory control groups and the LRU are in it.',
+    missing: 'The running kernel (scheme linux) was not measured at one thread and more.',
+  },
+  {
+    name: 'latency',
+    title: 'Latency',
+    about:
+      'From trials of their own, since reading the clock costs more than an uncontended lock. Closed loop: each thread ' +
+      'waits for its operation before it starts the next, so a slow scheme also issues fewer.',
+    missing: 'No latency was measured.',
+  },
+  {
+    name: 'fairness',
+    title: 'Fairness',
+    about: "Jain's index of the operations by thread: 1 when all did the same, 1/n when one did all.",
+    missing: 'No case of more than one thread was measured.',
+  },
+  {
+    name: 'bounces',
+    title: 'Bounces',
+    about:
+      'Lines that another core had modified, by hardware event. Events may count the same transfer twice: each has its own ' +
+      'panel and they must not be added up.',
+    missing: 'Bounces were not counted',
+  },
+  {
+    name: 'waiting',
+    title: 'Waiting',
+    about: 'Time spent waiting for a lock, spinning or asleep, over threads times window.',
+    missing: 'Waiting was not measured.',
+  },
+  {
+    name: 'events',
+    title: 'Lock events',
+    about: "What the locks say of themselves. The scale is logarithmic; an event that did not happen has no mark.",
+    missing: 'No lock published an event that happened.',
+  },
+];
+
+/** Where the numbers are from: every picture carries it. */
+export function provenance(runs) {
+  return runs.map(({ label, results }) => {
+    const { machine, build } = results;
+    const parts = [results.mode, `${machine.host} (${machine.cpu_model})`, results.date, `build ${build.commit}`];
+    return (runs.length > 1 ? `${label}: ` : '') + parts.join(' \u00b7 ');
+  });
+}
+
+function seriesScales(rows) {
+  const known = Object.keys(style.schemes);
+  const present = distinct(rows, 'scheme');
+  const domain = [...known.filter((name) => present.includes(name)), ...present.filter((name) => !known.includes(name))];
+  let other = 0;
+  const looks = domain.map((name) => style.schemes[name] ?? style.others[other++ % style.others.length]);
+  const lines = distinct(rows, 'line').sort((a, b) => (a === 'plain' ? -1 : b === 'plain' ? 1 : a < b ? -1 : 1));
+  let next = 0;
+  const dashes = lines.map((line) =>
+    line.startsWith('private') && lines.length <= 4 ? style.ceiling_dash : style.dashes[next++ % style.dashes.length],
+  );
+  return {
+    color: { domain, range: looks.map((look) => look.colour) },
+    shape: { domain, range: looks.map((look) => look.shape) },
+    strokeDash: { domain: lines, range: dashes },
+  };
+}
+
+/** One thread count is a place, few are a line with even steps, many are powers of two. */
+function threadAxis(rows) {
+  const counts = distinct(rows, 'threads').sort((a, b) => a - b);
+  const last = counts[counts.length - 1];
+  if (counts.length === 1) return { type: 'ordinal', axis: { labelAngle: 0 } };
+  const axis = { format: 'd', labelOverlap: 'greedy', values: counts };
+  if (counts.length <= 4 && last <= 8) {
+    return { type: 'quantitative', axis, scale: { zero: false, nice: false, padding: 14, domain: [counts[0], last] } };
+  }
+  return {
+    type: 'quantitative',
+    axis: { ...axis, labelSeparation: 4 },
+    scale: { type: 'log', base: 2, nice: false, padding: 10, domain: [counts[0], last] },
+  };
+}
+
+function eachEncoding(spec, apply) {
+  if (spec.encoding) apply(spec.encoding);
+  for (const layer of spec.layer ?? []) eachEncoding(layer, apply);
+}
+
+function fit(picture, rows, subtitle) {
+  const spec = readJson(`${picture.name}.vl.json`);
+  const scales = seriesScales(rows);
+  spec.title.subtitle = subtitle;
+  spec.data = { values: rows };
+  spec.config = style.config;
+  const panels = distinct(rows, 'panel');
+  spec.columns = Math.min(spec.columns, panels.length);
+  // A lone panel has the room of two.
+  if (panels.length === 1) spec.spec.width = 520;
+  eachEncoding(spec.spec, (encoding) => {
+    for (const channel of Object.keys(scales)) {
+      if (encoding[channel]) encoding[channel].scale = scales[channel];
+    }
+    for (const channel of Object.keys(scales)) {
+      // A legend of one entry tells nothing that the title does not.
+      if (encoding[channel] && scales[channel].domain.length === 1) encoding[channel].legend = null;
+    }
+    if (encoding.x?.field === 'threads') Object.assign(encoding.x, threadAxis(rows));
+  });
+  const choice = (spec.params ?? []).find((param) => param.name === 'threads');
+  if (choice) {
+    choice.bind.options = distinct(rows, 'threads').sort((a, b) => a - b);
+    choice.value = choice.bind.options[choice.bind.options.length - 1];
+    const at = "'at ' + threads + (threads == 1 ? ' thread' : ' threads')";
+    spec.title.subtitle = { signal: `[${subtitle.map((line) => JSON.stringify(line)).join(', ')}, ${at}]` };
+  }
+  return spec;
+}
+
+/** [{name, title, about, spec}] or, where nothing was measured, {name, title, missing}. */
+export function makePictures(runs) {
+  const rows = rowsByPicture(runs);
+  const subtitle = provenance(runs);
+  return pictures.map((picture) => {
+    const { name, title, about } = picture;
+    if (rows[name].length > 0) return { name, title, about, spec: fit(picture, rows[name], subtitle) };
+    const missing = name === 'bounces' ? `${picture.missing}: ${whyNoCounters(runs)}.` : picture.missing;
+    return { name, title, missing, subtitle };
+  });
+}

@@ -1,0 +1,69 @@
+// node render.mjs [--html FILE] [--svg DIR] RESULTS.json...
+// Draws the pictures of one or more results. Exit 2 and one line on stderr for bad input, as all of faultline.
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { load } from './rows.mjs';
+import { makePictures } from './pictures.mjs';
+import { makePage, escapeHtml } from './page.mjs';
+
+function parse(args) {
+  const options = { files: [] };
+  while (args.length > 0) {
+    const arg = args.shift();
+    if (arg === '--html') options.html = args.shift();
+    else if (arg === '--svg') options.svg = args.shift();
+    else options.files.push(arg);
+  }
+  if (options.files.length === 0) throw new Error('no results, expected one file or more');
+  return options;
+}
+
+/** Under the final name stands the former file or all of the new one. */
+function writeWhole(path, text) {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    writeFileSync(temporary, text);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw new Error(`cannot write, ${path}: ${error.code ?? error.message}, expected a writable place with room`);
+  }
+}
+
+/** A picture of which nothing was measured still says so, and where. */
+function sentenceSvg(picture) {
+  const lines = [picture.title, ...picture.subtitle, picture.missing];
+  const text = lines.map(
+    (line, i) => `<text x="10" y="${24 + 22 * i}" font-size="${i === 0 ? 17 : 13}">${escapeHtml(line)}</text>`,
+  );
+  const size = `width="900" height="${lines.length * 22 + 20}"`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="sans-serif">${text.join('')}</svg>\n`;
+}
+
+async function drawSvgs(pictures, folder) {
+  const vega = await import('vega');
+  const vegaLite = await import('vega-lite');
+  mkdirSync(folder, { recursive: true });
+  for (const picture of pictures) {
+    let svg = picture.spec ? '' : sentenceSvg(picture);
+    if (picture.spec) {
+      const logger = vega.logger(vega.Error);
+      const compiled = vegaLite.compile(picture.spec, { logger }).spec;
+      const view = new vega.View(vega.parse(compiled), { renderer: 'none', logger });
+      svg = await view.toSVG();
+      view.finalize();
+    }
+    writeWhole(join(folder, `${picture.name}.svg`), svg);
+  }
+}
+
+try {
+  const options = parse(process.argv.slice(2));
+  const runs = load(options.files);
+  const pictures = makePictures(runs);
+  if (options.svg) await drawSvgs(pictures, options.svg);
+  if (options.html) writeWhole(options.html, makePage(runs, pictures));
+} catch (error) {
+  process.stderr.write(`${String(error.message ?? error).split('\n')[0]}\n`);
+  process.exit(2);
+}

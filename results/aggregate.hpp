@@ -1,0 +1,30 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace faultline {
+
+/** The records of one case, by what they may tell. */
+struct CaseTrials {
+  nlohmann::json description;                     // the record's "case"
+  std::vector<const nlohmann::json*> all;         // every record
+  std::vector<const nlohmann::json*> throughput;  // ended ok, clock not read
+  std::vector<const nlohmann::json*> latency;     // ended ok, clock read at every operation
+};
+
+/**
+ * One entry of the final file's "cases": medians with bootstrap 95 % intervals over repetitions,
+ * merged histograms, totals of events. What no trial measured is absent. Throws
+ * nlohmann::json::exception for a malformed record.
+ */
+nlohmann::json aggregate_case(const CaseTrials& trials);
+
+/** The median and interval of `values` as JSON. */
+nlohmann::json estimate(const std::vector<double>& values);
+
+/** Rates of the case's throughput trials, operations per second. */
+std::vector<double> rates(const CaseTrials& trials);
+
+}  // namespace faultline

@@ -1,0 +1,255 @@
+#include "results/compare.hpp"
+
+#include <fmt/core.h>
+#include <fmt/ostream.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <stdexcept>
+
+#include "results/reader.hpp"
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+
+constexpr double shift_to_plan_for = 0.05;
+
+struct Side {
+  std::string path;
+  json part;  // the file's "faultline"
+  std::map<std::string, const json*> cases;
+};
+
+Side load_side(const std::string& path) {
+  Side side{path, load_results(path)["faultline"], {}};
+  for (const json& one : side.part["cases"]) side.cases[one["name"].get<std::string>()] = &one;
+  return side;
+}
+
+void require_comparable(const Side& base, const Side& changed, const CompareOptions& options) {
+  if (!(options.threshold >= 0 && options.threshold < 1)) {
+    throw std::invalid_argument(
+        fmt::format("--threshold {}, expected a fraction from 0 to below 1", options.threshold));
+  }
+  if (!(options.alpha > 0 && options.alpha < 1)) {
+    throw std::invalid_argument(
+        fmt::format("--alpha {}, expected a fraction between 0 and 1", options.alpha));
+  }
+  if (base.part["mode"] != changed.part["mode"]) {
+    throw std::invalid_argument(
+        fmt::format("cannot compare, {} is {} and {} is {}, expected the same mode", base.path,
+                    base.part["mode"].get<std::string>(), changed.path,
+                    changed.part["mode"].get<std::string>()));
+  }
+}
+
+std::vector<CaseShift> common_cases(const Side& base, const Side& changed) {
+  std::vector<CaseShift> cases;
+  for (const auto& [name, one] : base.cases) {
+    const auto other = changed.cases.find(name);
+    if (other == changed.cases.end()) continue;
+    if (!one->contains("throughput") || !other->second->contains("throughput")) continue;
+    CaseShift shift;
+    shift.name = name;
+    shift.base = (*one)["throughput"]["repetitions"].get<std::vector<double>>();
+    shift.changed = (*other->second)["throughput"]["repetitions"].get<std::vector<double>>();
+    if (shift.base.empty() || shift.changed.empty()) continue;
+    if (*std::min_element(shift.base.begin(), shift.base.end()) <= 0) continue;
+    cases.push_back(std::move(shift));
+  }
+  if (cases.empty()) {
+    throw std::invalid_argument(
+        fmt::format("nothing to compare, {} and {}: no case was measured in both, expected "
+                    "results of the same suite",
+                    base.path, changed.path));
+  }
+  return cases;
+}
+
+void print_side_by_side(const Side& base, const Side& changed, std::ostream& out) {
+  fmt::print(out, "base {}\nnew  {}\n", base.path, changed.path);
+  const auto differs = [&](const char* section, const char* key) {
+    const auto text = [&](const Side& side) {
+      const json value = side.part[section].value(key, json("unknown"));
+      return value.is_string() ? value.get<std::string>() : value.dump();
+    };
+    if (text(base) == text(changed)) return;
+    fmt::print(out, "{} differs: {} {} against {}\n", section, key, text(base), text(changed));
+  };
+  for (const char* key : {"host", "cpu_model", "kernel", "cpus", "nodes", "smt", "governor",
+                          "turbo", "thp", "numa_balancing", "virtual"}) {
+    differs("machine", key);
+  }
+  for (const char* key : {"version", "commit", "compiler", "flags", "type"}) differs("build", key);
+}
+
+std::string percent(double fraction) {
+  return std::isfinite(fraction) ? fmt::format("{:+.1f} %", fraction * 100) : "any";
+}
+
+const char* word(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::faster:
+      return "faster";
+    case Verdict::slower:
+      return "REGRESSION";
+    case Verdict::blind:
+      return "blind";
+    case Verdict::unchanged:
+      return "-";
+  }
+  return "";
+}
+
+void print_cases(const std::vector<CaseShift>& cases, std::ostream& out) {
+  std::size_t width = 4;
+  for (const CaseShift& one : cases) width = std::max(width, one.name.size());
+  fmt::print(out, "\n{:<{}}  {:>9} {:>21}  {:>8}  {:>8}  {:>7}  verdict\n", "case", width, "shift",
+             "95 % interval", "p (Holm)", "would", "base/");
+  fmt::print(out, "{:<{}}  {:>9} {:>21}  {:>8}  {:>8}  {:>7}\n", "", width, "", "", "", "find",
+             "new");
+  for (const CaseShift& one : cases) {
+    const Estimate ratio = bootstrap_ratio(one.base, one.changed);
+    fmt::print(out, "{:<{}}  {:>9} {:>21}  {:>8.2g}  {:>8}  {:>7}  {}\n", one.name, width,
+               percent(one.shift),
+               fmt::format("{} .. {}", percent(ratio.low - 1), percent(ratio.high - 1)), one.p,
+               std::isfinite(one.detectable) ? fmt::format("{:.1f} %", one.detectable * 100) : "-",
+               fmt::format("{}/{}", one.base.size(), one.changed.size()), word(one.verdict));
+  }
+}
+
+/** Repetitions a side below which not even the clearest outcome is significant over so many cases.
+ */
+std::size_t least_repetitions(std::size_t cases, double alpha) {
+  std::size_t least = 2;
+  while (smallest_p(least, least) * static_cast<double>(cases) >= alpha) ++least;
+  return least;
+}
+
+/** Says what this comparison could not have seen, so that no alarm is not read as no change. */
+void print_limits(const std::vector<CaseShift>& cases, const CompareOptions& options,
+                  std::ostream& out) {
+  const auto blind = std::count_if(cases.begin(), cases.end(), [](const CaseShift& one) {
+    return one.verdict == Verdict::blind;
+  });
+  if (blind > 0) {
+    fmt::print(out,
+               "too few repetitions: {} of {} cases are blind, no outcome could be significant at "
+               "{} over {} cases; "
+               "at least {} repetitions a side are needed\n",
+               blind, cases.size(), options.alpha, cases.size(),
+               least_repetitions(cases.size(), options.alpha));
+  }
+  std::size_t noisy = 0;
+  std::size_t needed = 0;
+  for (const CaseShift& one : cases) {
+    if (one.verdict == Verdict::blind || one.detectable <= shift_to_plan_for) continue;
+    ++noisy;
+    needed =
+        std::max(needed, repetitions_to_find(one, shift_to_plan_for, cases.size(), options.alpha));
+  }
+  if (noisy > 0) {
+    fmt::print(out,
+               "noise: {} of {} cases would miss a shift of 5 % more than once in five; about {} "
+               "repetitions a side "
+               "would find it in the noisiest\n",
+               noisy, cases.size(), needed);
+  }
+}
+
+void print_one_sided(const Side& here, const Side& there, const char* label, std::ostream& out) {
+  for (const auto& [name, one] : here.cases) {
+    const auto other = there.cases.find(name);
+    if (other == there.cases.end()) {
+      fmt::print(out, "only in {}: {}\n", label, name);
+    } else if (one->contains("throughput") && !other->second->contains("throughput")) {
+      fmt::print(out, "measured only in {}: {} (the other: {})\n", label, name,
+                 other->second->value("reason", "no reason given"));
+    }
+  }
+}
+
+std::optional<double> p99(const json& one, const std::string& kind) {
+  const json::json_pointer place = json::json_pointer("/kinds") / kind / "latency_ns" / "p99";
+  if (!one.contains(place) || !one.at(place).is_number()) return std::nullopt;
+  return one.at(place).get<double>();
+}
+
+void print_latency(const Side& base, const Side& changed, std::ostream& out) {
+  bool first = true;
+  for (const auto& [name, one] : base.cases) {
+    const auto other = changed.cases.find(name);
+    if (other == changed.cases.end()) continue;
+    for (const auto& [kind, unused] : (*one)["kinds"].items()) {
+      const std::optional<double> before = p99(*one, kind);
+      const std::optional<double> after = p99(*other->second, kind);
+      if (!before || !after || *before <= 0) continue;
+      if (first) fmt::print(out, "\np99 latency, for information (no test, no alarm):\n");
+      first = false;
+      fmt::print(out, "  {} {}: {:.0f} ns to {:.0f} ns ({})\n", name, kind, *before, *after,
+                 percent(*after / *before - 1));
+    }
+  }
+}
+
+}  // namespace
+
+void judge(std::vector<CaseShift>& cases, const CompareOptions& options) {
+  std::vector<double> p_values;
+  for (const CaseShift& one : cases) p_values.push_back(mann_whitney(one.base, one.changed).p);
+  const std::vector<double> corrected = holm(p_values);
+  const double count = static_cast<double>(cases.size());
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    CaseShift& one = cases[i];
+    one.shift = median(one.changed) / median(one.base) - 1;
+    one.p = corrected[i];
+    one.detectable = detectable_shift(one.base, one.changed, options.alpha / count);
+    one.verdict = Verdict::unchanged;
+    if (smallest_p(one.base.size(), one.changed.size()) * count >= options.alpha) {
+      one.verdict = Verdict::blind;
+    } else if (one.p < options.alpha && one.shift < -options.threshold) {
+      one.verdict = Verdict::slower;
+    } else if (one.p < options.alpha && one.shift > options.threshold) {
+      one.verdict = Verdict::faster;
+    }
+  }
+}
+
+std::size_t repetitions_to_find(const CaseShift& one, double wanted, std::size_t cases,
+                                double alpha) {
+  const double now = detectable_shift(one.base, one.changed, alpha / static_cast<double>(cases));
+  if (!std::isfinite(now)) return 0;
+  // The standard error falls with the root of the repetitions, counted as their harmonic mean if
+  // the sides differ.
+  const double sizes =
+      2 / (1 / static_cast<double>(one.base.size()) + 1 / static_cast<double>(one.changed.size()));
+  const double needed = std::ceil(sizes * (now / wanted) * (now / wanted));
+  return std::max(static_cast<std::size_t>(needed), least_repetitions(cases, alpha));
+}
+
+int compare(const std::string& base_path, const std::string& changed_path,
+            const CompareOptions& options, std::ostream& out) {
+  const Side base = load_side(base_path);
+  const Side changed = load_side(changed_path);
+  require_comparable(base, changed, options);
+  std::vector<CaseShift> cases = common_cases(base, changed);
+  judge(cases, options);
+  print_side_by_side(base, changed, out);
+  print_cases(cases, out);
+  fmt::print(out, "\n");
+  print_limits(cases, options, out);
+  print_one_sided(base, changed, "base", out);
+  print_one_sided(changed, base, "new", out);
+  print_latency(base, changed, out);
+  const auto slower = std::count_if(cases.begin(), cases.end(), [](const CaseShift& one) {
+    return one.verdict == Verdict::slower;
+  });
+  fmt::print(out, "{} of {} cases regressed by more than {:.1f} % (corrected p < {})\n", slower,
+             cases.size(), options.threshold * 100, options.alpha);
+  return slower > 0 ? 3 : 0;
+}
+
+}  // namespace faultline

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "harness/stats/stats.hpp"
+
+namespace faultline {
+
+struct CompareOptions {
+  double threshold = 0.02;  // as a fraction: how much slower the median must be before it counts
+  double alpha = 0.05;      // chance of one false alarm or more over all cases together
+};
+
+enum class Verdict { unchanged, faster, slower, blind };
+
+/** One case that both sides measured. */
+struct CaseShift {
+  std::string name;
+  std::vector<double> base;  // operations per second, one value a repetition
+  std::vector<double> changed;
+  double shift = 0;  // of the median, as a fraction; below 0 is slower
+  double p = 1;      // Mann-Whitney, two-sided, Holm-corrected over all compared cases
+  double detectable =
+      0;  // the shift these repetitions find in 4 of 5 comparisons, from their own noise
+  Verdict verdict = Verdict::unchanged;
+};
+
+/**
+ * Decides case by case. `slower` (a regression) is: corrected p below alpha **and** the median down
+ * by more than the threshold; `faster` likewise; `blind`: so few repetitions that no outcome of the
+ * test could be significant. The threshold is no part of the test: it says what is worth an alarm.
+ * It must lie below the shift that shall be found, since a measured median lies below the true one
+ * as often as above. `cases` holds name, base, changed; the rest is filled in.
+ */
+void judge(std::vector<CaseShift>& cases, const CompareOptions& options);
+
+/** Repetitions a side with which `wanted` (a fraction) would be found in 4 of 5 comparisons of
+ * these two samples. */
+std::size_t repetitions_to_find(const CaseShift& one, double wanted, std::size_t cases,
+                                double alpha);
+
+/**
+ * Compares two final files and prints, per case, the shift with its bootstrap 95 % interval and
+ * corrected p; what is on one side only; whether machine, build or settings differ; the shift of
+ * the p99 latency by kind, for information. Returns 3 on a regression, otherwise 0. Throws
+ * std::invalid_argument for what cannot be compared: native against simulated, nothing in common, a
+ * file that is no result, options out of range.
+ */
+int compare(const std::string& base, const std::string& changed, const CompareOptions& options,
+            std::ostream& out);
+
+}  // namespace faultline

@@ -1,0 +1,184 @@
+#include "results/summary.hpp"
+
+#include <fmt/core.h>
+#include <fmt/ostream.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <vector>
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t columns_a_block = 4;
+constexpr int cell_width = 24;
+
+/** The cases of one workload, placement and setting: what may be compared with one another. */
+struct Panel {
+  std::set<std::int64_t> threads;
+  std::vector<std::string> rows;  // in order of appearance
+  std::map<std::pair<std::string, std::int64_t>, const json*> cells;
+};
+
+/** `linux` is no scheme of ours and a case of private address spaces has no sharing: neither is
+ * ranked. */
+bool ranked(const json& one) {
+  return !one.value("private", false) && one["scheme"] != "linux";
+}
+
+std::string row_name(const json& one) {
+  return one["scheme"].get<std::string>() + (one.value("private", false) ? ", private" : "");
+}
+
+std::string panel_name(const json& one) {
+  std::string name =
+      one["workload"].get<std::string>() + ", " + one["placement"].get<std::string>();
+  const std::string roles = one.value("roles", "");
+  if (!roles.empty()) name += ", " + roles;
+  const auto differs = [&](const char* key, const json& usual) {
+    if (one.contains(key) && one[key] != usual)
+      name += fmt::format(", {} {}", key, one[key].dump());
+  };
+  differs("page_clear", "memset");
+  differs("shootdown", "cpumask");
+  differs("merge", true);
+  differs("thp", false);
+  return name;
+}
+
+std::map<std::string, Panel> panels_of(const json& cases) {
+  std::map<std::string, Panel> panels;
+  for (const json& one : cases) {
+    Panel& panel = panels[panel_name(one)];
+    const std::string row = row_name(one);
+    const std::int64_t threads = one["threads"].get<std::int64_t>();
+    panel.threads.insert(threads);
+    if (std::find(panel.rows.begin(), panel.rows.end(), row) == panel.rows.end())
+      panel.rows.push_back(row);
+    panel.cells[{row, threads}] = &one;
+  }
+  return panels;
+}
+
+double best_of(const Panel& panel, std::int64_t threads) {
+  double best = 0;
+  for (const auto& [place, one] : panel.cells) {
+    if (place.second != threads || !ranked(*one) || !one->contains("throughput")) continue;
+    best = std::max(best, (*one)["throughput"]["median"].get<double>());
+  }
+  return best;
+}
+
+std::string cell(const json* one, double best) {
+  if (one == nullptr) return "";
+  if (!one->contains("throughput")) return "not measured";
+  const json& rate = (*one)["throughput"];
+  const double median = rate["median"].get<double>();
+  const double half = (rate["high"].get<double>() - rate["low"].get<double>()) / 2;
+  const std::string spread = median > 0 ? fmt::format("{:4.1f} %", half / median * 100) : "-";
+  const std::string relative =
+      ranked(*one) && best > 0 ? fmt::format("{:5.2f}", median / best) : "    -";
+  return fmt::format("{:>7} \u00b1{:>6} {}", human_rate(median), spread, relative);
+}
+
+/** Pads by characters on the screen: the plus-minus sign is two bytes. */
+std::string padded(const std::string& text) {
+  const auto continuation = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
+  const std::ptrdiff_t wide = static_cast<std::ptrdiff_t>(text.size()) -
+                              std::count_if(text.begin(), text.end(), continuation);
+  return std::string(static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, cell_width - wide)),
+                     ' ') +
+         text;
+}
+
+void print_block(std::ostream& out, const Panel& panel, const std::vector<std::int64_t>& threads) {
+  std::size_t width = 6;
+  for (const std::string& row : panel.rows) width = std::max(width, row.size());
+  fmt::print(out, "  {:<{}}", "scheme", width);
+  for (std::int64_t count : threads) {
+    fmt::print(out, "{}", padded(fmt::format("{} thread{}", count, count == 1 ? "" : "s")));
+  }
+  fmt::print(out, "\n");
+  for (const std::string& row : panel.rows) {
+    std::string line;
+    bool measured = false;
+    for (std::int64_t count : threads) {
+      const auto found = panel.cells.find({row, count});
+      measured |= found != panel.cells.end();
+      line +=
+          padded(cell(found == panel.cells.end() ? nullptr : found->second, best_of(panel, count)));
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    if (measured) fmt::print(out, "  {:<{}}{}\n", row, width, line);
+  }
+}
+
+void print_panel(std::ostream& out, const std::string& name, const Panel& panel) {
+  fmt::print(out, "\n{}\n", name);
+  const std::vector<std::int64_t> threads(panel.threads.begin(), panel.threads.end());
+  for (std::size_t from = 0; from < threads.size(); from += columns_a_block) {
+    const std::size_t to = std::min(from + columns_a_block, threads.size());
+    print_block(out, panel,
+                {threads.begin() + static_cast<std::ptrdiff_t>(from),
+                 threads.begin() + static_cast<std::ptrdiff_t>(to)});
+  }
+}
+
+void print_unfinished(std::ostream& out, const json& part) {
+  for (const json& one : part["failures"]) {
+    fmt::print(out, "failed: {} repetition {}: {}\n", one["case"].get<std::string>(),
+               one["repetition"].dump(), one["reason"].get<std::string>());
+    for (const char* key : {"holding", "waiting"}) {
+      if (!one.contains("stall") || !one["stall"].contains(key)) continue;
+      for (const json& line : one["stall"][key]) {
+        fmt::print(out, "  {}: {}\n", key,
+                   line.is_string() ? line.get<std::string>() : line.dump());
+      }
+    }
+  }
+  // One discarded trial says little, their number much.
+  std::map<std::string, std::size_t> reasons;
+  for (const json& one : part["discarded"]) ++reasons[one["reason"].get<std::string>()];
+  for (const auto& [reason, count] : reasons) {
+    fmt::print(out, "discarded: {} trial{}: {}\n", count, count == 1 ? "" : "s", reason);
+  }
+  for (const json& one : part["left_out"]) {
+    fmt::print(out, "left out: {}: {}\n", one["what"].get<std::string>(),
+               one["why"].get<std::string>());
+  }
+  const json& counters = part["counters"];
+  if (counters.contains("available") && counters["available"] == false) {
+    fmt::print(out, "no hardware counters: {}\n", counters.value("reason", "no reason given"));
+  }
+}
+
+}  // namespace
+
+std::string human_rate(double per_second) {
+  const char* prefixes[] = {"", " k", " M", " G", " T"};
+  std::size_t step = 0;
+  while (step < 4 && per_second >= 999.5) {
+    per_second /= 1000;
+    ++step;
+  }
+  const int digits = per_second >= 99.95 ? 0 : per_second >= 9.995 ? 1 : 2;
+  return fmt::format("{:.{}f}{}", per_second, digits, prefixes[step]);
+}
+
+void print_summary(std::ostream& out, const json& results) {
+  const json& part = results.at("faultline");
+  const json& machine = part["machine"];
+  fmt::print(out, "{}, {}, {}, {}, build {}\n", part["mode"].get<std::string>(),
+             machine["host"].get<std::string>(), machine["cpu_model"].get<std::string>(),
+             part["date"].get<std::string>(), part["build"]["commit"].get<std::string>());
+  fmt::print(out, "operations per second: median, half its 95 % interval, share of the best\n");
+  for (const auto& [name, panel] : panels_of(part["cases"])) print_panel(out, name, panel);
+  fmt::print(out, "\n");
+  print_unfinished(out, part);
+}
+
+}  // namespace faultline

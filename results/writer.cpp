@@ -1,0 +1,168 @@
+#include "results/writer.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <stdexcept>
+#include <tuple>
+
+#include "harness/stats/stats.hpp"
+#include "results/aggregate.hpp"
+#include "results/files.hpp"
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+
+constexpr int schema_version = 1;
+
+/** Cases in the order in which a reader looks for them, whatever order the trials ran in. */
+std::vector<CaseTrials> by_case(const std::vector<json>& trials) {
+  using Key = std::tuple<std::string, std::string, std::string, std::string, bool, std::int64_t,
+                         std::string>;
+  std::map<Key, CaseTrials> cases;
+  for (const json& trial : trials) {
+    const json& one = trial.at("case");
+    const Key key{one.at("workload"), one.at("placement"),         one.value("roles", ""),
+                  one.at("scheme"),   one.value("private", false), one.at("threads"),
+                  one.at("name")};
+    CaseTrials& entry = cases[key];
+    entry.description = one;
+    entry.all.push_back(&trial);
+    if (trial.at("status") != "ok") continue;
+    (trial.value("latency", false) ? entry.latency : entry.throughput).push_back(&trial);
+  }
+  std::vector<CaseTrials> ordered;
+  for (auto& [key, entry] : cases) {
+    const auto by_repetition = [](const json* a, const json* b) {
+      return a->at("repetition").get<std::int64_t>() < b->at("repetition").get<std::int64_t>();
+    };
+    for (auto* records : {&entry.all, &entry.throughput, &entry.latency}) {
+      std::stable_sort(records->begin(), records->end(), by_repetition);
+    }
+    ordered.push_back(std::move(entry));
+  }
+  return ordered;
+}
+
+/** What two cases share that differ in their number of threads alone. */
+std::string curve_of(const json& description) {
+  json rest = description;
+  for (const char* key : {"name", "threads", "cpus", "oversubscribed"}) rest.erase(key);
+  return rest.dump();
+}
+
+/** "scaling": the throughput over that of the same curve at one thread. */
+void add_scaling(std::vector<CaseTrials>& cases, json& aggregated) {
+  std::map<std::string, std::vector<double>> at_one;
+  for (const CaseTrials& one : cases) {
+    if (one.description.at("threads") == 1) at_one[curve_of(one.description)] = rates(one);
+  }
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const auto base = at_one.find(curve_of(cases[i].description));
+    const std::vector<double> measured = rates(cases[i]);
+    if (base == at_one.end() || base->second.empty() || measured.empty()) continue;
+    if (*std::min_element(base->second.begin(), base->second.end()) <= 0) continue;
+    const Estimate ratio = bootstrap_ratio(base->second, measured);
+    aggregated[i]["scaling"] = {{"median", ratio.median}, {"low", ratio.low}, {"high", ratio.high}};
+  }
+}
+
+/** One repetition as Google Benchmark would have it: an iteration whose time is that of one
+ * operation. */
+json benchmark_entry(const json& record, std::size_t family, std::size_t repetitions,
+                     std::size_t index) {
+  const json& one = record.at("case");
+  const double rate = record.at("rate").get<double>();
+  const double operations = record.at("operations").get<double>();
+  const double time = 1e9 / rate;
+  const bool timed = record.contains("cpu_s") && operations > 0;
+  return {{"name", one.at("name")},
+          {"family_index", family},
+          {"per_family_instance_index", 0},
+          {"run_name", one.at("name")},
+          {"run_type", "iteration"},
+          {"repetitions", repetitions},
+          {"repetition_index", index},
+          {"threads", one.at("threads")},
+          {"iterations", 1},
+          {"real_time", time},
+          {"cpu_time", timed ? record["cpu_s"].get<double>() * 1e9 / operations : time},
+          {"time_unit", "ns"},
+          {"items_per_second", rate}};
+}
+
+json benchmark_entries(const std::vector<CaseTrials>& cases) {
+  json entries = json::array();
+  for (std::size_t family = 0; family < cases.size(); ++family) {
+    const std::size_t repetitions = rates(cases[family]).size();
+    std::size_t index = 0;
+    for (const json* record : cases[family].throughput) {
+      if (!record->contains("rate") || (*record)["rate"].get<double>() <= 0) continue;
+      entries.push_back(benchmark_entry(*record, family, repetitions, index++));
+    }
+  }
+  return entries;
+}
+
+json unfinished(const std::vector<json>& trials, const char* status) {
+  json list = json::array();
+  for (const json& trial : trials) {
+    if (trial.at("status") != status) continue;
+    json entry = {{"case", trial.at("case").at("name")},
+                  {"repetition", trial.at("repetition")},
+                  {"reason", trial.value("reason", "")}};
+    if (trial.contains("stall")) entry["stall"] = trial["stall"];
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+json faultline_part(const JournalContent& journal, std::vector<CaseTrials>& cases) {
+  json part = {{"schema_version", schema_version}};
+  for (const char* key :
+       {"mode", "date", "suite", "seed", "command", "machine", "build", "counters"}) {
+    part[key] = journal.header.at(key);
+  }
+  part["cases"] = json::array();
+  for (const CaseTrials& one : cases) part["cases"].push_back(aggregate_case(one));
+  add_scaling(cases, part["cases"]);
+  part["left_out"] = journal.header.at("left_out");
+  part["discarded"] = unfinished(journal.trials, "discarded");
+  part["failures"] = unfinished(journal.trials, "failed");
+  if (journal.truncated) {
+    part["left_out"].push_back({{"what", "the trial in flight"}, {"why", "the run was killed"}});
+  }
+  return part;
+}
+
+}  // namespace
+
+json build_results(const JournalContent& journal, const std::string& where) {
+  try {
+    std::vector<CaseTrials> cases = by_case(journal.trials);
+    json context = journal.header.value("context", json::object());
+    return {{"context", std::move(context)},
+            {"benchmarks", benchmark_entries(cases)},
+            {"faultline", faultline_part(journal, cases)}};
+  } catch (const json::exception& error) {
+    throw std::invalid_argument(fmt::format(
+        "not a whole journal, {}: {}, expected the records of a run", where, error.what()));
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(fmt::format("not a whole journal, {}: {}", where, error.what()));
+  }
+}
+
+void write_results(const json& results, const std::string& path) {
+  write_atomically(path, results.dump(-1, ' ', false, json::error_handler_t::replace) + '\n');
+}
+
+json recover(const std::string& journal, const std::string& out) {
+  json results = build_results(read_journal(journal), journal);
+  write_results(results, out);
+  return results;
+}
+
+}  // namespace faultline

@@ -1,0 +1,470 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <barrier>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "harness/native/platform.hpp"
+#include "locks/range/concept.hpp"
+#include "locks/range/full_range.hpp"
+#include "locks/range/tree_range_lock.hpp"
+#include "locks/shared/concept.hpp"
+
+namespace faultline {
+namespace {
+
+using P = NativePlatform;
+using Tree = TreeRangeLock<P>;
+static_assert(RangeLock<Tree>);
+static_assert(SharedLock<FullRange<P, Tree>>);
+
+constexpr u64 pages = 64;
+
+Range page_range(u64 first, u64 count) {
+  return {first * page_size, (first + count) * page_size};
+}
+
+// Who is in which page, and a plain word a page for ThreadSanitizer to watch.
+class Shadow {
+ public:
+  void enter(Range range, bool exclusive) {
+    for (u64 page = range.start / page_size; page < range.end / page_size; ++page) {
+      const u32 before = inside_[page].fetch_add(exclusive ? writer : 1);
+      if (exclusive ? before != 0 : before >= writer) violations.fetch_add(1);
+    }
+  }
+  void leave(Range range, bool exclusive) {
+    for (u64 page = range.start / page_size; page < range.end / page_size; ++page)
+      inside_[page].fetch_sub(exclusive ? writer : 1);
+  }
+  // Writes plainly what exclusive holders may write; answers a sum that reads it.
+  u64 touch(Range range, bool exclusive) {
+    u64 sum = 0;
+    for (u64 page = range.start / page_size; page < range.end / page_size; ++page)
+      sum += exclusive ? ++plain_[page] : plain_[page];
+    return sum;
+  }
+  u64 writes() const {
+    u64 sum = 0;
+    for (u64 count : plain_) sum += count;
+    return sum;
+  }
+  std::atomic<u64> violations{0};
+
+ private:
+  static constexpr u32 writer = 1 << 16;
+  std::atomic<u32> inside_[pages] = {};
+  u64 plain_[pages] = {};
+};
+
+// Runs `body(thread)` on registered threads first..first+count-1, which more than fill two CPUs and
+// start together: a short body would else be over before the next thread is there. Bodies that
+// repeat themselves do so until rounds or time are used up: spinning locks with more threads than
+// CPUs can be slow, on a busy machine very slow.
+void run_threads(u32 first, u32 count, const std::function<void(u32)>& body) {
+  std::barrier start(count);
+  std::vector<std::thread> threads;
+  for (u32 id = first; id < first + count; ++id)
+    threads.emplace_back([&body, &start, id] {
+      NativeThread self(id, id % 2, 0, id + 1);
+      start.arrive_and_wait();
+      body(id);
+    });
+  for (auto& thread : threads) thread.join();
+}
+
+// Lets others find the lock held, which a yield need not do.
+void dawdle() {
+  std::this_thread::sleep_for(std::chrono::microseconds(20));
+}
+
+class TimeLimit {
+ public:
+  bool passed() const { return P::now() > end_; }
+
+ private:
+  u64 end_ = P::now() + 333'000'000;
+};
+
+template <class Lock>
+u32 count_lines(const Lock& lock, const std::string& word) {
+  u32 count = 0;
+  for (const std::string& line : lock.describe()) count += line.find(word) != std::string::npos;
+  return count;
+}
+
+template <class Lock>
+void until_waiting(const Lock& lock, u32 waiters) {
+  while (count_lines(lock, "waits") < waiters) std::this_thread::yield();
+}
+
+u64 event(const Tree& lock, const std::string& name) {
+  Events events;
+  lock.append_events(events);
+  for (const EventCount& count : events)
+    if (count.name == name) return count.value;
+  ADD_FAILURE() << "no event " << name;
+  return 0;
+}
+
+struct StressOptions {
+  u32 steps = 1500;
+  u64 longest = 16;    // pages
+  u32 exclusive = 50;  // percent
+  bool plain = true;   // touch plain data, which a broken lock may not
+};
+
+// One random hold, with everything that a holder may do to it. Answers the pages written.
+template <class Lock>
+u64 random_hold(Lock& lock, Shadow& shadow, const StressOptions& options, std::mt19937_64& random) {
+  typename Lock::Node node;
+  const u64 first = random() % pages;
+  const u64 count = 1 + random() % std::min(options.longest, pages - first);
+  Range range = page_range(first, count);
+  bool exclusive = random() % 100 < options.exclusive;
+  if (random() % 4 != 0) {
+    lock.lock(node, range, exclusive);
+  } else if (!lock.try_lock(node, range, exclusive)) {
+    return 0;
+  }
+  shadow.enter(range, exclusive);
+  if (options.plain) shadow.touch(range, exclusive);
+  const u64 written = exclusive ? count : 0;
+  if (random() % 16 == 0) dawdle();
+  const bool shrink_first = random() % 2 == 0;
+  for (int step = 0; step < 2; ++step) {
+    if (random() % 3 != 0) continue;
+    shadow.leave(range, exclusive);
+    if ((step == 0) == shrink_first) {
+      const u64 skip = random() % count;
+      range = page_range(first + skip, 1 + random() % (count - skip));
+      lock.downgrade_range(node, range);
+    } else if (exclusive) {
+      exclusive = false;
+      lock.downgrade(node);
+    }
+    shadow.enter(range, exclusive);
+    if (options.plain) shadow.touch(range, false);
+  }
+  shadow.leave(range, exclusive);
+  lock.unlock(node);
+  return written;
+}
+
+template <class Lock>
+u64 stress(Lock& lock, Shadow& shadow, const StressOptions& options) {
+  std::atomic<u64> written{0};
+  run_threads(1, 8, [&](u32 id) {
+    std::mt19937_64 random(id);
+    const TimeLimit limit;
+    for (u32 step = 0; step < options.steps && !limit.passed(); ++step)
+      written.fetch_add(random_hold(lock, shadow, options, random));
+  });
+  return written.load();
+}
+
+class TreeRangeLockStress : public ::testing::TestWithParam<StressOptions> {};
+
+TEST_P(TreeRangeLockStress, NoConflictingRangesAreHeldAtOnce) {
+  NativeThread self(0, 0, 0, 1);
+  Tree lock;
+  Shadow shadow;
+  const u64 written = stress(lock, shadow, GetParam());
+  EXPECT_EQ(shadow.violations.load(), 0u);
+  EXPECT_EQ(shadow.writes(), written);
+  EXPECT_EQ(lock.describe(), std::vector<std::string>{});
+  EXPECT_EQ(lock.check(), "");
+  EXPECT_GT(event(lock, "range.waits"), 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Mixes, TreeRangeLockStress,
+                         ::testing::Values(StressOptions{}, StressOptions{.longest = pages},
+                                           StressOptions{.longest = 2, .exclusive = 100},
+                                           StressOptions{.exclusive = 5}));
+
+// Locks the first page of what it is asked for. The checker must see that.
+class FirstPageOnly {
+ public:
+  using Node = Tree::Node;
+  void lock(Node& node, Range range, bool exclusive) { tree_.lock(node, cut(range), exclusive); }
+  bool try_lock(Node& node, Range range, bool exclusive) {
+    return tree_.try_lock(node, cut(range), exclusive);
+  }
+  void unlock(Node& node) { tree_.unlock(node); }
+  void downgrade(Node& node) { tree_.downgrade(node); }
+  void downgrade_range(Node&, Range) {}
+  void append_events(Events& events) const { tree_.append_events(events); }
+  std::vector<std::string> describe() const { return tree_.describe(); }
+
+ private:
+  static Range cut(Range range) { return {range.start, range.start + page_size}; }
+  Tree tree_;
+};
+static_assert(RangeLock<FirstPageOnly>);
+
+TEST(Shadow, CatchesALockThatForgetsThePagesAfterTheFirst) {
+  NativeThread self(0, 0, 0, 1);
+  FirstPageOnly lock;
+  Shadow shadow;
+  stress(lock, shadow, {.longest = pages, .plain = false});
+  EXPECT_GT(shadow.violations.load(), 0u);
+}
+
+TEST(TreeRangeLock, TryLockFailsOnConflictAndSpuriouslyInsideTheHull) {
+  NativeThread self(0, 0, 0, 1);
+  Tree lock;
+  Tree::Node low, high, node;
+  lock.lock(low, page_range(0, 2), false);
+  lock.lock(high, page_range(8, 2), true);
+  EXPECT_TRUE(lock.try_lock(node, page_range(1, 2), false));  // shared beside shared
+  lock.unlock(node);
+  EXPECT_TRUE(lock.try_lock(node, page_range(10, 1), true));  // beyond the hull
+  lock.unlock(node);
+  EXPECT_EQ(event(lock, "range.trylock_failed"), 0u);
+  EXPECT_FALSE(lock.try_lock(node, page_range(7, 2), false));
+  EXPECT_FALSE(lock.try_lock(node, page_range(1, 1), true));
+  EXPECT_EQ(event(lock, "range.trylock_failed"), 2u);
+  EXPECT_EQ(event(lock, "range.trylock_spurious"), 0u);
+  EXPECT_FALSE(lock.try_lock(node, page_range(4, 1), true));  // nothing overlaps
+  EXPECT_EQ(event(lock, "range.trylock_failed"), 3u);
+  EXPECT_EQ(event(lock, "range.trylock_spurious"), 1u);
+  lock.unlock(low);
+  lock.unlock(high);
+}
+
+// A thread that locks, reports that it has, and unlocks when told.
+class Holder {
+ public:
+  Holder(Tree& lock, u32 id, Range range, bool exclusive)
+      : thread_([=, this, &lock] {
+          NativeThread self(id, id % 2, 0, id + 1);
+          Tree::Node node;
+          lock.lock(node, range, exclusive);
+          holds_.store(true);
+          while (!leave_.load()) std::this_thread::yield();
+          lock.unlock(node);
+        }) {}
+  ~Holder() {
+    leave();
+    thread_.join();
+  }
+  void leave() { leave_.store(true); }
+  void await() {
+    while (!holds_.load()) std::this_thread::yield();
+  }
+  bool holds() const { return holds_.load(); }
+
+ private:
+  std::atomic<bool> holds_{false};
+  std::atomic<bool> leave_{false};
+  std::thread thread_;
+};
+
+TEST(TreeRangeLock, DowngradeAdmitsSharedWaitersAndKeepsExclusiveOnesOut) {
+  NativeThread self(0, 0, 0, 1);
+  Tree lock;
+  Tree::Node node;
+  lock.lock(node, page_range(0, 4), true);
+  Holder shared(lock, 1, page_range(1, 1), false);
+  until_waiting(lock, 1);
+  Holder exclusive(lock, 2, page_range(3, 4), true);
+  until_waiting(lock, 2);
+  lock.downgrade(node);
+  shared.await();
+  EXPECT_FALSE(exclusive.holds());
+  EXPECT_EQ(count_lines(lock, "thread 2 waits"), 1u);
+  lock.unlock(node);
+  exclusive.await();
+}
+
+TEST(TreeRangeLock, DowngradeRangeAdmitsWaitersForWhatWasGivenUp) {
+  NativeThread self(0, 0, 0, 1);
+  Tree lock;
+  Tree::Node node;
+  lock.lock(node, page_range(0, 8), true);
+  Holder below(lock, 1, page_range(0, 2), true);
+  until_waiting(lock, 1);
+  Holder above(lock, 2, page_range(6, 4), false);
+  until_waiting(lock, 2);
+  Holder inside(lock, 3, page_range(3, 1), false);
+  until_waiting(lock, 3);
+  lock.downgrade_range(node, page_range(2, 3));
+  below.await();
+  above.await();
+  EXPECT_FALSE(inside.holds());
+  EXPECT_EQ(lock.check(), "");
+  EXPECT_EQ(lock.describe()[1], "thread 0 holds [0x2000, 0x5000) exclusive");
+  lock.unlock(node);
+  inside.await();
+}
+
+TEST(TreeRangeLock, ADowngradedHoldReleasesItsExclusiveWaitersOnce) {
+  NativeThread self(0, 0, 0, 1);
+  Tree lock;
+  Tree::Node first, second;
+  lock.lock(first, page_range(0, 2), true);
+  lock.lock(second, page_range(2, 2), false);
+  Holder exclusive(lock, 1, page_range(0, 4), true);
+  until_waiting(lock, 1);
+  lock.downgrade(first);
+  lock.downgrade_range(first, page_range(1, 1));
+  lock.unlock(first);
+  EXPECT_EQ(count_lines(lock, "thread 1 waits for [0x0, 0x4000) exclusive, behind 1"), 1u);
+  lock.unlock(second);
+  exclusive.await();
+}
+
+TEST(TreeRangeLock, ConflictingWaitersAreServedInOrderOfArrival) {
+  constexpr u32 waiters = 7;
+  NativeThread self(0, 0, 0, 1);
+  Tree lock;
+  Tree::Node node;
+  lock.lock(node, page_range(0, 4), true);
+  std::vector<u32> order;
+  std::vector<std::thread> threads;
+  for (u32 id = 1; id <= waiters; ++id) {
+    threads.emplace_back([&, id] {
+      NativeThread registered(id, id % 2, 0, id);
+      Tree::Node own;
+      lock.lock(own, page_range(id % 2, 3), true);
+      order.push_back(id);
+      lock.unlock(own);
+    });
+    until_waiting(lock, id);
+  }
+  lock.unlock(node);
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(order, (std::vector<u32>{1, 2, 3, 4, 5, 6, 7}));
+}
+
+TEST(TreeRangeLock, AWaiterBlocksALaterArrivalThatNoHolderConflictsWith) {
+  NativeThread self(0, 0, 0, 1);
+  Tree lock;
+  Tree::Node node;
+  lock.lock(node, page_range(0, 2), true);
+  Holder middle(lock, 1, page_range(1, 3), true);
+  until_waiting(lock, 1);
+  EXPECT_EQ(event(lock, "range.false_conflicts"), 0u);
+  Holder beyond(lock, 2, page_range(3, 2), true);
+  until_waiting(lock, 2);
+  EXPECT_EQ(event(lock, "range.false_conflicts"), 1u);
+  EXPECT_EQ(event(lock, "range.waits"), 2u);
+  Tree::Node apart;
+  lock.lock(apart, page_range(5, 1), true);  // touches, does not overlap
+  lock.unlock(apart);
+  lock.unlock(node);
+  middle.await();
+  EXPECT_FALSE(beyond.holds());
+  middle.leave();
+}
+
+TEST(TreeRangeLock, AStreamOfReadersDoesNotStarveAWriter) {
+  NativeThread self(0, 0, 0, 1);
+  Tree lock;
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    NativeThread registered(9, 0, 0, 9);
+    const TimeLimit limit;
+    for (int turn = 0; turn < 200 && !limit.passed(); ++turn) {
+      Tree::Node node;
+      lock.lock(node, page_range(0, pages), true);
+      lock.unlock(node);
+    }
+    stop.store(true);
+  });
+  run_threads(1, 7, [&](u32) {
+    while (!stop.load()) {
+      Tree::Node node;
+      lock.lock(node, page_range(0, 2), false);
+      std::this_thread::yield();
+      lock.unlock(node);
+    }
+  });
+  writer.join();
+  EXPECT_EQ(lock.describe(), std::vector<std::string>{});
+}
+
+TEST(TreeRangeLock, OneUnlockWakesMoreWaitersThanItsWakeListHolds) {
+  NativeThread self(0, 0, 0, 1);
+  Tree lock;
+  Tree::Node node;
+  lock.lock(node, page_range(0, pages), true);
+  std::vector<std::unique_ptr<Holder>> readers;
+  for (u32 id = 1; id <= 40; ++id)
+    readers.push_back(std::make_unique<Holder>(lock, id, page_range(id, 2), false));
+  until_waiting(lock, 40);
+  lock.unlock(node);
+  for (auto& reader : readers) reader->await();
+}
+
+// Every hand-over is a sleep and a wake-up: one lost, and the test does not end.
+TEST(TreeRangeLock, NoWakeUpIsLostWhenEightThreadsShareAPage) {
+  constexpr u32 turns = 2000;
+  NativeThread self(0, 0, 0, 1);
+  Tree lock;
+  u64 plain = 0;
+  std::atomic<u64> entries{0};
+  run_threads(1, 8, [&](u32) {
+    const TimeLimit limit;
+    for (u32 turn = 0; turn < turns && !limit.passed(); ++turn) {
+      entries.fetch_add(1);
+      Tree::Node node;
+      lock.lock(node, page_range(0, 1), true);
+      ++plain;
+      if (turn % 64 == 0) dawdle();
+      lock.unlock(node);
+    }
+  });
+  EXPECT_EQ(plain, entries.load());
+  EXPECT_GT(event(lock, "range.sleeps"), 0u);
+}
+
+TEST(FullRange, ExcludesAsAReaderWriterSemaphoreDoes) {
+  NativeThread self(0, 0, 0, 1);
+  FullRange<P, Tree> lock;
+  Shadow shadow;
+  const Range all = page_range(0, 4);
+  std::atomic<u64> written{0};
+  run_threads(1, 8, [&](u32 id) {
+    std::mt19937_64 random(id);
+    const TimeLimit limit;
+    for (int step = 0; step < 1000 && !limit.passed(); ++step) {
+      const bool exclusive = random() % 2 == 0;
+      const bool attempt = random() % 4 == 0;
+      if (attempt) {
+        if (!(exclusive ? lock.try_lock() : lock.try_lock_shared())) continue;
+      } else {
+        exclusive ? lock.lock() : lock.lock_shared();
+      }
+      shadow.enter(all, exclusive);
+      shadow.touch(all, exclusive);
+      if (step % 16 == 0) dawdle();
+      shadow.leave(all, exclusive);
+      if (exclusive) written.fetch_add(4);
+      const bool downgraded = exclusive && random() % 2 == 0;
+      if (downgraded) {
+        lock.downgrade();
+        shadow.enter(all, false);
+        shadow.touch(all, false);
+        shadow.leave(all, false);
+      }
+      exclusive && !downgraded ? lock.unlock() : lock.unlock_shared();
+    }
+  });
+  EXPECT_EQ(shadow.violations.load(), 0u);
+  EXPECT_EQ(shadow.writes(), written.load());
+  EXPECT_EQ(lock.describe(), "");
+  lock.lock();
+  EXPECT_EQ(lock.describe(), "thread 0 holds [0x0, 0x800000000000) exclusive");
+  lock.unlock();
+}
+
+}  // namespace
+}  // namespace faultline

@@ -1,0 +1,126 @@
+// The reference count in the VMA, where it differs from a lock: type-stable reuse across address
+// spaces, draining, detach.
+#include "locks/schemes/refcount.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "harness/native/platform.hpp"
+#include "locks/shared/rwsem.hpp"
+
+namespace faultline {
+namespace {
+
+using P = NativePlatform;
+using Space = Refcount<P, Rwsem<P>>;
+constexpr u32 rw = prot_read | prot_write;
+
+u64 event(const AddressSpace& space, std::string_view name) {
+  Events events;
+  space.append_events(events);
+  for (const EventCount& event : events)
+    if (event.name == name) return event.value;
+  ADD_FAILURE() << "no event " << name;
+  return 0;
+}
+
+TEST(VmaRefcount, APinnedVmaIsNotWriteLockedUntilItIsUnpinned) {
+  NativeThread thread(0, 0, 0, 1);
+  RefcountPolicy<P> policy;
+  VmaRefcount<P> vma;
+  policy.open();
+  vma.attach(policy.owner());
+  EXPECT_EQ(vma.pin(policy.owner()), PinResult::write_locked);
+  policy.close();
+  ASSERT_EQ(vma.pin(policy.owner()), PinResult::pinned);
+  std::atomic<bool> locked{false};
+  std::thread writer([&] {
+    NativeThread other(1, 1, 0, 2);
+    policy.open();
+    vma.start_write(policy.owner());
+    locked = true;
+    vma.detach(policy.owner());
+    policy.close();
+  });
+  while (vma.pin(policy.owner()) == PinResult::pinned)
+    vma.unpin(policy.owner());  // until the writer drains
+  EXPECT_FALSE(locked);
+  vma.unpin(policy.owner());
+  writer.join();
+  EXPECT_TRUE(locked);
+  EXPECT_EQ(vma.pin(policy.owner()), PinResult::detached);
+}
+
+TEST(VmaRefcount, AVmaRecycledIntoAnotherAddressSpaceIsRefused) {
+  NativeThread thread(0, 0, 0, 1);
+  RefcountPolicy<P> first;
+  RefcountPolicy<P> second;
+  VmaRefcount<P> vma;
+  first.open();
+  vma.attach(first.owner());
+  vma.detach(first.owner());
+  first.close();
+  second.open();
+  vma.attach(second.owner());
+  second.close();
+  EXPECT_EQ(vma.pin(first.owner()), PinResult::foreign);
+  EXPECT_EQ(vma.pin(second.owner()), PinResult::pinned);
+  vma.unpin(second.owner());
+  second.close_down();
+}
+
+// The kernel's use-after-free: a reader pins a VMA that has gone to an address space which then
+// dies; dropping the pin wakes that one's writer. AddressSanitizer sees the owner freed if it is
+// not held.
+TEST(VmaRefcount, AReaderMayPinAVmaOfADyingAddressSpace) {
+  NativeThread thread(0, 0, 0, 1);
+  auto vmas = std::make_shared<Space::VmaPool>();
+  AddressSpaceOptions options;
+  options.frames_per_thread = 64;
+  Space stable(options, vmas);
+  std::atomic<bool> stop{false};
+  std::thread reader([&] {
+    NativeThread other(1, 1, 0, 2);
+    stable.enter();
+    const u64 base = stable.fixed_base();
+    while (!stop) stable.fault(base, Access::read);
+  });
+  stable.enter();
+  const u64 base = stable.fixed_base();
+  for (int round = 0; round < 300; ++round) {
+    // The VMA that the reader may be looking at goes back to the pool and on to the address space
+    // that lives one round.
+    ASSERT_EQ(stable.map(base, page_size, rw, map_fixed).error, Error::none);
+    ASSERT_EQ(stable.unmap(base, page_size), Error::none);
+    auto dying = std::make_unique<Space>(options, vmas);
+    dying->enter();
+    ASSERT_EQ(dying->map(base, page_size, rw, map_fixed).error, Error::none);
+    ASSERT_EQ(dying->fault(base, Access::write), Error::none);
+    dying.reset();
+  }
+  stop = true;
+  reader.join();
+  EXPECT_EQ(stable.check(), "");
+}
+
+TEST(Refcount, FaultsWithoutTheBigLockOnceThereIsAnAnonVma) {
+  NativeThread thread(0, 0, 0, 1);
+  AddressSpaceOptions options;
+  Space space(options);
+  space.enter();
+  const u64 base = space.fixed_base();
+  ASSERT_EQ(space.map(base, 4 * page_size, rw, map_fixed).error, Error::none);
+  EXPECT_EQ(space.fault(base, Access::write), Error::none);
+  EXPECT_EQ(event(space, "refcount.fallback_anon_vma"), 1u);
+  for (u64 page = 1; page < 4; ++page)
+    EXPECT_EQ(space.fault(base + page * page_size, Access::write), Error::none);
+  EXPECT_EQ(event(space, "refcount.fallback_anon_vma"), 1u);
+  EXPECT_EQ(event(space, "refcount.fallback_missed"), 0u);
+  EXPECT_EQ(space.fault(base - 1, Access::read), Error::segv);
+  EXPECT_EQ(event(space, "refcount.fallback_missed"), 1u);
+}
+
+}  // namespace
+}  // namespace faultline

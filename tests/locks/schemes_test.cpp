@@ -1,0 +1,247 @@
+// Every scheme against the oracle: the same operations alone, and under threads.
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "harness/native/platform.hpp"
+#include "locks/registry.hpp"
+
+namespace faultline {
+namespace {
+
+using P = NativePlatform;
+constexpr u32 rw = prot_read | prot_write;
+
+AddressSpaceOptions options_for(u32 threads) {
+  AddressSpaceOptions options;
+  options.threads = threads;
+  options.frames_per_thread = 512;
+  return options;
+}
+
+class EveryScheme : public testing::TestWithParam<const Scheme<P>*> {
+ protected:
+  bool simulated() const { return std::string_view(GetParam()->name) != "linux"; }
+  std::unique_ptr<AddressSpace> make(u32 threads = 1) {
+    return GetParam()->make(options_for(threads));
+  }
+  NativeThread thread_{0, 0, 0, 1};
+};
+
+TEST_P(EveryScheme, ServesFaultsInsideAMappingAndRefusesThemOutside) {
+  auto space = make();
+  space->enter();
+  const u64 base = space->fixed_base() + 64 * page_size;
+  ASSERT_EQ(space->map(base, 4 * page_size, rw, map_fixed).address, base);
+  EXPECT_EQ(space->fault(base, Access::write), Error::none);
+  EXPECT_EQ(space->fault(base + 3 * page_size + 17, Access::read), Error::none);
+  EXPECT_EQ(space->fault(base + 4 * page_size, Access::read), Error::segv);
+  EXPECT_EQ(space->fault(base - 1, Access::write), Error::segv);
+  EXPECT_TRUE(space->walk(base));
+  EXPECT_EQ(space->unmap(base, 4 * page_size), Error::none);
+  EXPECT_FALSE(space->walk(base));
+  EXPECT_EQ(space->fault(base, Access::read), Error::segv);
+  EXPECT_EQ(space->check(), "");
+}
+
+TEST_P(EveryScheme, HoldsAccessesToTheProtection) {
+  auto space = make();
+  space->enter();
+  const u64 base = space->fixed_base() + 64 * page_size;
+  ASSERT_EQ(space->map(base, 4 * page_size, rw, map_fixed).error, Error::none);
+  EXPECT_EQ(space->fault(base + page_size, Access::write), Error::none);
+  EXPECT_EQ(space->protect(base + page_size, page_size, prot_read), Error::none);
+  EXPECT_EQ(space->fault(base + page_size, Access::write), Error::segv);
+  EXPECT_EQ(space->fault(base + page_size, Access::read), Error::none);
+  EXPECT_EQ(space->fault(base, Access::write), Error::none);
+  EXPECT_EQ(space->fault(base + 2 * page_size, Access::write), Error::none);
+  EXPECT_EQ(space->protect(base, 4 * page_size, prot_none), Error::none);
+  EXPECT_EQ(space->fault(base, Access::read), Error::segv);
+  EXPECT_EQ(space->protect(base, 4 * page_size, rw), Error::none);
+  EXPECT_EQ(space->fault(base + page_size, Access::write), Error::none);
+  EXPECT_EQ(space->unmap(base, 4 * page_size), Error::none);
+  EXPECT_EQ(space->check(), "");
+}
+
+TEST_P(EveryScheme, UnmapsTheMiddleOfAMappingAndLeavesItsEnds) {
+  auto space = make();
+  space->enter();
+  const u64 base = space->fixed_base() + 64 * page_size;
+  ASSERT_EQ(space->map(base, 6 * page_size, rw, map_fixed).error, Error::none);
+  for (u64 page = 0; page < 6; ++page)
+    EXPECT_EQ(space->fault(base + page * page_size, Access::write), Error::none);
+  EXPECT_EQ(space->unmap(base + 2 * page_size, 2 * page_size), Error::none);
+  EXPECT_EQ(space->fault(base + page_size, Access::write), Error::none);
+  EXPECT_EQ(space->fault(base + 2 * page_size, Access::write), Error::segv);
+  EXPECT_EQ(space->fault(base + 4 * page_size, Access::write), Error::none);
+  EXPECT_EQ(space->check(), "");
+  EXPECT_EQ(space->map(base, 6 * page_size, prot_read, map_fixed).address, base);
+  EXPECT_EQ(space->fault(base + page_size, Access::write), Error::segv);
+  EXPECT_EQ(space->unmap(base, 6 * page_size), Error::none);
+  EXPECT_EQ(space->check(), "");
+}
+
+TEST_P(EveryScheme, AnswersBadArgumentsAsTheKernelDoes) {
+  auto space = make();
+  space->enter();
+  const u64 base = space->fixed_base() + 64 * page_size;
+  EXPECT_EQ(space->map(0, 0, rw, 0).error, Error::inval);
+  EXPECT_EQ(space->map(base + 1, page_size, rw, map_fixed).error, Error::inval);
+  EXPECT_EQ(space->map(0, u64{1} << 48, rw, 0).error, Error::nomem);
+  EXPECT_EQ(space->unmap(base + 1, page_size), Error::inval);
+  EXPECT_EQ(space->unmap(base, 0), Error::inval);
+  EXPECT_EQ(space->unmap(base, page_size), Error::none);
+  EXPECT_EQ(space->protect(base, page_size, prot_read), Error::nomem);
+  EXPECT_EQ(space->discard(base, page_size), Error::nomem);
+  EXPECT_EQ(space->discard(base + 1, page_size), Error::inval);
+  EXPECT_EQ(space->check(), "");
+}
+
+TEST_P(EveryScheme, PlacesMappingsWithoutAHintApart) {
+  auto space = make();
+  space->enter();
+  std::vector<Range> ranges;
+  for (u64 pages : {1, 5, 512, 3}) {
+    const MapResult result = space->map(0, pages * page_size, rw, 0);
+    ASSERT_EQ(result.error, Error::none);
+    const Range fresh{result.address, result.address + pages * page_size};
+    for (const Range& other : ranges) EXPECT_FALSE(fresh.overlaps(other));
+    ranges.push_back(fresh);
+    EXPECT_EQ(space->fault(fresh.end - 1, Access::write), Error::none);
+  }
+  for (const Range& range : ranges)
+    EXPECT_EQ(space->unmap(range.start, range.length()), Error::none);
+  EXPECT_EQ(space->check(), "");
+}
+
+TEST_P(EveryScheme, DiscardDropsPagesAndKeepsTheMapping) {
+  auto space = make();
+  space->enter();
+  const u64 base = space->fixed_base() + 64 * page_size;
+  ASSERT_EQ(space->map(base, 2 * page_size, rw, map_fixed).error, Error::none);
+  EXPECT_EQ(space->fault(base, Access::write), Error::none);
+  EXPECT_EQ(space->discard(base, 2 * page_size), Error::none);
+  EXPECT_EQ(space->walk(base), !simulated());  // on linux the look-up faults the page in
+  EXPECT_EQ(space->fault(base, Access::write), Error::none);
+  EXPECT_EQ(space->unmap(base, 2 * page_size), Error::none);
+  EXPECT_EQ(space->check(), "");
+}
+
+TEST_P(EveryScheme, MovesTheBreakUpAndDown) {
+  auto space = make();
+  space->enter();
+  const u64 start = space->brk(0).address;
+  EXPECT_EQ(space->brk(3 * page_size).address, start + 3 * page_size);
+  EXPECT_EQ(space->fault(start + 2 * page_size, Access::write), Error::none);
+  EXPECT_EQ(space->brk(-static_cast<i64>(2 * page_size)).address, start + page_size);
+  EXPECT_EQ(space->fault(start + 2 * page_size, Access::write), Error::segv);
+  EXPECT_EQ(space->fault(start, Access::write), Error::none);
+  EXPECT_EQ(space->brk(-static_cast<i64>(2 * page_size)).error, Error::inval);
+  EXPECT_EQ(space->brk(-static_cast<i64>(page_size)).address, start);
+  EXPECT_EQ(space->check(), "");
+}
+
+TEST_P(EveryScheme, GrowsAStackByItsFaults) {
+  auto space = make();
+  space->enter();
+  const u64 base = space->fixed_base() + 64 * page_size;
+  ASSERT_EQ(space->map(base, 2 * page_size, rw, map_fixed | map_growsdown).error, Error::none);
+  EXPECT_EQ(space->fault(base - page_size, Access::write), Error::none);
+  EXPECT_EQ(space->fault(base - 5 * page_size, Access::write), Error::none);
+  EXPECT_EQ(space->fault(base - 3 * page_size, Access::read), Error::none);
+  EXPECT_EQ(space->unmap(base - 5 * page_size, 7 * page_size), Error::none);
+  EXPECT_EQ(space->fault(base - page_size, Access::write), Error::segv);
+  EXPECT_EQ(space->check(), "");
+}
+
+TEST_P(EveryScheme, ReportsNoFrameLeftAsNomem) {
+  if (!simulated()) GTEST_SKIP() << "the machine's memory is not ours to exhaust";
+  auto space = make();
+  space->enter();
+  const u64 base = space->fixed_base() + 64 * page_size;
+  ASSERT_EQ(space->map(base, 600 * page_size, rw, map_fixed).error, Error::none);
+  for (u64 page = 0; page < 512; ++page)
+    ASSERT_EQ(space->fault(base + page * page_size, Access::write), Error::none);
+  EXPECT_EQ(space->fault(base + 512 * page_size, Access::write), Error::nomem);
+  EXPECT_EQ(space->check(), "");
+  EXPECT_EQ(space->unmap(base, 600 * page_size), Error::none);
+  EXPECT_EQ(space->check(), "");
+}
+
+// Threads at random on ranges that they share; each also keeps a mapping of its own, whose pages
+// nobody else may touch.
+void torture(AddressSpace& space, u32 self, u32 rounds) {
+  const u64 base = space.fixed_base();
+  const u64 own = base + (self + 64) * (u64{1} << 21);
+  for (u32 round = 0; round < rounds; ++round) {
+    ASSERT_EQ(space.map(own, 4 * page_size, rw, map_fixed).error, Error::none);
+    const u64 page = own + P::random() % 4 * page_size;
+    ASSERT_EQ(space.fault(page, Access::write), Error::none);
+    const u64 shared = base + P::random() % 32 * page_size;
+    const u64 length = (1 + P::random() % 8) * page_size;
+    switch (P::random() % 8) {
+      case 0:
+        space.map(shared, length, rw, map_fixed);
+        break;
+      case 1:
+        space.unmap(shared, length);
+        break;
+      case 2:
+        space.protect(shared, length, P::random() % 2 == 0 ? prot_read : rw);
+        break;
+      case 3:
+        space.discard(shared, length);
+        break;
+      case 4:
+        space.scan();
+        break;
+      case 5:
+        space.walk(shared);
+        break;
+      default:
+        space.fault(shared, P::random() % 2 == 0 ? Access::read : Access::write);
+    }
+    ASSERT_EQ(space.protect(page, page_size, prot_read), Error::none);
+    ASSERT_EQ(space.fault(page, Access::write), Error::segv);
+    ASSERT_EQ(space.fault(page, Access::read), Error::none);
+    const MapResult placed = space.map(0, 3 * page_size, rw, 0);
+    ASSERT_EQ(placed.error, Error::none);
+    ASSERT_EQ(space.fault(placed.address + page_size, Access::write), Error::none);
+    ASSERT_EQ(space.unmap(own, 4 * page_size), Error::none);
+    ASSERT_EQ(space.unmap(placed.address, 3 * page_size), Error::none);
+    ASSERT_EQ(space.fault(page, Access::read), Error::segv);
+  }
+}
+
+TEST_P(EveryScheme, HoldsTheOracleUnderThreads) {
+  if (GetParam()->max_threads == 1) GTEST_SKIP() << "for one thread only";
+  constexpr u32 threads = 4;
+  auto space = make(threads);
+  std::vector<std::thread> running;
+  for (u32 i = 0; i < threads; ++i)
+    running.emplace_back([&, i] {
+      NativeThread registered(i + 1, i % 2, 0, i);
+      space->enter();
+      torture(*space, i, 400);
+    });
+  for (std::thread& thread : running) thread.join();
+  EXPECT_EQ(space->check(), "");
+}
+
+std::vector<const Scheme<P>*> all_schemes() {
+  std::vector<const Scheme<P>*> all;
+  for (const Scheme<P>& scheme : scheme_list<P>()) all.push_back(&scheme);
+  return all;
+}
+
+std::string identifier(const testing::TestParamInfo<const Scheme<P>*>& scheme) {
+  std::string name = scheme.param->name;
+  for (char& c : name)
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Schemes, EveryScheme, testing::ValuesIn(all_schemes()), identifier);
+
+}  // namespace
+}  // namespace faultline

@@ -1,0 +1,209 @@
+// One thread of a workload: it calls the address space through its Worker, which counts, and in a
+// latency trial times, every operation.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <vector>
+
+#include "locks/address_space/interface.hpp"
+
+namespace faultline {
+
+// What is counted apart: the operations of the address space, and `lock` for a bare lock's
+// acquire-and-release.
+enum class Operation : int { fault, map, unmap, protect, brk, discard, walk, scan, lock };
+inline constexpr int operation_kinds = 9;
+inline constexpr const char* operation_names[operation_kinds] = {
+    "fault", "map", "unmap", "protect", "brk", "discard", "walk", "scan", "lock"};
+
+// What a thread does in a case with --roles; `all` where there are none.
+enum class Role : int { all, faulter, updater };
+
+// The trial's phases, in order. Threads look at it after every operation; only the trial's main
+// thread writes it.
+inline constexpr u32 phase_warm_up = 0;
+inline constexpr u32 phase_measure = 1;
+inline constexpr u32 phase_stop = 2;
+
+template <class P>
+struct alignas(cache_line) Window {
+  typename P::template atomic<u32> phase{phase_warm_up};
+};
+
+// Log-linear: 16 buckets an octave, so that a bucket is at most 6.25 % wide. Values in nanoseconds;
+// no value is dropped.
+class LatencyHistogram {
+ public:
+  static constexpr u32 sub_bits = 4;
+  static constexpr u32 buckets = (64 - sub_bits + 1) << sub_bits;
+
+  void add(u64 ns) {
+    ++counts_[index(ns)];
+    if (ns > max_) max_ = ns;
+  }
+  u64 count(u32 bucket) const { return counts_[bucket]; }
+  u64 max() const { return max_; }
+  static u64 low(u32 bucket) {
+    const u32 octave = bucket >> sub_bits;
+    const u64 sub = bucket & ((1U << sub_bits) - 1);
+    return octave == 0 ? sub : (sub + (1U << sub_bits)) << (octave - 1);
+  }
+  static u64 high(u32 bucket) { return bucket + 1 < buckets ? low(bucket + 1) : ~u64{0}; }
+
+ private:
+  static u32 index(u64 ns) {
+    const u32 width = static_cast<u32>(std::bit_width(ns));
+    if (width <= sub_bits) return static_cast<u32>(ns);
+    const u32 octave = width - sub_bits;
+    return (octave << sub_bits) + static_cast<u32>((ns >> (octave - 1)) & ((1U << sub_bits) - 1));
+  }
+  std::vector<u64> counts_ = std::vector<u64>(buckets);
+  u64 max_ = 0;
+};
+
+// Called by the worker's own thread as it sees the window open and close, outside the time that its
+// rate is taken from.
+class WindowObserver {
+ public:
+  virtual ~WindowObserver() = default;
+  virtual void opened() = 0;
+  virtual void closed() = 0;
+};
+
+// A worker's numbers. Times are P::now(): the rate is operations over last_ns - first_ns, both
+// moments of a completion; the operation that completes at first_ns opens the count and is not in
+// it.
+struct Tally {
+  std::array<u64, operation_kinds> operations{};
+  std::array<u64, operation_kinds> errors{};
+  u64 first_ns = 0;
+  u64 last_ns = 0;
+  u64 waiting_ns = 0;
+  std::vector<LatencyHistogram> latency;  // one an operation kind in a latency trial, else empty
+};
+
+template <class P>
+class Worker {
+ public:
+  // `index` below `threads`: this worker's place among those that share `space`, which may be null
+  // for a bare lock.
+  Worker(AddressSpace* space, const Window<P>& window, u32 index, u32 threads, Role role,
+         bool timed, WindowObserver* observer)
+      : space_(space),
+        window_(window),
+        observer_(observer),
+        index_(index),
+        threads_(threads),
+        role_(role),
+        timed_(timed) {
+    if (timed) tally_.latency.resize(operation_kinds);
+  }
+
+  u32 index() const { return index_; }
+  u32 threads() const { return threads_; }
+  Role role() const { return role_; }
+  AddressSpace& space() { return *space_; }
+  // As of the window's close: what completes later (a workload tidying up) is not in it. All zero
+  // if the window never opened here.
+  const Tally& tally() const { return closed_; }
+
+  // False once the window has closed: a workload's loop ends, leaving the address space as it finds
+  // fit. relaxed: the phase passes no data.
+  bool running() const { return window_.phase.load(std::memory_order_relaxed) != phase_stop; }
+
+  Error fault(u64 address, Access access) {
+    return count(Operation::fault, [&] { return space_->fault(address, access); });
+  }
+  MapResult map(u64 hint, u64 length, u32 prot, u32 flags) {
+    return count(Operation::map, [&] { return space_->map(hint, length, prot, flags); });
+  }
+  Error unmap(u64 start, u64 length) {
+    return count(Operation::unmap, [&] { return space_->unmap(start, length); });
+  }
+  Error protect(u64 start, u64 length, u32 prot) {
+    return count(Operation::protect, [&] { return space_->protect(start, length, prot); });
+  }
+  MapResult brk(i64 delta) {
+    return count(Operation::brk, [&] { return space_->brk(delta); });
+  }
+  Error discard(u64 start, u64 length) {
+    return count(Operation::discard, [&] { return space_->discard(start, length); });
+  }
+  bool walk(u64 address) {
+    return count(Operation::walk, [&] { return space_->walk(address); });
+  }
+  u64 scan() {
+    return count(Operation::scan, [&] { return space_->scan(); });
+  }
+
+  // Performs and counts one operation of `kind`; for the address space's own the verbs above are
+  // the way.
+  template <class F>
+  auto count(Operation kind, F&& perform) {
+    if (timed_) [[unlikely]]
+      return count_timed(kind, perform);
+    auto result = perform();
+    complete(kind, is_error(result));
+    return result;
+  }
+
+ private:
+  static bool is_error(Error error) { return error != Error::none; }
+  static bool is_error(const MapResult& result) { return result.error != Error::none; }
+  template <class T>
+  static bool is_error(const T&) {
+    return false;
+  }
+
+  template <class F>
+  auto count_timed(Operation kind, F& perform) {
+    const u64 start = P::now();
+    auto result = perform();
+    const u64 end = P::now();
+    if (phase_ == phase_measure) tally_.latency[static_cast<usize>(kind)].add(end - start);
+    complete(kind, is_error(result));
+    return result;
+  }
+
+  void complete(Operation kind, bool error) {
+    ++tally_.operations[static_cast<usize>(kind)];
+    if (error) [[unlikely]]
+      ++tally_.errors[static_cast<usize>(kind)];
+    const u32 phase =
+        window_.phase.load(std::memory_order_relaxed);  // relaxed: the phase passes no data
+    if (phase != phase_) [[unlikely]]
+      cross(phase);
+  }
+
+  // This thread has seen the window open or close: the clock is read here and nowhere else.
+  void cross(u32 phase) {
+    if (phase == phase_stop && phase_ == phase_measure) {
+      tally_.last_ns = P::now();
+      tally_.waiting_ns = P::waited() - tally_.waiting_ns;
+      if (observer_ != nullptr) observer_->closed();
+      closed_ = tally_;
+    }
+    if (phase == phase_measure) {
+      if (observer_ != nullptr) observer_->opened();
+      tally_.operations = {};
+      tally_.errors = {};
+      tally_.waiting_ns = P::waited();
+      tally_.first_ns = P::now();
+    }
+    phase_ = phase;
+  }
+
+  AddressSpace* space_;
+  const Window<P>& window_;
+  WindowObserver* observer_;
+  u32 index_;
+  u32 threads_;
+  Role role_;
+  bool timed_;
+  u32 phase_ = phase_warm_up;
+  Tally tally_;
+  Tally closed_;
+};
+
+}  // namespace faultline
