@@ -30,7 +30,8 @@ inline constexpr u32 shootdown_cpumask = 0;
 inline constexpr u32 shootdown_precise = 1;
 inline constexpr u32 shootdown_broadcast = 2;
 
-// Bytes from AddressSpace::fixed_base() that a workload may use for mappings at addresses of its own choice.
+// Bytes from AddressSpace::fixed_base() that a workload may use for mappings at addresses of its
+// own choice.
 inline constexpr u64 fixed_span = u64{1} << 38;
 
 // All operations may be called by any registered thread that has called enter(), at once, unless

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <barrier>
+#include <functional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "harness/native/platform.hpp"
@@ -213,6 +215,113 @@ TYPED_TEST(RangeLockSpaces, HoldsTheOracleWhereEveryRangeIsContested) {
   EXPECT_EQ(space.unmap(0, address_space_end), Error::none);
   EXPECT_EQ(space.scan(), 0u);
   EXPECT_EQ(space.check(), "");
+}
+
+// Before every exclusive hold, after the scheme has looked what it needs, calls `interfere`: what
+// another thread would have to come in time for. Not itself interfered with.
+class InterferedRanges : public TreeRangeLock<P> {
+ public:
+  static inline std::function<void()> interfere;
+
+  void lock(Node& node, Range range, bool exclusive) {
+    if (exclusive && interfere) {
+      const auto once = std::exchange(interfere, nullptr);
+      once();
+    }
+    TreeRangeLock<P>::lock(node, range, exclusive);
+  }
+};
+
+class Interference : public testing::Test {
+ protected:
+  ~Interference() override { InterferedRanges::interfere = nullptr; }
+  static AddressSpaceOptions options() {
+    AddressSpaceOptions options;
+    options.frames_per_thread = 64;
+    return options;
+  }
+  void interfere(std::function<void()> with) { InterferedRanges::interfere = std::move(with); }
+
+  NativeThread thread_{0, 0, 0, 1};
+  RangeLockScheme<P, MutexStructure<P, Ticket<P>>, InterferedRanges> space_{options()};
+};
+
+TEST_F(Interference, AnEditWhoseReachHasGrownTriesAgain) {
+  space_.enter();
+  ASSERT_EQ(space_.map(base, page_size, rw, map_fixed).error, Error::none);
+  interfere([&] { space_.map(base + page_size, page_size, rw, map_fixed); });
+  EXPECT_EQ(space_.unmap(base, page_size), Error::none);
+  EXPECT_EQ(event(space_, "range_lock.reach_retries"), 1u);
+  EXPECT_EQ(event(space_, "range_lock.whole_space"), 0u);
+  EXPECT_EQ(space_.scan(), 1u);
+  EXPECT_EQ(space_.check(), "");
+}
+
+TEST_F(Interference, AnEditWhoseReachGrowsEachTimeTakesTheWholeSpaceAtLast) {
+  space_.enter();
+  ASSERT_EQ(space_.map(base, page_size, rw, map_fixed).error, Error::none);
+  u64 next = base;
+  std::function<void()> grow = [&] {
+    next += page_size;
+    space_.map(next, page_size, rw, map_fixed);
+    if (next < base + 3 * page_size) interfere(grow);
+  };
+  interfere(grow);
+  EXPECT_EQ(space_.unmap(base, page_size), Error::none);
+  EXPECT_EQ(event(space_, "range_lock.reach_retries"), 3u);
+  EXPECT_EQ(event(space_, "range_lock.whole_space"), 1u);
+  EXPECT_EQ(space_.scan(), 1u);
+  EXPECT_EQ(space_.check(), "");
+}
+
+TEST_F(Interference, TwoMovesOfTheBreakAddUp) {
+  space_.enter();
+  const u64 start = space_.brk(0).address;
+  interfere([&] { space_.brk(2 * page_size); });
+  EXPECT_EQ(space_.brk(page_size).address, start + 3 * page_size);
+  interfere([&] { space_.brk(-static_cast<i64>(page_size)); });
+  EXPECT_EQ(space_.brk(-static_cast<i64>(page_size)).address, start + page_size);
+  EXPECT_EQ(space_.scan(), 1u);
+  EXPECT_EQ(space_.check(), "");
+}
+
+TEST_F(Interference, AReservationKeepsOtherMapsOffItsRange) {
+  space_.enter();
+  u64 other = 0;
+  interfere([&] {
+    EXPECT_EQ(space_.scan(), 0u);
+    EXPECT_EQ(space_.fault(address_space_end - page_size, Access::read), Error::segv);
+    other = space_.map(0, page_size, rw, 0).address;
+  });
+  const u64 own = space_.map(0, page_size, rw, 0).address;
+  EXPECT_NE(own, other);
+  EXPECT_EQ(space_.fault(own, Access::write), Error::none);
+  EXPECT_EQ(space_.fault(other, Access::write), Error::none);
+  EXPECT_EQ(space_.check(), "");
+}
+
+TEST_F(Interference, AReservationMayBeUnmappedBeforeItsMapEnds) {
+  space_.enter();
+  interfere([&] { space_.unmap(base, page_size); });
+  EXPECT_EQ(space_.map(base, page_size, rw, 0).address, base);
+  EXPECT_EQ(space_.scan(), 0u);
+  interfere([&] { space_.unmap(base + page_size, page_size); });
+  EXPECT_EQ(space_.map(base, 3 * page_size, rw, 0).address, base);
+  EXPECT_EQ(space_.scan(), 2u);
+  EXPECT_EQ(space_.fault(base + 2 * page_size, Access::write), Error::none);
+  EXPECT_EQ(space_.fault(base + page_size, Access::write), Error::segv);
+  EXPECT_EQ(space_.check(), "");
+}
+
+TEST_F(Interference, AReservationThatIsProtectedKeepsThatProtection) {
+  space_.enter();
+  interfere([&] {
+    space_.protect(base, page_size, rw);
+    EXPECT_EQ(space_.fault(base, Access::write), Error::none);
+  });
+  EXPECT_EQ(space_.map(base, page_size, prot_read, 0).address, base);
+  EXPECT_EQ(space_.fault(base, Access::write), Error::none);
+  EXPECT_EQ(space_.check(), "");
 }
 
 }  // namespace

@@ -176,7 +176,10 @@ TEST_P(TreeRangeLockStress, NoConflictingRangesAreHeldAtOnce) {
   NativeThread self(0, 0, 0, 1);
   Tree lock;
   Shadow shadow;
-  const u64 written = stress(lock, shadow, GetParam());
+  u64 written = stress(lock, shadow, GetParam());
+  // On a machine too busy for threads to meet, again.
+  for (int run = 0; run < 20 && event(lock, "range.waits") == 0; ++run)
+    written += stress(lock, shadow, GetParam());
   EXPECT_EQ(shadow.violations.load(), 0u);
   EXPECT_EQ(shadow.writes(), written);
   EXPECT_EQ(lock.describe(), std::vector<std::string>{});
@@ -213,7 +216,8 @@ TEST(Shadow, CatchesALockThatForgetsThePagesAfterTheFirst) {
   NativeThread self(0, 0, 0, 1);
   FirstPageOnly lock;
   Shadow shadow;
-  stress(lock, shadow, {.longest = pages, .plain = false});
+  for (int run = 0; run < 20 && shadow.violations.load() == 0; ++run)
+    stress(lock, shadow, {.longest = pages, .plain = false});
   EXPECT_GT(shadow.violations.load(), 0u);
 }
 

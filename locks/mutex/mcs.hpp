@@ -1,0 +1,67 @@
+// The MCS lock: a queue in which each waiter spins on a word of its own (Mellor-Crummey and Scott
+// 1991, algorithm 2.5).
+//
+//   lock    swap own node in as the tail; behind another, link to it and wait for its word
+//   unlock  with no successor, swap the tail back to none; else give the successor its word
+#pragma once
+
+#include "locks/mutex/concept.hpp"
+#include "locks/platform.hpp"
+
+namespace faultline {
+
+template <class P>
+class Mcs {
+ public:
+  struct alignas(cache_line) Node {
+    typename P::template atomic<Node*> next{nullptr};
+    typename P::template atomic<u32> waiting{0};
+  };
+
+  void lock(Node& node) {
+    prepare(node);
+    // acq_rel: publishes the node to its successor (the exchange there acquires); acquires from
+    // unlock's release when free.
+    Node* previous = tail_.exchange(&node, std::memory_order_acq_rel);
+    if (previous == nullptr) return;
+    node.waiting.store(1, std::memory_order_relaxed);        // relaxed: published by the link
+    previous->next.store(&node, std::memory_order_release);  // release: pairs with unlock's acquire
+    WaitScope<P> waiting(this, "mcs");
+    while (node.waiting.load(std::memory_order_acquire) != 0)
+      P::pause(this);  // acquire: pairs with unlock's release
+  }
+
+  bool try_lock(Node& node) {
+    prepare(node);
+    Node* expected = nullptr;
+    // acq_rel: as in lock. relaxed on failure: nothing is read.
+    return tail_.compare_exchange_strong(expected, &node, std::memory_order_acq_rel,
+                                         std::memory_order_relaxed);
+  }
+
+  void unlock(Node& node) {
+    Node* next =
+        node.next.load(std::memory_order_acquire);  // acquire: pairs with the link's release
+    if (next == nullptr) {
+      Node* expected = &node;
+      // release: pairs with the acquire of the next exchange. relaxed on failure: the loop below
+      // acquires.
+      if (tail_.compare_exchange_strong(expected, nullptr, std::memory_order_release,
+                                        std::memory_order_relaxed))
+        return;
+      while ((next = node.next.load(std::memory_order_acquire)) == nullptr)
+        P::pause(this);  // acquire: as above
+    }
+    next->waiting.store(
+        0, std::memory_order_release);  // release: pairs with the acquire of the wait in lock
+  }
+
+ private:
+  static void prepare(Node& node) {
+    node.next.store(nullptr, std::memory_order_relaxed);
+  }  // relaxed: published by the exchange
+
+  typename P::template atomic<Node*> tail_{nullptr};
+};
+
+}  // namespace faultline

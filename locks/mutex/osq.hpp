@@ -1,0 +1,122 @@
+// The queue of optimistic spinners: an MCS queue whose members may leave it while they wait
+// (Linux's kernel/locking/osq_lock.c; after Mellor-Crummey and Scott 1991). Only its head spins on
+// the lock proper, so that spinners do not all beat on one line.
+//
+//   enter   swap self in as the tail; behind another, link self to it and wait to be made head
+//   leave   (unlucky) take back the predecessor's link to self, so that it cannot hand over any
+//   more; find or wait for the successor;
+//           link the two. The predecessor may be leaving at the same time: then self's `previous`
+//           changes under way
+//   exit    hand the head to the successor
+//
+// Linux leaves when it must reschedule, or when the predecessor's CPU is preempted. Here a spinner
+// leaves when its predecessor is not running, or after `patience`, which stands in for the
+// scheduler's tick.
+#pragma once
+
+#include "locks/per_thread.hpp"
+
+namespace faultline {
+
+template <class P>
+class Osq {
+ public:
+  static constexpr u64 patience = 4'000'000;  // ns
+
+  // True: the caller is the head, and calls exit() later. False: it has left the queue.
+  bool enter() {
+    Spinner& self = spinners_.here();
+    self.thread.store(P::self(),
+                      std::memory_order_relaxed);  // relaxed: published by the exchange below
+    self.next.store(nullptr, std::memory_order_relaxed);  // relaxed: as above
+    self.head.store(0, std::memory_order_relaxed);        // relaxed: as above
+    // acq_rel: publishes self to whoever queues behind (acquire of the same exchange), and sees the
+    // predecessor made.
+    Spinner* previous = tail_.exchange(&self, std::memory_order_acq_rel);
+    if (previous == nullptr) return true;
+    self.previous.store(previous, std::memory_order_relaxed);  // relaxed: published by the link
+    // release: pairs with the acquire in successor(), by which the predecessor reaches self.
+    previous->next.store(&self, std::memory_order_release);
+    const u64 limit = P::now() + patience;
+    for (u32 turn = 1;; ++turn) {
+      if (self.head.load(std::memory_order_acquire) != 0)
+        return true;  // acquire: pairs with exit()'s release
+      // acquire: pairs with the release in leave(): `previous` may have been replaced by one that
+      // we do not know yet.
+      const Spinner* before = self.previous.load(std::memory_order_acquire);
+      const bool late = turn % 64 == 0 && P::now() > limit;
+      if (late || !P::running(before->thread.load(std::memory_order_relaxed)))
+        break;  // relaxed: a hint
+      P::pause(this);
+    }
+    return leave(self);
+  }
+
+  void exit() {
+    Spinner& self = spinners_.here();
+    Spinner* expected = &self;
+    // release: the next to enter takes over what the head did. relaxed on failure: a successor is
+    // there, found below.
+    if (tail_.compare_exchange_strong(expected, nullptr, std::memory_order_release,
+                                      std::memory_order_relaxed))
+      return;
+    if (Spinner* next = successor(self, nullptr))
+      next->head.store(1, std::memory_order_release);  // release: pairs with enter()
+  }
+
+ private:
+  struct alignas(cache_line) Spinner {
+    typename P::template atomic<Spinner*> next{nullptr};
+    typename P::template atomic<Spinner*> previous{nullptr};
+    typename P::template atomic<u32> head{0};
+    typename P::template atomic<u32> thread{0};
+  };
+
+  // True when the head was handed over after all.
+  bool leave(Spinner& self) {
+    Spinner* previous = self.previous.load(std::memory_order_acquire);  // acquire: as in enter()
+    for (;;) {
+      Spinner* expected = &self;
+      // acq_rel: after this the predecessor cannot hand the head to self; it waits in successor()
+      // for a new link.
+      if (previous->next.compare_exchange_strong(expected, nullptr, std::memory_order_acq_rel,
+                                                 std::memory_order_relaxed))
+        break;
+      if (self.head.load(std::memory_order_acquire) != 0)
+        return true;  // acquire: pairs with exit()'s release
+      P::pause(this);
+      previous = self.previous.load(std::memory_order_acquire);  // acquire: as above
+    }
+    Spinner* next = successor(self, previous);
+    if (next == nullptr) return false;
+    next->previous.store(
+        previous,
+        std::memory_order_release);  // release: pairs with the acquire loads of `previous`
+    previous->next.store(
+        next, std::memory_order_release);  // release: pairs with the acquire in successor()
+    return false;
+  }
+
+  // Cuts self off from its successor and answers it; or, when self is the tail, makes `heir` the
+  // tail and answers null.
+  Spinner* successor(Spinner& self, Spinner* heir) {
+    for (;;) {
+      Spinner* expected = &self;
+      // relaxed look, acq_rel exchange: as the exchange in enter().
+      if (tail_.load(std::memory_order_relaxed) == &self &&
+          tail_.compare_exchange_strong(expected, heir, std::memory_order_acq_rel,
+                                        std::memory_order_relaxed))
+        return nullptr;
+      // By exchange, since the successor may be leaving: it takes its link back by one too.
+      // acquire: pairs with enter's release.
+      if (self.next.load(std::memory_order_relaxed) != nullptr)
+        if (Spinner* next = self.next.exchange(nullptr, std::memory_order_acq_rel)) return next;
+      P::pause(this);
+    }
+  }
+
+  typename P::template atomic<Spinner*> tail_{nullptr};
+  PerThread<P, Spinner> spinners_;
+};
+
+}  // namespace faultline
