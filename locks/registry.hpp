@@ -15,6 +15,7 @@
 #include "locks/range/tree_range_lock.hpp"
 #include "locks/schemes/linux.hpp"
 #include "locks/schemes/mmap_sem.hpp"
+#include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
 #include "locks/shared/no_lock.hpp"
 #include "locks/shared/rwsem.hpp"
@@ -76,25 +77,38 @@ std::unique_ptr<AddressSpace> make_scheme(const AddressSpaceOptions& options) {
 
 template <class P>
 const std::vector<Scheme<P>>& scheme_list() {
-  static const std::vector<Scheme<P>> list = {
-      {"none", "no lock, one thread: the cost of harness and address space", 1, true,
-       make_scheme<MmapSem<P, NoLock<P>>>},
-      {"mmap_sem", "one rwsem for the whole address space", 0, true,
-       make_scheme<MmapSem<P, Rwsem<P>>>},
-      {"mmap_sem:no-osq", "mmap_sem without the queue of spinners", 0, true,
-       make_scheme<MmapSem<P, Rwsem<P, no_osq>>>},
-      {"mmap_sem:no-steal", "mmap_sem without lock stealing", 0, true,
-       make_scheme<MmapSem<P, Rwsem<P, no_steal>>>},
-      {"mmap_sem:no-handoff", "mmap_sem without handoff", 0, true,
-       make_scheme<MmapSem<P, Rwsem<P, no_handoff>>>},
-      {"mmap_sem:pthread_rwlock", "mmap_sem over the C library's lock", 0, true,
-       make_scheme<MmapSem<P, PthreadRwlock<P>>>},
-      {"mmap_sem:std::shared_mutex", "mmap_sem over the C++ library's lock", 0, true,
-       make_scheme<MmapSem<P, StdSharedMutex<P>>>},
-      {"refcount", "a reference count in each VMA, falling back to the rwsem", 0, true,
-       make_scheme<Refcount<P, Rwsem<P>>>},
-      {"linux", "the running kernel", 0, false, make_scheme<LinuxScheme<P>>},
-  };
+  static const std::vector<Scheme<P>> list = [] {
+    std::vector<Scheme<P>> schemes = {
+        {"none", "no lock, one thread: the cost of harness and address space", 1, true,
+         make_scheme<MmapSem<P, NoLock<P>>>},
+        {"mmap_sem", "one rwsem for the whole address space", 0, true,
+         make_scheme<MmapSem<P, Rwsem<P>>>},
+        {"mmap_sem:no-osq", "mmap_sem without the queue of spinners", 0, true,
+         make_scheme<MmapSem<P, Rwsem<P, no_osq>>>},
+        {"mmap_sem:no-steal", "mmap_sem without lock stealing", 0, true,
+         make_scheme<MmapSem<P, Rwsem<P, no_steal>>>},
+        {"mmap_sem:no-handoff", "mmap_sem without handoff", 0, true,
+         make_scheme<MmapSem<P, Rwsem<P, no_handoff>>>},
+        {"mmap_sem:pthread_rwlock", "mmap_sem over the C library's lock", 0, true,
+         make_scheme<MmapSem<P, PthreadRwlock<P>>>},
+        {"mmap_sem:std::shared_mutex", "mmap_sem over the C++ library's lock", 0, true,
+         make_scheme<MmapSem<P, StdSharedMutex<P>>>},
+        {"range_lock", "narrow ranges, the tree of VMAs under a ticket lock", 0, true,
+         make_scheme<RangeLockScheme<P, MutexStructure<P, Ticket<P>>>>},
+        {"range_lock:mcs", "narrow ranges, the tree of VMAs under an MCS lock", 0, true,
+         make_scheme<RangeLockScheme<P, MutexStructure<P, Mcs<P>>>>},
+        {"range_lock:rwsem", "narrow ranges, the tree of VMAs under an rwsem", 0, true,
+         make_scheme<RangeLockScheme<P, SharedStructure<P, Rwsem<P>>>>},
+        {"range_lock:full", "the range lock over the whole address space, as one semaphore", 0,
+         true, make_scheme<MmapSem<P, FullRange<P, TreeRangeLock<P>>>>},
+        {"refcount", "a reference count in each VMA, falling back to the rwsem", 0, true,
+         make_scheme<Refcount<P, Rwsem<P>>>},
+    };
+    // Only natively are there real faults.
+    if constexpr (requires { P::touch(nullptr, Access::read); })
+      schemes.push_back({"linux", "the running kernel", 0, false, make_scheme<LinuxScheme<P>>});
+    return schemes;
+  }();
   return list;
 }
 

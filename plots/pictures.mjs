@@ -1,6 +1,6 @@
 // Specifications fitted to their rows: scales, colours, panel columns, and the line that says where a picture is from.
 import { readFileSync } from 'node:fs';
-import { rowsByPicture, whyNoCounters } from './rows.mjs';
+import { CEILING, rowsByPicture, whyNoCounters } from './rows.mjs';
 
 const here = new URL('.', import.meta.url);
 const readJson = (name) => JSON.parse(readFileSync(new URL(name, here), 'utf8'));
@@ -75,10 +75,12 @@ function seriesScales(rows) {
   const domain = [...known.filter((name) => present.includes(name)), ...present.filter((name) => !known.includes(name))];
   let other = 0;
   const looks = domain.map((name) => style.schemes[name] ?? style.others[other++ % style.others.length]);
-  const lines = distinct(rows, 'line').sort((a, b) => (a === 'plain' ? -1 : b === 'plain' ? 1 : a < b ? -1 : 1));
+  // The scheme as such comes first and is drawn solid, then its variants; of several files each has its own.
+  const parts = (line) => (line === 'plain' ? 0 : line.split(', ').length);
+  const lines = distinct(rows, 'line').sort((a, b) => parts(a) - parts(b));
   let next = 0;
   const dashes = lines.map((line) =>
-    line.startsWith('private') && lines.length <= 4 ? style.ceiling_dash : style.dashes[next++ % style.dashes.length],
+    line === CEILING ? style.ceiling_dash : style.dashes[next++ % style.dashes.length],
   );
   return {
     color: { domain, range: looks.map((look) => look.colour) },

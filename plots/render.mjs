@@ -43,7 +43,11 @@ function sentenceSvg(picture) {
 async function drawSvgs(pictures, folder) {
   const vega = await import('vega');
   const vegaLite = await import('vega-lite');
-  mkdirSync(folder, { recursive: true });
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw new Error(`cannot write, ${folder}: ${error.code ?? error.message}, expected a directory or a new name`);
+  }
   for (const picture of pictures) {
     let svg = picture.spec ? '' : sentenceSvg(picture);
     if (picture.spec) {

@@ -26,7 +26,8 @@ struct Finished {
   std::string errors;
 };
 
-/** Runs a program with its standard error caught. Not through a shell: file names may hold anything. */
+/** Runs a program with its standard error caught. Not through a shell: file names may hold
+ * anything. */
 Finished run_program(std::vector<std::string> arguments) {
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -42,9 +43,9 @@ Finished run_program(std::vector<std::string> arguments) {
   close(ends[1]);
   if (error != 0) {
     close(ends[0]);
-    throw std::runtime_error(
-        fmt::format("cannot run {}, {}: expected Node.js 18 or later (apt install nodejs, or from nodejs.org)", argv[0],
-                    std::strerror(error)));
+    throw std::runtime_error(fmt::format(
+        "cannot run {}, {}: expected Node.js 18 or later (apt install nodejs, or from nodejs.org)",
+        argv[0], std::strerror(error)));
   }
   Finished finished;
   char buffer[4096];
@@ -61,14 +62,16 @@ Finished run_program(std::vector<std::string> arguments) {
 void require_modules(const std::filesystem::path& plots) {
   for (const char* module : {"vega", "vega-lite", "vega-embed"}) {
     if (std::filesystem::exists(plots / "node_modules" / module / "package.json")) continue;
-    throw std::runtime_error(fmt::format("no module {}, {}: expected it installed: npm ci --prefix {}", module,
-                                         (plots / "node_modules").string(), plots.string()));
+    throw std::runtime_error(
+        fmt::format("no module {}, {}: expected it installed: npm ci --prefix {}", module,
+                    (plots / "node_modules").string(), plots.string()));
   }
 }
 
 }  // namespace
 
-int report(const std::vector<std::string>& files, const std::string& out_html, const std::string& svg_directory) {
+int report(const std::vector<std::string>& files, const std::string& out_html,
+           const std::string& svg_directory) {
   if (files.empty()) throw std::invalid_argument("report: no results, expected one file or more");
   if (out_html.empty() && svg_directory.empty()) {
     throw std::invalid_argument("report: nowhere to draw to, expected -o FILE.html or --svg DIR");
@@ -81,12 +84,15 @@ int report(const std::vector<std::string>& files, const std::string& out_html, c
   if (!out_html.empty()) arguments.insert(arguments.end(), {"--html", out_html});
   if (!svg_directory.empty()) arguments.insert(arguments.end(), {"--svg", svg_directory});
   // A path from "./" on, since render.mjs takes what begins with dashes for an option.
-  for (const std::string& file : files) arguments.push_back(std::filesystem::absolute(file).string());
+  for (const std::string& file : files)
+    arguments.push_back(std::filesystem::absolute(file).string());
   const Finished finished = run_program(arguments);
   const std::string line = finished.errors.substr(0, finished.errors.find('\n'));
-  if (WIFEXITED(finished.status) && WEXITSTATUS(finished.status) == 2) throw std::invalid_argument(line);
+  if (WIFEXITED(finished.status) && WEXITSTATUS(finished.status) == 2)
+    throw std::invalid_argument(line);
   if (!WIFEXITED(finished.status) || WEXITSTATUS(finished.status) != 0) {
-    throw std::runtime_error(fmt::format("drawing failed: {}", line.empty() ? "node was ended" : line));
+    throw std::runtime_error(
+        fmt::format("drawing failed: {}", line.empty() ? "node was ended" : line));
   }
   return 0;
 }

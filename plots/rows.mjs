@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 
-const CEILING = 'private: the ceiling';
+export const CEILING = 'private: the ceiling';
 
 /** "mmap_sem:no-osq" is scheme mmap_sem, variant no-osq; "std::shared_mutex" is one name. */
 export function splitScheme(name) {

@@ -4,8 +4,8 @@
 #include <fmt/ostream.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
+#include <random>
 #include <stdexcept>
 
 #include "results/reader.hpp"
@@ -16,6 +16,8 @@ namespace {
 using nlohmann::json;
 
 constexpr double shift_to_plan_for = 0.05;
+constexpr double wanted_power = 0.8;
+constexpr std::size_t power_draws = 200;
 
 struct Side {
   std::string path;
@@ -87,7 +89,7 @@ void print_side_by_side(const Side& base, const Side& changed, std::ostream& out
 }
 
 std::string percent(double fraction) {
-  return std::isfinite(fraction) ? fmt::format("{:+.1f} %", fraction * 100) : "any";
+  return fmt::format("{:+.1f} %", fraction * 100);
 }
 
 const char* word(Verdict verdict) {
@@ -108,7 +110,7 @@ void print_cases(const std::vector<CaseShift>& cases, std::ostream& out) {
   std::size_t width = 4;
   for (const CaseShift& one : cases) width = std::max(width, one.name.size());
   fmt::print(out, "\n{:<{}}  {:>9} {:>21}  {:>8}  {:>8}  {:>7}  verdict\n", "case", width, "shift",
-             "95 % interval", "p (Holm)", "would", "base/");
+             "95 % interval", "p (Holm)", "finds", "base/");
   fmt::print(out, "{:<{}}  {:>9} {:>21}  {:>8}  {:>8}  {:>7}\n", "", width, "", "", "", "find",
              "new");
   for (const CaseShift& one : cases) {
@@ -116,7 +118,7 @@ void print_cases(const std::vector<CaseShift>& cases, std::ostream& out) {
     fmt::print(out, "{:<{}}  {:>9} {:>21}  {:>8.2g}  {:>8}  {:>7}  {}\n", one.name, width,
                percent(one.shift),
                fmt::format("{} .. {}", percent(ratio.low - 1), percent(ratio.high - 1)), one.p,
-               std::isfinite(one.detectable) ? fmt::format("{:.1f} %", one.detectable * 100) : "-",
+               fmt::format("{:.0f} %", one.power * 100),
                fmt::format("{}/{}", one.base.size(), one.changed.size()), word(one.verdict));
   }
 }
@@ -144,20 +146,21 @@ void print_limits(const std::vector<CaseShift>& cases, const CompareOptions& opt
                least_repetitions(cases.size(), options.alpha));
   }
   std::size_t noisy = 0;
-  std::size_t needed = 0;
+  const CaseShift* worst = nullptr;
   for (const CaseShift& one : cases) {
-    if (one.verdict == Verdict::blind || one.detectable <= shift_to_plan_for) continue;
+    if (one.verdict == Verdict::blind || one.power >= wanted_power) continue;
     ++noisy;
-    needed =
-        std::max(needed, repetitions_to_find(one, shift_to_plan_for, cases.size(), options.alpha));
+    if (worst == nullptr || one.power < worst->power) worst = &one;
   }
-  if (noisy > 0) {
-    fmt::print(out,
-               "noise: {} of {} cases would miss a shift of 5 % more than once in five; about {} "
-               "repetitions a side "
-               "would find it in the noisiest\n",
-               noisy, cases.size(), needed);
-  }
+  if (worst == nullptr) return;
+  const std::size_t needed = repetitions_to_find(*worst, shift_to_plan_for, cases.size(), options);
+  const std::string advice = needed > 0
+                                 ? fmt::format("about {} repetitions a side would do", needed)
+                                 : "no number of repetitions within reason would do";
+  fmt::print(out,
+             "noise: {} of {} cases would miss a regression of 5 % more than once in five; for the "
+             "noisiest, {}, {}\n",
+             noisy, cases.size(), worst->name, advice);
 }
 
 void print_one_sided(const Side& here, const Side& there, const char* label, std::ostream& out) {
@@ -206,7 +209,6 @@ void judge(std::vector<CaseShift>& cases, const CompareOptions& options) {
     CaseShift& one = cases[i];
     one.shift = median(one.changed) / median(one.base) - 1;
     one.p = corrected[i];
-    one.detectable = detectable_shift(one.base, one.changed, options.alpha / count);
     one.verdict = Verdict::unchanged;
     if (smallest_p(one.base.size(), one.changed.size()) * count >= options.alpha) {
       one.verdict = Verdict::blind;
@@ -218,16 +220,40 @@ void judge(std::vector<CaseShift>& cases, const CompareOptions& options) {
   }
 }
 
-std::size_t repetitions_to_find(const CaseShift& one, double wanted, std::size_t cases,
-                                double alpha) {
-  const double now = detectable_shift(one.base, one.changed, alpha / static_cast<double>(cases));
-  if (!std::isfinite(now)) return 0;
-  // The standard error falls with the root of the repetitions, counted as their harmonic mean if
-  // the sides differ.
-  const double sizes =
-      2 / (1 / static_cast<double>(one.base.size()) + 1 / static_cast<double>(one.changed.size()));
-  const double needed = std::ceil(sizes * (now / wanted) * (now / wanted));
-  return std::max(static_cast<std::size_t>(needed), least_repetitions(cases, alpha));
+double power(const CaseShift& one, double shift, std::size_t base_repetitions,
+             std::size_t changed_repetitions, std::size_t cases, const CompareOptions& options) {
+  if (one.base.size() < 2 || one.changed.size() < 2) return 0;
+  std::vector<double> noise;
+  for (const std::vector<double>* side : {&one.base, &one.changed}) {
+    const double centre = median(*side);
+    for (double value : *side) noise.push_back(value / centre);
+  }
+  std::mt19937_64 random(1);
+  const auto draw = [&](std::vector<double>& values, double speed) {
+    for (double& value : values) value = speed * noise[random() % noise.size()];
+  };
+  std::vector<double> base(base_repetitions);
+  std::vector<double> changed(changed_repetitions);
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < power_draws; ++i) {
+    draw(base, 1);
+    draw(changed, 1 - shift);
+    const double p = mann_whitney(base, changed).p * static_cast<double>(cases);
+    found += p < options.alpha && median(changed) / median(base) - 1 < -options.threshold;
+  }
+  return static_cast<double>(found) / static_cast<double>(power_draws);
+}
+
+std::size_t repetitions_to_find(const CaseShift& one, double shift, std::size_t cases,
+                                const CompareOptions& options) {
+  // The estimate is from a limited number of draws; some more than is wanted covers its error.
+  const double enough = wanted_power + 0.05;
+  std::size_t repetitions = least_repetitions(cases, options.alpha);
+  while (power(one, shift, repetitions, repetitions, cases, options) < enough) {
+    repetitions += 1 + repetitions / 10;
+    if (repetitions > 1000) return 0;
+  }
+  return repetitions;
 }
 
 int compare(const std::string& base_path, const std::string& changed_path,
@@ -237,6 +263,10 @@ int compare(const std::string& base_path, const std::string& changed_path,
   require_comparable(base, changed, options);
   std::vector<CaseShift> cases = common_cases(base, changed);
   judge(cases, options);
+  for (CaseShift& one : cases) {
+    one.power =
+        power(one, shift_to_plan_for, one.base.size(), one.changed.size(), cases.size(), options);
+  }
   print_side_by_side(base, changed, out);
   print_cases(cases, out);
   fmt::print(out, "\n");

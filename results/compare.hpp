@@ -24,8 +24,7 @@ struct CaseShift {
   std::vector<double> changed;
   double shift = 0;  // of the median, as a fraction; below 0 is slower
   double p = 1;      // Mann-Whitney, two-sided, Holm-corrected over all compared cases
-  double detectable =
-      0;  // the shift these repetitions find in 4 of 5 comparisons, from their own noise
+  double power = 0;  // chance to find a regression of 5 % here; compare alone fills it in
   Verdict verdict = Verdict::unchanged;
 };
 
@@ -38,10 +37,18 @@ struct CaseShift {
  */
 void judge(std::vector<CaseShift>& cases, const CompareOptions& options);
 
-/** Repetitions a side with which `wanted` (a fraction) would be found in 4 of 5 comparisons of
- * these two samples. */
-std::size_t repetitions_to_find(const CaseShift& one, double wanted, std::size_t cases,
-                                double alpha);
+/**
+ * The chance that `judge` finds `one` slower by `shift` (a fraction) with so many repetitions a
+ * side, among `cases` cases of which no other changed: estimated by drawing from the repetitions at
+ * hand, each over its side's median. As good as they show the noise; of one repetition a side: 0.
+ */
+double power(const CaseShift& one, double shift, std::size_t base_repetitions,
+             std::size_t changed_repetitions, std::size_t cases, const CompareOptions& options);
+
+/** The least repetitions a side, to within a tenth, with which power reaches 80 % and some; 0 if a
+ * thousand do not. */
+std::size_t repetitions_to_find(const CaseShift& one, double shift, std::size_t cases,
+                                const CompareOptions& options);
 
 /**
  * Compares two final files and prints, per case, the shift with its bootstrap 95 % interval and

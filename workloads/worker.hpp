@@ -137,6 +137,20 @@ class Worker {
     return count(Operation::scan, [&] { return space_->scan(); });
   }
 
+  // A workload calls this before it waits for other threads at a barrier of its own: should the
+  // window close there, the last completion was now.
+  void about_to_wait() {
+    idle_since_ = P::now();
+    idle_total_ = total();
+  }
+
+  // After run() has returned: a thread that saw the window close between two operations closes its
+  // tally here.
+  void finish() {
+    const bool idle = idle_since_ != 0 && idle_total_ == total();
+    if (phase_ == phase_measure && !running()) close(idle ? idle_since_ : P::now());
+  }
+
   // Performs and counts one operation of `kind`; for the address space's own the verbs above are
   // the way.
   template <class F>
@@ -178,12 +192,7 @@ class Worker {
 
   // This thread has seen the window open or close: the clock is read here and nowhere else.
   void cross(u32 phase) {
-    if (phase == phase_stop && phase_ == phase_measure) {
-      tally_.last_ns = P::now();
-      tally_.waiting_ns = P::waited() - tally_.waiting_ns;
-      if (observer_ != nullptr) observer_->closed();
-      closed_ = tally_;
-    }
+    if (phase == phase_stop && phase_ == phase_measure) close(P::now());
     if (phase == phase_measure) {
       if (observer_ != nullptr) observer_->opened();
       tally_.operations = {};
@@ -194,6 +203,20 @@ class Worker {
     phase_ = phase;
   }
 
+  void close(u64 now) {
+    tally_.last_ns = now;
+    tally_.waiting_ns = P::waited() - tally_.waiting_ns;
+    if (observer_ != nullptr) observer_->closed();
+    closed_ = tally_;
+    phase_ = phase_stop;
+  }
+
+  u64 total() const {
+    u64 operations = 0;
+    for (u64 count : tally_.operations) operations += count;
+    return operations;
+  }
+
   AddressSpace* space_;
   const Window<P>& window_;
   WindowObserver* observer_;
@@ -202,6 +225,8 @@ class Worker {
   Role role_;
   bool timed_;
   u32 phase_ = phase_warm_up;
+  u64 idle_since_ = 0;
+  u64 idle_total_ = 0;
   Tally tally_;
   Tally closed_;
 };

@@ -24,6 +24,9 @@ class Workload {
   virtual void set_up(Worker<P>&) {}
   virtual void enter(Worker<P>&) {}
   virtual void run(Worker<P>& worker) = 0;
+  // Of locks that the workload itself owns (lock_loop), as AddressSpace has them for its own.
+  virtual void append_events(Events&) const {}
+  virtual std::vector<std::string> holders() const { return {}; }
 };
 
 }  // namespace faultline

@@ -74,6 +74,7 @@ void* allocate(usize bytes, usize alignment) {
     record.arena = map_anonymous(chunk);
     record.arena_left = chunk;
     first_touch(record.arena, chunk);
+    record.chunks.emplace_back(record.arena, chunk);
     padding = misalignment() != 0 ? alignment - misalignment() : 0;
   }
   std::byte* result = record.arena + padding;

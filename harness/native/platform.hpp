@@ -7,6 +7,7 @@
 #include <atomic>
 #include <ctime>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "locks/address_space/types.hpp"
@@ -42,6 +43,7 @@ struct alignas(cache_line) ThreadRecord {
   u32 wait_depth = 0;
   std::byte* arena = nullptr;
   usize arena_left = 0;
+  std::vector<std::pair<std::byte*, usize>> chunks;  // all memory of the arena, for verification
 };
 
 inline constexpr u32 max_threads = 1024;

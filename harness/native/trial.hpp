@@ -37,7 +37,7 @@ struct TrialSpec {
   bool latency = false;
   u64 seed = 1;
   double stall_limit_s = 10;
-  double steal_limit = 0.05;   // share of the window's CPU time above which the trial is discarded
+  double steal_limit = 0.1;    // share of the window's CPU time above which the trial is discarded
   std::string exec_in_window;  // "" or a command; {pid} stands for the trial's process
   bool counters = true;        // try the hardware counters
 };

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <numbers>
 #include <numeric>
 #include <random>
 #include <stdexcept>
@@ -67,15 +65,6 @@ double approximate_p(double n, double m, double u, double ties) {
   if (!(variance > 0)) return 1;  // every value equal
   const double distance = std::max(0.0, std::abs(u - n * m / 2) - 0.5);
   return std::min(1.0, std::erfc(distance / std::sqrt(2 * variance)));
-}
-
-/** Median absolute deviation over median, scaled to a normal distribution's standard deviation;
- * robust to bursts. */
-double relative_spread(std::span<const double> values) {
-  const double centre = median(values);
-  std::vector<double> deviations;
-  for (double value : values) deviations.push_back(std::abs(value - centre));
-  return 1.4826 * median_of(deviations) / centre;
 }
 
 }  // namespace
@@ -184,29 +173,6 @@ double jain(std::span<const double> values) {
     squares += value * value;
   }
   return squares > 0 ? sum * sum / (static_cast<double>(values.size()) * squares) : 1;
-}
-
-double normal_quantile(double p) {
-  double low = -40;
-  double high = 40;
-  for (int step = 0; step < 100; ++step) {
-    const double middle = (low + high) / 2;
-    const double below = std::erfc(-middle / std::numbers::sqrt2) / 2;
-    (below < p ? low : high) = middle;
-  }
-  return (low + high) / 2;
-}
-
-double detectable_shift(std::span<const double> base, std::span<const double> changed,
-                        double alpha) {
-  if (base.size() < 2 || changed.size() < 2) return std::numeric_limits<double>::infinity();
-  const double n = static_cast<double>(base.size());
-  const double m = static_cast<double>(changed.size());
-  const double one = relative_spread(base);
-  const double other = relative_spread(changed);
-  const double pooled = (n * one * one + m * other * other) / (n + m);
-  const double deviations = normal_quantile(1 - alpha / 2) + normal_quantile(0.8);
-  return deviations * std::sqrt(pooled * (1 / n + 1 / m) * std::numbers::pi / 3);
 }
 
 }  // namespace faultline

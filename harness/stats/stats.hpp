@@ -66,16 +66,4 @@ std::vector<double> holm(std::span<const double> p_values);
  * only: 1. */
 double jain(std::span<const double> values);
 
-/**
- * The relative shift that a two-sided rank test at level `alpha` finds with 80 % power, from the
- * noise of these two samples (median absolute deviation over median, pooled) and their sizes: a
- * normal approximation, Mann-Whitney's efficiency of 3/pi allowed for. A guess to plan by, as good
- * as the noise is known. Needs two values or more in each; infinity otherwise.
- */
-double detectable_shift(std::span<const double> base, std::span<const double> changed,
-                        double alpha);
-
-/** Inverse of the standard normal distribution function, for `p` in (0, 1). */
-double normal_quantile(double p);
-
 }  // namespace faultline

@@ -106,8 +106,9 @@ class Mm {
         chosen = neighbour->anon_vma.load(std::memory_order_relaxed);  // relaxed: only an identity
     if (chosen == 0) chosen = fresh_anon_vma();
     u64 expected = 0;
-    // relaxed: an identity; whoever loses finds the winner's.
-    vma.anon_vma.compare_exchange_strong(expected, chosen, std::memory_order_relaxed);
+    // relaxed, both: an identity; whoever loses finds the winner's.
+    vma.anon_vma.compare_exchange_strong(expected, chosen, std::memory_order_relaxed,
+                                         std::memory_order_relaxed);
   }
 
   // Whether a fault at `address`, below `vma`, is a stack's that may grow.

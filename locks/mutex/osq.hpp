@@ -3,10 +3,9 @@
 // the lock proper, so that spinners do not all beat on one line.
 //
 //   enter   swap self in as the tail; behind another, link self to it and wait to be made head
-//   leave   (unlucky) take back the predecessor's link to self, so that it cannot hand over any
-//   more; find or wait for the successor;
-//           link the two. The predecessor may be leaving at the same time: then self's `previous`
-//           changes under way
+//   leave   take back the predecessor's link to self, so that it cannot hand over any more; find,
+//           or wait for, the successor; link the two. The predecessor may be leaving at the same
+//           time: then self's `previous` changes under way
 //   exit    hand the head to the successor
 //
 // Linux leaves when it must reschedule, or when the predecessor's CPU is preempted. Here a spinner
@@ -18,13 +17,18 @@
 
 namespace faultline {
 
+// The caller is the head, at once or after a wait, and calls exit() later; or it has left the
+// queue.
+enum class OsqEntry : int { at_once, waited, left };
+
+// A thread is in at most one place of a queue; each has one node a queue, kept as long as the
+// queue.
 template <class P>
 class Osq {
  public:
   static constexpr u64 patience = 4'000'000;  // ns
 
-  // True: the caller is the head, and calls exit() later. False: it has left the queue.
-  bool enter() {
+  OsqEntry enter() {
     Spinner& self = spinners_.here();
     self.thread.store(P::self(),
                       std::memory_order_relaxed);  // relaxed: published by the exchange below
@@ -33,23 +37,23 @@ class Osq {
     // acq_rel: publishes self to whoever queues behind (acquire of the same exchange), and sees the
     // predecessor made.
     Spinner* previous = tail_.exchange(&self, std::memory_order_acq_rel);
-    if (previous == nullptr) return true;
+    if (previous == nullptr) return OsqEntry::at_once;
     self.previous.store(previous, std::memory_order_relaxed);  // relaxed: published by the link
     // release: pairs with the acquire in successor(), by which the predecessor reaches self.
     previous->next.store(&self, std::memory_order_release);
     const u64 limit = P::now() + patience;
     for (u32 turn = 1;; ++turn) {
-      if (self.head.load(std::memory_order_acquire) != 0)
-        return true;  // acquire: pairs with exit()'s release
+      // acquire: pairs with exit()'s release
+      if (self.head.load(std::memory_order_acquire) != 0) return OsqEntry::waited;
       // acquire: pairs with the release in leave(): `previous` may have been replaced by one that
       // we do not know yet.
       const Spinner* before = self.previous.load(std::memory_order_acquire);
       const bool late = turn % 64 == 0 && P::now() > limit;
-      if (late || !P::running(before->thread.load(std::memory_order_relaxed)))
-        break;  // relaxed: a hint
+      // relaxed: a hint
+      if (late || !P::running(before->thread.load(std::memory_order_relaxed))) break;
       P::pause(this);
     }
-    return leave(self);
+    return leave(self) ? OsqEntry::left : OsqEntry::waited;
   }
 
   void exit() {
@@ -72,7 +76,7 @@ class Osq {
     typename P::template atomic<u32> thread{0};
   };
 
-  // True when the head was handed over after all.
+  // False: the head was handed over after all.
   bool leave(Spinner& self) {
     Spinner* previous = self.previous.load(std::memory_order_acquire);  // acquire: as in enter()
     for (;;) {
@@ -83,18 +87,18 @@ class Osq {
                                                  std::memory_order_relaxed))
         break;
       if (self.head.load(std::memory_order_acquire) != 0)
-        return true;  // acquire: pairs with exit()'s release
+        return false;  // acquire: pairs with exit()'s release
       P::pause(this);
       previous = self.previous.load(std::memory_order_acquire);  // acquire: as above
     }
     Spinner* next = successor(self, previous);
-    if (next == nullptr) return false;
+    if (next == nullptr) return true;
     next->previous.store(
         previous,
         std::memory_order_release);  // release: pairs with the acquire loads of `previous`
     previous->next.store(
         next, std::memory_order_release);  // release: pairs with the acquire in successor()
-    return false;
+    return true;
   }
 
   // Cuts self off from its successor and answers it; or, when self is the tail, makes `heir` the

@@ -2,18 +2,13 @@
 // series (see locks/range/tree_range_lock.hpp), with the two things that narrow ranges need
 // besides.
 //
-// 1. A structure lock. Disjoint writers still edit one tree and one list of VMAs, so the edit
-// itself
-//    is done under an inner lock, which look-ups share where it can be shared. Never held over
-//    clearing a page, a zap, a shootdown or the wait for a range. Order: range, then structure.
-// 2. The neighbour rule. A fault holds its page shared and uses the VMA it found there after it has
-//    let go of the structure lock; so whoever takes that VMA away, or changes its protection or
-//    moves an edge across the page, must hold the page exclusively. When Mm cuts a VMA, the lower
-//    part stays the same object; when VMAs merge, the lowest does, and fresh memory becomes part of
-//    a neighbour. Hence an edit's range reaches over the whole of a VMA that is cut at the range's
-//    end or absorbed from there, and one page into a VMA that only has an edge moved. It is
-//    computed under the structure lock, and again when the range is held; if it has grown, all is
-//    let go and tried again (range_lock.reach_retries), at last with the whole address space
+// 1. A structure lock (structure_lock.hpp). Disjoint writers still edit one tree and one list of
+//    VMAs, so the edit itself is done under an inner lock, which look-ups share where it can be
+//    shared. Never held over clearing a page, a zap, a shootdown or the wait for a range. Order:
+//    range, then structure.
+// 2. The neighbour rule (neighbour_rule.hpp): an edit's range reaches over VMAs beside it. How far
+//    is computed under the structure lock, and again when the range is held; if it has grown, all
+//    is let go and tried again (range_lock.reach_retries), at last with the whole address space
 //    (range_lock.whole_space).
 //
 // A map without a hint finds its gap under the structure lock and reserves it with a VMA that
@@ -32,69 +27,14 @@
 #include <utility>
 
 #include "locks/address_space/mm.hpp"
-#include "locks/mutex/concept.hpp"
 #include "locks/range/concept.hpp"
 #include "locks/range/tree_range_lock.hpp"
-#include "locks/shared/concept.hpp"
+#include "locks/schemes/neighbour_rule.hpp"
+#include "locks/schemes/structure_lock.hpp"
 
 namespace faultline {
 
-// The structure lock as a mutex: look-ups exclude one another.
-template <class P, Mutex Lock>
-class MutexStructure {
- public:
-  class Write {
-   public:
-    explicit Write(MutexStructure& structure) : lock_(structure.lock_) { lock_.lock(node_); }
-    ~Write() { lock_.unlock(node_); }
-    Write(const Write&) = delete;
-    Write& operator=(const Write&) = delete;
-
-   private:
-    Lock& lock_;
-    typename Lock::Node node_;
-  };
-  using Read = Write;
-
-  void append_events(Events&) const {}
-  std::string describe() const { return "a mutex, holder unknown"; }
-
- private:
-  Lock lock_;
-};
-
-// The structure lock as a reader-writer semaphore: look-ups share it.
-template <class P, SharedLock Lock>
-class SharedStructure {
- public:
-  class Write {
-   public:
-    explicit Write(SharedStructure& structure) : lock_(structure.lock_) { lock_.lock(); }
-    ~Write() { lock_.unlock(); }
-    Write(const Write&) = delete;
-    Write& operator=(const Write&) = delete;
-
-   private:
-    Lock& lock_;
-  };
-  class Read {
-   public:
-    explicit Read(SharedStructure& structure) : lock_(structure.lock_) { lock_.lock_shared(); }
-    ~Read() { lock_.unlock_shared(); }
-    Read(const Read&) = delete;
-    Read& operator=(const Read&) = delete;
-
-   private:
-    Lock& lock_;
-  };
-
-  void append_events(Events& events) const { lock_.append_events(events); }
-  std::string describe() const { return lock_.describe(); }
-
- private:
-  Lock lock_;
-};
-
+// `Structure`: a class of structure_lock.hpp.
 template <class P, class Structure, RangeLock Ranges = TreeRangeLock<P>>
 class RangeLockScheme final : public AddressSpace {
   using Core = Mm<P>;
@@ -106,7 +46,7 @@ class RangeLockScheme final : public AddressSpace {
 
  public:
   explicit RangeLockScheme(const AddressSpaceOptions& options)
-      : merge_(options.merge), mm_(options, policy_, vmas_) {
+      : mm_(options, policy_, vmas_), rule_(mm_, options.merge) {
     P::label(&structure_, "range_lock.structure");
   }
 
@@ -258,13 +198,6 @@ class RangeLockScheme final : public AddressSpace {
   static constexpr u32 max_reach_tries = 3;
   static constexpr u32 scan_batch = 64;
 
-  // What an edit may merge with: private anonymous neighbours of protection `prot`. `absorbs`: the
-  // neighbour above may be absorbed though the one below is not part of it.
-  struct Merging {
-    u32 prot;
-    bool merges;
-    bool absorbs;
-  };
   static constexpr Merging no_merging{prot_none, false, false};
   static Merging merges_with(u32 prot, u32 flags) { return {prot, flags == 0, false}; }
 
@@ -275,38 +208,8 @@ class RangeLockScheme final : public AddressSpace {
     return outer.start <= inner.start && inner.end <= outer.end;
   }
 
-  // --- reach; all under the structure lock ---
-
-  bool may_merge(const V& vma, Merging merging) const {
-    // relaxed: flags and prot change under the structure lock only.
-    return merge_ && merging.merges && vma.flags.load(std::memory_order_relaxed) == 0 &&
-           vma.prot.load(std::memory_order_relaxed) == merging.prot;
-  }
-
-  V* containing(u64 address) const {
-    V* vma = mm_.find(address);
-    return vma != nullptr && vma->range().contains(address) ? vma : nullptr;
-  }
-
-  // The neighbour rule for an edit of `range`.
-  Range reach(Range range, Merging merging) const {
-    Range result = range;
-    bool merges_below = false;
-    if (const V* below = range.start == 0 ? nullptr : containing(range.start - 1)) {
-      const bool cut = below->range().end > range.start;
-      merges_below = !cut && may_merge(*below, merging);
-      if (cut || merges_below) result.start -= page_size;
-    }
-    if (const V* above = containing(range.end)) {
-      const bool cut = above->range().start < range.end;
-      const bool merges = !cut && may_merge(*above, merging);
-      if (cut || (merges && (merges_below || merging.absorbs)))
-        result.end = above->range().end;
-      else if (merges)
-        result.end += page_size;
-    }
-    return result;
-  }
+  // Under the structure lock.
+  Range reach(Range range, Merging merging) const { return rule_.reach(range, merging); }
 
   // --- edits ---
 
@@ -557,10 +460,10 @@ class RangeLockScheme final : public AddressSpace {
     return {std::max(range.start, vma->range().start), std::min(range.end, vma->range().end)};
   }
 
-  const bool merge_;
   NoPolicy policy_;
   VmaPool vmas_;
   Core mm_;
+  NeighbourRule<P> rule_;
   Ranges ranges_;
   alignas(cache_line) Structure structure_;
   typename P::template data<u64> break_{Core::break_start};

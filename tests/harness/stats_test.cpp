@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <numeric>
 #include <random>
 
@@ -63,12 +62,13 @@ TEST(Stats, BootstrapRatioIsChangedOverBase) {
   EXPECT_THROW(bootstrap_ratio(Values{0, 1}, Values{1}), std::invalid_argument);
 }
 
-// The expected values are scipy 1.10's mannwhitneyu(a, b, alternative="two-sided"): p by method "exact" and, for
-// ties, "asymptotic".
+// The expected values are scipy 1.10's mannwhitneyu(a, b, alternative="two-sided"): p by method
+// "exact" and, for ties, "asymptotic".
 TEST(MannWhitney, AgreesWithScipyWithoutTies) {
-  const RankTest test = mann_whitney(Values{1.1, 2.2, 3.3, 4.4, 5.5}, Values{2.0, 3.0, 6.0, 7.0, 8.0, 9.0});
+  const RankTest test =
+      mann_whitney(Values{1.1, 2.2, 3.3, 4.4, 5.5}, Values{2.0, 3.0, 6.0, 7.0, 8.0, 9.0});
   EXPECT_TRUE(test.exact);
-  EXPECT_EQ(test.u, 5);
+  EXPECT_EQ(test.u, 7);
   EXPECT_NEAR(test.p, 0.17748917748917747, 1e-12);
 }
 
@@ -89,8 +89,9 @@ TEST(MannWhitney, AgreesWithScipyOnLargeSamples) {
 }
 
 TEST(MannWhitney, ReachesItsSmallestPWhenTheSamplesDoNotOverlap) {
-  EXPECT_NEAR(mann_whitney(Values{1, 2, 3, 4, 5, 6, 7, 8, 9}, Values{11, 12, 13, 14, 15, 16, 17, 18, 19}).p,
-              2.0 / 48620, 1e-15);
+  EXPECT_NEAR(
+      mann_whitney(Values{1, 2, 3, 4, 5, 6, 7, 8, 9}, Values{11, 12, 13, 14, 15, 16, 17, 18, 19}).p,
+      2.0 / 48620, 1e-15);
   EXPECT_NEAR(smallest_p(9, 9), 2.0 / 48620, 1e-15);
   EXPECT_EQ(smallest_p(1, 1), 1);
   EXPECT_NEAR(smallest_p(3, 3), 0.1, 1e-12);
@@ -114,28 +115,6 @@ TEST(Jain, IsOneForEqualSharesAndOneOverNForOneThatTakesAll) {
   EXPECT_DOUBLE_EQ(jain(Values{4, 4, 4, 4}), 1);
   EXPECT_DOUBLE_EQ(jain(Values{8, 0, 0, 0}), 0.25);
   EXPECT_DOUBLE_EQ(jain(Values{0, 0}), 1);
-}
-
-TEST(DetectableShift, IsFoundInAboutFourOfFiveComparisonsOfNormalNoise) {
-  std::mt19937_64 random(3);
-  const std::size_t repetitions = 20;
-  const double deviation = 5;
-  // Of noise known exactly, since the estimate from one sample scatters.
-  const double shift =
-      detectable_shift(normal_values(4000, 100, deviation, random), normal_values(4000, 100, deviation, random), 0.05) *
-      std::sqrt(4000.0 / repetitions);
-  int found = 0;
-  for (int i = 0; i < 1000; ++i) {
-    const Values base = normal_values(repetitions, 100, deviation, random);
-    const Values slower = normal_values(repetitions, 100 * (1 - shift), deviation, random);
-    found += mann_whitney(base, slower).p < 0.05;
-  }
-  EXPECT_GE(found, 750);
-  EXPECT_LE(found, 850);
-}
-
-TEST(DetectableShift, IsInfiniteWithoutARepetition) {
-  EXPECT_TRUE(std::isinf(detectable_shift(Values{1}, Values{1, 2}, 0.05)));
 }
 
 TEST(HistogramQuantile, IsTheUpperEdgeOfItsBucketAndNeverAboveTheMaximum) {

@@ -11,8 +11,9 @@
 #include <vector>
 
 #include "harness/native/platform.hpp"
+#include "locks/mutex/mcs.hpp"
 #include "locks/mutex/ticket.hpp"
-#include "locks/range/full_range.hpp"
+#include "locks/shared/rwsem.hpp"
 
 namespace faultline {
 namespace {
@@ -35,13 +36,11 @@ class RangeLockSpaces : public testing::Test {
   RangeLockScheme<P, Structure> space_{options()};
 };
 
-// The shared structure lock here is the range lock itself over the whole address space: any
-// SharedLock will do.
-using Structures = testing::Types<MutexStructure<P, Ticket<P>>,
-                                  SharedStructure<P, FullRange<P, TreeRangeLock<P>>>>;
+using Structures = testing::Types<MutexStructure<P, Ticket<P>>, MutexStructure<P, Mcs<P>>,
+                                  SharedStructure<P, Rwsem<P>>>;
 TYPED_TEST_SUITE(RangeLockSpaces, Structures);
 
-// Threads that all start at once and call `round(self)` some hundred times, or for a third of a
+// Threads that all start at once and call `round(self)` some hundred times, or for an eighth of a
 // second: spinning locks with more threads than CPUs can be slow, on a busy machine very slow.
 template <class F>
 void run_rounds(AddressSpace& space, u32 count, int rounds, F&& round) {
@@ -52,7 +51,7 @@ void run_rounds(AddressSpace& space, u32 count, int rounds, F&& round) {
       NativeThread self(i + 1, i % 2, 0, i + 1);
       space.enter();
       start.arrive_and_wait();
-      const u64 end = P::now() + 333'000'000;
+      const u64 end = P::now() + 125'000'000;
       for (int n = 0; n < rounds && P::now() < end; ++n) round(i);
     });
   for (std::thread& thread : threads) thread.join();

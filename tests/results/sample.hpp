@@ -1,6 +1,9 @@
 // A made-up run for the tests of results/ and plots/: its journal's records, built by hand.
 #pragma once
 
+#include <fmt/core.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -11,9 +14,6 @@
 #include <random>
 #include <string>
 #include <vector>
-
-#include <fmt/core.h>
-#include <unistd.h>
 
 namespace faultline::sample {
 
@@ -33,7 +33,8 @@ class TemporaryDirectory {
   std::string file(const std::string& name) const { return path_ / name; }
   std::vector<std::string> names() const {
     std::vector<std::string> all;
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) all.push_back(entry.path().filename());
+    for (const auto& entry : std::filesystem::directory_iterator(path_))
+      all.push_back(entry.path().filename());
     std::sort(all.begin(), all.end());
     return all;
   }
@@ -54,47 +55,51 @@ inline void put_text(const std::string& path, const std::string& text) {
 struct Shape {
   std::vector<int> threads = {1, 2};
   int repetitions = 9;
-  double speed = 1;      // multiplies every rate
-  double noise = 0.01;   // standard deviation of a rate
+  double speed = 1;     // multiplies every rate
+  double noise = 0.01;  // standard deviation of a rate
   std::uint64_t seed = 1;
   bool counters = false;
-  bool spoiled = true;   // with a failed and a discarded trial
+  bool spoiled = true;  // with a failed and a discarded trial
   std::string host = "testhost";
   std::string mode = "native";
 };
 
 inline json header(const Shape& shape) {
-  return {{"context", {{"date", "2026-11-24T02:30:00+00:00"},
-                       {"host_name", shape.host},
-                       {"executable", "faultline"},
-                       {"num_cpus", 2},
-                       {"mhz_per_cpu", 2800},
-                       {"cpu_scaling_enabled", false},
-                       {"caches", json::array()},
-                       {"load_avg", {0.1, 0.2, 0.3}},
-                       {"library_build_type", "release"}}},
+  return {{"context",
+           {{"date", "2026-11-24T02:30:00+00:00"},
+            {"host_name", shape.host},
+            {"executable", "faultline"},
+            {"num_cpus", 2},
+            {"mhz_per_cpu", 2800},
+            {"cpu_scaling_enabled", false},
+            {"caches", json::array()},
+            {"load_avg", {0.1, 0.2, 0.3}},
+            {"library_build_type", "release"}}},
           {"mode", shape.mode},
           {"date", "2026-11-24T02:30:00Z"},
           {"suite", "quick"},
           {"seed", shape.seed},
           {"command", "faultline run --suite quick --out results.json"},
-          {"machine", {{"host", shape.host},
-                       {"cpu_model", "Test CPU </script> 3000"},
-                       {"kernel", "6.1.0"},
-                       {"cpus", shape.threads.back()},
-                       {"nodes", 1},
-                       {"sockets", 1},
-                       {"smt", "off"},
-                       {"governor", "performance"},
-                       {"virtual", "kvm"},
-                       {"hwloc_xml", "<topology/>"}}},
-          {"build", {{"version", "0.1.0"},
-                     {"commit", "0123abc"},
-                     {"compiler", "g++ 12.2.0"},
-                     {"flags", "-O2"},
-                     {"type", "Release"}}},
-          {"counters", shape.counters ? json{{"available", true}, {"pmu", "icx"}}
-                                      : json{{"available", false}, {"reason", "this machine has no PMU"}}},
+          {"machine",
+           {{"host", shape.host},
+            {"cpu_model", "Test CPU </script> 3000"},
+            {"kernel", "6.1.0"},
+            {"cpus", shape.threads.back()},
+            {"nodes", 1},
+            {"sockets", 1},
+            {"smt", "off"},
+            {"governor", "performance"},
+            {"virtual", "kvm"},
+            {"hwloc_xml", "<topology/>"}}},
+          {"build",
+           {{"version", "0.1.0"},
+            {"commit", "0123abc"},
+            {"compiler", "g++ 12.2.0"},
+            {"flags", "-O2"},
+            {"type", "Release"}}},
+          {"counters", shape.counters
+                           ? json{{"available", true}, {"pmu", "icx"}}
+                           : json{{"available", false}, {"reason", "this machine has no PMU"}}},
           {"left_out", {{{"what", "threads 3 of page_fault1"}, {"why", "budget 2m"}}}}};
 }
 
@@ -133,12 +138,14 @@ inline json latency(double centre, std::mt19937_64& random) {
   std::vector<std::uint64_t> counts(40 * 8, 0);
   std::lognormal_distribution<double> body(std::log(centre), 0.3);
   std::uint64_t most = 0;
-  for (int i = 0; i < 20000; ++i) {
+  for (int i = 0; i < 11000; ++i) {
     const double tail = random() % 200 == 0 ? 20 : 1;
     const auto value = static_cast<std::uint64_t>(body(random) * tail);
     most = std::max(most, value);
-    const int power = static_cast<int>(std::log2(static_cast<double>(std::max<std::uint64_t>(value, 8))));
-    const auto step = static_cast<std::size_t>((value - std::min(value, std::uint64_t{1} << power)) * 8 >> power);
+    const int power =
+        static_cast<int>(std::log2(static_cast<double>(std::max<std::uint64_t>(value, 8))));
+    const auto step =
+        static_cast<std::size_t>((value - std::min(value, std::uint64_t{1} << power)) * 8 >> power);
     ++counts[static_cast<std::size_t>(power) * 8 + step];
   }
   json buckets = json::array();
@@ -175,27 +182,31 @@ inline json trial(const SampleCase& one, int repetition, bool with_latency, cons
   const double rate = one.rate * shape.speed * noise(random);
   const auto operations = static_cast<std::uint64_t>(rate * window);
   const auto faults = operations * 9 / 10;
-  json record = {{"case", describe(one)},
-                 {"repetition", repetition},
-                 {"latency", with_latency},
-                 {"status", "ok"},
-                 {"reason", ""},
-                 {"started", "2026-11-24T02:30:00Z"},
-                 {"window_s", window},
-                 {"cpu_s", window * one.threads},
-                 {"operations", operations},
-                 {"rate", rate},
-                 {"threads", threads_of(one, rate * window, window)},
-                 {"software", {{"minor_faults", 0}, {"involuntary_switches", 3}, {"steal_ns", 1000}}},
-                 {"counters", {{"absent", "this machine has no PMU"}}},
-                 {"oracle", "ok"}};
+  json record = {
+      {"case", describe(one)},
+      {"repetition", repetition},
+      {"latency", with_latency},
+      {"status", "ok"},
+      {"reason", ""},
+      {"started", "2026-11-24T02:30:00Z"},
+      {"window_s", window},
+      {"cpu_s", window * one.threads},
+      {"operations", operations},
+      {"rate", rate},
+      {"threads", threads_of(one, rate * window, window)},
+      {"software", {{"minor_faults", 0}, {"involuntary_switches", 3}, {"steal_ns", 1000}}},
+      {"counters", {{"absent", "this machine has no PMU"}}},
+      {"oracle", "ok"}};
   record["kinds"]["fault"] = {{"count", faults}, {"errors", 0}, {"rate", rate * 0.9}};
   record["kinds"]["unmap"] = {{"count", operations - faults}, {"errors", 0}, {"rate", rate * 0.1}};
-  record["events"] = {{one.scheme + ".slow_path", operations / 20}, {one.scheme + ".handoff", operations / 5000}};
+  record["events"] = {{one.scheme + ".slow_path", operations / 20},
+                      {one.scheme + ".handoff", operations / 5000}};
   if (shape.counters) {
-    const json event = {{"value", operations * 2}, {"enabled_ns", 200000000}, {"running_ns", 100000000}};
-    record["counters"] = {{"events", {{"icx::MEM_LOAD_L3_HIT_RETIRED:XSNP_HITM", event},
-                                      {"icx::OCR:DEMAND_RFO_L3_HIT_SNOOP_HITM", event}}}};
+    const json event = {
+        {"value", operations * 2}, {"enabled_ns", 200000000}, {"running_ns", 100000000}};
+    record["counters"] = {{"events",
+                           {{"icx::MEM_LOAD_L3_HIT_RETIRED:XSNP_HITM", event},
+                            {"icx::OCR:DEMAND_RFO_L3_HIT_SNOOP_HITM", event}}}};
   }
   if (with_latency) {
     const double centre = 1e9 * one.threads / rate;
@@ -205,7 +216,8 @@ inline json trial(const SampleCase& one, int repetition, bool with_latency, cons
   return record;
 }
 
-/** The cases of the made-up run: four schemes that scale more or less, the kernel, the floor and a ceiling. */
+/** The cases of the made-up run: four schemes that scale more or less, the kernel, the floor and a
+ * ceiling. */
 inline std::vector<SampleCase> cases(const Shape& shape) {
   struct Scheme {
     std::string name;
@@ -213,18 +225,20 @@ inline std::vector<SampleCase> cases(const Shape& shape) {
     double contention;  // in the universal scalability law
     bool private_spaces = false;
   };
-  const std::vector<Scheme> schemes = {{"mmap_sem", 1.5e6, 0.35},   {"mmap_sem:no-osq", 1.45e6, 0.5},
-                                       {"range_lock", 1.2e6, 0.45}, {"lock_in_tree", 1.1e6, 0.06},
-                                       {"refcount", 1.6e6, 0.02},   {"linux", 0.9e6, 0.1},
-                                       {"refcount", 1.65e6, 0.005, true}};
+  const std::vector<Scheme> schemes = {
+      {"mmap_sem", 1.5e6, 0.35},        {"mmap_sem:no-osq", 1.45e6, 0.5},
+      {"range_lock", 1.2e6, 0.45},      {"lock_in_tree", 1.1e6, 0.06},
+      {"refcount", 1.6e6, 0.02},        {"linux", 0.9e6, 0.1},
+      {"refcount", 1.65e6, 0.005, true}};
   std::vector<SampleCase> all;
-  for (const auto& [workload, scale] :
-       std::vector<std::pair<std::string, double>>{{"page_fault1:2M", 1}, {"local", 0.4}, {"mix:9:1", 0.7}}) {
+  for (const auto& [workload, scale] : std::vector<std::pair<std::string, double>>{
+           {"page_fault1:2M", 1}, {"local", 0.4}, {"mix:9:1", 0.7}}) {
     for (const Scheme& scheme : schemes) {
       for (int threads : shape.threads) {
-        const double rate =
-            scale * scheme.one_thread * threads / (1 + scheme.contention * (threads - 1) * (2 - scale));
-        const double waiting = threads == 1 ? 0 : std::min(0.9, scheme.contention * (threads - 1) / threads);
+        const double rate = scale * scheme.one_thread * threads /
+                            (1 + scheme.contention * (threads - 1) * (2 - scale));
+        const double waiting =
+            threads == 1 ? 0 : std::min(0.9, scheme.contention * (threads - 1) / threads);
         all.push_back({workload, scheme.name, threads, rate, waiting, scheme.private_spaces});
       }
     }
@@ -251,7 +265,8 @@ inline std::vector<json> trials(const Shape& shape) {
   std::mt19937_64 random(shape.seed);
   std::vector<json> records;
   for (const SampleCase& one : cases(shape)) {
-    for (int i = 0; i < shape.repetitions; ++i) records.push_back(trial(one, i, false, shape, random));
+    for (int i = 0; i < shape.repetitions; ++i)
+      records.push_back(trial(one, i, false, shape, random));
     records.push_back(trial(one, 0, true, shape, random));
   }
   if (shape.spoiled) {

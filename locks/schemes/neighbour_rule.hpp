@@ -1,0 +1,68 @@
+// How far an edit of the address space must hold its range so that what it does to VMAs beside the
+// range meets no fault in them.
+//
+// A fault holds its page shared and uses the VMA it found there after it has let go of the
+// structure lock; so whoever takes that VMA away, changes its protection, or moves an edge across
+// the page, must hold the page exclusively. When Mm cuts a VMA, the lower part stays the same
+// object; when VMAs merge, the lowest does; and fresh memory becomes part of a neighbour. Hence the
+// reach takes in the whole of a VMA that is cut at the range's end or absorbed from there, and one
+// page of a VMA that only has an edge moved, so that two edits of one VMA meet.
+#pragma once
+
+#include "locks/address_space/mm.hpp"
+
+namespace faultline {
+
+// What an edit may merge with: private anonymous neighbours of protection `prot`. `absorbs`: the
+// one above may be absorbed though the one below is no part of it.
+struct Merging {
+  u32 prot;
+  bool merges;
+  bool absorbs;
+};
+
+// All under the structure lock.
+template <class P>
+class NeighbourRule {
+ public:
+  NeighbourRule(const Mm<P>& mm, bool merge) : mm_(mm), merge_(merge) {}
+
+  // `range` and what an edit of it must hold besides.
+  Range reach(Range range, Merging merging) const {
+    Range result = range;
+    bool merges_below = false;
+    if (const V* below = range.start == 0 ? nullptr : containing(range.start - 1)) {
+      const bool cut = below->range().end > range.start;
+      merges_below = !cut && may_merge(*below, merging);
+      if (cut || merges_below) result.start -= page_size;
+    }
+    if (const V* above = containing(range.end)) {
+      const bool cut = above->range().start < range.end;
+      const bool merges = !cut && may_merge(*above, merging);
+      if (cut || (merges && (merges_below || merging.absorbs)))
+        result.end = above->range().end;
+      else if (merges)
+        result.end += page_size;
+    }
+    return result;
+  }
+
+ private:
+  using V = typename Mm<P>::V;
+
+  bool may_merge(const V& vma, Merging merging) const {
+    // relaxed: flags and prot change under the structure lock only.
+    return merge_ && merging.merges && vma.flags.load(std::memory_order_relaxed) == 0 &&
+           vma.prot.load(std::memory_order_relaxed) == merging.prot;
+  }
+
+  V* containing(u64 address) const {
+    V* vma = mm_.find(address);
+    return vma != nullptr && vma->range().contains(address) ? vma : nullptr;
+  }
+
+  const Mm<P>& mm_;
+  const bool merge_;
+};
+
+}  // namespace faultline

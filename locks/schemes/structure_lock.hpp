@@ -1,0 +1,69 @@
+// The inner lock of a scheme that protects ranges: what the edits of the one tree of VMAs exclude
+// each other by (see range_lock.hpp). Any mutex or reader-writer semaphore, by scopes: Write for
+// edits, Read for look-ups.
+#pragma once
+
+#include <string>
+
+#include "locks/mutex/concept.hpp"
+#include "locks/shared/concept.hpp"
+
+namespace faultline {
+
+// The structure lock as a mutex: look-ups exclude one another.
+template <class P, Mutex Lock>
+class MutexStructure {
+ public:
+  class Write {
+   public:
+    explicit Write(MutexStructure& structure) : lock_(structure.lock_) { lock_.lock(node_); }
+    ~Write() { lock_.unlock(node_); }
+    Write(const Write&) = delete;
+    Write& operator=(const Write&) = delete;
+
+   private:
+    Lock& lock_;
+    typename Lock::Node node_;
+  };
+  using Read = Write;
+
+  void append_events(Events&) const {}
+  std::string describe() const { return "a mutex, holder unknown"; }
+
+ private:
+  Lock lock_;
+};
+
+// The structure lock as a reader-writer semaphore: look-ups share it.
+template <class P, SharedLock Lock>
+class SharedStructure {
+ public:
+  class Write {
+   public:
+    explicit Write(SharedStructure& structure) : lock_(structure.lock_) { lock_.lock(); }
+    ~Write() { lock_.unlock(); }
+    Write(const Write&) = delete;
+    Write& operator=(const Write&) = delete;
+
+   private:
+    Lock& lock_;
+  };
+  class Read {
+   public:
+    explicit Read(SharedStructure& structure) : lock_(structure.lock_) { lock_.lock_shared(); }
+    ~Read() { lock_.unlock_shared(); }
+    Read(const Read&) = delete;
+    Read& operator=(const Read&) = delete;
+
+   private:
+    Lock& lock_;
+  };
+
+  void append_events(Events& events) const { lock_.append_events(events); }
+  std::string describe() const { return lock_.describe(); }
+
+ private:
+  Lock lock_;
+};
+
+}  // namespace faultline

@@ -1,0 +1,65 @@
+// The owner word of an Rwsem: who holds it, as a hint that guides spinning. The count alone decides
+// who holds the lock, and the owner is set after it; so everything here is relaxed, and whoever
+// reads it must bear a stale answer.
+#pragma once
+
+#include "locks/platform.hpp"
+
+namespace faultline {
+
+// What a spinner sees of the owner. The last three end its spinning.
+enum class RwsemOwnerState : int { none, writer, reader, nonspinnable, off_cpu, too_long };
+
+// bit 0: reader-owned (kept after the last reader left); bit 1: non-spinnable; above: the thread's
+// number and 1.
+template <class P>
+class RwsemOwner {
+ public:
+  using State = RwsemOwnerState;
+
+  u64 load() const { return word_.load(std::memory_order_relaxed); }
+  static u32 thread_of(u64 word) { return static_cast<u32>(word >> thread_shift) - 1; }
+  static bool has_thread(u64 word) { return word >> thread_shift != 0; }
+  static State state_of(u64 word) {
+    if ((word & nonspinnable) != 0) return State::nonspinnable;
+    if ((word & reader_owned) != 0) return State::reader;
+    return word == 0 ? State::none : State::writer;
+  }
+  bool held_by_readers() const { return (load() & reader_owned) != 0; }
+
+  void clear() { word_.store(0, std::memory_order_relaxed); }
+  void set_writer() { word_.store(word_of(P::self()), std::memory_order_relaxed); }
+
+  // The caller is a reader. The kernel stores its task each time; to store only what is not there
+  // yet names the first reader instead of the last, and spares the read path a store.
+  void add_reader() {
+    if (!held_by_readers()) [[unlikely]]
+      set_reader(P::self());
+  }
+  // `thread` is a reader from now on.
+  void set_reader(u32 thread) {
+    word_.store(word_of(thread) | reader_owned | (load() & nonspinnable),
+                std::memory_order_relaxed);
+  }
+
+  // Readers have held the lock for longer than a writer should spin.
+  void forbid_spinning() {
+    u64 word = load();
+    while ((word & reader_owned) != 0 && (word & nonspinnable) == 0)
+      if (word_.compare_exchange_weak(word, word | nonspinnable, std::memory_order_relaxed,
+                                      std::memory_order_relaxed))
+        return;
+  }
+  void allow_spinning() {
+    if ((load() & nonspinnable) != 0) word_.fetch_and(~nonspinnable, std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr u64 reader_owned = 1, nonspinnable = 2;
+  static constexpr u32 thread_shift = 2;
+  static u64 word_of(u32 thread) { return (u64{thread} + 1) << thread_shift; }
+
+  typename P::template atomic<u64> word_{0};
+};
+
+}  // namespace faultline

@@ -1,0 +1,104 @@
+// What queues on an Rwsem: the waiters, where their threads sleep, and whom to wake. All of it but
+// the waking is used under the rwsem's wait_lock_.
+#pragma once
+
+#include "locks/platform.hpp"
+
+namespace faultline {
+
+// Where a thread sleeps. Not part of the waiter, which is gone as soon as its thread sees itself
+// granted, maybe before the wake-up call: one a thread, kept as long as the rwsem.
+template <class P>
+struct RwsemParker {
+  typename P::template atomic<u32> word{0};
+};
+
+// On its thread's stack while that thread is queued. Times are P::now()'s.
+template <class P>
+struct RwsemWaiter {
+  static constexpr u64 handoff_after = 4'000'000;  // ns: the kernel's max(4 ms, one jiffy)
+
+  RwsemWaiter(bool is_writer, RwsemParker<P>& own)
+      : writer(is_writer), thread(P::self()), parker(&own), deadline(P::now() + handoff_after) {}
+
+  // acquire: pairs with grant's release.
+  bool granted() const { return granted_.load(std::memory_order_acquire); }
+  // release: the reader, and whoever waits to see it granted, sees the lock taken for it. The
+  // waiter may be gone after this.
+  void grant() { granted_.store(true, std::memory_order_release); }
+
+  // The lock will be handed to this waiter, which is the first of the queue. Set under wait_lock_,
+  // but looked at by its own thread without. relaxed: that look only decides whether to spin or to
+  // sleep.
+  bool marked() const { return marked_.load(std::memory_order_relaxed); }
+  void mark() { marked_.store(true, std::memory_order_relaxed); }
+
+  typename P::template data<bool> writer;
+  typename P::template data<u32> thread;
+  typename P::template data<RwsemParker<P>*> parker;
+  typename P::template data<u64> deadline;  // from then on it may demand the lock
+  typename P::template data<RwsemWaiter*> next;
+  typename P::template data<RwsemWaiter*> previous;
+
+ private:
+  typename P::template atomic<bool> granted_{false};  // a reader's: a writer takes the lock itself
+  typename P::template atomic<bool> marked_{false};
+};
+
+// A list of waiters, first come first.
+template <class P>
+class RwsemWaitList {
+ public:
+  using Waiter = RwsemWaiter<P>;
+
+  Waiter* first() const { return first_.load(); }
+  bool holds_only(const Waiter& waiter) const {
+    return first() == &waiter && waiter.next.load() == nullptr;
+  }
+
+  void append(Waiter& waiter) {
+    Waiter* last = last_.load();
+    waiter.previous.store(last);
+    waiter.next.store(nullptr);
+    (last == nullptr ? first_ : last->next).store(&waiter);
+    last_.store(&waiter);
+  }
+
+  void remove(Waiter& waiter) {
+    Waiter* next = waiter.next.load();
+    Waiter* previous = waiter.previous.load();
+    (previous == nullptr ? first_ : previous->next).store(next);
+    (next == nullptr ? last_ : next->previous).store(previous);
+  }
+
+ private:
+  typename P::template data<Waiter*> first_;
+  typename P::template data<Waiter*> last_;
+};
+
+// Whom to wake once wait_lock_ is released: readers that were granted the lock, or one writer.
+// On the waker's own stack.
+template <class P>
+class RwsemWakeList {
+ public:
+  static constexpr u32 capacity = 256;
+
+  void add(RwsemParker<P>& parker) { parkers_[count_++] = &parker; }
+  bool empty() const { return count_ == 0; }
+
+  void wake() {
+    for (u32 i = 0; i < count_; ++i) {
+      // release: pairs with the acquire by which the sleeper reads its word before it looks whether
+      // it must sleep: either it sees the reason for this wake-up, or P::wait sees a changed word.
+      parkers_[i]->word.fetch_add(1, std::memory_order_release);
+      P::wake(parkers_[i]->word, 1);
+    }
+    count_ = 0;
+  }
+
+ private:
+  RwsemParker<P>* parkers_[capacity];
+  u32 count_ = 0;
+};
+
+}  // namespace faultline

@@ -1,0 +1,271 @@
+// What rwsem promises beyond mutual exclusion: who comes in next, and what each way in costs. These
+// tests put threads into a known state (asleep in the queue) before each step; none relies on how
+// long something takes.
+#include "locks/shared/rwsem.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <string_view>
+#include <thread>
+
+#include "tests/locks/stress.hpp"
+
+namespace faultline {
+namespace {
+
+using P = NativePlatform;
+
+class RwsemTest : public testing::Test {
+ protected:
+  using Lock = Rwsem<P>;
+
+  u64 event(const auto& lock, std::string_view name) const {
+    Events events;
+    lock.append_events(events);
+    for (const EventCount& event : events)
+      if (event.name == name) return event.value;
+    ADD_FAILURE() << "no event " << name;
+    return 0;
+  }
+
+  // A thread that runs on another CPU than this one where there is one.
+  template <class F>
+  std::thread start(u32 id, F body) {
+    return std::thread([id, body, cpu = cpus_.back()] {
+      const stress::PinnedThread self(id, cpu);
+      body();
+    });
+  }
+
+  // Thread `id` sleeps in a lock, which it does only once it is queued.
+  static void await_sleep(u32 id) {
+    while (!native::thread_table.records[id].asleep) std::this_thread::yield();
+  }
+
+  static void await(const std::atomic<int>& value, int expected) {
+    while (value != expected) std::this_thread::yield();
+  }
+
+  const std::vector<u32> cpus_ = stress::allowed_cpus();
+  stress::PinnedThread self_{0, cpus_.front()};
+};
+
+TEST_F(RwsemTest, UncontendedVerbsCountNothingAndAllocateNothing) {
+  Lock lock;
+  P::allocate(1, 1);  // this thread's arena is there
+  const usize left = native::self_record().arena_left;
+  for (int turn = 0; turn < 100; ++turn) {
+    lock.lock_shared();
+    lock.lock_shared();
+    ASSERT_TRUE(lock.try_lock_shared());
+    for (int held = 0; held < 3; ++held) lock.unlock_shared();
+    lock.lock();
+    lock.downgrade();
+    lock.unlock_shared();
+    ASSERT_TRUE(lock.try_lock());
+    lock.unlock();
+  }
+  EXPECT_EQ(native::self_record().arena_left, left);
+  Events events;
+  lock.append_events(events);
+  for (const EventCount& event : events) EXPECT_EQ(event.value, 0U) << event.name;
+}
+
+TEST_F(RwsemTest, DescribesWhoHoldsIt) {
+  Lock lock;
+  EXPECT_EQ(lock.describe(), "free");
+  lock.lock();
+  EXPECT_EQ(lock.describe(), "writer: thread 0");
+  lock.downgrade();
+  lock.lock_shared();
+  EXPECT_EQ(lock.describe(), "2 reader(s), the first of them thread 0");
+  std::thread writer = start(1, [&] {
+    lock.lock();
+    lock.unlock();
+  });
+  await_sleep(1);
+  EXPECT_EQ(lock.describe(), "2 reader(s), the first of them thread 0, waiters queued");
+  lock.unlock_shared();
+  lock.unlock_shared();
+  writer.join();
+}
+
+// Queue: reader, writer, reader. The readers wait for each other inside.
+TEST_F(RwsemTest, BringsInQueuedReadersPastAQueuedWriter) {
+  Lock lock;
+  std::atomic<int> inside{0};
+  std::atomic<int> written{0};
+  auto read = [&] {
+    lock.lock_shared();
+    EXPECT_EQ(written, 0);
+    ++inside;
+    await(inside, 2);
+    lock.unlock_shared();
+  };
+  lock.lock();
+  std::thread first = start(1, read);
+  await_sleep(1);
+  std::thread writer = start(2, [&] {
+    lock.lock();
+    written = 1;
+    lock.unlock();
+  });
+  await_sleep(2);
+  std::thread second = start(3, read);
+  await_sleep(3);
+  lock.unlock();
+  for (std::thread* thread : {&first, &writer, &second}) thread->join();
+  EXPECT_EQ(written, 1);
+  EXPECT_EQ(event(lock, "rwsem.woken_readers"), 2U);
+}
+
+TEST_F(RwsemTest, DowngradeLetsQueuedReadersInAndKeepsTheWriterOut) {
+  Lock lock;
+  std::atomic<int> inside{0};
+  std::atomic<int> written{0};
+  lock.lock();
+  std::thread reader = start(1, [&] {
+    lock.lock_shared();
+    ++inside;
+    lock.unlock_shared();
+  });
+  await_sleep(1);
+  std::thread writer = start(2, [&] {
+    lock.lock();
+    written = 1;
+    lock.unlock();
+  });
+  await_sleep(2);
+  lock.downgrade();
+  await(inside, 1);
+  reader.join();
+  EXPECT_EQ(written, 0);
+  lock.unlock_shared();
+  writer.join();
+  EXPECT_EQ(written, 1);
+  EXPECT_EQ(event(lock, "rwsem.downgrade_wakes"), 1U);
+}
+
+// Behind readers and a queued writer a newcomer queues, or readers would starve writers.
+TEST_F(RwsemTest, AReaderQueuesBehindAWriterThatWaitsForReaders) {
+  Lock lock;
+  std::atomic<int> written{0};
+  lock.lock_shared();
+  std::thread writer = start(1, [&] {
+    lock.lock();
+    written = 1;
+    lock.unlock();
+  });
+  await_sleep(1);
+  std::thread reader = start(2, [&] {
+    lock.lock_shared();
+    EXPECT_EQ(written, 1);
+    lock.unlock_shared();
+  });
+  await_sleep(2);
+  EXPECT_FALSE(lock.try_lock_shared());
+  lock.unlock_shared();
+  writer.join();
+  reader.join();
+  EXPECT_GE(event(lock, "rwsem.reader_queued"), 1U);
+}
+
+TEST_F(RwsemTest, AWriterGivesUpSpinningOnReadersAndLeavesWordForOthers) {
+  Lock lock;
+  lock.lock_shared();
+  auto write = [&] {
+    lock.lock();
+    lock.unlock();
+  };
+  std::thread first = start(1, write);
+  await_sleep(1);
+  EXPECT_EQ(event(lock, "rwsem.spin_abort_time"), 1U);
+  std::thread second = start(2, write);
+  await_sleep(2);
+  EXPECT_EQ(event(lock, "rwsem.spin_abort_time"), 1U);  // it did not even try
+  lock.unlock_shared();
+  first.join();
+  second.join();
+}
+
+TEST_F(RwsemTest, AWriterDoesNotSpinOnAnOwnerThatIsNotRunning) {
+  Lock lock;
+  lock.lock();
+  native::self_record().asleep = true;  // as in a futex
+  std::thread writer = start(1, [&] {
+    lock.lock();
+    lock.unlock();
+  });
+  await_sleep(1);
+  native::self_record().asleep = false;
+  EXPECT_EQ(event(lock, "rwsem.writer_queued"), 1U);
+  EXPECT_EQ(event(lock, "rwsem.write_spin_acquired"), 0U);
+  lock.unlock();
+  writer.join();
+}
+
+// The lock is let go of while a writer waits for it, which it does spinning, unless the machine
+// kept it from that for too long; then again.
+TEST_F(RwsemTest, AWriterSpinsOnAnOwnerThatRuns) {
+  if (cpus_.size() < 2) GTEST_SKIP() << "needs two CPUs";
+  Lock lock;
+  while (event(lock, "rwsem.write_spin_acquired") == 0) {
+    lock.lock();
+    std::thread writer = start(1, [&] {
+      lock.lock();
+      lock.unlock();
+    });
+    while (native::thread_table.records[1].waits_for == nullptr) P::pause(&lock);
+    lock.unlock();
+    writer.join();
+  }
+  EXPECT_EQ(event(lock, "rwsem.handoff_requested"), 0U);
+}
+
+// The lock is taken again as soon as it is free, until its first waiter, woken each time and each
+// time too late, has demanded it.
+TEST_F(RwsemTest, AWriterThatIsPassedForLongIsHandedTheLock) {
+  if (cpus_.size() < 2) GTEST_SKIP() << "needs two CPUs";
+  Lock lock;
+  while (event(lock, "rwsem.handoff_granted") == 0) {
+    std::atomic<int> written{0};
+    lock.lock();
+    std::thread writer = start(1, [&] {
+      lock.lock();
+      written = 1;
+      lock.unlock();
+    });
+    await_sleep(1);
+    while (written == 0) {
+      const u64 until = P::now() + 5'000'000;  // past the 4 ms after which it may demand
+      while (P::now() < until && written == 0) P::pause(&lock);
+      lock.unlock();
+      lock.lock();
+    }
+    lock.unlock();
+    writer.join();
+  }
+  EXPECT_GE(event(lock, "rwsem.handoff_requested"), 1U);
+}
+
+TEST_F(RwsemTest, WithoutHandoffNobodyDemandsTheLock) {
+  Rwsem<P, RwsemPolicy{.handoff = false}> lock;
+  stress::hammer_shared(lock, {.threads = 6});
+  EXPECT_EQ(event(lock, "rwsem.handoff_requested"), 0U);
+}
+
+TEST_F(RwsemTest, WithoutStealingNobodyPassesTheQueue) {
+  Rwsem<P, RwsemPolicy{.steal = false}> lock;
+  stress::hammer_shared(lock, {.threads = 6});
+  EXPECT_EQ(event(lock, "rwsem.reader_steal"), 0U);
+}
+
+TEST_F(RwsemTest, WithoutTheQueueOfSpinnersNobodyWaitsInIt) {
+  Rwsem<P, RwsemPolicy{.osq = false}> lock;
+  stress::hammer_shared(lock, {.threads = 6});
+  EXPECT_EQ(event(lock, "rwsem.osq_contended"), 0U);
+}
+
+}  // namespace
+}  // namespace faultline

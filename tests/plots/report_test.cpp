@@ -1,0 +1,212 @@
+#include "plots/report.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <regex>
+#include <sstream>
+
+#include "results/writer.hpp"
+#include "tests/results/sample.hpp"
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+using sample::put_text;
+using sample::TemporaryDirectory;
+using sample::text_of;
+
+const std::vector<std::string> all_pictures = {"bounces", "events",     "fairness", "latency",
+                                               "linux",   "throughput", "waiting"};
+
+std::string write_sample(const TemporaryDirectory& directory, const std::string& name,
+                         const sample::Shape& shape) {
+  write_results(build_results({sample::header(shape), sample::trials(shape), false}, name),
+                directory.file(name));
+  return directory.file(name);
+}
+
+struct Page {
+  std::string dom;
+  std::string log;
+};
+
+/** Opens a page in headless Chromium without a network, until its scripts have run. */
+Page open_page(const TemporaryDirectory& directory, const std::string& html) {
+  const std::string command =
+      "chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+      "--disable-background-networking "
+      "--disable-component-update --disable-sync --host-resolver-rules='MAP * ~NOTFOUND' "
+      "--virtual-time-budget=15000 "
+      "--enable-logging=stderr --v=0 --user-data-dir='" +
+      directory.file("profile") + "' --dump-dom 'file://" + html + "' > '" + directory.file("dom") +
+      "' 2> '" + directory.file("log") + "'";
+  EXPECT_EQ(std::system(command.c_str()), 0) << text_of(directory.file("log"));
+  return {text_of(directory.file("dom")), text_of(directory.file("log"))};
+}
+
+std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+    ++count;
+  return count;
+}
+
+/** What the page wrote to its console, which must be nothing. */
+std::string console_of(const Page& page) {
+  std::string lines;
+  std::istringstream log(page.log);
+  for (std::string line; std::getline(log, line);) {
+    if (line.find("CONSOLE") != std::string::npos) lines += line + '\n';
+  }
+  return lines;
+}
+
+std::string refusal(const std::vector<std::string>& files, const std::string& html,
+                    const std::string& svg) {
+  try {
+    report(files, html, svg);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Report, DrawsEveryPictureInABrowserWithoutConsoleErrors) {
+  const TemporaryDirectory directory;
+  const std::string results =
+      write_sample(directory, "r.json", {.repetitions = 3, .counters = true});
+  ASSERT_EQ(report({results}, directory.file("report.html"), ""), 0);
+  const Page page = open_page(directory, directory.file("report.html"));
+  EXPECT_EQ(console_of(page), "");
+  EXPECT_NE(page.dom.find("data-drawn=\"7\""), std::string::npos);
+  EXPECT_EQ(page.dom.find("data-error"), std::string::npos);
+  // A picture's marks, its provenance and its choice of threads are there, not only an empty frame.
+  EXPECT_GE(count_of(page.dom, "class=\"marks\""), 7u);
+  EXPECT_GE(
+      count_of(
+          page.dom,
+          "native \u00b7 testhost (Test CPU &lt;/script&gt; 3000) \u00b7 2026-11-24T02:30:00Z"),
+      7u);
+  EXPECT_GE(count_of(page.dom, "<select name=\"threads\""), 2u);
+  EXPECT_GT(count_of(page.dom, "aria-roledescription=\"point\"") +
+                count_of(page.dom, "mark-symbol role-mark"),
+            7u);
+}
+
+TEST(Report, IsOneFileThatLoadsNothing) {
+  const TemporaryDirectory directory;
+  report({write_sample(directory, "r.json", {.repetitions = 2})}, directory.file("report.html"),
+         "");
+  const std::string html = text_of(directory.file("report.html"));
+  EXPECT_NE(html.find("default-src 'none'"), std::string::npos);
+  // Addresses inside the bundled libraries are text; only markup and styles load. Elements stand
+  // outside <script>.
+  const std::string markup =
+      std::regex_replace(html.substr(0, html.find("<script>")), std::regex("data:,"), "");
+  EXPECT_FALSE(std::regex_search(markup, std::regex("(src|href)=\"(?!#)[^\"]")));
+  EXPECT_EQ(html.find("<script src"), std::string::npos);
+  EXPECT_EQ(html.find("@import"), std::string::npos);
+  const std::vector<std::string> names = directory.names();
+  EXPECT_EQ(names, (std::vector<std::string>{"r.json", "report.html"}));
+}
+
+TEST(Report, SaysWhyBouncesWereNotCountedAndListsWhatWentWrong) {
+  const TemporaryDirectory directory;
+  report({write_sample(directory, "r.json", {.repetitions = 2})}, directory.file("report.html"),
+         directory.file("svg"));
+  const std::string html = text_of(directory.file("report.html"));
+  for (const char* part :
+       {"Bounces were not counted: this machine has no PMU.", "no progress for 10 s",
+        "holding: thread 0 holds rwsem@0x10 for writing", "steal 7 % of the window",
+        "threads 3 of page_fault1", "budget 2m", "g++ 12.2.0"}) {
+    EXPECT_NE(html.find(part), std::string::npos) << part;
+  }
+  EXPECT_EQ(html.find("picture-bounces"), std::string::npos);
+  EXPECT_NE(text_of(directory.file("svg/bounces.svg")).find("this machine has no PMU"),
+            std::string::npos);
+}
+
+TEST(Report, EverySvgSaysNativeMachineDateAndBuild) {
+  const TemporaryDirectory directory;
+  // Without counters: the picture that has nothing to show must say where from as well.
+  const std::string results = write_sample(directory, "r.json", {.repetitions = 2});
+  report({results}, "", directory.file("svg"));
+  for (const std::string& picture : all_pictures) {
+    const std::string svg = text_of(directory.file("svg/" + picture + ".svg"));
+    for (const char* part : {"native", "testhost (Test CPU", "2026-11-24", "build 0123abc"}) {
+      EXPECT_NE(svg.find(part), std::string::npos) << picture << " lacks " << part;
+    }
+  }
+  EXPECT_NE(text_of(directory.file("svg/throughput.svg")).find("page_fault1:2M"),
+            std::string::npos);
+}
+
+TEST(Report, DrawsManyThreadCountsAndSeveralFiles) {
+  const TemporaryDirectory directory;
+  const std::string wide =
+      write_sample(directory, "wide.json",
+                   {.threads = {1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128}, .repetitions = 2});
+  const std::string other =
+      write_sample(directory, "other.json", {.repetitions = 2, .host = "elsewhere"});
+  report({wide, other}, directory.file("report.html"), directory.file("svg"));
+  const std::string html = text_of(directory.file("report.html"));
+  EXPECT_NE(html.find("wide: native"), std::string::npos);
+  EXPECT_NE(html.find("other: native"), std::string::npos);
+  const std::string svg = text_of(directory.file("svg/throughput.svg"));
+  EXPECT_NE(svg.find("elsewhere"), std::string::npos);
+  EXPECT_NE(svg.find(">64<"), std::string::npos);
+}
+
+TEST(Report, ShowsMediansAndIntervalsAsTheyAreInTheResults) {
+  const TemporaryDirectory directory;
+  const sample::Shape shape{.repetitions = 3};
+  const json results = build_results({sample::header(shape), sample::trials(shape), false}, "here");
+  write_results(results, directory.file("r.json"));
+  report({directory.file("r.json")}, directory.file("report.html"), "");
+  const std::string html = text_of(directory.file("report.html"));
+  for (const json& one : results.at("faultline").at("cases")) {
+    if (one.at("scheme") == "linux") continue;
+    for (const char* part : {"median", "low", "high"}) {
+      const std::string number = one.at("throughput").at(part).dump();
+      EXPECT_NE(html.find(number.substr(0, number.find(".0"))), std::string::npos)
+          << part << ' ' << number;
+    }
+  }
+}
+
+TEST(Report, RefusesBadInputInOneLineAndLeavesNoFile) {
+  const TemporaryDirectory directory;
+  const std::string good = write_sample(directory, "r.json", {.repetitions = 1});
+  put_text(directory.file("cut.json"), text_of(good).substr(0, 1000));
+  const auto one_line = [](const std::string& message, const std::string& part) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  };
+  one_line(refusal({directory.file("cut.json")}, directory.file("x.html"), ""), "truncated JSON");
+  one_line(refusal({directory.file("none")}, directory.file("x.html"), ""), "No such file");
+  one_line(refusal({good}, directory.file("no/x.html"), ""), "cannot write");
+  one_line(refusal({good}, "", good), "cannot write");
+  one_line(refusal({good}, "", ""), "expected -o FILE.html or --svg DIR");
+  one_line(refusal({}, directory.file("x.html"), ""), "expected one file or more");
+  EXPECT_EQ(directory.names(), (std::vector<std::string>{"cut.json", "r.json"}));
+}
+
+TEST(Report, WithoutNodeNamesTheMend) {
+  const TemporaryDirectory directory;
+  const std::string good = write_sample(directory, "r.json", {.repetitions = 1});
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", directory.file("").c_str(), 1);
+  try {
+    report({good}, directory.file("x.html"), "");
+    ADD_FAILURE() << "no error";
+  } catch (const std::runtime_error& error) {
+    EXPECT_NE(std::string(error.what()).find("expected Node.js 18 or later"), std::string::npos)
+        << error.what();
+  }
+  setenv("PATH", path.c_str(), 1);
+}
+
+}  // namespace
+}  // namespace faultline

@@ -1,0 +1,312 @@
+#include "results/writer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <functional>
+#include <sstream>
+
+#include "results/reader.hpp"
+#include "results/summary.hpp"
+#include "tests/results/sample.hpp"
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+using sample::put_text;
+using sample::TemporaryDirectory;
+using sample::text_of;
+
+JournalContent content_of(const sample::Shape& shape) {
+  JournalContent content{sample::header(shape), sample::trials(shape), false};
+  return content;
+}
+
+const json& case_named(const json& results, const std::string& name) {
+  for (const json& one : results.at("faultline").at("cases")) {
+    if (one.at("name") == name) return one;
+  }
+  throw std::runtime_error("no case " + name);
+}
+
+/** A journal of one case at two threads, whose figures can be worked out by hand. */
+json one_case(const std::function<void(json&, int)>& change, int repetitions = 3) {
+  JournalContent content{sample::header({}), {}, false};
+  std::mt19937_64 random(1);
+  for (int i = 0; i < repetitions; ++i) {
+    json record = sample::trial({"local", "mmap_sem", 2}, i, false, {}, random);
+    change(record, i);
+    content.trials.push_back(std::move(record));
+  }
+  return build_results(content, "here").at("faultline").at("cases").at(0);
+}
+
+/** What the schema says of each file, "fits" if all is well. */
+std::vector<std::string> schema_verdicts(const TemporaryDirectory& directory,
+                                         const std::vector<json>& results) {
+  const std::string source = FAULTLINE_SOURCE_DIR;
+  std::string command = "/usr/bin/python3 '" + source + "/tests/results/validate.py' '" + source +
+                        "/results/schema.json'";
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const std::string file = directory.file(std::to_string(i) + ".json");
+    write_results(results[i], file);
+    command += " '" + file + "'";
+  }
+  const std::string out = directory.file("verdicts");
+  EXPECT_EQ(std::system((command + " > '" + out + "'").c_str()), 0);
+  std::istringstream lines(text_of(out));
+  std::vector<std::string> verdicts;
+  for (std::string line; std::getline(lines, line);) verdicts.push_back(line);
+  EXPECT_EQ(verdicts.size(), results.size());
+  verdicts.resize(results.size());
+  return verdicts;
+}
+
+TEST(Results, MedianAndIntervalAreOverThroughputTrialsThatEndedOk) {
+  const json one = one_case(
+      [](json& record, int i) {
+        record["rate"] = std::vector<double>{10, 30, 20, 1e9, 1e9}[static_cast<std::size_t>(i)];
+        if (i == 3) record["status"] = "discarded";
+        if (i == 4) record["latency"] = true;
+      },
+      5);
+  EXPECT_EQ(one.at("throughput").at("median"), 20.0);
+  EXPECT_EQ(one.at("throughput").at("repetitions"), (json{10.0, 30.0, 20.0}));
+  EXPECT_EQ(one.at("trials").size(), 5u);
+  EXPECT_FALSE(one.at("trials").at(0).contains("case"));
+}
+
+TEST(Results, ACaseWithoutAnOkTrialHasItsReasonAndNoThroughput) {
+  const json one = one_case([](json& record, int) {
+    record["status"] = "failed";
+    record["reason"] = "killed by signal 11";
+  });
+  EXPECT_FALSE(one.contains("throughput"));
+  EXPECT_EQ(one.at("reason"), "killed by signal 11");
+}
+
+TEST(Results, WaitingShareIsOverThreadsTimesWindow) {
+  const json one = one_case([](json& record, int) {
+    record["window_s"] = 0.2;
+    record["threads"][0]["waiting_ns"] = 100000000;
+    record["threads"][1]["waiting_ns"] = 0;
+  });
+  EXPECT_DOUBLE_EQ(one.at("waiting_share").at("median").get<double>(), 0.25);
+}
+
+TEST(Results, FairnessComparesThreadsOfOneRoleAndCountsStarvedRepetitions) {
+  const json by_role = one_case([](json& record, int) {
+    record["threads"][0]["role"] = "faulters";
+    record["threads"][1]["role"] = "updaters";
+    record["threads"][0]["operations"] = 1000;
+    record["threads"][1]["operations"] = 1;
+  });
+  EXPECT_EQ(by_role.at("fairness").at("jain").at("median"), 1.0);
+  const json starved = one_case([](json& record, int i) {
+    record["threads"][0]["operations"] = 300;
+    record["threads"][1]["operations"] = i == 0 ? 0 : 100;
+  });
+  EXPECT_EQ(starved.at("fairness").at("starved"), 1);
+  EXPECT_EQ(starved.at("fairness").at("max_over_min").at("median"), 3.0);
+  EXPECT_DOUBLE_EQ(starved.at("fairness").at("jain").at("low").get<double>(), 0.5);
+}
+
+TEST(Results, LatencyIsOfTheMergedLatencyTrialsAndTooRarePercentilesAreAbsent) {
+  const json one = one_case([](json& record, int i) {
+    record["latency"] = i > 0;
+    if (i > 0)
+      record["kinds"]["fault"]["latency"] = {{"max", 90 + i},
+                                             {"buckets", {{0, 50, 90}, {50, 100, 10}}}};
+  });
+  const json& fault = one.at("kinds").at("fault");
+  EXPECT_EQ(fault.at("latency_ns").at("count"), 200);
+  EXPECT_EQ(fault.at("latency_ns").at("p50"), 50);
+  EXPECT_EQ(fault.at("latency_ns").at("p99"), 92);
+  EXPECT_EQ(fault.at("latency_ns").at("max"), 92);
+  EXPECT_FALSE(fault.at("latency_ns").contains("p99.9"));
+  EXPECT_EQ(fault.at("histogram"), (json{{0, 50, 180}, {50, 100, 20}}));
+}
+
+TEST(Results, CountersAreScaledPerOperationAndNeverSummed) {
+  const json one = one_case([](json& record, int) {
+    record["operations"] = 100;
+    record["counters"] = {{"events",
+                           {{"a", {{"value", 50}, {"enabled_ns", 200}, {"running_ns", 100}}},
+                            {"b", {{"value", 100}, {"enabled_ns", 200}, {"running_ns", 200}}},
+                            {"never", {{"value", 0}, {"enabled_ns", 200}, {"running_ns", 0}}}}}};
+  });
+  const json& events = one.at("counters").at("events");
+  EXPECT_EQ(events.size(), 2u);
+  EXPECT_EQ(events.at("a").at("per_operation").at("median"), 1.0);
+  EXPECT_EQ(events.at("a").at("running_share"), 0.5);
+  EXPECT_EQ(events.at("b").at("per_operation").at("median"), 1.0);
+}
+
+TEST(Results, CountersThatCouldNotBeTakenAreAbsentWithTheirReason) {
+  const json one = one_case([](json& record, int) {
+    record["counters"] = {{"absent", "paranoid is 3"}};
+  });
+  EXPECT_EQ(one.at("counters"), (json{{"absent", "paranoid is 3"}}));
+}
+
+TEST(Results, ScalingIsOverTheSameCurveAtOneThread) {
+  const json results = build_results(content_of({}), "here");
+  const json& two = case_named(results, "local/refcount/compact/threads:2");
+  const json& one = case_named(results, "local/refcount/compact/threads:1");
+  EXPECT_DOUBLE_EQ(two.at("scaling").at("median").get<double>(),
+                   two.at("throughput").at("median").get<double>() /
+                       one.at("throughput").at("median").get<double>());
+  EXPECT_DOUBLE_EQ(one.at("scaling").at("median").get<double>(), 1);
+}
+
+TEST(Results, FailedAndDiscardedTrialsAndWhatWasLeftOutAreListed) {
+  JournalContent content = content_of({});
+  content.truncated = true;
+  const json part = build_results(content, "here").at("faultline");
+  ASSERT_EQ(part.at("failures").size(), 1u);
+  EXPECT_EQ(part.at("failures").at(0).at("stall").at("holding").size(), 1u);
+  EXPECT_EQ(part.at("discarded").size(), 1u);
+  EXPECT_EQ(part.at("left_out").size(), 2u);
+}
+
+TEST(Results, AreTheSameForTheSameJournal) {
+  EXPECT_EQ(build_results(content_of({}), "here"), build_results(content_of({}), "here"));
+}
+
+TEST(Results, OfARecordWithoutItsPartsAreRefusedWithTheFile) {
+  JournalContent content = content_of({});
+  content.trials[0].at("case").erase("threads");
+  try {
+    build_results(content, "some.journal");
+    FAIL();
+  } catch (const std::invalid_argument& error) {
+    EXPECT_NE(std::string(error.what()).find("some.journal"), std::string::npos);
+  }
+}
+
+TEST(Schema, TakesTheFilesOfRunsWithAndWithoutCounters) {
+  const TemporaryDirectory directory;
+  const std::vector<json> results = {
+      build_results(content_of({.repetitions = 3}), "here"),
+      build_results(content_of({.repetitions = 3, .counters = true}), "here")};
+  EXPECT_EQ(schema_verdicts(directory, results), std::vector<std::string>(2, "fits"));
+}
+
+TEST(Schema, RefusesMutatedFiles) {
+  const TemporaryDirectory directory;
+  const json good = build_results(content_of({.repetitions = 1, .spoiled = false}), "here");
+  const std::vector<std::function<void(json&)>> mutations = {
+      [](json& r) { r.erase("benchmarks"); },
+      [](json& r) { r["benchmarks"][0]["time_unit"] = "us"; },
+      [](json& r) { r["faultline"]["schema_version"] = 2; },
+      [](json& r) { r["faultline"]["mode"] = "guessed"; },
+      [](json& r) { r["faultline"]["extra"] = 1; },
+      [](json& r) { r["faultline"]["machine"].erase("cpu_model"); },
+      [](json& r) { r["faultline"]["counters"].erase("reason"); },
+      [](json& r) { r["faultline"]["cases"][0].erase("throughput"); },
+      [](json& r) { r["faultline"]["cases"][0]["throughput"].erase("low"); },
+      [](json& r) { r["faultline"]["cases"][0]["threads"] = 0; },
+      [](json& r) { r["faultline"]["cases"][0]["counters"] = json::object(); },
+      [](json& r) {
+        r["faultline"]["cases"][0]["kinds"]["fault"]["histogram"][0] = {1, 2};
+      },
+      [](json& r) {
+        r["faultline"]["cases"][0]["kinds"]["sleep"] = {{"count", 1}, {"errors", 0}};
+      },
+      [](json& r) { r["faultline"]["cases"][0]["trials"][0]["status"] = "fine"; },
+  };
+  std::vector<json> all = {good};
+  for (const auto& mutate : mutations) {
+    all.push_back(good);
+    mutate(all.back());
+    ASSERT_NE(all.back(), good);
+  }
+  const std::vector<std::string> verdicts = schema_verdicts(directory, all);
+  EXPECT_EQ(verdicts[0], "fits");
+  for (std::size_t i = 1; i < verdicts.size(); ++i)
+    EXPECT_NE(verdicts[i], "fits") << "mutation " << i - 1;
+}
+
+TEST(GoogleBenchmark, ItsCompareScriptReadsOurFilesAndFindsThePlantedShift) {
+  const TemporaryDirectory directory;
+  write_results(build_results(content_of({}), "here"), directory.file("base.json"));
+  write_results(build_results(content_of({.speed = 0.8, .seed = 2}), "here"),
+                directory.file("new.json"));
+  const std::string command = "/usr/bin/python3 /usr/share/benchmark/compare.py --no-color -d '" +
+                              directory.file("d.json") + "' benchmarks '" +
+                              directory.file("base.json") + "' '" + directory.file("new.json") +
+                              "' > '" + directory.file("out") + "' 2>&1";
+  ASSERT_EQ(std::system(command.c_str()), 0) << text_of(directory.file("out"));
+  EXPECT_NE(text_of(directory.file("out")).find("Repetitions: 9 vs 9"), std::string::npos);
+  bool seen = false;
+  for (const json& one : json::parse(text_of(directory.file("d.json")))) {
+    if (one.at("name") != "local/refcount/compact/threads:2") continue;
+    seen = true;
+    EXPECT_EQ(one.at("measurements").size(), 9u);
+    EXPECT_NEAR(one.at("measurements").at(0).at("time").get<double>(), 0.25, 0.1);
+    EXPECT_LT(one.at("utest").at("time_pvalue").get<double>(), 0.001);
+  }
+  EXPECT_TRUE(seen);
+}
+
+TEST(Reader, RefusesTruncatedForeignAndOtherVersionsInOneLine) {
+  const TemporaryDirectory directory;
+  const std::string whole = build_results(content_of({.repetitions = 2}), "here").dump();
+  const std::string path = directory.file("r.json");
+  const auto message = [&](const std::string& text) -> std::string {
+    put_text(path, text);
+    try {
+      load_results(path);
+    } catch (const std::invalid_argument& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  const auto expect = [&](const std::string& text, const std::string& part) {
+    const std::string got = message(text);
+    EXPECT_NE(got.find(part), std::string::npos) << got;
+    EXPECT_NE(got.find(path), std::string::npos) << got;
+    EXPECT_NE(got.find("expected"), std::string::npos) << got;
+    EXPECT_EQ(got.find('\n'), std::string::npos) << got;
+  };
+  EXPECT_EQ(message(whole), "no error");
+  expect("", "truncated JSON");
+  expect(whole.substr(0, whole.size() / 2), "truncated JSON");
+  expect("hello", "broken JSON");
+  expect("[1, 2]", "foreign JSON");
+  expect(R"({"context": {}, "benchmarks": []})", "foreign JSON");
+  expect(R"({"faultline": {"schema_version": 7}})", "schema_version 7");
+  expect(R"({"faultline": {"schema_version": 1}})", "/faultline/mode is missing");
+  json wrong = json::parse(whole);
+  wrong["faultline"]["cases"][1]["throughput"]["median"] = "fast";
+  expect(wrong.dump(), "/faultline/cases/1/throughput/median is of type string");
+}
+
+TEST(Summary, HasARowASchemeAndNamesTheBestAndWhatWentWrong) {
+  std::ostringstream out;
+  print_summary(out, build_results(content_of({}), "here"));
+  const std::string text = out.str();
+  EXPECT_NE(text.find("native, testhost"), std::string::npos) << text;
+  EXPECT_NE(text.find("page_fault1:2M, compact"), std::string::npos) << text;
+  EXPECT_NE(text.find("refcount, private"), std::string::npos) << text;
+  EXPECT_NE(text.find("1.00"), std::string::npos) << text;
+  EXPECT_NE(
+      text.find("failed: page_fault1:2M/mmap_sem/compact/threads:2 repetition 99: no progress"),
+      std::string::npos);
+  EXPECT_NE(text.find("holding: thread 0 holds rwsem"), std::string::npos) << text;
+  EXPECT_NE(text.find("discarded: 1 trial: steal 7 %"), std::string::npos) << text;
+  EXPECT_NE(text.find("left out: threads 3 of page_fault1: budget 2m"), std::string::npos) << text;
+  EXPECT_NE(text.find("no hardware counters: this machine has no PMU"), std::string::npos) << text;
+}
+
+TEST(Summary, WritesRatesWithThreeDigits) {
+  EXPECT_EQ(human_rate(0), "0.00");
+  EXPECT_EQ(human_rate(999.4), "999");
+  EXPECT_EQ(human_rate(999.6), "1.00 k");
+  EXPECT_EQ(human_rate(61725), "61.7 k");
+  EXPECT_EQ(human_rate(1234567), "1.23 M");
+}
+
+}  // namespace
+}  // namespace faultline

@@ -1,0 +1,104 @@
+// A bare lock in a loop: acquire, a section of so many nanoseconds, release, a gap. A share of the
+// acquisitions reads, where the lock has a read side. A range lock takes `full` ranges, `disjoint`
+// ones (each thread its own), or `random` ones out of 256 slots (ArrBench's layout).
+#pragma once
+
+#include "locks/mutex/concept.hpp"
+#include "locks/range/concept.hpp"
+#include "locks/shared/concept.hpp"
+#include "workloads/parameters.hpp"
+#include "workloads/workload.hpp"
+
+namespace faultline {
+
+struct LockLoopShape {
+  static constexpr const char* form =
+      "lock_loop[:section=NS][,gap=NS][,read=PERCENT][,layout=full|disjoint|random], at most 100 "
+      "percent";
+
+  explicit LockLoopShape(Parameters parameters)
+      : section_ns(parameters.number("section", 0)),
+        gap_ns(parameters.number("gap", 0)),
+        read_percent(parameters.number("read", 0)) {
+    const std::string layout = parameters.word("layout", "full");
+    disjoint = layout == "disjoint";
+    random = layout == "random";
+    parameters.finish(form);
+    if (read_percent > 100 || !(layout == "full" || disjoint || random)) parameters.refuse(form);
+  }
+
+  u64 section_ns;
+  u64 gap_ns;
+  u64 read_percent;
+  bool disjoint;
+  bool random;
+};
+
+template <class P, class L>
+class LockLoop final : public Workload<P> {
+ public:
+  explicit LockLoop(const Parameters& parameters) : shape_(parameters) {}
+
+  void demands(AddressSpaceOptions& options) const override { options.frames_per_thread = 1; }
+
+  void run(Worker<P>& worker) override {
+    P::work(shape_.gap_ns * worker.index() / worker.threads());  // threads start out of step
+    while (worker.running()) {
+      const bool reads = shape_.read_percent != 0 && P::random() % 100 < shape_.read_percent;
+      worker.count(Operation::lock, [&] { return acquire_and_release(worker, reads); });
+      if (shape_.gap_ns != 0) P::work(shape_.gap_ns);
+    }
+  }
+
+  void append_events(Events& events) const override {
+    if constexpr (requires { lock_.append_events(events); }) lock_.append_events(events);
+  }
+  std::vector<std::string> holders() const override {
+    if constexpr (RangeLock<L>)
+      return lock_.describe();
+    else if constexpr (SharedLock<L>)
+      return {lock_.describe()};
+    else
+      return {};
+  }
+
+ private:
+  static constexpr u64 slots = 256;
+
+  bool acquire_and_release(const Worker<P>& worker, bool reads) {
+    if constexpr (RangeLock<L>) {
+      typename L::Node node;
+      lock_.lock(node, range_for(worker), !reads);
+      section();
+      lock_.unlock(node);
+    } else if constexpr (SharedLock<L>) {
+      reads ? lock_.lock_shared() : lock_.lock();
+      section();
+      reads ? lock_.unlock_shared() : lock_.unlock();
+    } else {
+      static_assert(Mutex<L>);
+      typename L::Node node;
+      lock_.lock(node);
+      section();
+      lock_.unlock(node);
+    }
+    return true;
+  }
+
+  void section() const {
+    if (shape_.section_ns != 0) P::work(shape_.section_ns);
+  }
+
+  Range range_for(const Worker<P>& worker) const {
+    if (shape_.disjoint) return {worker.index() * page_size, (worker.index() + 1) * page_size};
+    if (!shape_.random) return {0, slots * page_size};
+    const u64 a = P::random() % slots;
+    const u64 b = P::random() % slots;
+    return {(a < b ? a : b) * page_size, ((a < b ? b : a) + 1) * page_size};
+  }
+
+  LockLoopShape shape_;
+  alignas(cache_line) L lock_;
+};
+
+}  // namespace faultline

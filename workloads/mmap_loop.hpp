@@ -1,0 +1,36 @@
+// will-it-scale's mmap1: map and unmap a region, touching nothing.
+#pragma once
+
+#include <stdexcept>
+
+#include "workloads/parameters.hpp"
+#include "workloads/workload.hpp"
+
+namespace faultline {
+
+template <class P>
+class MmapLoop final : public Workload<P> {
+ public:
+  static constexpr const char* form = "mmap1[:SIZE], SIZE such as 128M, a multiple of 4K";
+
+  explicit MmapLoop(Parameters parameters) : size_(parameters.next_size(u64{128} << 20)) {
+    parameters.finish(form);
+  }
+
+  void demands(AddressSpaceOptions& options) const override { options.frames_per_thread = 16; }
+
+  void run(Worker<P>& worker) override {
+    P::work(u64{100} * worker.index());  // threads start out of step
+    while (worker.running()) {
+      const MapResult region = worker.map(0, size_, prot_read | prot_write, 0);
+      if (region.error != Error::none)
+        throw std::runtime_error(std::string("mmap1: map gave ") + to_string(region.error));
+      worker.unmap(region.address, size_);
+    }
+  }
+
+ private:
+  u64 size_;
+};
+
+}  // namespace faultline

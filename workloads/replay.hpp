@@ -1,0 +1,214 @@
+// Workload `replay:FILE`: the page faults and address-space calls of a real program, flat out.
+//
+// A round is the whole recording, from an address space that holds its preamble alone; when all
+// threads have played theirs, each unmaps what it left, and the next round begins. The clearing up
+// is not counted as operations, though its time is in the rate. A window that closes within a round
+// ends it: threads that wait for one another leave.
+//
+// Mappings go to the scheme's range for fixed addresses (see relocate()), on every scheme alike. A
+// recorded map without MAP_FIXED passes its address as a hint, for which the schemes look before
+// they search for a gap: what is lost is the search itself. The break is moved with brk, which
+// `linux` plays as map and unmap.
+//
+// Waiting for another thread's step is the recorded program's, not a lock's: it is not counted as
+// waiting. But it is part of the time that a thread's rate is taken over, up to the window's close,
+// so no about_to_wait() here: the recorded threads have very unequal shares, and one whose ten
+// operations were over in a microsecond would otherwise add ten million a second to the case's sum.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <stdexcept>
+#include <utility>
+
+#include "workloads/replay_plan.hpp"
+#include "workloads/workload.hpp"
+
+namespace faultline {
+
+// Counts upwards; threads wait until it has reached a value. Wraps: only differences matter, and
+// they stay far below 2^31.
+template <class P>
+class alignas(cache_line) ReplayProgress {
+ public:
+  void advance_to(u32 value) {
+    // seq_cst, both: pairs with reached() and wait(): either this thread sees the sleeper, or the
+    // sleeper sees the value.
+    value_.store(value, std::memory_order_seq_cst);
+    if (sleepers_.load(std::memory_order_seq_cst) != 0) P::wake(value_, ~u32{0});
+  }
+  bool reached(u32 value) const {
+    // acquire: pairs with advance_to(): the awaited step's mappings are there.
+    return static_cast<std::int32_t>(value_.load(std::memory_order_acquire) - value) >= 0;
+  }
+  // False when `running()` became so first.
+  template <class F>
+  bool wait(u32 value, F&& running) {
+    for (u32 turn = 0; turn < spins; ++turn) {
+      if (reached(value)) return true;
+      P::pause(this);
+    }
+    sleepers_.fetch_add(1, std::memory_order_seq_cst);
+    bool runs = true;
+    while (!reached(value) && (runs = running())) {
+      const u32 seen = value_.load(std::memory_order_seq_cst);
+      // The window's close wakes nobody: hence the deadline.
+      if (static_cast<std::int32_t>(seen - value) < 0) P::wait(value_, seen, P::now() + nap_ns);
+    }
+    sleepers_.fetch_sub(1, std::memory_order_relaxed);  // relaxed: too high costs a vain wake only
+    return runs;
+  }
+
+ private:
+  static constexpr u32 spins = 200;
+  static constexpr u64 nap_ns = 1'000'000;
+  typename P::template atomic<u32> value_{0};
+  typename P::template atomic<u32> sleepers_{0};
+};
+
+template <class P>
+class Replay final : public Workload<P> {
+ public:
+  // Throws std::invalid_argument for more threads than were recorded.
+  Replay(std::shared_ptr<const Trace> trace, u32 threads)
+      : trace_(std::move(trace)),
+        plan_(plan_replay(*trace_, threads)),
+        progress_(std::make_unique<ReplayProgress<P>[]>(threads)) {}
+
+  void demands(AddressSpaceOptions& options) const override {
+    options.frames_per_thread = plan_.frames_per_thread;
+    options.vmas_per_thread = plan_.vmas_per_thread;
+  }
+
+  void set_up(Worker<P>& worker) override {
+    AddressSpace& space = worker.space();
+    const MapResult heap = space.brk(0);
+    const Trace moved = relocate(*trace_, space.fixed_base(), fixed_span, heap.address);
+    plan_ = plan_replay(moved, worker.threads());
+    map_preamble(space);
+  }
+
+  // Each thread's steps come to lie on its own node.
+  void enter(Worker<P>& worker) override {
+    ReplayThread& own = plan_.threads[worker.index()];
+    own = ReplayThread(own);
+  }
+
+  void run(Worker<P>& worker) override {
+    const ReplayThread& own = plan_.threads[worker.index()];
+    for (u32 round = 0; worker.running(); ++round) {
+      if (!play(worker, own, round) || !meet(worker)) return;
+      clear_up(worker.space(), own);
+      if (!meet(worker)) return;
+      if (worker.index() == 0) start_over(worker.space());
+      if (!meet(worker)) return;
+    }
+  }
+
+ private:
+  // False when the window closed first.
+  bool play(Worker<P>& worker, const ReplayThread& own, u32 round) {
+    const u32 before = round * static_cast<u32>(own.steps.size());
+    for (u32 i = 0; i < own.steps.size(); ++i) {
+      const ReplayStep& step = own.steps[i];
+      for (u32 need = step.needs_begin; need != step.needs_end; ++need)
+        if (!await(worker, own.needs[need], round)) return false;
+      perform(worker, step);
+      if (step.awaited) progress_[worker.index()].advance_to(before + i + 1);
+      if (!worker.running()) return false;
+    }
+    return true;
+  }
+
+  bool await(const Worker<P>& worker, const ReplayNeed& need, u32 round) {
+    const u32 before = round * static_cast<u32>(plan_.threads[need.thread].steps.size());
+    ReplayProgress<P>& other = progress_[need.thread];
+    if (other.reached(before + need.steps)) return true;
+    return other.wait(before + need.steps, [&] { return worker.running(); });
+  }
+
+  void perform(Worker<P>& worker, const ReplayStep& step) {
+    const u64 address = step.address;
+    switch (step.kind) {
+      case TraceKind::read_fault:
+        return expect(worker.fault(address, Access::read), step);
+      case TraceKind::write_fault:
+        return expect(worker.fault(address, Access::write), step);
+      case TraceKind::map:
+        return expect_at(worker.map(address, step.length, step.prot, step.flags), address, step);
+      case TraceKind::unmap:
+        return expect(worker.unmap(address, step.length), step);
+      case TraceKind::protect:
+        return expect(worker.protect(address, step.length, step.prot), step);
+      case TraceKind::discard:
+        return expect(worker.discard(address, step.length), step);
+      case TraceKind::grow:
+        return expect_at(worker.brk(static_cast<i64>(step.length)), address + step.length, step);
+      case TraceKind::shrink:
+        return expect_at(worker.brk(-static_cast<i64>(step.length)), address, step);
+    }
+  }
+
+  static void expect(Error error, const ReplayStep& step) {
+    if (error != Error::none) [[unlikely]]
+      fail(to_string(error), step);
+  }
+  static void expect_at(const MapResult& result, u64 address, const ReplayStep& step) {
+    expect(result.error, step);
+    if (result.address != address) [[unlikely]]
+      fail("another address", step);
+  }
+  [[noreturn]] static void fail(const char* what, const ReplayStep& step) {
+    constexpr const char* names[] = {"read fault", "write fault", "map",  "unmap",
+                                     "protect",    "discard",     "grow", "shrink"};
+    throw std::runtime_error(fmt::format("replay: {} of {} bytes at {:#x} gave {}",
+                                         names[static_cast<int>(step.kind)], step.length,
+                                         step.address, what));
+  }
+
+  void map_preamble(AddressSpace& space) {
+    for (const TraceMapping& mapping : plan_.preamble) {
+      const MapResult result = space.map(mapping.range.start, mapping.range.length(), mapping.prot,
+                                         mapping.flags | map_fixed);
+      if (result.error != Error::none)
+        throw std::runtime_error(
+            fmt::format("replay: cannot map the preamble: {}", to_string(result.error)));
+    }
+  }
+
+  void clear_up(AddressSpace& space, const ReplayThread& own) {
+    for (const Range& range : own.leftovers)
+      if (space.unmap(range.start, range.length()) != Error::none)
+        throw std::runtime_error("replay: cannot unmap what a round left");
+  }
+
+  void start_over(AddressSpace& space) {
+    const u64 grown = space.brk(0).address - plan_.heap.start;
+    if (grown != 0 && space.brk(-static_cast<i64>(grown)).error != Error::none)
+      throw std::runtime_error("replay: cannot move the break back");
+    map_preamble(space);
+  }
+
+  // All threads, at a round's end; false when the window closed first. Not the barrier of the other
+  // workloads: see above on rates.
+  bool meet(const Worker<P>& worker) {
+    const u32 threads = worker.threads();
+    // acq_rel: the last one in has seen what all did before, and passes it on by advance_to().
+    const u32 ticket = arrived_.fetch_add(1, std::memory_order_acq_rel);
+    const u32 turn = ticket / threads + 1;
+    if (ticket % threads == threads - 1) {
+      meetings_.advance_to(turn);
+      return true;
+    }
+    return meetings_.wait(turn, [&] { return worker.running(); });
+  }
+
+  std::shared_ptr<const Trace> trace_;
+  ReplayPlan plan_;
+  std::unique_ptr<ReplayProgress<P>[]> progress_;  // by thread: the steps it has completed
+  typename P::template atomic<u32> arrived_{0};
+  ReplayProgress<P> meetings_;
+};
+
+}  // namespace faultline
