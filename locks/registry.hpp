@@ -14,6 +14,7 @@
 #include "locks/range/full_range.hpp"
 #include "locks/range/tree_range_lock.hpp"
 #include "locks/schemes/linux.hpp"
+#include "locks/schemes/lock_in_tree.hpp"
 #include "locks/schemes/mmap_sem.hpp"
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
@@ -101,6 +102,8 @@ const std::vector<Scheme<P>>& scheme_list() {
          make_scheme<RangeLockScheme<P, SharedStructure<P, Rwsem<P>>>>},
         {"range_lock:full", "the range lock over the whole address space, as one semaphore", 0,
          true, make_scheme<MmapSem<P, FullRange<P, TreeRangeLock<P>>>>},
+        {"lock_in_tree", "a lock bit in every slot of a radix tree", 0, true,
+         make_scheme<LockInTree<P>>},
         {"refcount", "a reference count in each VMA, falling back to the rwsem", 0, true,
          make_scheme<Refcount<P, Rwsem<P>>>},
     };

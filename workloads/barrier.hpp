@@ -13,34 +13,43 @@ class alignas(cache_line) Barrier {
   // waiting for a lock.
   bool wait(Worker<P>& worker) {
     worker.about_to_wait();
-    const u32 threads = worker.threads();
-    const u32 round =
-        round_.load(std::memory_order_acquire);  // acquire: pairs with the release below
+    // acquire: pairs with the seq_cst store below.
+    const u32 round = round_.load(std::memory_order_acquire);
     // acq_rel: the last to arrive has seen what the others did before, and passes it on by the
     // round.
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == worker.threads()) {
       arrived_.store(0, std::memory_order_relaxed);  // relaxed: published by the round
-      round_.store(round + 1, std::memory_order_release);
-      P::wake(round_, threads);
+      // seq_cst, both: pairs with sleep(): either this thread sees the sleeper, or the sleeper sees
+      // the round.
+      round_.store(round + 1, std::memory_order_seq_cst);
+      if (sleepers_.load(std::memory_order_seq_cst) != 0) P::wake(round_, worker.threads());
       return worker.running();
     }
-    for (u32 turn = 0; round_.load(std::memory_order_acquire) == round;
-         ++turn) {  // acquire: pairs with the release above
+    for (u32 turn = 0; turn < spins && !over(round); ++turn) {
       if (!worker.running()) return false;
-      if (turn < spins)
-        P::pause(this);
-      else
-        P::wait(round_, round,
-                P::now() + nap_ns);  // the window's close wakes nobody: hence the deadline
+      P::pause(this);
     }
+    if (!over(round)) sleep(worker, round);
     return worker.running();
   }
 
  private:
+  // acquire: pairs with the store of the next round: what the others did before is seen.
+  bool over(u32 round) const { return round_.load(std::memory_order_acquire) != round; }
+
+  void sleep(const Worker<P>& worker, u32 round) {
+    sleepers_.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: see wait()
+    // The window's close wakes nobody: hence the deadline.
+    while (round_.load(std::memory_order_seq_cst) == round && worker.running())
+      P::wait(round_, round, P::now() + nap_ns);
+    sleepers_.fetch_sub(1, std::memory_order_relaxed);  // relaxed: too high costs a vain wake only
+  }
+
   static constexpr u32 spins = 500;
   static constexpr u64 nap_ns = 1'000'000;
   typename P::template atomic<u32> arrived_{0};
   typename P::template atomic<u32> round_{0};
+  typename P::template atomic<u32> sleepers_{0};
 };
 
 }  // namespace faultline

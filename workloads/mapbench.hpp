@@ -1,8 +1,12 @@
 // RadixVM's mapbench (Clements, Kaashoek, Zeldovich, EuroSys 2013, section 5.3).
-//   local     each thread maps, writes and unmaps a page of its own, slots 1 MiB apart: two threads
-//   share a page-table page pipeline  each maps and writes a page, hands it on, and when its
-//   neighbour's has come, writes and unmaps that global    each maps a slice of 64 KiB; all write
-//   random pages of the union; each unmaps its slice
+//
+// local: each thread maps, writes and unmaps a page of its own, in slots 1 MiB apart: two threads
+// share a page-table page.
+//
+// pipeline: each maps and writes a page, hands it on, and when its neighbour's has come, writes and
+// unmaps that.
+//
+// global: each maps a slice of 64 KiB; all write random pages of the union; each unmaps its slice.
 #pragma once
 
 #include <stdexcept>

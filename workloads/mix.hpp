@@ -1,9 +1,15 @@
 // Faults and updates at a ratio: mix:9:1 is nine faults to one update. An update unmaps a block of
-// pages and maps it anew, or with `discard` drops its pages. `private`: each thread has its own
-// region of the address space; `shared`: all use one, and a fault on a block that another thread is
-// replacing is an error that is counted, as in the program it would be.
+// pages and maps it anew, or with `discard` drops its pages; the faults that follow are on pages of
+// that block, so that each finds its page missing. `private`: each thread has its own region of the
+// address space; `shared`: all use one, and a fault on a block that another thread is replacing is
+// an error that is counted, as in the program it would be.
+//
+// With roles, updaters update and never fault; faulters fault their way through a region and then
+// drop it by one `discard`, since there is no fault on pages that are there.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <stdexcept>
 
 #include "workloads/parameters.hpp"
@@ -15,20 +21,25 @@ template <class P>
 class Mix final : public Workload<P> {
  public:
   static constexpr const char* form =
-      "mix:FAULTS:UPDATES[,private|shared][,discard], at least one of each kind of number above 0";
+      "mix:FAULTS:UPDATES[,private|shared][,discard], with at least one update and at most 512 "
+      "faults to each";
 
   explicit Mix(Parameters parameters)
       : faults_(parameters.next_number(9)),
         updates_(parameters.next_number(1)),
         shared_(parameters.flag("shared")),
         discard_(parameters.flag("discard")) {
-    parameters.flag("private");
+    const bool both = parameters.flag("private") && shared_;
     parameters.finish(form);
-    if (faults_ + updates_ == 0) parameters.refuse(form);
+    if (both || updates_ == 0 || faults_ / most_faults > updates_ ||
+        (faults_ + updates_ - 1) / updates_ > most_faults)
+      parameters.refuse(form);
+    block_pages_ = std::bit_ceil(std::max<u64>(8, (faults_ + updates_ - 1) / updates_));
   }
 
   void demands(AddressSpaceOptions& options) const override {
-    options.frames_per_thread = region_pages + 64;
+    options.frames_per_thread = blocks * block_pages_ + 64;
+    options.vmas_per_thread = 2 * blocks;  // merging off leaves one a block
   }
 
   void set_up(Worker<P>& worker) override {
@@ -39,54 +50,66 @@ class Mix final : public Workload<P> {
   }
 
   void run(Worker<P>& worker) override {
+    P::work(u64{200} * worker.index());  // threads start out of step
+    if (worker.role() == Role::faulter) return fault_on(worker);
     const u64 region = region_of(worker);
-    u64 step =
-        (faults_ + updates_) * worker.index() / worker.threads();  // threads start out of step
-    for (; worker.running(); ++step) {
-      const u64 page = region + P::random() % region_pages * page_size;
-      const bool update = worker.role() == Role::all ? step % (faults_ + updates_) >= faults_
-                                                     : worker.role() == Role::updater;
-      if (!update)
+    const u64 faults = worker.role() == Role::updater ? 0 : faults_;
+    for (u64 due = 0; worker.running();) {
+      const u64 block = region + P::random() % blocks * block_bytes();
+      update(worker, block);
+      due += faults;
+      for (u64 page = block; due >= updates_ && worker.running(); page += page_size) {
         check(worker.fault(page, Access::write));
-      else if (discard_)
-        check(worker.discard(block_of(page), block));
-      else
-        replace(worker, block_of(page));
+        due -= updates_;
+      }
     }
   }
 
  private:
-  static constexpr u64 region_pages = 512;
-  static constexpr u64 block_pages = 8;
-  static constexpr u64 block = block_pages * page_size;
+  static constexpr u64 blocks = 64;  // in a region
+  static constexpr u64 most_faults = 512;
 
-  static u64 block_of(u64 page) { return page / block * block; }
+  u64 block_bytes() const { return block_pages_ * page_size; }
+  u64 region_bytes() const { return blocks * block_bytes(); }
 
   u64 region_of(Worker<P>& worker) const {
-    // Two regions' distance apart, so that private regions neither merge nor share a page-table
-    // page.
-    return worker.space().fixed_base() +
-           (shared_ ? 0 : worker.index() * 2 * region_pages * page_size);
+    // Twice a region's length apart, so that private regions do not merge; and a page-table page
+    // of their own each.
+    const u64 distance = std::max(2 * region_bytes(), u64{4} << 20);
+    return worker.space().fixed_base() + (shared_ ? 0 : worker.index() * distance);
   }
-  static void map_region(AddressSpace& space, u64 region) {
-    if (space.map(region, region_pages * page_size, prot_read | prot_write, map_fixed).error !=
-        Error::none)
+  void map_region(AddressSpace& space, u64 region) const {
+    if (space.map(region, region_bytes(), prot_read | prot_write, map_fixed).error != Error::none)
       throw std::runtime_error("mix: cannot map the region");
   }
-  void replace(Worker<P>& worker, u64 at) const {
-    check(worker.unmap(at, block));
-    check(worker.map(at, block, prot_read | prot_write, map_fixed).error);
+  void fault_on(Worker<P>& worker) const {
+    const u64 region = region_of(worker);
+    // Faulters of a shared region start at different places of it.
+    u64 offset = region_bytes() / page_size * worker.index() / worker.threads() * page_size;
+    while (worker.running()) {
+      for (; offset < region_bytes() && worker.running(); offset += page_size)
+        check(worker.fault(region + offset, Access::write));
+      // ENOMEM: an updater has just unmapped a part.
+      if (worker.discard(region, region_bytes()) != Error::none && !shared_)
+        throw std::runtime_error("mix: cannot drop the region");
+      offset = 0;
+    }
+  }
+  void update(Worker<P>& worker, u64 block) const {
+    if (discard_) return check(worker.discard(block, block_bytes()));
+    check(worker.unmap(block, block_bytes()));
+    check(worker.map(block, block_bytes(), prot_read | prot_write, map_fixed).error);
   }
   void check(Error error) const {
     if (error != Error::none && !(shared_ && error == Error::segv))
       throw std::runtime_error(std::string("mix: an operation gave ") + to_string(error));
   }
-  void check(const MapResult& result) const { check(result.error); }
 
   u64 faults_;
   u64 updates_;
   bool shared_;
   bool discard_;
+  u64 block_pages_ = 8;
 };
 
 }  // namespace faultline

@@ -1,8 +1,6 @@
 // The list of workloads. To add one: its header, and one line here.
 #pragma once
 
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -27,6 +25,8 @@ struct WorkloadInfo {
   bool linux_only = false;   // needs files
   bool needs_lock = false;   // runs on a lock instead of a scheme
   bool needs_peers = false;  // means nothing alone: no ceiling by private address spaces
+  u32 (*max_threads)(std::string_view text) =
+      nullptr;  // where the text bounds the number of threads
 };
 
 template <class P>
@@ -96,10 +96,16 @@ const std::vector<WorkloadEntry<P>>& workload_list() {
   return list;
 }
 
+// How many threads the recording of "replay:FILE" has.
+inline u32 recorded_threads(std::string_view text) {
+  return static_cast<u32>(read_trace(std::string(text.substr(7))).threads.size());
+}
+
 inline constexpr WorkloadInfo replay_info{.name = "replay",
                                           .form = "replay:FILE",
                                           .summary = "a recorded program's faults and calls",
-                                          .needs_peers = true};
+                                          .needs_peers = true,
+                                          .max_threads = recorded_threads};
 
 // Calls visit(NamedLock) for every primitive of which `name` is the name; false when there is none.
 template <class P, class F>

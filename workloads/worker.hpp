@@ -141,15 +141,20 @@ class Worker {
   // window close there, the last completion was now.
   void about_to_wait() {
     idle_since_ = P::now();
-    idle_total_ = total();
+    excuse();
   }
 
   // After run() has returned: a thread that saw the window close between two operations closes its
   // tally here.
   void finish() {
-    const bool idle = idle_since_ != 0 && idle_total_ == total();
+    const bool idle = idle_since_ != 0 && excused();
     if (phase_ == phase_measure && !running()) close(idle ? idle_since_ : P::now());
   }
+
+  // For a watch by another thread: operations completed since the beginning, and whether none need
+  // be expected: the thread waits for its peers, or repeat() does not tell. relaxed: a hint.
+  u64 completed() const { return completed_.load(std::memory_order_relaxed); }
+  bool excused() const { return excused_at_.load(std::memory_order_relaxed) == completed(); }
 
   // Performs and counts one operation of `kind`; for the address space's own the verbs above are
   // the way.
@@ -160,6 +165,28 @@ class Worker {
     auto result = perform();
     complete(kind, is_error(result));
     return result;
+  }
+
+  // Performs and counts operations of `kind` until the window has closed. For those of a few
+  // nanoseconds, which cannot fail: the count stays in a register, where it costs nothing beside a
+  // loop written by hand.
+  template <class F>
+  void repeat(Operation kind, F&& perform) {
+    excuse();
+    while (timed_ && running()) count_timed(kind, perform);
+    while (running()) {
+      const auto& window_phase = window_.phase;
+      const u32 entered = phase_;
+      u64 done = 0;
+      u32 phase;
+      do {
+        perform();
+        ++done;
+        phase = window_phase.load(std::memory_order_relaxed);  // relaxed: passes no data
+      } while (phase == entered);
+      tally_.operations[static_cast<usize>(kind)] += done;
+      cross(phase);
+    }
   }
 
  private:
@@ -182,6 +209,7 @@ class Worker {
 
   void complete(Operation kind, bool error) {
     ++tally_.operations[static_cast<usize>(kind)];
+    completed_.store(completed() + 1, std::memory_order_relaxed);  // relaxed: see completed()
     if (error) [[unlikely]]
       ++tally_.errors[static_cast<usize>(kind)];
     const u32 phase =
@@ -211,10 +239,9 @@ class Worker {
     phase_ = phase_stop;
   }
 
-  u64 total() const {
-    u64 operations = 0;
-    for (u64 count : tally_.operations) operations += count;
-    return operations;
+  // Until the next operation completes.
+  void excuse() {
+    excused_at_.store(completed(), std::memory_order_relaxed);  // relaxed: see completed()
   }
 
   AddressSpace* space_;
@@ -226,7 +253,8 @@ class Worker {
   bool timed_;
   u32 phase_ = phase_warm_up;
   u64 idle_since_ = 0;
-  u64 idle_total_ = 0;
+  typename P::template atomic<u64> completed_{0};
+  typename P::template atomic<u64> excused_at_{~u64{0}};
   Tally tally_;
   Tally closed_;
 };

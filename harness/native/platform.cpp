@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -107,7 +108,20 @@ void settle() {
 }
 
 void spin_for(u64 ns) {
-  for (const u64 end = now_ns() + ns; now_ns() < end;) NativePlatform::pause(nullptr);
+  for (const u64 end = now_ns() + ns; now_ns() < end;) relax();
+}
+
+void yield_now_and_then() {
+  // Some ten microseconds of spinning, before a system call of half of one.
+  constexpr u32 patience = 256;
+  if (this_thread != nullptr && ++this_thread->pauses % patience == 0) sched_yield();
+}
+
+u64 waiting_since(u32 thread) {
+  const ThreadRecord& record = thread_table.records[thread];
+  // acquire: pairs with the release in wait_begin: the start belongs to this wait.
+  if (record.waits_for.load(std::memory_order_acquire) == nullptr) return 0;
+  return record.waits_since.load(std::memory_order_relaxed);
 }
 
 std::vector<std::string> waiting_threads() {
@@ -149,6 +163,13 @@ NativeThread::NativeThread(u32 id, u32 cpu, u32 node, u64 seed) {
   u32 seen = limit.load(
       std::memory_order_relaxed);  // relaxed, here and below: only the greatest value counts
   while (seen <= id && !limit.compare_exchange_weak(seen, id + 1, std::memory_order_relaxed)) {
+  }
+  for (u32 other = 0; other < seen; ++other) {
+    const native::ThreadRecord& neighbour = native::thread_table.records[other];
+    // relaxed, all: a thread that is missed finds this one.
+    if (other != id && neighbour.live.load(std::memory_order_relaxed) &&
+        neighbour.cpu.load(std::memory_order_relaxed) == cpu)
+      native::thread_table.crowded.store(true, std::memory_order_relaxed);
   }
   // release: pairs with the acquire in shootdown().
   record.live.store(true, std::memory_order_release);

@@ -41,6 +41,7 @@ struct alignas(cache_line) ThreadRecord {
   u32 node = 0;
   u64 random_state = 0;
   u32 wait_depth = 0;
+  u32 pauses = 0;
   std::byte* arena = nullptr;
   usize arena_left = 0;
   std::vector<std::pair<std::byte*, usize>> chunks;  // all memory of the arena, for verification
@@ -54,9 +55,19 @@ inline constexpr u32 max_threads = 1024;
 struct ThreadTable {
   ThreadRecord records[max_threads];
   std::atomic<u32> thread_limit{0};
+  std::atomic<bool> crowded{false};  // two live threads have had one CPU
 };
 inline constinit ThreadTable thread_table;
 inline constinit thread_local ThreadRecord* this_thread = nullptr;
+
+inline void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+void yield_now_and_then();
 
 inline ThreadRecord& self_record() {
   return *this_thread;
@@ -69,6 +80,9 @@ void shootdown(const CpuSet& cpus);
 void settle();
 void spin_for(u64 ns);
 bool touch(void* address, Access access);
+
+// Since when a thread has waited, in now_ns()'s time; 0: it does not wait.
+u64 waiting_since(u32 thread);
 
 // "thread 3 (CPU 5) waits 10.1 s for rwsem 0x7f..": one line for each thread that is waiting now.
 std::vector<std::string> waiting_threads();
@@ -118,29 +132,23 @@ struct NativePlatform {
   }
   static void wake(atomic<u32>& word, u32 n) { native::futex_wake(word, n); }
   static void pause(const void*) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
+    native::relax();
+    // Where threads share a CPU, whoever is spun for may wait for this very one: it is let in now
+    // and then. relaxed: set before the threads start, but for tests.
+    if (native::thread_table.crowded.load(std::memory_order_relaxed)) [[unlikely]]
+      native::yield_now_and_then();
   }
   static void wait_begin(const void* object, const char* what);
   static void wait_end();
   static u64 waited() {
     return native::self_record().waited_ns.load(std::memory_order_relaxed);
   }  // relaxed: own record
-  static u64 now() {
-    return native::now_ns();
-  }
+  static u64 now() { return native::now_ns(); }
   static u32 cpu() {
     return native::self_record().cpu.load(std::memory_order_relaxed);
   }  // relaxed: own record
-  static u32 node() {
-    return native::self_record().node;
-  }
-  static u32 self() {
-    return native::self_record().id;
-  }
+  static u32 node() { return native::self_record().node; }
+  static u32 self() { return native::self_record().id; }
 
   // The stand-in for "the owner is on a CPU": it is not asleep in `wait` and not pinned on the
   // caller's own CPU (where it cannot run while the caller does). What this loses: an owner that
@@ -161,27 +169,17 @@ struct NativePlatform {
     x ^= x >> 27;
     return x * 0x2545F4914F6CDD1DULL;
   }
-  static void work(u64 ns) {
-    native::spin_for(ns);
-  }
-  static void clear_page(void* page) {
-    __builtin_memset(page, 0, page_size);
-  }
-  static void shootdown(const CpuSet& cpus) {
-    native::shootdown(cpus);
-  }
+  static void work(u64 ns) { native::spin_for(ns); }
+  static void clear_page(void* page) { __builtin_memset(page, 0, page_size); }
+  static void shootdown(const CpuSet& cpus) { native::shootdown(cpus); }
   static void settle() {
     // relaxed: a charge not seen now is paid one operation later.
     if (native::self_record().charged_ns.load(std::memory_order_relaxed) != 0) native::settle();
   }
   // Scheme `linux` alone: reads or writes one byte; false where that raised SIGSEGV or SIGBUS.
-  static bool touch(void* address, Access access) {
-    return native::touch(address, access);
-  }
+  static bool touch(void* address, Access access) { return native::touch(address, access); }
   static void label(const void*, const char*) {}
-  static void* allocate(usize bytes, usize alignment) {
-    return native::allocate(bytes, alignment);
-  }
+  static void* allocate(usize bytes, usize alignment) { return native::allocate(bytes, alignment); }
 };
 
 static_assert(Platform<NativePlatform>);

@@ -35,11 +35,8 @@ class Mm {
   using V = Vma<P, typename Policy::State>;
   using VmaPool = Pool<P, V>;
 
-  static constexpr u32 max_rcu_steps = 128;             // four times the height of a full tree
-  static constexpr u64 max_vmas = 65530;                // vm.max_map_count
-  static constexpr u64 stack_limit = u64{8} << 20;      // RLIMIT_STACK's usual value, in bytes
-  static constexpr u64 stack_guard_gap = u64{1} << 20;  // kept free below a growing stack, bytes
-  static constexpr u64 break_start = u64{1} << 40;  // far below what first-fit from the top reaches
+  static constexpr u32 max_rcu_steps = 128;  // four times the height of a full tree
+  static constexpr u64 max_vmas = 65530;     // vm.max_map_count
 
   // `vmas` outlives the Mm: it may be shared between address spaces, as the kernel's slab is.
   Mm(const AddressSpaceOptions& options, Policy& policy, VmaPool& vmas)
@@ -130,11 +127,8 @@ class Mm {
   // Exclusive, neighbours included.
   MapResult map(u64 hint, u64 length, u32 prot, u32 flags) {
     const bool fixed = (flags & map_fixed) != 0;
-    if (length == 0 || (fixed && hint % page_size != 0)) return {0, Error::inval};
-    length = page_ceil(length);
-    if (length == 0 || length > address_space_end - lowest_address) return {0, Error::nomem};
-    if (fixed && (hint < lowest_address || hint > address_space_end - length))
-      return {0, Error::nomem};
+    if (const Error error = map_length(hint, length, fixed); error != Error::none)
+      return {0, error};
     const u64 start = fixed ? hint : place(page_floor(hint), length);
     if (start == 0) return {0, Error::nomem};
     const Range range{start, start + length};

@@ -60,4 +60,21 @@ constexpr Error page_range(u64 start, u64 length, Range& range) {
   return Error::none;
 }
 
+// What a map call's arguments are worth: rounds `length` up to pages. EINVAL for no length or an
+// unaligned fixed address, ENOMEM for what does not fit into the address space.
+constexpr Error map_length(u64 hint, u64& length, bool fixed) {
+  if (length == 0 || (fixed && hint % page_size != 0)) return Error::inval;
+  if (length > address_space_end - lowest_address) return Error::nomem;
+  length = page_ceil(length);
+  if (fixed && (hint < lowest_address || hint > address_space_end - length)) return Error::nomem;
+  return Error::none;
+}
+
+// RLIMIT_STACK's usual value, and what is kept free below a growing stack (stack_guard_gap); bytes.
+inline constexpr u64 stack_limit = u64{8} << 20;
+inline constexpr u64 stack_guard_gap = u64{1} << 20;
+
+// Where the break begins: far below what is placed from the top.
+inline constexpr u64 break_start = u64{1} << 40;
+
 }  // namespace faultline

@@ -22,13 +22,8 @@ class Mcs {
     prepare(node);
     // acq_rel: publishes the node to its successor (the exchange there acquires); acquires from
     // unlock's release when free.
-    Node* previous = tail_.exchange(&node, std::memory_order_acq_rel);
-    if (previous == nullptr) return;
-    node.waiting.store(1, std::memory_order_relaxed);        // relaxed: published by the link
-    previous->next.store(&node, std::memory_order_release);  // release: pairs with unlock's acquire
-    WaitScope<P> waiting(this, "mcs");
-    while (node.waiting.load(std::memory_order_acquire) != 0)
-      P::pause(this);  // acquire: pairs with unlock's release
+    if (Node* previous = tail_.exchange(&node, std::memory_order_acq_rel)) [[unlikely]]
+      await(node, *previous);
   }
 
   bool try_lock(Node& node) {
@@ -40,8 +35,8 @@ class Mcs {
   }
 
   void unlock(Node& node) {
-    Node* next =
-        node.next.load(std::memory_order_acquire);  // acquire: pairs with the link's release
+    // acquire: pairs with the link's release.
+    Node* next = node.next.load(std::memory_order_acquire);
     if (next == nullptr) {
       Node* expected = &node;
       // release: pairs with the acquire of the next exchange. relaxed on failure: the loop below
@@ -49,17 +44,25 @@ class Mcs {
       if (tail_.compare_exchange_strong(expected, nullptr, std::memory_order_release,
                                         std::memory_order_relaxed))
         return;
-      while ((next = node.next.load(std::memory_order_acquire)) == nullptr)
-        P::pause(this);  // acquire: as above
+      // acquire: as above.
+      while ((next = node.next.load(std::memory_order_acquire)) == nullptr) P::pause(this);
     }
-    next->waiting.store(
-        0, std::memory_order_release);  // release: pairs with the acquire of the wait in lock
+    // release: pairs with the acquire in await().
+    next->waiting.store(0, std::memory_order_release);
   }
 
  private:
-  static void prepare(Node& node) {
-    node.next.store(nullptr, std::memory_order_relaxed);
-  }  // relaxed: published by the exchange
+  // relaxed: published by the exchange.
+  static void prepare(Node& node) { node.next.store(nullptr, std::memory_order_relaxed); }
+
+  // Apart, so that the compiler inlines what is left of lock().
+  [[gnu::noinline]] void await(Node& node, Node& previous) {
+    node.waiting.store(1, std::memory_order_relaxed);       // relaxed: published by the link
+    previous.next.store(&node, std::memory_order_release);  // release: pairs with unlock's acquire
+    WaitScope<P> waiting(this, "mcs");
+    // acquire: pairs with unlock's release.
+    while (node.waiting.load(std::memory_order_acquire) != 0) P::pause(this);
+  }
 
   typename P::template atomic<Node*> tail_{nullptr};
 };

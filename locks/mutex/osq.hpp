@@ -30,10 +30,10 @@ class Osq {
 
   OsqEntry enter() {
     Spinner& self = spinners_.here();
-    self.thread.store(P::self(),
-                      std::memory_order_relaxed);  // relaxed: published by the exchange below
-    self.next.store(nullptr, std::memory_order_relaxed);  // relaxed: as above
-    self.head.store(0, std::memory_order_relaxed);        // relaxed: as above
+    // relaxed, all: published by the exchange below.
+    self.thread.store(P::self(), std::memory_order_relaxed);
+    self.next.store(nullptr, std::memory_order_relaxed);
+    self.head.store(0, std::memory_order_relaxed);
     // acq_rel: publishes self to whoever queues behind (acquire of the same exchange), and sees the
     // predecessor made.
     Spinner* previous = tail_.exchange(&self, std::memory_order_acq_rel);
@@ -86,18 +86,17 @@ class Osq {
       if (previous->next.compare_exchange_strong(expected, nullptr, std::memory_order_acq_rel,
                                                  std::memory_order_relaxed))
         break;
-      if (self.head.load(std::memory_order_acquire) != 0)
-        return false;  // acquire: pairs with exit()'s release
+      // acquire: pairs with exit()'s release
+      if (self.head.load(std::memory_order_acquire) != 0) return false;
       P::pause(this);
       previous = self.previous.load(std::memory_order_acquire);  // acquire: as above
     }
     Spinner* next = successor(self, previous);
     if (next == nullptr) return true;
-    next->previous.store(
-        previous,
-        std::memory_order_release);  // release: pairs with the acquire loads of `previous`
-    previous->next.store(
-        next, std::memory_order_release);  // release: pairs with the acquire in successor()
+    // release: pairs with the acquire loads of `previous`.
+    next->previous.store(previous, std::memory_order_release);
+    // release: pairs with the acquire in successor().
+    previous->next.store(next, std::memory_order_release);
     return true;
   }
 

@@ -16,16 +16,16 @@ class Ticket {
   struct Node {};
 
   void lock(Node&) {
-    const u32 mine =
-        next_.fetch_add(1, std::memory_order_relaxed);  // relaxed: the wait below orders
-    // acquire, here and below: pairs with unlock's release.
-    if (serving_.load(std::memory_order_acquire) == mine) return;
-    WaitScope<P> waiting(this, "ticket");
-    while (serving_.load(std::memory_order_acquire) != mine) P::pause(this);
+    // relaxed: the load that finds it served orders.
+    const u32 mine = next_.fetch_add(1, std::memory_order_relaxed);
+    // acquire: pairs with unlock's release.
+    if (serving_.load(std::memory_order_acquire) != mine) [[unlikely]]
+      await(mine);
   }
 
   bool try_lock(Node&) {
-    u32 serving = serving_.load(std::memory_order_acquire);  // acquire: pairs with unlock's release
+    // acquire: pairs with unlock's release.
+    u32 serving = serving_.load(std::memory_order_acquire);
     // relaxed: the load above orders, since `next` equal to it means that nobody has come between.
     return next_.compare_exchange_strong(serving, serving + 1, std::memory_order_relaxed,
                                          std::memory_order_relaxed);
@@ -37,6 +37,13 @@ class Ticket {
   }
 
  private:
+  // Apart, so that the compiler inlines what is left of lock().
+  [[gnu::noinline]] void await(u32 mine) {
+    WaitScope<P> waiting(this, "ticket");
+    // acquire: pairs with unlock's release.
+    while (serving_.load(std::memory_order_acquire) != mine) P::pause(this);
+  }
+
   typename P::template atomic<u32> next_{0};
   typename P::template atomic<u32> serving_{0};
 };

@@ -126,7 +126,7 @@ class RangeLockScheme final : public AddressSpace {
       MapResult result{old, Error::none};
       if (delta == 0) return result;
       const u64 fresh = old + static_cast<u64>(delta);
-      if (delta % static_cast<i64>(page_size) != 0 || fresh < Core::break_start ||
+      if (delta % static_cast<i64>(page_size) != 0 || fresh < break_start ||
           fresh >= address_space_end)
         return {old, Error::inval};
       if (delta > 0 ? extend_break(old, fresh, result) : lower_break(old, fresh, result))
@@ -466,7 +466,7 @@ class RangeLockScheme final : public AddressSpace {
   NeighbourRule<P> rule_;
   Ranges ranges_;
   alignas(cache_line) Structure structure_;
-  typename P::template data<u64> break_{Core::break_start};
+  typename P::template data<u64> break_{break_start};
   EventCounters<P, event_count> events_{{"range_lock.reach_retries", "range_lock.whole_space",
                                          "range_lock.anon_vma", "range_lock.stack_growth"}};
 };

@@ -55,11 +55,11 @@ class Rwsem {
 
   void lock_shared() {
     // acquire: pairs with unlock's and downgrade's release.
-    const u64 count = count_.fetch_add(reader_bias, std::memory_order_acquire) + reader_bias;
-    if ((count & read_failed_mask) == 0) [[likely]]
+    const u64 old = count_.fetch_add(reader_bias, std::memory_order_acquire);
+    if ((old & read_failed_mask) == 0) [[likely]]
       owner_.add_reader();
     else
-      lock_shared_slow(count);
+      lock_shared_slow(old + reader_bias);
   }
 
   bool try_lock_shared() {
@@ -76,8 +76,9 @@ class Rwsem {
 
   void unlock_shared() {
     // release: pairs with the writers' acquire.
-    const u64 count = count_.fetch_sub(reader_bias, std::memory_order_release) - reader_bias;
-    if ((count & (lock_mask | waiters_bit)) == waiters_bit) [[unlikely]] {
+    const u64 old = count_.fetch_sub(reader_bias, std::memory_order_release);
+    // The last reader, with somebody waiting.
+    if ((old & (lock_mask | waiters_bit)) == (reader_bias | waiters_bit)) [[unlikely]] {
       owner_.allow_spinning();
       wake_waiters(WakeType::any);
     }

@@ -224,12 +224,13 @@ TEST_F(RwsemTest, AWriterSpinsOnAnOwnerThatRuns) {
 }
 
 // The lock is taken again as soon as it is free, until its first waiter, woken each time and each
-// time too late, has demanded it.
+// time too late, has demanded it; then it cannot be.
 TEST_F(RwsemTest, AWriterThatIsPassedForLongIsHandedTheLock) {
   if (cpus_.size() < 2) GTEST_SKIP() << "needs two CPUs";
   Lock lock;
   while (event(lock, "rwsem.handoff_granted") == 0) {
     std::atomic<int> written{0};
+    const u64 demands = event(lock, "rwsem.handoff_requested");
     lock.lock();
     std::thread writer = start(1, [&] {
       lock.lock();
@@ -240,13 +241,14 @@ TEST_F(RwsemTest, AWriterThatIsPassedForLongIsHandedTheLock) {
     while (written == 0) {
       const u64 until = P::now() + 5'000'000;  // past the 4 ms after which it may demand
       while (P::now() < until && written == 0) P::pause(&lock);
+      const bool demanded = event(lock, "rwsem.handoff_requested") != demands;
       lock.unlock();
       lock.lock();
+      EXPECT_TRUE(!demanded || written == 1) << "taken past the waiter that demanded it";
     }
     lock.unlock();
     writer.join();
   }
-  EXPECT_GE(event(lock, "rwsem.handoff_requested"), 1U);
 }
 
 TEST_F(RwsemTest, WithoutHandoffNobodyDemandsTheLock) {

@@ -1,0 +1,42 @@
+// Hashed wait queues: where threads sleep for words that have no room for a queue of their own,
+// such as the slots of a tree (Linux hashes the waiters of a page-cache entry in the same way:
+// fs/dax.c, "exclusive entry locks"). A bucket wakes all that sleep on it; those who waited for
+// another word go back to sleep.
+#pragma once
+
+#include "locks/platform.hpp"
+
+namespace faultline {
+
+template <class P>
+class WaitTable {
+ public:
+  // What a waiter takes before it looks at its word for the last time.
+  u32 ticket(const void* word) const {
+    return bucket(word).turn.load(
+        std::memory_order_acquire);  // acquire: pairs with wake()'s release
+  }
+  // Sleeps unless there has been a wake() since the ticket was taken.
+  void wait(const void* word, u32 ticket) { P::wait(bucket(word).turn, ticket, no_deadline); }
+  void wake(const void* word) {
+    Bucket& at = bucket(word);
+    at.turn.fetch_add(1, std::memory_order_release);  // release: pairs with ticket()'s acquire
+    P::wake(at.turn, ~u32{0});
+  }
+
+ private:
+  static constexpr u32 bits = 8;
+  struct alignas(cache_line) Bucket {
+    typename P::template atomic<u32> turn{0};
+  };
+  static u64 hash(const void* word) {
+    // Fibonacci hashing (Knuth, volume 3, section 6.4).
+    return (reinterpret_cast<u64>(word) >> 3) * 0x9E3779B97F4A7C15ULL >> (64 - bits);
+  }
+  Bucket& bucket(const void* word) { return buckets_[hash(word)]; }
+  const Bucket& bucket(const void* word) const { return buckets_[hash(word)]; }
+
+  Bucket buckets_[1U << bits];
+};
+
+}  // namespace faultline

@@ -1,0 +1,379 @@
+// Scheme `lock_in_tree`: no lock but the slots of the radix tree that holds the mappings, after
+// RadixVM (Clements, Kaashoek, Zeldovich, EuroSys 2013, section 3). A fault locks the slot of its
+// page; map, unmap and protect lock the slots of their range from left to right, holes included,
+// and keep them until the pages are zapped and shot down. Operations on disjoint ranges share no
+// lock word.
+//
+// What the model makes of it:
+// - a mapping is a value in each of its slots, so there is nothing to split or to merge: the merge
+// toggle has no effect;
+// - the anon_vma is a bit of the slot, set by the first write fault on its page under the lock that
+// the fault holds anyway;
+// - first-fit placement is what is left to fight over, so each thread places mappings without a
+// hint in a region of its own;
+// - the page of a fault gets a leaf slot: a folded one would make all faults of 2 MiB wait for one
+// another.
+#pragma once
+
+#include "locks/address_space/page_table.hpp"
+#include "locks/address_space/radix_tree.hpp"
+
+namespace faultline {
+
+// A slot's value, above the tree's control bits. All zero: a hole.
+struct SlotValue {
+  static constexpr u64 mapped_bit = 8, anon_bit = 16;
+  static constexpr u32 prot_shift = 5, flags_shift = 8, instance_shift = 16;
+  static constexpr u64 prot_mask = u64{3} << prot_shift;
+
+  // `instance` numbers the map call; it wraps after 2^48 of them.
+  static u64 make(u32 prot, u32 flags, u64 instance) {
+    return mapped_bit | u64{prot} << prot_shift | u64{flags & 15} << flags_shift |
+           instance << instance_shift;
+  }
+  static bool mapped(u64 value) { return (value & mapped_bit) != 0; }
+  static bool anon(u64 value) { return (value & anon_bit) != 0; }
+  static u32 prot(u64 value) { return static_cast<u32>((value & prot_mask) >> prot_shift); }
+  static u64 with_prot(u64 value, u32 prot) {
+    return (value & ~prot_mask) | u64{prot} << prot_shift;
+  }
+  static bool has(u64 value, u32 flag) { return (value >> flags_shift & flag) != 0; }
+  static u64 instance(u64 value) { return value >> instance_shift; }
+  static bool permits(u64 value, Access access) {
+    return (prot(value) & (access == Access::write ? prot_write : prot_read)) != 0;
+  }
+};
+
+template <class P>
+class LockInTree final : public AddressSpace {
+ public:
+  explicit LockInTree(const AddressSpaceOptions& options)
+      : options_(options), table_(options, violations_) {}
+
+  void enter() override {
+    table_.enter();
+    tree_.reserve(options_.frames_per_thread / 512 + 16);
+    cursors_.here();
+  }
+
+  Error fault(u64 address, Access access) override {
+    P::settle();
+    const u64 page = address / page_size;
+    if (address >= address_space_end) return Error::segv;
+    for (;;) {
+      u64 first = 0;
+      u64 end = 0;
+      const u64 value = tree_.lock_folded(page, first, end);
+      if (SlotValue::mapped(value)) {
+        if (end - first > 1) tree_.narrow_to(page, page + 1);
+        const Error error = serve(address, access, value);
+        tree_.unlock(page, page + 1);
+        return error;
+      }
+      tree_.unlock(first, first + 1);
+      if (!grow(page)) return Error::segv;
+    }
+  }
+
+  MapResult map(u64 hint, u64 length, u32 prot, u32 flags) override {
+    P::settle();
+    const bool fixed = (flags & map_fixed) != 0;
+    if (const Error error = map_length(hint, length, fixed); error != Error::none)
+      return {0, error};
+    const u64 value = SlotValue::make(prot, flags & ~map_fixed, fresh_instance());
+    if (fixed) return map_over({hint, hint + length}, value);
+    const Range wanted{page_floor(hint), page_floor(hint) + length};
+    if (wanted.start >= lowest_address && wanted.end <= address_space_end &&
+        wanted.start < wanted.end && take_hole(wanted, value))
+      return {wanted.start, Error::none};
+    return place(length, value);
+  }
+
+  Error unmap(u64 start, u64 length) override {
+    P::settle();
+    Range range;
+    if (const Error error = page_range(start, length, range); error != Error::none) return error;
+    const Locked locked(tree_, range);
+    clear(range);
+    cursors_.here().freed(range);
+    return Error::none;
+  }
+
+  Error protect(u64 start, u64 length, u32 prot) override {
+    P::settle();
+    Range range;
+    if (const Error error = page_range(start, length, range); error != Error::none) return error;
+    const Locked locked(tree_, range);
+    const u64 stop = mapped_until(range);
+    if (stop > range.start) {
+      tree_.edit(range.start / page_size, stop / page_size,
+                 [&](u64 value) { return SlotValue::with_prot(value, prot); });
+      table_.restrict({range.start, stop}, prot);
+    }
+    return stop == range.end ? Error::none : Error::nomem;
+  }
+
+  MapResult brk(i64 delta) override {
+    P::settle();
+    typename Ticket<P>::Node node;
+    break_lock_.lock(node);
+    const MapResult result = move_break(delta);
+    break_lock_.unlock(node);
+    return result;
+  }
+
+  Error discard(u64 start, u64 length) override {
+    P::settle();
+    Range range;
+    if (const Error error = page_range(start, length, range); error != Error::none) return error;
+    const Locked locked(tree_, range);
+    table_.zap(range);  // holes have no pages
+    return mapped_throughout(range) ? Error::none : Error::nomem;
+  }
+
+  bool walk(u64 address) override {
+    P::settle();
+    return table_.walk(address);
+  }
+
+  // Without a lock: a VMA is a run of slots of one map call and protection, as they were when the
+  // walk came by.
+  u64 scan() override {
+    P::settle();
+    u64 vmas = 0;
+    u64 before = 0;
+    tree_.for_each(0, pages, [&](u64 value, u64, u64) {
+      const u64 identity = value & ~SlotValue::anon_bit;
+      if (SlotValue::mapped(value) && identity != before) ++vmas;
+      before = identity;
+      return true;
+    });
+    return vmas;
+  }
+
+  void append_events(Events& events) const override {
+    counters_.append_to(events);
+    tree_.append_events(events);
+  }
+  std::vector<std::string> holders() const override {
+    return {"lock_in_tree: a slot does not say who holds it"};
+  }
+
+  std::string check() override {
+    if (std::string error = violations_.report(); !error.empty()) return error;
+    if (tree_.any_locked()) return "a slot is locked with all threads at rest";
+    std::string error = table_.check_frames();
+    table_.for_each_entry([&](u64 address, Pte pte) {
+      tree_.for_each(address / page_size, address / page_size + 1, [&](u64 value, u64, u64) {
+        if (!SlotValue::mapped(value))
+          error = "a page is mapped outside every mapping";
+        else if ((pte.prot() & ~SlotValue::prot(value)) != 0)
+          error = "a page is mapped with more than its mapping permits";
+        return true;
+      });
+    });
+    return error;
+  }
+
+ private:
+  using Tree = RadixTree<P>;
+  static constexpr u64 pages =
+      address_space_end / page_size > Tree::pages ? Tree::pages : address_space_end / page_size;
+
+  enum Event : usize { placements_retried, stack_growth, event_count };
+  static constexpr std::array<const char*, event_count> event_names = {
+      "lock_in_tree.placement_retries", "lock_in_tree.stack_growth"};
+
+  class Locked {
+   public:
+    Locked(Tree& tree, Range range) : tree_(tree), range_(range) {
+      tree_.lock(range.start / page_size, range.end / page_size);
+    }
+    ~Locked() { tree_.unlock(range_.start / page_size, range_.end / page_size); }
+    Locked(const Locked&) = delete;
+    Locked& operator=(const Locked&) = delete;
+
+   private:
+    Tree& tree_;
+    const Range range_;
+  };
+
+  // Where a thread places mappings: 32 GiB of its own, from the lowest place that it knows to be
+  // free.
+  struct Cursor {
+    Cursor()
+        : region{region_start + P::self() * region_size,
+                 region_start + (P::self() + 1) * region_size},
+          next(region.start) {}
+    void freed(Range range) {
+      if (region.contains(range.start) && range.start < next) next = range.start;
+    }
+    static constexpr u64 region_start = u64{1} << 45;
+    static constexpr u64 region_size = u64{1} << 35;
+    static_assert(region_start + P::max_threads * region_size <= address_space_end);
+    const Range region;
+    u64 next;
+  };
+  struct Instances {
+    u64 last = 0;
+  };
+
+  u64 fresh_instance() { return u64{P::self()} << 37 | ++instances_.here().last; }
+
+  // The page's slot is locked, and mapped with `value`.
+  Error serve(u64 address, Access access, u64 value) {
+    if (!SlotValue::permits(value, access)) return Error::segv;
+    const u64 page = address / page_size;
+    const bool file = SlotValue::has(value, map_file);
+    const bool own = !SlotValue::has(value, map_shared) && (access == Access::write || !file);
+    if (own && access == Access::write && !SlotValue::anon(value))
+      tree_.fill(page, page + 1, value | SlotValue::anon_bit);
+    return table_.fault_in(address, access, SlotValue::prot(value), !file || own) ? Error::none
+                                                                                  : Error::nomem;
+  }
+
+  // The holder of `range`: makes it a hole without pages.
+  void clear(Range range) {
+    tree_.fill(range.start / page_size, range.end / page_size, 0);
+    table_.zap(range);
+  }
+
+  MapResult map_over(Range range, u64 value) {
+    const Locked locked(tree_, range);
+    clear(range);
+    tree_.fill(range.start / page_size, range.end / page_size, value);
+    return {range.start, Error::none};
+  }
+
+  bool take_hole(Range range, u64 value) {
+    const Locked locked(tree_, range);
+    if (first_mapped(range) != range.end) return false;
+    tree_.fill(range.start / page_size, range.end / page_size, value);
+    return true;
+  }
+
+  // First fit in the thread's own region; another thread may have put a fixed mapping there
+  // meanwhile, hence the retries.
+  MapResult place(u64 length, u64 value) {
+    Cursor& cursor = cursors_.here();
+    for (u64 from : {cursor.next, cursor.region.start})
+      while (const u64 start = find_hole({from, cursor.region.end}, length)) {
+        if (take_hole({start, start + length}, value)) {
+          cursor.next = start + length;
+          return {start, Error::none};
+        }
+        counters_.add(placements_retried);
+      }
+    return {0, Error::nomem};
+  }
+
+  // 0: none. Racy: the caller locks and looks again.
+  u64 find_hole(Range in, u64 length) const {
+    u64 begin = in.start / page_size;
+    u64 found = 0;
+    tree_.for_each(begin, in.end / page_size, [&](u64 value, u64, u64 end) {
+      if (SlotValue::mapped(value))
+        begin = end;
+      else if (end > begin && (end - begin) * page_size >= length)
+        found = begin * page_size;
+      return found == 0;
+    });
+    return found != 0 && found + length <= in.end ? found : 0;
+  }
+
+  // Of pages that the caller holds, or racily: where the first mapped one begins, or the range's
+  // end.
+  u64 first_mapped(Range range) const {
+    u64 found = range.end;
+    tree_.for_each(range.start / page_size, range.end / page_size, [&](u64 value, u64 first, u64) {
+      if (!SlotValue::mapped(value)) return true;
+      found = first * page_size > range.start ? first * page_size : range.start;
+      return false;
+    });
+    return found;
+  }
+  // Where the first hole begins, or the range's end.
+  u64 mapped_until(Range range) const {
+    u64 found = range.end;
+    tree_.for_each(range.start / page_size, range.end / page_size, [&](u64 value, u64 first, u64) {
+      if (SlotValue::mapped(value)) return true;
+      found = first * page_size > range.start ? first * page_size : range.start;
+      return false;
+    });
+    return found;
+  }
+  bool mapped_throughout(Range range) const { return mapped_until(range) == range.end; }
+
+  u64 value_at(u64 address) const {
+    u64 at = 0;
+    tree_.for_each(address / page_size, address / page_size + 1, [&](u64 value, u64, u64) {
+      at = value;
+      return false;
+    });
+    return at;
+  }
+
+  // A fault at `page`, which was a hole: grows the stack above it down to there. False: there is
+  // none that may.
+  bool grow(u64 page) {
+    const u64 start = page * page_size;
+    if (start < lowest_address + stack_guard_gap) return false;
+    const u64 limit =
+        start + stack_limit < address_space_end ? start + stack_limit : address_space_end;
+    const u64 bottom = first_mapped({start, limit});
+    if (bottom == limit) return false;
+    const u64 above = value_at(bottom);
+    if (!SlotValue::has(above, map_growsdown)) return false;
+    if (stack_end(bottom, above) - start > stack_limit) return false;
+    // Racy, as the kernel's guard gap is for mappings that come later.
+    if (first_mapped({start - stack_guard_gap, start}) != start) return false;
+    const Locked locked(tree_, {start, bottom + page_size});
+    const u64 now = value_at(bottom);
+    if (SlotValue::instance(now) != SlotValue::instance(above) || !SlotValue::mapped(now))
+      return true;  // look again
+    const u64 reached =
+        first_mapped({start, bottom});  // another thread may have grown it meanwhile
+    counters_.add(stack_growth);
+    if (reached > start) tree_.fill(page, reached / page_size, above & ~SlotValue::anon_bit);
+    return true;
+  }
+
+  u64 stack_end(u64 from, u64 value) const {
+    u64 end = from;
+    tree_.for_each(from / page_size, pages, [&](u64 other, u64, u64 last) {
+      if (!SlotValue::mapped(other) || SlotValue::instance(other) != SlotValue::instance(value))
+        return false;
+      end = last * page_size;
+      return true;
+    });
+    return end;
+  }
+
+  MapResult move_break(i64 delta) {
+    const u64 old = break_.load();
+    if (delta % static_cast<i64>(page_size) != 0) return {old, Error::inval};
+    const u64 fresh = old + static_cast<u64>(delta);
+    if (fresh < break_start || fresh >= address_space_end) return {old, Error::inval};
+    if (delta > 0 &&
+        !take_hole({old, fresh}, SlotValue::make(prot_read | prot_write, 0, fresh_instance())))
+      return {old, Error::nomem};
+    if (delta < 0) {
+      const Locked locked(tree_, {fresh, old});
+      clear({fresh, old});
+    }
+    break_.store(fresh);
+    return {fresh, Error::none};
+  }
+
+  const AddressSpaceOptions options_;
+  Violations<P> violations_;
+  PageTable<P> table_;
+  Tree tree_;
+  PerThread<P, Cursor> cursors_;
+  PerThread<P, Instances> instances_;
+  Ticket<P> break_lock_;
+  typename P::template data<u64> break_{break_start};
+  EventCounters<P, event_count> counters_{event_names};
+};
+
+}  // namespace faultline

@@ -1,0 +1,140 @@
+// The radix tree whose slots are locks: exclusion, folding, expansion while others wait.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "harness/native/platform.hpp"
+#include "locks/address_space/radix_tree.hpp"
+
+namespace faultline {
+namespace {
+
+using P = NativePlatform;
+using SmallTree = RadixTree<P, 2, 3>;  // 64 pages: every range cuts slots
+constexpr u64 value_unit = RadixWord::control_bits + 1;
+
+template <class Tree>
+std::vector<u64> values(const Tree& tree, u64 first, u64 end) {
+  std::vector<u64> seen;
+  tree.for_each(first, end, [&](u64 value, u64 slot_first, u64 slot_end) {
+    for (u64 page = std::max(first, slot_first); page < std::min(end, slot_end); ++page)
+      seen.push_back(value / value_unit);
+    return true;
+  });
+  return seen;
+}
+
+u64 event(const SmallTree& tree, std::string_view name) {
+  Events events;
+  tree.append_events(events);
+  for (const EventCount& event : events)
+    if (event.name == name) return event.value;
+  ADD_FAILURE() << "no event " << name;
+  return 0;
+}
+
+TEST(RadixTree, FillsExactlyTheLockedRange) {
+  NativeThread thread(0, 0, 0, 1);
+  SmallTree tree;
+  tree.lock(3, 21);
+  tree.fill(3, 21, 7 * value_unit);
+  tree.unlock(3, 21);
+  EXPECT_EQ(values(tree, 2, 5), (std::vector<u64>{0, 7, 7}));
+  EXPECT_EQ(values(tree, 19, 23), (std::vector<u64>{7, 7, 0, 0}));
+  EXPECT_FALSE(tree.any_locked());
+}
+
+TEST(RadixTree, LocksAWholeSubtreeByOneFoldedSlot) {
+  NativeThread thread(0, 0, 0, 1);
+  SmallTree tree;
+  tree.lock(16, 32);
+  tree.fill(16, 32, 5 * value_unit);
+  tree.unlock(16, 32);
+  EXPECT_EQ(event(tree, "lock_in_tree.expansions"), 0u);
+  u64 first = 0;
+  u64 end = 0;
+  EXPECT_EQ(tree.lock_folded(20, first, end), 5 * value_unit);
+  EXPECT_EQ(first, 16u);
+  EXPECT_EQ(end, 32u);
+  tree.narrow_to(20, 21);
+  tree.fill(20, 21, 6 * value_unit);
+  tree.unlock(20, 21);
+  EXPECT_EQ(values(tree, 19, 22), (std::vector<u64>{5, 6, 5}));
+  EXPECT_FALSE(tree.any_locked());
+}
+
+TEST(RadixTree, NoticesASlotLeftLocked) {
+  NativeThread thread(0, 0, 0, 1);
+  SmallTree tree;
+  tree.lock(9, 10);
+  EXPECT_TRUE(tree.any_locked());
+  tree.unlock(9, 10);
+  EXPECT_FALSE(tree.any_locked());
+}
+
+// Threads lock random ranges; a shadow word a page says whether two were in at once. `really`: take
+// the lock. Answers whether they were.
+bool overlap_seen(bool really, u32 rounds) {
+  constexpr u32 threads = 6;
+  SmallTree tree;
+  std::atomic<u32> shadow[SmallTree::pages] = {};
+  std::atomic<bool> overlapped{false};
+  std::vector<std::thread> running;
+  for (u32 i = 0; i < threads; ++i)
+    running.emplace_back([&, i] {
+      NativeThread registered(i, i % 2, 0, i);
+      for (u32 round = 0; round < rounds && (really || !overlapped); ++round) {
+        const u64 a = P::random() % SmallTree::pages;
+        const u64 b = P::random() % SmallTree::pages;
+        const u64 first = a < b ? a : b;
+        const u64 end = (a < b ? b : a) + 1;
+        if (really) tree.lock(first, end);
+        for (u64 page = first; page < end; ++page)
+          if (shadow[page].fetch_add(1) != 0) overlapped = true;
+        if (round % 8 == 0) std::this_thread::yield();
+        for (u64 page = first; page < end; ++page) shadow[page].fetch_sub(1);
+        if (really) tree.unlock(first, end);
+      }
+    });
+  for (std::thread& thread : running) thread.join();
+  EXPECT_FALSE(tree.any_locked());
+  return overlapped;
+}
+
+TEST(RadixTree, KeepsOverlappingRangesApartWhileSlotsAreExpanded) {
+  for (int trees = 0; trees < 20; ++trees) EXPECT_FALSE(overlap_seen(true, 300));
+}
+
+TEST(RadixTree, TheCheckerSeesThreadsThatDoNotLock) {
+  EXPECT_TRUE(overlap_seen(false, 100'000));
+}
+
+// Sleepers are woken by an expansion as by an unlock: each round one thread waits for a folded slot
+// that the other expands.
+TEST(RadixTree, ASlotExpandedWhileOneWaitsIsDescendedInto) {
+  NativeThread thread(0, 0, 0, 1);
+  for (int round = 0; round < 50; ++round) {
+    SmallTree tree;
+    u64 first = 0;
+    u64 end = 0;
+    tree.lock_folded(0, first, end);
+    std::atomic<bool> locked{false};
+    std::thread waiter([&] {
+      NativeThread other(1, 1, 0, 2);
+      tree.lock(5, 6);
+      locked = true;
+      tree.unlock(5, 6);
+    });
+    while (event(tree, "lock_in_tree.sleeps") == 0) std::this_thread::yield();
+    EXPECT_FALSE(locked);
+    tree.narrow_to(0, 1);
+    waiter.join();  // page 5 is free, although page 0 is still held
+    EXPECT_TRUE(locked);
+    tree.unlock(0, 1);
+  }
+}
+
+}  // namespace
+}  // namespace faultline

@@ -1,0 +1,29 @@
+// The suites, as data: what each measures, in the order of importance. The plan
+// (harness/native/plan.hpp) fits them to a budget.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace faultline {
+
+struct SuiteEntry {
+  std::string workload;
+  std::vector<std::string> schemes;  // or locks, for lock_loop
+  std::string roles;                 // "" or as --roles takes it
+};
+
+struct Suite {
+  std::string name;
+  std::string summary;
+  double budget_s = 0;
+  unsigned repetitions = 9;
+  double duration_s = 0.2;
+  bool every_option = false;  // page-clearing model and shootdown policies as axes too
+  std::vector<SuiteEntry> entries;
+};
+
+// `small_trace`: the path of the project's own recording.
+std::vector<Suite> suite_list(const std::string& small_trace);
+
+}  // namespace faultline
