@@ -60,7 +60,8 @@ function panelTable(name, list) {
       const after = [
         one.scaling ? `${one.scaling.median.toFixed(2)}` : '',
         time(one.kinds.fault?.latency_ns?.p99),
-        percent(one.waiting_share?.median),
+        // The kernel does not tell how long its threads wait.
+        one.scheme === 'linux' ? '' : percent(one.waiting_share?.median),
         one.threads > 1 ? one.fairness?.jain.median.toFixed(3) ?? '' : '',
       ];
       const cells = after.map((cell) => `<td>${cell}</td>`).join('');

@@ -147,8 +147,12 @@ json totals(const Records& records, const char* field) {
   for (const json* record : records) {
     if (!record->contains(field)) continue;
     for (const auto& [name, value] : (*record)[field].items()) {
-      if (value.is_number())
+      // Counts stay whole numbers; seconds of CPU time are none.
+      if (value.is_number_integer()) {
         sums[name] = sums.value(name, std::int64_t{0}) + value.get<std::int64_t>();
+      } else if (value.is_number_float()) {
+        sums[name] = sums.value(name, 0.0) + value.get<double>();
+      }
     }
   }
   return sums;

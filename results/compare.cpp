@@ -92,15 +92,15 @@ std::string percent(double fraction) {
   return fmt::format("{:+.1f} %", fraction * 100);
 }
 
-const char* word(Verdict verdict) {
+const char* word(ShiftVerdict verdict) {
   switch (verdict) {
-    case Verdict::faster:
+    case ShiftVerdict::faster:
       return "faster";
-    case Verdict::slower:
+    case ShiftVerdict::slower:
       return "REGRESSION";
-    case Verdict::blind:
+    case ShiftVerdict::blind:
       return "blind";
-    case Verdict::unchanged:
+    case ShiftVerdict::unchanged:
       return "-";
   }
   return "";
@@ -135,7 +135,7 @@ std::size_t least_repetitions(std::size_t cases, double alpha) {
 void print_limits(const std::vector<CaseShift>& cases, const CompareOptions& options,
                   std::ostream& out) {
   const auto blind = std::count_if(cases.begin(), cases.end(), [](const CaseShift& one) {
-    return one.verdict == Verdict::blind;
+    return one.verdict == ShiftVerdict::blind;
   });
   if (blind > 0) {
     fmt::print(out,
@@ -148,7 +148,7 @@ void print_limits(const std::vector<CaseShift>& cases, const CompareOptions& opt
   std::size_t noisy = 0;
   const CaseShift* worst = nullptr;
   for (const CaseShift& one : cases) {
-    if (one.verdict == Verdict::blind || one.power >= wanted_power) continue;
+    if (one.verdict == ShiftVerdict::blind || one.power >= wanted_power) continue;
     ++noisy;
     if (worst == nullptr || one.power < worst->power) worst = &one;
   }
@@ -209,13 +209,13 @@ void judge(std::vector<CaseShift>& cases, const CompareOptions& options) {
     CaseShift& one = cases[i];
     one.shift = median(one.changed) / median(one.base) - 1;
     one.p = corrected[i];
-    one.verdict = Verdict::unchanged;
+    one.verdict = ShiftVerdict::unchanged;
     if (smallest_p(one.base.size(), one.changed.size()) * count >= options.alpha) {
-      one.verdict = Verdict::blind;
+      one.verdict = ShiftVerdict::blind;
     } else if (one.p < options.alpha && one.shift < -options.threshold) {
-      one.verdict = Verdict::slower;
+      one.verdict = ShiftVerdict::slower;
     } else if (one.p < options.alpha && one.shift > options.threshold) {
-      one.verdict = Verdict::faster;
+      one.verdict = ShiftVerdict::faster;
     }
   }
 }
@@ -275,7 +275,7 @@ int compare(const std::string& base_path, const std::string& changed_path,
   print_one_sided(changed, base, "new", out);
   print_latency(base, changed, out);
   const auto slower = std::count_if(cases.begin(), cases.end(), [](const CaseShift& one) {
-    return one.verdict == Verdict::slower;
+    return one.verdict == ShiftVerdict::slower;
   });
   fmt::print(out, "{} of {} cases regressed by more than {:.1f} % (corrected p < {})\n", slower,
              cases.size(), options.threshold * 100, options.alpha);

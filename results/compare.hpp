@@ -15,7 +15,7 @@ struct CompareOptions {
   double alpha = 0.05;      // chance of one false alarm or more over all cases together
 };
 
-enum class Verdict { unchanged, faster, slower, blind };
+enum class ShiftVerdict { unchanged, faster, slower, blind };
 
 /** One case that both sides measured. */
 struct CaseShift {
@@ -25,7 +25,7 @@ struct CaseShift {
   double shift = 0;  // of the median, as a fraction; below 0 is slower
   double p = 1;      // Mann-Whitney, two-sided, Holm-corrected over all compared cases
   double power = 0;  // chance to find a regression of 5 % here; compare alone fills it in
-  Verdict verdict = Verdict::unchanged;
+  ShiftVerdict verdict = ShiftVerdict::unchanged;
 };
 
 /**

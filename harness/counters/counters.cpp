@@ -12,6 +12,7 @@
 #include <charconv>
 #include <cstring>
 #include <fstream>
+#include <map>
 
 namespace faultline {
 namespace {
@@ -164,17 +165,22 @@ void ThreadCounters::stop() {
 }
 
 json counters_json(const std::vector<const ThreadCounters*>& threads) {
-  json events = json::object();
+  std::map<std::string, EventReading> sums;
   for (const ThreadCounters* thread : threads) {
     if (!thread->absent().empty()) return {{"absent", thread->absent()}};
     for (const EventReading& reading : thread->readings()) {
-      json& sum = events[reading.name];
-      sum["value"] = sum.value("value", u64{0}) + reading.value;
-      sum["enabled_ns"] = sum.value("enabled_ns", u64{0}) + reading.enabled_ns;
-      sum["running_ns"] = sum.value("running_ns", u64{0}) + reading.running_ns;
+      EventReading& sum = sums[reading.name];
+      sum.value += reading.value;
+      sum.enabled_ns += reading.enabled_ns;
+      sum.running_ns += reading.running_ns;
     }
   }
-  if (events.empty()) return {{"absent", "no thread counted"}};
+  if (sums.empty()) return {{"absent", "no thread counted"}};
+  json events = json::object();
+  for (const auto& [name, sum] : sums) {
+    events[name] = {
+        {"value", sum.value}, {"enabled_ns", sum.enabled_ns}, {"running_ns", sum.running_ns}};
+  }
   return {{"events", events}};
 }
 

@@ -4,8 +4,16 @@
 
 namespace faultline {
 
+std::string CaseSpec::workload_name() const {
+  constexpr std::string_view replay = "replay:";
+  if (!workload.starts_with(replay)) return workload;
+  const std::string file = workload.substr(workload.find_last_of("/:") + 1);
+  return std::string(replay) + file.substr(0, file.find('.'));
+}
+
 std::string CaseSpec::name() const {
-  std::string text = fmt::format("{}/{}/{}/threads:{}", workload, scheme, placement, threads);
+  std::string text =
+      fmt::format("{}/{}/{}/threads:{}", workload_name(), scheme, placement, threads);
   if (private_spaces) text += "/private";
   if (!roles.empty()) text += "/roles:" + roles;
   if (page_clear != "memset") text += "/page-clear:" + page_clear;
@@ -17,7 +25,8 @@ std::string CaseSpec::name() const {
 
 void to_json(nlohmann::json& json, const CaseSpec& spec) {
   json = {{"name", spec.name()},
-          {"workload", spec.workload},
+          {"workload", spec.workload_name()},
+          {"workload_text", spec.workload},
           {"scheme", spec.scheme},
           {"placement", spec.placement},
           {"threads", spec.threads},
@@ -34,7 +43,7 @@ void to_json(nlohmann::json& json, const CaseSpec& spec) {
 }
 
 void from_json(const nlohmann::json& json, CaseSpec& spec) {
-  json.at("workload").get_to(spec.workload);
+  json.at("workload_text").get_to(spec.workload);
   json.at("scheme").get_to(spec.scheme);
   json.at("placement").get_to(spec.placement);
   json.at("threads").get_to(spec.threads);

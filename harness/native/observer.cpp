@@ -1,27 +1,32 @@
 #include "harness/native/observer.hpp"
 
-#include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cinttypes>
+#include <cstdio>
 #include <fstream>
 #include <set>
-#include <sstream>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 namespace faultline {
 
-void ThreadUsage::opened() {
+// The counters are the innermost: they would count the other calls.
+void ThreadObserver::opened() {
   getrusage(RUSAGE_THREAD, &before_);
+  counters_.start();
 }
-void ThreadUsage::closed() {
+void ThreadObserver::closed() {
+  counters_.stop();
   getrusage(RUSAGE_THREAD, &after_);
 }
 
-double ThreadUsage::cpu_seconds() const {
+double ThreadObserver::cpu_seconds() const {
   const auto seconds = [](const timeval& time) {
     return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
   };
@@ -29,50 +34,57 @@ double ThreadUsage::cpu_seconds() const {
          seconds(before_.ru_stime);
 }
 
-i64 steal_ns(const std::vector<u32>& cpus) {
+std::optional<u64> steal_ns(const std::vector<u32>& cpus) {
   const std::set<u32> wanted(cpus.begin(), cpus.end());
   std::ifstream stat("/proc/stat");
-  i64 ticks = -1;
+  std::optional<u64> ticks;
   for (std::string line; std::getline(stat, line);) {
+    // user, nice, system, idle, iowait, irq, softirq, steal: proc(5)
     unsigned cpu = 0;
-    unsigned long long field[8] = {};
-    if (std::sscanf(line.c_str(), "cpu%u %llu %llu %llu %llu %llu %llu %llu %llu", &cpu, &field[0],
-                    &field[1], &field[2], &field[3], &field[4], &field[5], &field[6],
-                    &field[7]) != 9 ||
-        line[3] == ' ' || !wanted.contains(cpu))
-      continue;
-    ticks = (ticks < 0 ? 0 : ticks) + static_cast<i64>(field[7]);
+    u64 stolen = 0;
+    if (line.starts_with("cpu ")) continue;  // the sum over all
+    if (std::sscanf(line.c_str(), "cpu%u %*u %*u %*u %*u %*u %*u %*u %" SCNu64, &cpu, &stolen) ==
+            2 &&
+        wanted.contains(cpu))
+      ticks = ticks.value_or(0) + stolen;
   }
-  return ticks < 0 ? -1 : ticks * (1'000'000'000 / sysconf(_SC_CLK_TCK));
+  if (ticks) *ticks *= 1'000'000'000 / static_cast<u64>(sysconf(_SC_CLK_TCK));
+  return ticks;
 }
 
-WindowCommand::WindowCommand(const std::string& command) {
-  std::string text = command;
+WindowCommand::WindowCommand(const std::string& command) : text_(command) {
   const std::string pid = std::to_string(getpid());
-  for (usize at; (at = text.find("{pid}")) != std::string::npos;) text.replace(at, 5, pid);
+  for (usize at; (at = text_.find("{pid}")) != std::string::npos;) text_.replace(at, 5, pid);
   pid_ = fork();
-  if (pid_ < 0) throw std::runtime_error("cannot start the observer '" + text + "'");
+  if (pid_ < 0) throw std::runtime_error("cannot start the observer '" + text_ + "'");
+  // Its own group: stop() reaches what the shell starts. By both, since either may come first.
+  setpgid(pid_, pid_);
   if (pid_ != 0) return;
-  setpgid(0, 0);  // its own group: stop() reaches what the shell starts
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
   // Standard output carries the trial's record.
   dup2(STDERR_FILENO, STDOUT_FILENO);
-  execl("/bin/sh", "sh", "-c", text.c_str(), nullptr);
+  execl("/bin/sh", "sh", "-c", text_.c_str(), nullptr);
   _exit(127);
 }
 
-void WindowCommand::stop() {
-  if (pid_ < 0) return;
-  kill(-pid_, SIGINT);
-  for (int turn = 0; turn < 500; ++turn) {
-    if (waitpid(pid_, nullptr, WNOHANG) == pid_) {
-      pid_ = -1;
-      return;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+std::string WindowCommand::stop() {
+  if (pid_ < 0) return {};
+  const pid_t pid = std::exchange(pid_, -1);
+  int status = 0;
+  kill(-pid, SIGINT);
+  pid_t ended = 0;
+  for (int turn = 0; turn < 500 && ended == 0; ++turn) {
+    ended = waitpid(pid, &status, WNOHANG);
+    if (ended == 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  kill(-pid_, SIGKILL);
-  waitpid(pid_, nullptr, 0);
-  pid_ = -1;
+  if (ended == 0) {
+    kill(-pid, SIGKILL);
+    waitpid(pid, &status, 0);
+  }
+  // As a shell says: not executable, not found.
+  if (WIFEXITED(status) && (WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127))
+    return "the observer '" + text_ + "' could not be run";
+  return {};
 }
 
 }  // namespace faultline

@@ -1,15 +1,18 @@
 #include "harness/native/team.hpp"
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <stdexcept>
+#include <utility>
 
-#include "harness/native/placement_check.hpp"
+#include "harness/native/own_memory.hpp"
 #include "harness/native/roles.hpp"
 
 namespace faultline {
 
-Team::Team(const TrialSpec& spec, const MakeArena& make_arena)
-    : spec_(spec), make_arena_(make_arena), members_(spec.trial_case.threads) {
+Team::Team(const TrialSpec& spec, const Topology& topology, MakeArena make)
+    : spec_(spec), topology_(topology), make_(std::move(make)), members_(spec.trial_case.threads) {
   const CaseSpec& trial_case = spec.trial_case;
   const u32 threads = trial_case.threads;
   const std::vector<Role> roles = assign_roles(trial_case.roles, threads);
@@ -30,15 +33,10 @@ Team::~Team() {
 }
 
 void Team::run(u32 thread) {
-  Member& member = members_[thread];
   try {
-    member.node = pin_self(member.cpu);
-    NativeThread registered(thread, member.cpu, member.node, spec_.seed * 1024 + thread);
-    try {
-      prepare(thread);
-    } catch (const std::exception& error) {
-      fail(error.what());
-    }
+    take_part(thread);
+  } catch (const Abandoned&) {
+    // Another thread's failure: it is told there.
   } catch (const std::exception& error) {
     fail(error.what());
   }
@@ -47,34 +45,57 @@ void Team::run(u32 thread) {
   changed_.notify_all();
 }
 
-void Team::prepare(u32 thread) {
+void Team::take_part(u32 thread) {
   Member& member = members_[thread];
-  if (member.index == 0) *member.arena = make_arena_(member.threads);
-  if (!meet()) return;
-  AddressSpace* space = member.arena->space.get();
-  Worker<NativePlatform> worker(space, window_, member.index, member.threads, member.role,
-                                spec_.latency, &member.usage);
-  if (space != nullptr) space->enter();
-  if (!meet()) return;
+  topology_.bind_self(member.cpu);
+  member.node = topology_.node_of(member.cpu);
+  use_local_memory();
+  const NativeThread registered(thread, member.cpu, member.node, spec_.seed * 1024 + thread);
+  if (member.index == 0) *member.arena = make_(member.threads);
+  meet();
+  member.observer = std::make_unique<ThreadObserver>(spec_.counters);
+  Worker<NativePlatform> worker(member.arena->space.get(), window_, member.index, member.threads,
+                                member.role, spec_.latency, member.observer.get());
+  prepare(member, worker);
+  play(member, worker);
+}
+
+void Team::prepare(Member& member, Worker<NativePlatform>& worker) {
+  if (member.arena->space) member.arena->space->enter();
+  meet();
   if (member.index == 0) member.arena->workload->set_up(worker);
-  if (!meet()) return;
+  meet();
   member.arena->workload->enter(worker);
   for (const auto& [memory, bytes] : native::self_record().chunks)
-    verify_pages(memory, bytes, member.node);
-  populate_own_pages();
-  {
-    std::unique_lock lock(mutex_);
-    ++ready_;
-    changed_.notify_all();
-    changed_.wait(lock, [this] { return started_ || !failure_.empty(); });
-    if (!failure_.empty()) return;
+    if (const auto wrong = topology_.verify_pages(memory, bytes, member.node))
+      throw std::runtime_error(
+          fmt::format("memory of the thread on CPU {}: {}", member.cpu, *wrong));
+  populate_stack();
+  std::unique_lock lock(mutex_);
+  ++ready_;
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return started_ || !failure_.empty(); });
+  if (!failure_.empty()) throw Abandoned();
+}
+
+void Team::play(Member& member, Worker<NativePlatform>& worker) {
+  const auto show = [&](const Worker<NativePlatform>* shown) {
+    const std::lock_guard lock(mutex_);
+    member.worker = shown;
+  };
+  show(&worker);
+  try {
+    member.arena->workload->run(worker);
+  } catch (...) {
+    show(nullptr);
+    throw;
   }
-  member.arena->workload->run(worker);
+  show(nullptr);
   worker.finish();
   member.tally = worker.tally();
 }
 
-bool Team::meet() {
+void Team::meet() {
   std::unique_lock lock(mutex_);
   const u32 meeting = meeting_;
   if (++met_ == members_.size()) {
@@ -83,7 +104,7 @@ bool Team::meet() {
     changed_.notify_all();
   }
   changed_.wait(lock, [&] { return meeting_ != meeting || !failure_.empty(); });
-  return failure_.empty();
+  if (!failure_.empty()) throw Abandoned();
 }
 
 void Team::fail(const std::string& reason) {
@@ -106,6 +127,12 @@ void Team::start() {
   changed_.notify_all();
 }
 
+void Team::wait_failed(double seconds) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, std::chrono::duration<double>(seconds),
+                    [this] { return !failure_.empty(); });
+}
+
 bool Team::wait_ended(double seconds) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, std::chrono::duration<double>(seconds),
@@ -120,6 +147,17 @@ void Team::join() {
 std::string Team::failure() {
   const std::lock_guard lock(mutex_);
   return failure_;
+}
+
+std::vector<MemberProgress> Team::progress() {
+  const std::lock_guard lock(mutex_);
+  std::vector<MemberProgress> all;
+  for (const Member& member : members_) {
+    const Worker<NativePlatform>* worker = member.worker;
+    all.push_back(worker == nullptr ? MemberProgress{}
+                                    : MemberProgress{true, worker->excused(), worker->completed()});
+  }
+  return all;
 }
 
 }  // namespace faultline

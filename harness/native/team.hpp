@@ -2,25 +2,18 @@
 #pragma once
 
 #include <condition_variable>
-#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "harness/native/arena.hpp"
 #include "harness/native/observer.hpp"
-#include "harness/native/platform.hpp"
-#include "harness/native/trial.hpp"
-#include "workloads/workload.hpp"
+#include "harness/topology/topology.hpp"
 
 namespace faultline {
-
-// An address space and the workload on it; one for all threads, or one each in a `private` case.
-struct Arena {
-  std::unique_ptr<AddressSpace> space;  // null for a bare lock
-  std::unique_ptr<Workload<NativePlatform>> workload;
-};
 
 struct Member {
   u32 cpu = 0;
@@ -29,45 +22,62 @@ struct Member {
   Arena* arena = nullptr;
   u32 index = 0;    // among those that share the arena
   u32 threads = 1;  // how many they are
-  ThreadUsage usage;
+  std::unique_ptr<ThreadObserver> observer;
+  const Worker<NativePlatform>* worker = nullptr;  // while it runs
   Tally tally;
+};
+
+// What can be seen of a thread while it runs.
+struct MemberProgress {
+  bool running = false;
+  bool excused = false;  // need not complete anything now
+  u64 completed = 0;     // operations
 };
 
 class Team {
  public:
-  using MakeArena = std::function<Arena(u32 threads)>;
-
   // Starts the threads: each pins itself, the first on each arena makes it, all enter it. Nothing
   // runs yet.
-  Team(const TrialSpec& spec, const MakeArena& make_arena);
+  Team(const TrialSpec& spec, const Topology& topology, MakeArena make);
   ~Team();
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
 
   // True when all threads stand ready, or one has failed; false after `seconds`.
   bool wait_ready(double seconds);
   // Lets them run. The phase is then the caller's to set.
   void start();
   Window<NativePlatform>& window() { return window_; }
+  // Returns early when a thread has failed.
+  void wait_failed(double seconds);
   // True when all have ended; false after `seconds`.
   bool wait_ended(double seconds);
   void join();
 
   // The first failure of any thread, or empty.
   std::string failure();
+  std::vector<MemberProgress> progress();
+  // Once joined.
   const std::vector<Member>& members() const { return members_; }
-  std::vector<std::unique_ptr<Arena>>& arenas() { return arenas_; }
+  // Once all stand ready.
+  Arenas& arenas() { return arenas_; }
 
  private:
   void run(u32 thread);
-  void prepare(u32 thread);
-  // All threads meet; false when one has failed.
-  bool meet();
+  void take_part(u32 thread);
+  void prepare(Member& member, Worker<NativePlatform>& worker);
+  void play(Member& member, Worker<NativePlatform>& worker);
+  // All threads meet. Throws Abandoned when one has failed.
+  struct Abandoned {};
+  void meet();
   void fail(const std::string& reason);
 
   const TrialSpec& spec_;
-  const MakeArena make_arena_;
+  const Topology& topology_;
+  const MakeArena make_;
   Window<NativePlatform> window_;
   std::vector<Member> members_;
-  std::vector<std::unique_ptr<Arena>> arenas_;
+  Arenas arenas_;
   std::vector<std::thread> threads_;
 
   std::mutex mutex_;

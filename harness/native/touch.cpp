@@ -10,18 +10,22 @@ namespace {
 thread_local sigjmp_buf recovery;
 thread_local volatile sig_atomic_t touching = 0;
 
-// A fault outside touch() is a crash: the default action is restored, and the instruction runs into
-// it again.
+// What the signals did before; written once, ahead of any fault.
+struct sigaction before_segv;
+struct sigaction before_bus;
+
+// A fault outside touch() is a crash: what was there before is restored, and the instruction runs
+// into it again.
 void on_fault(int signal) {
   if (touching != 0) siglongjmp(recovery, 1);
-  std::signal(signal, SIG_DFL);
+  sigaction(signal, signal == SIGSEGV ? &before_segv : &before_bus, nullptr);
 }
 
 void install_handler() {
   struct sigaction action = {};
   action.sa_handler = on_fault;
-  sigaction(SIGSEGV, &action, nullptr);
-  sigaction(SIGBUS, &action, nullptr);
+  sigaction(SIGSEGV, &action, &before_segv);
+  sigaction(SIGBUS, &action, &before_bus);
 }
 
 // The jump out of the handler leaves its signals blocked: saving the mask before every access would

@@ -26,6 +26,8 @@ struct CaseSpec {
   double warmup_s = 0.05;
   double duration_s = 0.2;
 
+  // The workload as results call it: a replay by the stem of its file, not by its path.
+  std::string workload_name() const;
   std::string name()
       const;  // "workload/scheme/placement/threads:N[/private][/roles:..][/shootdown:..]...":
               // what differs from the default

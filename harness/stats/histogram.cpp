@@ -47,7 +47,7 @@ std::optional<std::uint64_t> quantile(const Histogram& histogram, double q) {
   double seen = 0;
   for (const Bucket& bucket : histogram.buckets) {
     seen += static_cast<double>(bucket.count);
-    if (seen >= wanted) return std::min(bucket.high, histogram.max);
+    if (seen >= wanted) return std::min(bucket.high - 1, histogram.max);
   }
   return histogram.max;
 }

@@ -29,10 +29,10 @@ std::uint64_t total(const Histogram& histogram);
 void merge(Histogram& into, const Histogram& other);
 
 /**
- * The value below or at which a share `q` of all lies, nanoseconds: the upper edge of its bucket,
- * never above the maximum, so that an error is on the cautious side and no larger than one bucket.
- * Nothing when fewer values than 1 / (1 - q) were taken: such a quantile would be the maximum under
- * another name.
+ * The value below or at which a share `q` of all lies, nanoseconds: the largest that its bucket
+ * takes, never above the maximum, so that an error is on the cautious side and no larger than one
+ * bucket. Nothing when fewer values than 1 / (1 - q) were taken: such a quantile would be the
+ * maximum under another name.
  */
 std::optional<std::uint64_t> quantile(const Histogram& histogram, double q);
 

@@ -88,8 +88,13 @@ std::string wrong_buffer(const Topology& topology, const Buffer& buffer, u32 nod
   return topology.nodes().size() > 1 ? wrong_by_mempolicy(buffer, node) : "";
 }
 
+struct Outcome {
+  std::string error;  // empty if nothing is wrong
+  u32 planted = 0;    // pages put on a wrong node on purpose, and found there
+};
+
 // Checks that the checks can fail: a page bound elsewhere and a wrong CPU must be reported.
-std::string blind_spot(const Topology& topology, const Cpu& cpu) {
+std::string blind_spot(const Topology& topology, const Cpu& cpu, u32& planted) {
   if (!verify_cpu(cpu.os + 1)) return "a thread on another CPU goes unnoticed";
   Buffer buffer;
   if (!topology.verify_pages(buffer.memory(), buffer.bytes(), cpu.node))
@@ -99,8 +104,10 @@ std::string blind_spot(const Topology& topology, const Cpu& cpu) {
     const usize bytes = buffer.bytes() / buffer_pages;
     topology.bind_memory(buffer.page(buffer_pages - 1), bytes, node);
     buffer.touch();
-    if (!topology.verify_pages(buffer.memory(), buffer.bytes(), cpu.node))
+    const auto found = topology.verify_pages(buffer.memory(), buffer.bytes(), cpu.node);
+    if (!found || !found->starts_with(fmt::format("1 of {} pages", buffer_pages)))
       return fmt::format("a page on node {} passes for one on node {}", node, cpu.node);
+    ++planted;
     return "";
   }
   return "";
@@ -126,15 +133,31 @@ std::string check_thread(const Topology& topology, const Cpu& cpu, std::barrier<
   return error;
 }
 
-std::string check_thread_and_checks(const Topology& topology, const Cpu& cpu,
-                                    std::barrier<>& all_pinned) {
-  const std::string error = check_thread(topology, cpu, all_pinned);
-  if (!error.empty()) return error;
+Outcome check_thread_and_checks(const Topology& topology, const Cpu& cpu,
+                                std::barrier<>& all_pinned) {
+  Outcome outcome;
+  outcome.error = check_thread(topology, cpu, all_pinned);
+  if (!outcome.error.empty()) return outcome;
   try {
-    return blind_spot(topology, cpu);
+    outcome.error = blind_spot(topology, cpu, outcome.planted);
   } catch (const std::runtime_error& failure) {
-    return failure.what();
+    outcome.error = failure.what();
   }
+  return outcome;
+}
+
+// All threads at once: each waits for the others between pinning and checking.
+std::vector<Outcome> check_threads(const Topology& topology, const std::vector<u32>& cpus) {
+  std::vector<Outcome> outcomes(cpus.size());
+  std::barrier<> all_pinned(static_cast<std::ptrdiff_t>(cpus.size()));
+  std::vector<std::jthread> running;
+  for (usize thread = 0; thread < cpus.size(); ++thread) {
+    running.emplace_back([&, thread] {
+      outcomes[thread] = check_thread_and_checks(topology, topology.cpu(cpus[thread]), all_pinned);
+    });
+  }
+  running.clear();  // joins them
+  return outcomes;
 }
 
 }  // namespace
@@ -146,24 +169,18 @@ int check_placement(std::string_view placement, u32 threads, std::ostream& out) 
   const Topology topology = Topology::here();
   if (threads == 0) threads = static_cast<u32>(topology.cpus().size());
   const std::vector<u32> cpus = topology.place(placement, threads);
-  std::vector<std::string> errors(threads);
-  {
-    std::barrier<> all_pinned(threads);
-    std::vector<std::jthread> running;
-    for (u32 thread = 0; thread < threads; ++thread) {
-      running.emplace_back([&, thread] {
-        errors[thread] = check_thread_and_checks(topology, topology.cpu(cpus[thread]), all_pinned);
-      });
-    }
-  }
+  const std::vector<Outcome> outcomes = check_threads(topology, cpus);
   std::string first;
+  u32 planted = 0;
   for (u32 thread = 0; thread < threads; ++thread) {
     const Cpu& cpu = topology.cpu(cpus[thread]);
-    const std::string& error = errors[thread];
+    const auto& [error, found] = outcomes[thread];
     fmt::print(out, "thread {} on cpu {} (node {}, socket {}, core {}): {}\n", thread, cpu.os,
                cpu.node, cpu.socket, cpu.core, error.empty() ? "ok" : error);
     if (first.empty() && !error.empty()) first = fmt::format("thread {}: {}", thread, error);
+    planted += found;
   }
+  fmt::print(out, "{} pages planted on wrong nodes were found there\n", planted);
   if (first.empty()) {
     fmt::print(out, "PASS {}\n", placement);
     return 0;

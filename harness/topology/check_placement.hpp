@@ -13,8 +13,8 @@ namespace faultline {
 // buffer of its own and fills a second one bound to its node; its CPU is then read from
 // /proc/self/task/TID/stat and getcpu(2), its pages from move_pages(2) and get_mempolicy(2). It
 // also plants a page on a wrong node, where there is one, and a thread on a wrong CPU, and expects
-// both to be found. Prints a line a thread, then "PASS placement" or "FAIL placement: why". Returns
-// 0 or
+// both to be found. Prints a line a thread, how many were planted, then "PASS placement" or "FAIL
+// placement: why". Returns 0 or
 // 1. Throws std::invalid_argument for a placement that cannot be.
 int check_placement(std::string_view placement, u32 threads, std::ostream& out);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ostream.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -51,12 +52,13 @@ Finding judge_counters(const std::string& absent) {
           "perf_event_paranoid; without, all but the bounces is measured"};
 }
 
-Finding judge_paranoid(const std::string& root) {
+Finding judge_paranoid(const std::string& root, bool privileged) {
   const Known known = perf_event_paranoid(root);
   int level = 0;
   const std::string text = known.value.value_or("");
   std::from_chars(text.data(), text.data() + text.size(), level);
-  return judged("perf_event_paranoid", known, level <= 1, "sysctl kernel.perf_event_paranoid=1");
+  return judged("perf_event_paranoid", known, privileged || level <= 1,
+                "sysctl kernel.perf_event_paranoid=1");
 }
 
 usize node_count(const std::string& root) {
@@ -147,12 +149,19 @@ void judge_sample(std::vector<Finding>& findings, const std::string& root,
 
 std::vector<Finding> diagnose(const DoctorOptions& options) {
   const std::string& root = options.root;
-  std::vector<Finding> findings = {judge_governor(root),  judge_turbo(root),
-                                   judge_smt(root),       judge_counters(options.counters_absent),
-                                   judge_paranoid(root),  judge_numa_balancing(root),
+  std::vector<Finding> findings = {judge_governor(root),
+                                   judge_turbo(root),
+                                   judge_smt(root),
+                                   judge_counters(options.counters_absent),
+                                   judge_paranoid(root, options.privileged),
+                                   judge_numa_balancing(root),
                                    judge_huge_pages(root)};
   const auto before = cpu_ticks(root);
-  std::this_thread::sleep_for(options.sample);
+  if (options.wait) {
+    options.wait(options.sample);
+  } else {
+    std::this_thread::sleep_for(options.sample);
+  }
   judge_sample(findings, root, before, cpu_ticks(root));
   findings.push_back(judge_clock(root));
   findings.push_back(judge_virtualisation(root));
@@ -174,6 +183,7 @@ void print_findings(std::ostream& out, const std::vector<Finding>& findings) {
 
 int print_doctor(std::ostream& out) {
   DoctorOptions options;
+  options.privileged = geteuid() == 0;
   options.counters_absent = counters_absent().value_or("");
   print_findings(out, diagnose(options));
   return 0;

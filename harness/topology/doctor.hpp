@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <iosfwd>
 #include <string>
 #include <vector>
@@ -21,13 +22,17 @@ struct DoctorOptions {
   std::string root = "/";
   // How long /proc/stat is watched for steal time and other load; ticks are 10 ms.
   std::chrono::milliseconds sample{500};
+  // Waits for the sample; nothing: sleeps.
+  std::function<void(std::chrono::milliseconds)> wait;
+  // Whether perf_event_paranoid does not bind this process: root, or CAP_PERFMON.
+  bool privileged = false;
   // Why no hardware event can be counted, empty if they can: the caller asks counters_absent().
   std::string counters_absent;
 };
 
 // One finding each for governor, turbo, SMT, counters, perf_event_paranoid, NUMA balancing,
 // transparent huge pages, steal time, other load, clock source, virtualisation, in this order.
-// Sleeps for the sample.
+// Takes as long as the sample.
 std::vector<Finding> diagnose(const DoctorOptions& options = {});
 
 // Prints the findings, each with its mend, and how many are warnings.

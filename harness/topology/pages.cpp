@@ -1,5 +1,7 @@
-// Where pages are: move_pages(2) by its number, since libnuma would be a dependency for one call.
+#include "harness/topology/pages.hpp"
+
 #include <fmt/format.h>
+#include <linux/mempolicy.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -8,57 +10,89 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
-
-#include "harness/topology/topology.hpp"
+#include <fstream>
 
 namespace faultline {
 namespace {
 
 constexpr usize batch = 1024;
 
-std::string wrong_pages(usize wrong, usize pages, usize first, int status, u32 node) {
-  // The kernel says ENOENT for a page never touched, EFAULT for the shared zero page or no mapping.
-  const std::string where = status >= 0 ? fmt::format("on node {}", status)
-                                        : fmt::format("not in memory ({})", std::strerror(-status));
-  return fmt::format("{} of {} pages are not on node {}: page {} is {}", wrong, pages, node, first,
-                     where);
+bool one_node() {
+  std::ifstream file("/sys/devices/system/node/has_memory");
+  std::string nodes;
+  return !std::getline(file, nodes) || nodes.find_first_of(",-") == std::string::npos;
+}
+
+// The node of each page, or a negative error; -1 and errno if the kernel does not answer.
+long query(usize count, void** addresses, int* where) {
+  // Without this a kernel that fills in nothing would leave what looks like node 0.
+  std::fill(where, where + count, -ENODATA);
+  return syscall(SYS_move_pages, 0, count, addresses, nullptr, where, 0);
+}
+
+// NUMA balancing takes away the access to pages now and then, to see who uses them, and the call
+// then says ENOENT as it does for pages never touched (gup.c, follow_page_pte). A read gives the
+// access back; of a page never touched it makes the shared zero page, which the call says too.
+// It may be taken away again meanwhile, so there are some turns.
+long query_present(usize count, void** addresses, int* where) {
+  constexpr int turns = 10;
+  for (int turn = 1;; ++turn) {
+    const long result = query(count, addresses, where);
+    const bool absent = std::find(where, where + count, -ENOENT) != where + count;
+    if (result < 0 || !absent || turn == turns) return result;
+    for (usize i = 0; i < count; ++i) {
+      if (where[i] == -ENOENT) static_cast<void>(*static_cast<volatile char*>(addresses[i]));
+    }
+  }
+}
+
+struct Misplaced {
+  usize count = 0;
+  usize first = 0;
+  int status = 0;
+};
+
+std::string describe(const Misplaced& misplaced, usize pages, u32 node) {
+  const std::string where =
+      misplaced.status >= 0 ? fmt::format("on node {}", misplaced.status)
+                            : fmt::format("not in memory ({})", std::strerror(-misplaced.status));
+  return fmt::format("{} of {} pages are not on node {}: page {} is {}", misplaced.count, pages,
+                     node, misplaced.first, where);
 }
 
 }  // namespace
 
-std::optional<std::string> Topology::verify_pages(const void* memory, usize bytes, u32 node) const {
-  refuse_foreign("asking where pages are");
+std::optional<std::string> misplaced_pages(const void* memory, usize bytes, u32 node) {
   const auto page_bytes = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
   const std::uintptr_t start = reinterpret_cast<std::uintptr_t>(memory) / page_bytes * page_bytes;
   const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(memory) + bytes;
   const usize pages = (end - start + page_bytes - 1) / page_bytes;
   std::array<void*, batch> addresses;
   std::array<int, batch> where;
-  usize wrong = 0;
-  usize first = 0;
-  int first_status = 0;
+  Misplaced misplaced;
   for (usize done = 0; done < pages; done += batch) {
     const usize count = std::min(batch, pages - done);
     for (usize i = 0; i < count; ++i)
       addresses[i] = reinterpret_cast<void*>(start + (done + i) * page_bytes);
-    // Without this a kernel that fills in nothing would leave what looks like node 0.
-    where.fill(-ENODATA);
-    if (syscall(SYS_move_pages, 0, count, addresses.data(), nullptr, where.data(), 0) < 0) {
+    if (query_present(count, addresses.data(), where.data()) < 0) {
+      const int error = errno;
       // Sandboxes forbid the call and small kernels lack it; one node leaves no choice anyhow.
-      if (nodes_.size() == 1 && (errno == ENOSYS || errno == EPERM)) return std::nullopt;
-      return fmt::format("move_pages cannot say where pages are: {}{}", std::strerror(errno),
-                         errno == EPERM ? " (in a container, allow it CAP_SYS_NICE)" : "");
+      if ((error == ENOSYS || error == EPERM) && one_node()) return std::nullopt;
+      return fmt::format("move_pages cannot say where pages are: {}{}", std::strerror(error),
+                         error == EPERM ? " (in a container, allow it CAP_SYS_NICE)" : "");
     }
     for (usize i = 0; i < count; ++i) {
       if (where[i] >= 0 && static_cast<u32>(where[i]) == node) continue;
-      if (wrong++ == 0) {
-        first = done + i;
-        first_status = where[i];
-      }
+      if (misplaced.count++ == 0) misplaced = {1, done + i, where[i]};
     }
   }
-  if (wrong == 0) return std::nullopt;
-  return wrong_pages(wrong, pages, first, first_status, node);
+  if (misplaced.count == 0) return std::nullopt;
+  return describe(misplaced, pages, node);
+}
+
+void exempt_from_numa_balancing() {
+  // Only the default policy carries MPOL_F_MOF, without which task_numa_work passes memory over.
+  syscall(SYS_set_mempolicy, MPOL_LOCAL, nullptr, 0);
 }
 
 }  // namespace faultline

@@ -12,6 +12,8 @@
 #include <set>
 #include <stdexcept>
 
+#include "harness/topology/pages.hpp"
+
 namespace faultline {
 namespace {
 
@@ -221,6 +223,7 @@ void Topology::bind_self(u32 os) const {
   if (hwloc_set_cpubind(handle_.get(), set.get(), HWLOC_CPUBIND_THREAD | HWLOC_CPUBIND_STRICT) != 0)
     throw std::runtime_error(
         fmt::format("pinning a thread to CPU {}: {}", os, std::strerror(errno)));
+  exempt_from_numa_balancing();
   if (const std::optional<std::string> error = verify_cpu(os)) throw std::runtime_error(*error);
 }
 
@@ -241,6 +244,11 @@ void Topology::bind_memory(void* memory, usize bytes, u32 node) const {
       0)
     throw std::runtime_error(
         fmt::format("binding {} bytes to node {}: {}", bytes, node, std::strerror(errno)));
+}
+
+std::optional<std::string> Topology::verify_pages(const void* memory, usize bytes, u32 node) const {
+  refuse_foreign("asking where pages are");
+  return misplaced_pages(memory, bytes, node);
 }
 
 std::string describe(const Topology& topology, std::string_view placement, u32 threads) {

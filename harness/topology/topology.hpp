@@ -58,15 +58,15 @@ class Topology {
   // The whole machine in hwloc's XML, which foreign() reads.
   std::string xml() const;
 
-  // Pins the calling thread to the CPU and checks that it runs there. Throws std::runtime_error,
+  // Pins the calling thread to the CPU, exempts it from NUMA balancing (pages.hpp), and checks that
+  // it runs there. Throws std::runtime_error,
   // with one line to show, if it does not or the topology is foreign.
   void bind_self(u32 cpu) const;
   // Binds memory to the node, strictly: pages not yet touched will come from there, others are
   // moved. `memory` is aligned to a page. Throws std::runtime_error as above.
   void bind_memory(void* memory, usize bytes, u32 node) const;
-  // Asks the kernel where every page of the memory is (move_pages(2) without moving). Nothing if
-  // all lie on the node; else a line that names the first page that does not, or that is not there,
-  // or why it cannot be known. Throws std::runtime_error if the topology is foreign.
+  // Where the memory's pages are: misplaced_pages() of pages.hpp. Throws std::runtime_error if the
+  // topology is foreign.
   std::optional<std::string> verify_pages(const void* memory, usize bytes, u32 node) const;
 
  private:

@@ -117,11 +117,11 @@ TEST(Jain, IsOneForEqualSharesAndOneOverNForOneThatTakesAll) {
   EXPECT_DOUBLE_EQ(jain(Values{0, 0}), 1);
 }
 
-TEST(HistogramQuantile, IsTheUpperEdgeOfItsBucketAndNeverAboveTheMaximum) {
+TEST(HistogramQuantile, IsTheLargestOfItsBucketAndNeverAboveTheMaximum) {
   const Histogram histogram{{{0, 10, 50}, {10, 20, 40}, {20, 40, 10}}, 33};
-  EXPECT_EQ(quantile(histogram, 0.5), 10u);
-  EXPECT_EQ(quantile(histogram, 0.51), 20u);
-  EXPECT_EQ(quantile(histogram, 0.9), 20u);
+  EXPECT_EQ(quantile(histogram, 0.5), 9u);
+  EXPECT_EQ(quantile(histogram, 0.51), 19u);
+  EXPECT_EQ(quantile(histogram, 0.9), 19u);
   EXPECT_EQ(quantile(histogram, 0.99), 33u);
 }
 

@@ -56,9 +56,9 @@ Rates rates_of(const std::vector<Values>& noise, std::size_t count, std::size_t 
     judge(cases, {});
     bool alarm = false;
     for (std::size_t i = planted > 0 ? 1 : 0; i < count; ++i)
-      alarm |= cases[i].verdict == Verdict::slower;
+      alarm |= cases[i].verdict == ShiftVerdict::slower;
     rates.alarms += alarm;
-    rates.found += cases[0].verdict == Verdict::slower;
+    rates.found += cases[0].verdict == ShiftVerdict::slower;
   }
   rates.alarms /= pairs;
   rates.found /= pairs;
@@ -138,7 +138,7 @@ TEST(Judge, OfTooFewRepetitionsIsBlindWhateverTheShift) {
   cases[0].base = {100, 101, 102};
   cases[0].changed = {10, 11, 12};
   judge(cases, {});
-  EXPECT_EQ(cases[0].verdict, Verdict::blind);
+  EXPECT_EQ(cases[0].verdict, ShiftVerdict::blind);
 }
 
 TEST(Judge, IgnoresASignificantShiftWithinTheThreshold) {
@@ -148,12 +148,12 @@ TEST(Judge, IgnoresASignificantShiftWithinTheThreshold) {
     cases[0].changed.push_back(985 + i * 0.1);
   }
   judge(cases, {.threshold = 0.02});
-  EXPECT_EQ(cases[0].verdict, Verdict::unchanged);
+  EXPECT_EQ(cases[0].verdict, ShiftVerdict::unchanged);
   judge(cases, {.threshold = 0.01});
-  EXPECT_EQ(cases[0].verdict, Verdict::slower);
+  EXPECT_EQ(cases[0].verdict, ShiftVerdict::slower);
   std::swap(cases[0].base, cases[0].changed);
   judge(cases, {.threshold = 0.01});
-  EXPECT_EQ(cases[0].verdict, Verdict::faster);
+  EXPECT_EQ(cases[0].verdict, ShiftVerdict::faster);
 }
 
 class CompareFiles : public testing::Test {

@@ -182,21 +182,23 @@ inline json trial(const SampleCase& one, int repetition, bool with_latency, cons
   const double rate = one.rate * shape.speed * noise(random);
   const auto operations = static_cast<std::uint64_t>(rate * window);
   const auto faults = operations * 9 / 10;
-  json record = {
-      {"case", describe(one)},
-      {"repetition", repetition},
-      {"latency", with_latency},
-      {"status", "ok"},
-      {"reason", ""},
-      {"started", "2026-11-24T02:30:00Z"},
-      {"window_s", window},
-      {"cpu_s", window * one.threads},
-      {"operations", operations},
-      {"rate", rate},
-      {"threads", threads_of(one, rate * window, window)},
-      {"software", {{"minor_faults", 0}, {"involuntary_switches", 3}, {"steal_ns", 1000}}},
-      {"counters", {{"absent", "this machine has no PMU"}}},
-      {"oracle", "ok"}};
+  json record = {{"case", describe(one)},
+                 {"repetition", repetition},
+                 {"latency", with_latency},
+                 {"status", "ok"},
+                 {"reason", ""},
+                 {"started", "2026-11-24T02:30:00Z"},
+                 {"window_s", window},
+                 {"operations", operations},
+                 {"rate", rate},
+                 {"threads", threads_of(one, rate * window, window)},
+                 {"software",
+                  {{"minor_faults", 0},
+                   {"involuntary_switches", 3},
+                   {"steal_ns", 1000},
+                   {"cpu_s", window * one.threads}}},
+                 {"counters", {{"absent", "this machine has no PMU"}}},
+                 {"oracle", "ok"}};
   record["kinds"]["fault"] = {{"count", faults}, {"errors", 0}, {"rate", rate * 0.9}};
   record["kinds"]["unmap"] = {{"count", operations - faults}, {"errors", 0}, {"rate", rate * 0.1}};
   record["events"] = {{one.scheme + ".slow_path", operations / 20},

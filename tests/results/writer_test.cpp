@@ -121,7 +121,7 @@ TEST(Results, LatencyIsOfTheMergedLatencyTrialsAndTooRarePercentilesAreAbsent) {
   });
   const json& fault = one.at("kinds").at("fault");
   EXPECT_EQ(fault.at("latency_ns").at("count"), 200);
-  EXPECT_EQ(fault.at("latency_ns").at("p50"), 50);
+  EXPECT_EQ(fault.at("latency_ns").at("p50"), 49);
   EXPECT_EQ(fault.at("latency_ns").at("p99"), 92);
   EXPECT_EQ(fault.at("latency_ns").at("max"), 92);
   EXPECT_FALSE(fault.at("latency_ns").contains("p99.9"));
@@ -148,6 +148,23 @@ TEST(Results, CountersThatCouldNotBeTakenAreAbsentWithTheirReason) {
     record["counters"] = {{"absent", "paranoid is 3"}};
   });
   EXPECT_EQ(one.at("counters"), (json{{"absent", "paranoid is 3"}}));
+}
+
+TEST(Results, GoogleBenchmarksEntriesAreNanosecondsPerOperation) {
+  JournalContent content{sample::header({}), {}, false};
+  std::mt19937_64 random(1);
+  json record = sample::trial({"local", "mmap_sem", 2}, 0, false, {}, random);
+  record["rate"] = 2e6;
+  record["operations"] = 400000;
+  record["software"]["cpu_s"] = 0.2;
+  content.trials.push_back(record);
+  const json results = build_results(content, "here");
+  const json& entry = results.at("benchmarks").at(0);
+  EXPECT_DOUBLE_EQ(entry.at("real_time").get<double>(), 500);
+  EXPECT_DOUBLE_EQ(entry.at("cpu_time").get<double>(), 500);
+  EXPECT_EQ(entry.at("threads"), 2);
+  EXPECT_DOUBLE_EQ(
+      results.at("faultline").at("cases").at(0).at("software").at("cpu_s").get<double>(), 0.2);
 }
 
 TEST(Results, ScalingIsOverTheSameCurveAtOneThread) {

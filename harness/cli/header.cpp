@@ -1,0 +1,83 @@
+#include "harness/cli/header.hpp"
+
+#include <benchmark/benchmark.h>
+
+#include <ctime>
+#include <fstream>
+
+#include "harness/cli/build_info.hpp"
+#include "harness/counters/counters.hpp"
+#include "harness/topology/machine.hpp"
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
+  return text;
+}
+
+// As Google Benchmark writes it, but for the build type: Debian's library calls itself DEBUG, and
+// means itself.
+json benchmark_context() {
+  const benchmark::CPUInfo& cpu = benchmark::CPUInfo::Get();
+  json caches = json::array();
+  for (const auto& cache : cpu.caches)
+    caches.push_back({{"type", cache.type},
+                      {"level", cache.level},
+                      {"size", cache.size},
+                      {"num_sharing", cache.num_sharing}});
+  return {{"date", utc_now()},
+          {"host_name", benchmark::SystemInfo::Get().name},
+          {"executable", "faultline"},
+          {"num_cpus", cpu.num_cpus},
+          {"mhz_per_cpu", static_cast<int>(cpu.cycles_per_second / 1e6)},
+          {"cpu_scaling_enabled", cpu.scaling == benchmark::CPUInfo::ENABLED},
+          {"caches", caches},
+          {"load_avg", cpu.load_avg},
+          {"library_build_type", "release"}};
+}
+
+// The program's own arguments, as the kernel keeps them.
+std::string command_line() {
+  std::ifstream file("/proc/self/cmdline");
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  for (char& c : text)
+    if (c == '\0') c = ' ';
+  while (!text.empty() && text.back() == ' ') text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+json run_header(const std::string& suite, u64 seed, const Topology& topology, const Plan& plan) {
+  json left_out = json::array();
+  for (const LeftOut& entry : plan.left_out)
+    left_out.push_back({{"what", entry.what}, {"why", entry.why}});
+  return {{"faultline_journal", 1},
+          {"context", benchmark_context()},
+          {"mode", "native"},
+          {"date", utc_now()},
+          {"suite", suite},
+          {"seed", seed},
+          {"command", command_line()},
+          {"machine", machine_json(topology)},
+          {"build",
+           {{"version", build_version},
+            {"commit", build_commit},
+            {"compiler", build_compiler},
+            {"flags", build_flags},
+            {"type", build_type}}},
+          {"counters", counters_summary()},
+          {"left_out", left_out}};
+}
+
+std::string small_trace_path() {
+  return std::string(source_directory) + "/tests/workloads/data/pack.txt.xz";
+}
+
+}  // namespace faultline

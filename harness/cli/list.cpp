@@ -1,0 +1,104 @@
+#include <fmt/format.h>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "harness/cli/commands.hpp"
+#include "harness/cli/header.hpp"
+#include "harness/counters/counters.hpp"
+#include "harness/native/platform.hpp"
+#include "harness/topology/machine.hpp"
+#include "harness/topology/topology.hpp"
+#include "workloads/registry.hpp"
+#include "workloads/suites/suites.hpp"
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+using P = NativePlatform;
+
+json locks_json() {
+  json locks = json::array();
+  const auto add = [&](const char* kind, const auto& named) {
+    locks.push_back({{"name", named.name}, {"kind", kind}, {"summary", named.summary}});
+  };
+  std::apply([&](const auto&... named) { (add("mutex", named), ...); }, mutex_list<P>());
+  std::apply([&](const auto&... named) { (add("shared", named), ...); }, shared_list<P>());
+  std::apply([&](const auto&... named) { (add("range", named), ...); }, range_list<P>());
+  return locks;
+}
+
+json workloads_json() {
+  json workloads = json::array();
+  const auto add = [&](const WorkloadInfo& info) {
+    workloads.push_back({{"name", info.name},
+                         {"form", info.form},
+                         {"summary", info.summary},
+                         {"roles", info.roles},
+                         {"linux_only", info.linux_only},
+                         {"runs_on", info.needs_lock ? "locks" : "schemes"}});
+  };
+  for (const auto& entry : workload_list<P>()) add(entry);
+  add(replay_info);
+  return workloads;
+}
+
+json everything() {
+  const Topology topology = Topology::here();
+  json schemes = json::array();
+  for (const Scheme<P>& scheme : scheme_list<P>())
+    schemes.push_back({{"name", scheme.name}, {"summary", scheme.summary}});
+  json suites = json::array();
+  for (const Suite& suite : suite_list(small_trace_path()))
+    suites.push_back(
+        {{"name", suite.name}, {"summary", suite.summary}, {"budget_s", suite.budget_s}});
+  json machine = machine_json(topology);
+  machine.erase("hwloc_xml");
+  return {{"schemes", schemes},
+          {"locks", locks_json()},
+          {"workloads", workloads_json()},
+          {"suites", suites},
+          {"placements", placement_names()},
+          {"machine", machine},
+          {"counters", counters_summary()}};
+}
+
+void print_section(const json& entries, const char* title, const char* key) {
+  std::cout << title << '\n';
+  for (const json& entry : entries)
+    std::cout << fmt::format("  {:<28} {}\n", entry[key].get<std::string>(),
+                             entry["summary"].get<std::string>());
+}
+
+void print_text(const json& all) {
+  print_section(all["schemes"], "schemes", "name");
+  print_section(all["locks"], "locks, for lock_loop", "name");
+  print_section(all["workloads"], "workloads", "name");
+  std::cout << "their parameters\n";
+  for (const json& workload : all["workloads"])
+    std::cout << "  " << workload["form"].get<std::string>() << '\n';
+  print_section(all["suites"], "suites", "name");
+  std::cout << fmt::format("placements\n  {}\n",
+                           fmt::join(all["placements"].get<std::vector<std::string>>(), ", "));
+  std::cout << "hardware counters\n  " << all["counters"].dump() << '\n';
+}
+
+}  // namespace
+
+void add_list_command(CLI::App& app, int& exit_code) {
+  CLI::App* list = app.add_subcommand(
+      "list", "schemes, locks, workloads, suites, and what this machine can measure");
+  auto as_json = std::make_shared<bool>(false);
+  list->add_flag("--json", *as_json, "as JSON");
+  list->callback([as_json, &exit_code] {
+    const json all = everything();
+    if (*as_json)
+      std::cout << all.dump(2) << '\n';
+    else
+      print_text(all);
+    exit_code = 0;
+  });
+}
+
+}  // namespace faultline

@@ -1,0 +1,209 @@
+#include "harness/cli/run_arguments.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <random>
+#include <stdexcept>
+
+#include "harness/cli/header.hpp"
+#include "harness/cli/parse.hpp"
+#include "harness/native/platform.hpp"
+#include "workloads/registry.hpp"
+
+namespace faultline {
+namespace {
+
+using P = NativePlatform;
+
+Suite find_suite(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Suite& suite : suite_list(small_trace_path())) {
+    if (suite.name == name) return suite;
+    names.push_back(suite.name);
+  }
+  throw std::invalid_argument(
+      fmt::format("--suite '{}': expected one of {}", name, fmt::join(names, ", ")));
+}
+
+std::vector<std::string> workload_names() {
+  std::vector<std::string> names = {replay_info.name};
+  for (const auto& entry : workload_list<P>()) names.emplace_back(entry.name);
+  return names;
+}
+
+bool is_lock(const std::string& name) {
+  return visit_lock<P>(name, [](const auto&) {});
+}
+
+bool needs_lock(const std::string& workload) {
+  const WorkloadInfo* info = find_workload<P>(workload);
+  if (info == nullptr)
+    throw std::invalid_argument("--workload '" + workload +
+                                "': expected one that `faultline list` names");
+  return info->needs_lock;
+}
+
+// Every name in --scheme, whether scheme or lock.
+std::vector<std::string> named_schemes(const RunArguments& arguments) {
+  std::vector<std::string> names;
+  for (const std::string& text : arguments.schemes)
+    for (const std::string& name : split_list("--scheme", text)) {
+      if (find_scheme<P>(name) == nullptr && !is_lock(name))
+        throw std::invalid_argument("--scheme '" + name +
+                                    "': expected one that `faultline list` names");
+      names.push_back(name);
+    }
+  return names;
+}
+
+std::vector<std::string> all_schemes(bool locks) {
+  std::vector<std::string> names;
+  if (!locks) {
+    for (const Scheme<P>& scheme : scheme_list<P>()) names.emplace_back(scheme.name);
+    return names;
+  }
+  const auto add = [&](const auto&... named) { (names.emplace_back(named.name), ...); };
+  std::apply(add, mutex_list<P>());
+  std::apply(add, shared_list<P>());
+  std::apply(add, range_list<P>());
+  return names;
+}
+
+// Those of `names` that the workload can run on: schemes, or for lock_loop locks.
+std::vector<std::string> fitting(const std::vector<std::string>& names, bool locks) {
+  std::vector<std::string> fit;
+  std::copy_if(names.begin(), names.end(), std::back_inserter(fit), [&](const std::string& name) {
+    return locks ? is_lock(name) : find_scheme<P>(name) != nullptr;
+  });
+  return fit;
+}
+
+void select_workloads(const RunArguments& arguments, Selection& selection) {
+  const std::vector<std::string> schemes = named_schemes(arguments);
+  for (const std::string& text : arguments.workloads)
+    for (const std::string& workload : split_workloads(text, workload_names())) {
+      const bool locks = needs_lock(workload);
+      selection.entries.push_back({workload,
+                                   schemes.empty() ? all_schemes(locks) : fitting(schemes, locks),
+                                   locks ? "" : arguments.roles});
+    }
+  selection.defaults.duration_s = 1;
+}
+
+void select_suite(const RunArguments& arguments, Selection& selection) {
+  const Suite suite = find_suite(arguments.suite.empty() ? "quick" : arguments.suite);
+  selection.suite = suite.name;
+  selection.entries = suite.entries;
+  selection.budget_s = suite.budget_s;
+  selection.repetitions = suite.repetitions;
+  // Smoke's two repetitions ask for speed in the latency trials too.
+  selection.latency_repetitions = std::min(selection.latency_repetitions, suite.repetitions / 2);
+  selection.defaults.duration_s = suite.duration_s;
+  selection.every_option = suite.every_option;
+  if (const std::vector<std::string> schemes = named_schemes(arguments); !schemes.empty()) {
+    for (SuiteEntry& entry : selection.entries)
+      std::erase_if(entry.schemes, [&](const std::string& name) {
+        return std::find(schemes.begin(), schemes.end(), name) == schemes.end();
+      });
+    std::erase_if(selection.entries, [](const SuiteEntry& entry) { return entry.schemes.empty(); });
+  }
+}
+
+void set_case_options(const RunArguments& arguments, CaseSpec& defaults) {
+  require_one_of("--page-clear", arguments.page_clear, {"memset", "model"});
+  require_one_of("--shootdown", arguments.shootdown, {"cpumask", "precise", "broadcast"});
+  defaults.page_clear = arguments.page_clear;
+  defaults.shootdown = arguments.shootdown;
+  defaults.merge = !arguments.no_merge;
+  defaults.thp = arguments.thp;
+  defaults.private_spaces = arguments.private_spaces;
+  defaults.warmup_s = parse_seconds("--warmup", arguments.warmup);
+  if (!arguments.duration.empty())
+    defaults.duration_s = parse_seconds("--duration", arguments.duration);
+}
+
+DisplayOptions make_display(const RunArguments& arguments) {
+  DisplayOptions display;
+  if (!arguments.format.empty()) {
+    require_one_of("--benchmark_format", arguments.format, {"console", "json", "csv"});
+    display.format = arguments.format == "console" ? DisplayFormat::console
+                     : arguments.format == "json"  ? DisplayFormat::json
+                                                   : DisplayFormat::csv;
+  }
+  // The table that ends a run holds the aggregates.
+  if (arguments.aggregates_only) display.format = DisplayFormat::progress;
+  require_one_of("--benchmark_out_format", arguments.out_format, {"json"});
+  require_one_of("--benchmark_color", arguments.colour, {"auto", "true", "false", "yes", "no"});
+  display.colour = arguments.colour == "true" || arguments.colour == "yes" ||
+                   (arguments.colour == "auto" && isatty(STDOUT_FILENO) != 0);
+  display.tabular = arguments.tabular;
+  return display;
+}
+
+}  // namespace
+
+std::vector<std::string> placements_of(const RunArguments& arguments) {
+  std::vector<std::string> placements;
+  for (const std::string& text : arguments.placements)
+    for (const std::string& placement : split_placements(text)) placements.push_back(placement);
+  if (placements.empty()) placements.emplace_back("compact");
+  return placements;
+}
+
+std::vector<std::pair<std::string, std::string>> context_of(const RunArguments& arguments) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  if (arguments.context.empty()) return pairs;
+  for (const std::string& text : split_list("--benchmark_context", arguments.context)) {
+    const usize equals = text.find('=');
+    if (equals == std::string::npos || equals == 0)
+      throw std::invalid_argument("--benchmark_context '" + arguments.context +
+                                  "': expected KEY=VALUE with commas between");
+    pairs.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return pairs;
+}
+
+Selection make_selection(const RunArguments& arguments) {
+  Selection selection;
+  if (!arguments.latency_repetitions.empty())
+    selection.latency_repetitions = static_cast<u32>(
+        parse_number("--latency-repetitions", arguments.latency_repetitions, 0, 1000));
+  if (!arguments.latency) selection.latency_repetitions = 0;
+  if (!arguments.workloads.empty() && !arguments.suite.empty())
+    throw std::invalid_argument("--suite with --workload: expected one of the two");
+  if (arguments.workloads.empty() && !arguments.roles.empty())
+    throw std::invalid_argument("--roles: expected with --workload, a suite has its own");
+  if (arguments.workloads.empty())
+    select_suite(arguments, selection);
+  else
+    select_workloads(arguments, selection);
+  set_case_options(arguments, selection.defaults);
+  selection.placements = placements_of(arguments);
+  selection.threads = parse_threads(arguments.threads);
+  selection.ceiling = arguments.ceiling;
+  selection.filter = arguments.filter;
+  if (!arguments.repetitions.empty())
+    selection.repetitions =
+        static_cast<u32>(parse_number("--repetitions", arguments.repetitions, 1, 100'000));
+  if (!arguments.budget.empty()) selection.budget_s = parse_seconds("--budget", arguments.budget);
+  return selection;
+}
+
+RunOptions make_run_options(const RunArguments& arguments) {
+  RunOptions options;
+  options.seed = arguments.seed.empty() ? std::random_device{}()
+                                        : parse_number("--seed", arguments.seed, 0, INT64_MAX);
+  options.interleaved = arguments.interleaved;
+  options.stall_limit_s = parse_seconds("--stall-limit", arguments.stall_limit);
+  options.steal_limit = parse_share("--steal-limit", arguments.steal_limit);
+  options.exec_in_window = arguments.exec_in_window;
+  options.counters = arguments.counters;
+  options.display = make_display(arguments);
+  require_one_of("--benchmark_time_unit", arguments.time_unit, {"ns", "us", "ms", "s"});
+  return options;
+}
+
+}  // namespace faultline

@@ -1,0 +1,89 @@
+// The options of `faultline run`, as its help shows them.
+#include "harness/cli/run_arguments.hpp"
+
+namespace faultline {
+namespace {
+
+void add_selection(CLI::App& run, RunArguments& to) {
+  const std::string group = "What to measure";
+  const auto add = [&](const char* name, auto& value, const char* help) {
+    return run.add_option(name, value, help)->group(group);
+  };
+  add("--suite", to.suite, "quick (the default), full, smoke");
+  add("--workload", to.workloads, "instead of a suite: workloads, with commas between");
+  add("--scheme", to.schemes, "schemes (or locks, for lock_loop), with commas between");
+  add("--threads", to.threads, "1,2,4, or all: 1, 2, powers of two, the machine's edges");
+  add("--placement", to.placements, "compact, scatter, per-node, smt-first, or CPUs: 0,2,4-7");
+  add("--roles", to.roles, "such as faulters:N-1,updaters:1, N being the number of threads");
+  const auto flag = [&](const char* name, bool& value, const char* help) {
+    run.add_flag(name, value, help)->group(group);
+  };
+  flag("--private", to.private_spaces, "one address space a thread");
+  flag("!--no-ceiling", to.ceiling, "leave out `none` with one address space a thread");
+  add("--page-clear", to.page_clear, "memset or model")->capture_default_str();
+  add("--shootdown", to.shootdown, "cpumask, precise or broadcast")->capture_default_str();
+  flag("--no-merge", to.no_merge, "adjacent VMAs do not merge");
+  flag("--thp", to.thp, "allow transparent huge pages on linux");
+}
+
+void add_measurement(CLI::App& run, RunArguments& to) {
+  const std::string group = "How to measure";
+  const auto add = [&](const char* name, auto& value, const char* help) {
+    return run.add_option(name, value, help)->group(group);
+  };
+  add("--duration", to.duration, "of the measured window, such as 200ms; 0.2s in suites, else 1s");
+  add("--warmup", to.warmup, "before the window")->capture_default_str();
+  add("--repetitions", to.repetitions, "processes a case, 9; fewer cannot be significant");
+  add("--latency-repetitions", to.latency_repetitions,
+      "further processes a case that time every operation, 2");
+  run.add_flag("--latency,!--no-latency", to.latency, "with latency trials, the default, or none")
+      ->group(group);
+  add("--budget", to.budget, "for all of it: what does not fit is left out; 2m for quick");
+  run.add_flag("!--no-counters", to.counters, "leave hardware counters alone")->group(group);
+  add("--exec-in-window", to.exec_in_window,
+      "run this command during each measured window; {pid} is the trial");
+  add("--stall-limit", to.stall_limit, "end a case without progress for so long")
+      ->capture_default_str();
+  add("--steal-limit", to.steal_limit, "share of CPU time stolen that discards a trial")
+      ->capture_default_str();
+  add("--seed", to.seed, "of order and workloads; drawn and recorded if not given");
+  add("--topology", to.topology, "show where threads would go on that machine, and run nothing");
+  add("-o,--out", to.out, "the result; results/runs/TIME-HOST/results.json if not given");
+}
+
+// The library's own spelling, also of what has another name here.
+void add_benchmark_flags(CLI::App& run, RunArguments& to) {
+  const std::string group = "Google Benchmark's flags";
+  const auto add = [&](const char* name, auto& value, const char* help) {
+    run.add_option(name, value, help)->group(group);
+  };
+  const auto flag = [&](const char* name, bool& value, const char* help) {
+    run.add_flag(name, value, help)->group(group);
+  };
+  add("--benchmark_filter", to.filter, "cases whose name matches; -REGEX: all others");
+  flag("--benchmark_list_tests", to.list_tests, "name the cases, run nothing");
+  add("--benchmark_format", to.format, "console, json or csv on standard output");
+  add("--benchmark_out", to.out, "as --out");
+  add("--benchmark_out_format", to.out_format, "json");
+  add("--benchmark_repetitions", to.repetitions, "as --repetitions");
+  add("--benchmark_min_time", to.duration, "as --duration");
+  add("--benchmark_min_warmup_time", to.warmup, "as --warmup");
+  flag("--benchmark_enable_random_interleaving", to.interleaved,
+       "true, the default; false: case by case");
+  flag("--benchmark_display_aggregates_only", to.aggregates_only,
+       "no repetitions on standard output");
+  add("--benchmark_color", to.colour, "auto, true or false");
+  flag("--benchmark_counters_tabular", to.tabular, "counters as columns");
+  add("--benchmark_time_unit", to.time_unit, "ns, us, ms or s on standard output");
+  add("--benchmark_context", to.context, "KEY=VALUE,... for the result's context");
+}
+
+}  // namespace
+
+void add_run_options(CLI::App& run, RunArguments& arguments) {
+  add_selection(run, arguments);
+  add_measurement(run, arguments);
+  add_benchmark_flags(run, arguments);
+}
+
+}  // namespace faultline

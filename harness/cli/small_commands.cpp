@@ -1,0 +1,153 @@
+// Subcommands that only hand their arguments on.
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include <filesystem>
+#include <iostream>
+#include <iterator>
+#include <stdexcept>
+
+#include "harness/cli/commands.hpp"
+#include "harness/cli/record.hpp"
+#include "harness/native/trial.hpp"
+#include "harness/topology/check_placement.hpp"
+#include "harness/topology/doctor.hpp"
+#include "plots/report.hpp"
+#include "results/compare.hpp"
+#include "results/summary.hpp"
+#include "results/writer.hpp"
+
+namespace faultline {
+namespace {
+
+int run_trial_command() {
+  // A trial must not outlive its run, however that ends.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const std::string text((std::istreambuf_iterator<char>(std::cin)),
+                         std::istreambuf_iterator<char>());
+  const nlohmann::json spec = nlohmann::json::parse(text, nullptr, false);
+  if (!spec.is_object())
+    throw std::invalid_argument(
+        "standard input: expected a trial's spec, as `faultline run` writes it");
+  std::cout << run_trial(spec.get<TrialSpec>()).dump() << '\n';
+  return 0;
+}
+
+std::string result_name(const std::string& journal) {
+  const std::filesystem::path path(journal);
+  if (path.extension() != ".journal")
+    throw std::invalid_argument("recover: " + journal +
+                                ": expected a name that ends in .journal, or -o FILE");
+  return std::filesystem::path(path).replace_extension().string();
+}
+
+void add_compare(CLI::App& app, int& exit_code) {
+  struct Arguments {
+    std::string base;
+    std::string changed;
+    CompareOptions options;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* compare_app = app.add_subcommand(
+      "compare",
+      "the change between two results, with its significance; exit code 3 on a regression");
+  compare_app->add_option("BASE", arguments->base, "a result file")->required();
+  compare_app->add_option("NEW", arguments->changed, "a result file")->required();
+  compare_app
+      ->add_option("--threshold", arguments->options.threshold,
+                   "fraction by which the median must fall to count")
+      ->capture_default_str();
+  compare_app
+      ->add_option("--alpha", arguments->options.alpha, "chance of a false alarm over all cases")
+      ->capture_default_str();
+  compare_app->callback([arguments, &exit_code] {
+    exit_code = compare(arguments->base, arguments->changed, arguments->options, std::cout);
+  });
+}
+
+void add_report(CLI::App& app, int& exit_code) {
+  struct Arguments {
+    std::vector<std::string> files;
+    std::string out;
+    std::string svg;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* report_app =
+      app.add_subcommand("report", "pictures of results: one self-contained HTML file, and SVGs");
+  report_app->add_option("FILE", arguments->files, "result files")->required();
+  report_app->add_option("-o,--out", arguments->out, "the HTML file");
+  report_app->add_option("--svg", arguments->svg, "a directory for SVGs");
+  report_app->callback([arguments, &exit_code] {
+    if (arguments->out.empty() && arguments->svg.empty())
+      throw std::invalid_argument("report: expected -o FILE.html, --svg DIRECTORY, or both");
+    exit_code = report(arguments->files, arguments->out, arguments->svg);
+  });
+}
+
+void add_recover(CLI::App& app, int& exit_code) {
+  struct Arguments {
+    std::string journal;
+    std::string out;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* recover_app =
+      app.add_subcommand("recover", "the result file of a run that was killed, from its journal");
+  recover_app
+      ->add_option("JOURNAL", arguments->journal,
+                   "FILE.json.journal, beside where the result would have been")
+      ->required();
+  recover_app->add_option("-o,--out", arguments->out,
+                          "the result file; the journal's name without .journal if not given");
+  recover_app->callback([arguments, &exit_code] {
+    const std::string out =
+        arguments->out.empty() ? result_name(arguments->journal) : arguments->out;
+    print_summary(std::cout, recover(arguments->journal, out));
+    std::cout << "results: " << out << '\n';
+    exit_code = 0;
+  });
+}
+
+}  // namespace
+
+void add_results_commands(CLI::App& app, int& exit_code) {
+  add_compare(app, exit_code);
+  add_report(app, exit_code);
+  add_recover(app, exit_code);
+}
+
+void add_record_command(CLI::App& app, int& exit_code) {
+  auto request = std::make_shared<RecordRequest>();
+  CLI::App* record_app = app.add_subcommand(
+      "record", "page faults and address-space calls of a real program, for replay:FILE");
+  record_app->add_option("-o,--out", request->output, "the trace; compressed if it ends in .xz")
+      ->required();
+  record_app->add_option("COMMAND", request->command, "after --: the program and its arguments")
+      ->required();
+  record_app->callback([request, &exit_code] { exit_code = record(*request); });
+}
+
+void add_doctor_command(CLI::App& app, int& exit_code) {
+  app.add_subcommand("doctor", "what would spoil a measurement here, and how to mend it")
+      ->callback([&exit_code] { exit_code = print_doctor(std::cout); });
+}
+
+void add_trial_commands(CLI::App& app, int& exit_code) {
+  app.add_subcommand("trial", "one trial, spec on standard input")
+      ->group("")
+      ->callback([&exit_code] { exit_code = run_trial_command(); });
+  struct Arguments {
+    std::string placement;
+    u32 threads = 0;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* check =
+      app.add_subcommand("check-placement", "pins threads and says where they and their pages are")
+          ->group("");
+  check->add_option("PLACEMENT", arguments->placement)->required();
+  check->add_option("THREADS", arguments->threads, "0: one a usable CPU");
+  check->callback([arguments, &exit_code] {
+    exit_code = check_placement(arguments->placement, arguments->threads, std::cout);
+  });
+}
+
+}  // namespace faultline

@@ -1,0 +1,49 @@
+#include "harness/native/own_memory.hpp"
+
+#include <linux/mempolicy.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#include "locks/platform.hpp"
+
+namespace faultline {
+namespace {
+
+// Linux 5.14; the headers of some C libraries do not have them.
+constexpr int populate_read = 22;
+constexpr int populate_write = 23;
+
+}  // namespace
+
+void populate_program() {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long start = 0;
+    unsigned long end = 0;
+    char readable = 0;
+    char writable = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx %c%c", &start, &end, &readable, &writable) != 4 ||
+        readable != 'r' || line.find("[v") != std::string::npos)  // vdso and vvar: the kernel's own
+      continue;
+    // Files and the heap: the rest is arenas, which touch themselves, and stacks.
+    if (line.find('/') == std::string::npos && line.find("[heap]") == std::string::npos) continue;
+    madvise(reinterpret_cast<void*>(start), end - start,
+            writable == 'w' ? populate_write : populate_read);
+  }
+}
+
+__attribute__((noinline)) void populate_stack() {
+  volatile char stack[usize{128} << 10];
+  for (usize offset = 0; offset < sizeof(stack); offset += page_size) stack[offset] = 0;
+}
+
+void use_local_memory() {
+  syscall(SYS_set_mempolicy, MPOL_LOCAL, nullptr, 0);  // fails only where there is one node
+}
+
+}  // namespace faultline

@@ -1,0 +1,29 @@
+// A trial in a process of its own, seen from the parent: whatever becomes of the process, there is
+// a record.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/native/plan.hpp"
+#include "harness/native/spawn.hpp"
+#include "harness/native/trial.hpp"
+
+namespace faultline {
+
+// What runs a trial: this program's own subcommand.
+inline const std::vector<std::string> trial_command = {"/proc/self/exe", "trial"};
+
+// The trial's record, as its process wrote it; one of status "failed" when that crashed, hung or
+// wrote none. Nothing when the run was interrupted meanwhile.
+std::optional<nlohmann::json> run_trial_process(const TrialSpec& spec,
+                                                const std::vector<std::string>& command,
+                                                Interrupts& interrupts);
+
+// Runs the case once with a short window, to see what a trial costs beyond its window.
+Overhead measure_overhead(const CaseSpec& spec, const std::vector<std::string>& command,
+                          Interrupts& interrupts);
+
+}  // namespace faultline

@@ -1,0 +1,217 @@
+#!/usr/bin/env bash
+# faultline in one command: installs what is missing, builds, measures, draws the report.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+usage() {
+  cat <<'END'
+Usage: ./run.sh [OPTION...]                         build, measure suite quick, draw the report
+       ./run.sh test [--sanitize thread|address]    build and run every test
+       ./run.sh --help
+
+OPTIONs are those of `faultline run`; --suite full, --budget 5m and --out FILE, for example.
+Results go to results/runs/TIME-HOST/: results.json, report.html and SVGs.
+Missing packages are installed with apt, as root or through sudo.
+END
+}
+
+# A package a line, and what for.
+build_packages() {
+  cat <<'END'
+libc6-dev          the C library's headers
+libbenchmark-dev   Google Benchmark, the front of every run
+libhwloc-dev       hwloc, the machine's topology and binding
+libpfm4-dev        libpfm4, names of hardware events
+nlohmann-json3-dev JSON
+libcli11-dev       CLI11, the command line
+libfmt-dev         fmt, text
+liburcu-dev        liburcu, RCU
+libgtest-dev       GoogleTest; CMake asks for it in every build
+liblzma-dev        liblzma, compressed recordings
+END
+}
+
+test_packages() {
+  cat <<'END'
+libbenchmark-tools compare.py reads our results
+python3-jsonschema results are held to their schema
+python3-scipy      compare.py's tests
+END
+}
+
+# A command a line, the package that has it, and what for: where the command is there, however it
+# came, the package is not asked for.
+build_commands() {
+  cat <<'END'
+g++        g++             the compiler, 12 or later
+cmake      cmake           the build
+ninja      ninja-build     the build
+pkg-config pkg-config      the build
+npm        npm             the modules that draw the report
+END
+}
+
+test_commands() {
+  cat <<'END'
+chromium           chromium         the report opens without errors
+qemu-system-x86_64 qemu-system-x86  a guest of four memory nodes
+cpio               cpio             the guest's files
+xz                 xz-utils         compressed recordings
+END
+}
+
+has_package() {
+  [[ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" == *" installed" ]]
+}
+
+has_node() {
+  command -v node >/dev/null &&
+    node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null
+}
+
+# Prints "PACKAGE  WHAT FOR" for all that is missing; $1 is "test" when tests will run.
+missing() {
+  local package command why
+  { build_packages; if [[ $1 == test ]]; then test_packages; fi; } |
+    while read -r package why; do
+      has_package "$package" || printf '%-20s %s\n' "$package" "$why"
+    done
+  { build_commands; if [[ $1 == test ]]; then test_commands; fi; } |
+    while read -r command package why; do
+      command -v "$command" >/dev/null || printf '%-20s %s\n' "$package" "$why"
+    done
+  has_node || printf '%-20s %s\n' nodejs "Node.js 18 or later, which draws the report"
+}
+
+# Sets `become_root` to what makes a command root's.
+find_root() {
+  if [[ $(id -u) -eq 0 ]]; then
+    become_root=()
+  elif command -v sudo >/dev/null && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; then
+    become_root=(sudo)
+  else
+    return 1
+  fi
+}
+
+install_missing() {
+  local list packages
+  list=$(missing "$1")
+  [[ -n $list ]] || return 0
+  printf 'Missing packages:\n%s\n' "$list" >&2
+  mapfile -t packages < <(awk '{ print $1 }' <<<"$list" | sort -u)
+  if ! command -v apt-get >/dev/null; then
+    echo "run.sh: no apt-get on this machine: expected the packages above, by their Debian names" >&2
+    exit 2
+  fi
+  if ! find_root; then
+    echo "run.sh: neither root nor sudo: run this as root, then ./run.sh again:" >&2
+    echo "apt-get update && apt-get install -y --no-install-recommends ${packages[*]}" >&2
+    exit 2
+  fi
+  "${become_root[@]}" apt-get update -qq
+  "${become_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null >&2
+}
+
+# The modules of the report, again only when the lock file has changed.
+install_modules() {
+  local taken=plots/node_modules/.package-lock.taken
+  cmp -s plots/package-lock.json "$taken" && return 0
+  npm ci --prefix plots --no-audit --no-fund --loglevel=error >&2
+  cp plots/package-lock.json "$taken"
+}
+
+# Builds $2... (nothing: all) in folder $1; CMake's own words only when it fails. The generated
+# build file comes last, so a configuration that was interrupted is done again.
+build() {
+  local folder=$1 log
+  shift
+  if [[ ! -f $folder/build.ninja ]]; then
+    mkdir -p "$folder"
+    log=$folder/configure.log
+    cmake -S . -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+      -DFAULTLINE_SANITIZE="${sanitize:-}" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+  fi
+  cmake --build "$folder" ${1:+--target "$@"} >&2
+}
+
+run_tests() {
+  sanitize=
+  if [[ ${1:-} == --sanitize ]]; then
+    sanitize=${2:-}
+    shift $(($# < 2 ? $# : 2))
+    if [[ $sanitize != thread && $sanitize != address ]]; then
+      echo "run.sh: --sanitize '$sanitize': expected thread or address" >&2
+      exit 2
+    fi
+  fi
+  if [[ $# -gt 0 ]]; then
+    echo "run.sh: test '$1': expected --sanitize thread, --sanitize address, or nothing" >&2
+    exit 2
+  fi
+  local folder=build${sanitize:+-$sanitize} jobs
+  install_missing test
+  install_modules
+  build "$folder"
+  jobs=$(nproc)
+  exec ctest --test-dir "$folder" --output-on-failure --parallel $((jobs < 4 ? jobs : 4)) </dev/null
+}
+
+# The value of -o, --out or --benchmark_out among the arguments, empty when it is not there.
+asked_out() {
+  local out=
+  while [[ $# -gt 0 ]]; do
+    case $1 in
+      --out=* | --benchmark_out=*) out=${1#*=} ;;
+      -o | --out | --benchmark_out) out=${2:-} ;;
+      -o*) out=${1#-o} ;;
+    esac
+    shift
+  done
+  printf '%s' "$out"
+}
+
+draw() {
+  local results=$1 folder
+  folder=$(dirname "$results")
+  build/faultline report "$results" -o "$folder/report.html" --svg "$folder/svg"
+  echo "report: $folder/report.html"
+}
+
+measure() {
+  local out made='' status=0
+  out=$(asked_out "$@")
+  if [[ -z $out ]]; then
+    made=results/runs/$(date +%Y%m%d-%H%M%S)-$(uname -n)
+    mkdir -p "$made"
+    out=$made/results.json
+    set -- "$@" --out "$out"
+  fi
+  build/faultline run "$@" || status=$?
+  # Nothing was measured (bad input, --benchmark_list_tests): no folder without results either.
+  if [[ -n $made ]]; then rmdir --ignore-fail-on-non-empty "$made"; fi
+  if [[ $status -le 1 && -f $out ]]; then draw "$out" || status=$?; fi
+  return "$status"
+}
+
+main() {
+  case ${1:-} in
+    -h | --help)
+      usage
+      if [[ -x build/faultline ]]; then build/faultline run --help; fi
+      ;;
+    test)
+      shift
+      run_tests "$@"
+      ;;
+    *)
+      install_missing run
+      install_modules
+      build build faultline
+      measure "$@"
+      ;;
+  esac
+}
+
+main "$@"
