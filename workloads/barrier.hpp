@@ -13,6 +13,13 @@ class alignas(cache_line) Barrier {
   // waiting for a lock.
   bool wait(Worker<P>& worker) {
     worker.about_to_wait();
+    const bool together = meet(worker);
+    if (together) worker.done_waiting();
+    return together;
+  }
+
+ private:
+  bool meet(const Worker<P>& worker) {
     // acquire: pairs with the seq_cst store below.
     const u32 round = round_.load(std::memory_order_acquire);
     // acq_rel: the last to arrive has seen what the others did before, and passes it on by the
@@ -33,12 +40,11 @@ class alignas(cache_line) Barrier {
     return worker.running();
   }
 
- private:
   // acquire: pairs with the store of the next round: what the others did before is seen.
   bool over(u32 round) const { return round_.load(std::memory_order_acquire) != round; }
 
   void sleep(const Worker<P>& worker, u32 round) {
-    sleepers_.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: see wait()
+    sleepers_.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: see meet()
     // The window's close wakes nobody: hence the deadline.
     while (round_.load(std::memory_order_seq_cst) == round && worker.running())
       P::wait(round_, round, P::now() + nap_ns);

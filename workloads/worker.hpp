@@ -141,7 +141,11 @@ class Worker {
   // window close there, the last completion was now.
   void about_to_wait() {
     idle_since_ = P::now();
-    excuse();
+    excused_.store(true, std::memory_order_relaxed);  // relaxed: see excused()
+  }
+  // And this when all have come.
+  void done_waiting() {
+    excused_.store(false, std::memory_order_relaxed);  // relaxed: see excused()
   }
 
   // After run() has returned: a thread that saw the window close between two operations closes its
@@ -154,7 +158,7 @@ class Worker {
   // For a watch by another thread: operations completed since the beginning, and whether none need
   // be expected: the thread waits for its peers, or repeat() does not tell. relaxed: a hint.
   u64 completed() const { return completed_.load(std::memory_order_relaxed); }
-  bool excused() const { return excused_at_.load(std::memory_order_relaxed) == completed(); }
+  bool excused() const { return excused_.load(std::memory_order_relaxed); }
 
   // Performs and counts one operation of `kind`; for the address space's own the verbs above are
   // the way.
@@ -172,7 +176,7 @@ class Worker {
   // loop written by hand.
   template <class F>
   void repeat(Operation kind, F&& perform) {
-    excuse();
+    excused_.store(true, std::memory_order_relaxed);  // relaxed: see excused()
     while (timed_ && running()) count_timed(kind, perform);
     while (running()) {
       const auto& window_phase = window_.phase;
@@ -239,11 +243,6 @@ class Worker {
     phase_ = phase_stop;
   }
 
-  // Until the next operation completes.
-  void excuse() {
-    excused_at_.store(completed(), std::memory_order_relaxed);  // relaxed: see completed()
-  }
-
   AddressSpace* space_;
   const Window<P>& window_;
   WindowObserver* observer_;
@@ -254,7 +253,7 @@ class Worker {
   u32 phase_ = phase_warm_up;
   u64 idle_since_ = 0;
   typename P::template atomic<u64> completed_{0};
-  typename P::template atomic<u64> excused_at_{~u64{0}};
+  typename P::template atomic<bool> excused_{false};
   Tally tally_;
   Tally closed_;
 };

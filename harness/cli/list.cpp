@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -54,13 +55,14 @@ json everything() {
     suites.push_back(
         {{"name", suite.name}, {"summary", suite.summary}, {"budget_s", suite.budget_s}});
   json machine = machine_json(topology);
+  machine["name"] = "here";
   machine.erase("hwloc_xml");
   return {{"schemes", schemes},
           {"locks", locks_json()},
           {"workloads", workloads_json()},
           {"suites", suites},
           {"placements", placement_names()},
-          {"machine", machine},
+          {"machines", json::array({machine})},
           {"counters", counters_summary()}};
 }
 
@@ -69,6 +71,15 @@ void print_section(const json& entries, const char* title, const char* key) {
   for (const json& entry : entries)
     std::cout << fmt::format("  {:<28} {}\n", entry[key].get<std::string>(),
                              entry["summary"].get<std::string>());
+}
+
+void print_counters(const json& counters) {
+  std::cout << "hardware counters\n";
+  if (!counters["available"].get<bool>())
+    std::cout << "  none: " << counters["reason"].get<std::string>() << '\n';
+  else
+    for (const json& event : counters["events"])
+      std::cout << "  " << event.get<std::string>() << '\n';
 }
 
 void print_text(const json& all) {
@@ -81,7 +92,11 @@ void print_text(const json& all) {
   print_section(all["suites"], "suites", "name");
   std::cout << fmt::format("placements\n  {}\n",
                            fmt::join(all["placements"].get<std::vector<std::string>>(), ", "));
-  std::cout << "hardware counters\n  " << all["counters"].dump() << '\n';
+  const json& machine = all["machines"][0];
+  std::cout << fmt::format("machines\n  {:<28} {}, {} CPUs, {} node(s)\n", "here",
+                           machine["cpu_model"].get<std::string>(), machine["cpus"].get<u32>(),
+                           machine["nodes"].get<u32>());
+  print_counters(all["counters"]);
 }
 
 }  // namespace

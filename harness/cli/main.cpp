@@ -36,6 +36,8 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     std::string line = error.what();
     std::replace(line.begin(), line.end(), '\n', ' ');
+    if (app.get_subcommands().empty() && argc > 1)
+      line = fmt::format("'{}' is no command", argv[1]);
     const std::string command = app.get_subcommands().empty()
                                     ? "faultline"
                                     : "faultline " + app.get_subcommands().front()->get_name();

@@ -4,10 +4,19 @@
 namespace faultline {
 namespace {
 
+// The last of an option's texts counts, so that a script's can be overridden; lists grow.
+CLI::Option* add_text(CLI::App& run, const char* name, std::string& value, const char* help) {
+  return run.add_option(name, value, help)->take_last();
+}
+CLI::Option* add_text(CLI::App& run, const char* name, std::vector<std::string>& value,
+                      const char* help) {
+  return run.add_option(name, value, help);
+}
+
 void add_selection(CLI::App& run, RunArguments& to) {
   const std::string group = "What to measure";
   const auto add = [&](const char* name, auto& value, const char* help) {
-    return run.add_option(name, value, help)->group(group);
+    return add_text(run, name, value, help)->group(group);
   };
   add("--suite", to.suite, "quick (the default), full, smoke");
   add("--workload", to.workloads, "instead of a suite: workloads, with commas between");
@@ -29,7 +38,7 @@ void add_selection(CLI::App& run, RunArguments& to) {
 void add_measurement(CLI::App& run, RunArguments& to) {
   const std::string group = "How to measure";
   const auto add = [&](const char* name, auto& value, const char* help) {
-    return run.add_option(name, value, help)->group(group);
+    return add_text(run, name, value, help)->group(group);
   };
   add("--duration", to.duration, "of the measured window, such as 200ms; 0.2s in suites, else 1s");
   add("--warmup", to.warmup, "before the window")->capture_default_str();
@@ -55,7 +64,7 @@ void add_measurement(CLI::App& run, RunArguments& to) {
 void add_benchmark_flags(CLI::App& run, RunArguments& to) {
   const std::string group = "Google Benchmark's flags";
   const auto add = [&](const char* name, auto& value, const char* help) {
-    run.add_option(name, value, help)->group(group);
+    add_text(run, name, value, help)->group(group);
   };
   const auto flag = [&](const char* name, bool& value, const char* help) {
     run.add_flag(name, value, help)->group(group);

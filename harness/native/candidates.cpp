@@ -129,7 +129,7 @@ class Finder {
     const WorkloadInfo& info = info_of(spec.workload);
     if (const std::string why = impossible(spec, info); !why.empty()) {
       // One thread is all that some schemes and no roles are for, and it is among the counts.
-      const bool expected = counts.back() == 1 || counts.front() == 1;
+      const bool expected = std::find(counts.begin(), counts.end(), 1U) != counts.end();
       if (!(expected && (is_alone(spec) || spec.threads == 1)))
         found_.impossible.push_back({fmt::format("{} on {} at {} thread(s)", spec.workload_name(),
                                                  spec.scheme, spec.threads),
@@ -138,12 +138,15 @@ class Finder {
     }
     const bool foremost = order == 0 || is_alone(spec);
     add(foremost ? Stage::most_threads : later_stage(spec), spec, order, selection_.repetitions, 0);
-    if (foremost || selection_.budget_s <= 0)
-      add(Stage::latency, spec, 0, 0, selection_.latency_repetitions);
+    if (!foremost && selection_.budget_s > 0) return;
+    // One process shows the shape of the tail; more show how it varies.
+    add(Stage::latency, spec, 0, 0, std::min(selection_.latency_repetitions, 1U));
+    if (selection_.latency_repetitions > 1)
+      add(Stage::more_latency, spec, 0, 0, selection_.latency_repetitions);
   }
 
   Stage later_stage(const CaseSpec& spec) const {
-    if (rank_ == 0) return Stage::first_curve;
+    if (rank_ == 0) return spec.threads == 1 ? Stage::first_ends : Stage::first_curve;
     return spec.threads == 1 ? Stage::one_thread : Stage::other_threads;
   }
 
@@ -155,9 +158,9 @@ class Finder {
       return;
     spec.scheme = "none";
     spec.private_spaces = true;
-    const Stage stage = rank_ == 0   ? Stage::first_curve
-                        : order == 0 ? Stage::ceilings
-                                     : Stage::other_threads;
+    const bool first = rank_ == 0;
+    const Stage stage = order == 0 ? (first ? Stage::first_ends : Stage::ceilings)
+                                   : (first ? Stage::first_curve : Stage::other_threads);
     add(stage, spec, order, selection_.repetitions, 0);
   }
 

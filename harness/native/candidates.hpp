@@ -10,13 +10,15 @@ namespace faultline {
 
 // How urgent a group is; the first are taken first.
 enum class Stage : int {
-  most_threads,
-  latency,
-  first_curve,
-  ceilings,
-  one_thread,
-  other_threads,
-  options
+  most_threads,   // every workload and scheme
+  first_ends,     // the first workload at one thread, and its ceiling
+  latency,        // one latency trial of each of most_threads
+  first_curve,    // the first workload's other counts
+  ceilings,       // those of the other workloads
+  one_thread,     // the other workloads
+  other_threads,  // theirs
+  more_latency,   // the other latency trials
+  options         // modelled page clearing, other shootdown policies
 };
 
 // Cases of one workload that make sense together: all of them are taken, or none. Only

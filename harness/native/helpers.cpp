@@ -1,13 +1,12 @@
 #include "harness/native/helpers.hpp"
 
-#include <sched.h>
 #include <urcu/urcu-memb.h>
 
 #include <algorithm>
 
 namespace faultline {
 
-std::string place_helpers(const Topology& topology, const std::vector<u32>& measured) {
+Helpers::Helpers(const Topology& topology, const std::vector<u32>& measured) {
   std::vector<u32> free;
   for (const Cpu& cpu : topology.cpus())
     if (std::find(measured.begin(), measured.end(), cpu.os) == measured.end())
@@ -15,9 +14,14 @@ std::string place_helpers(const Topology& topology, const std::vector<u32>& meas
   cpu_set_t set;
   CPU_ZERO(&set);
   for (u32 cpu : free) CPU_SET(cpu, &set);
+  sched_getaffinity(0, sizeof(before_), &before_);
   const bool apart = !free.empty() && sched_setaffinity(0, sizeof(set), &set) == 0;
   urcu_memb_get_default_call_rcu_data();  // starts RCU's thread
-  return apart ? "on CPUs " + cpu_list(free) : "among the measured threads";
+  where_ = apart ? "on CPUs " + cpu_list(free) : "among the measured threads";
+}
+
+Helpers::~Helpers() {
+  sched_setaffinity(0, sizeof(before_), &before_);
 }
 
 }  // namespace faultline

@@ -1,9 +1,6 @@
 #include "harness/native/own_memory.hpp"
 
-#include <linux/mempolicy.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
@@ -40,10 +37,6 @@ void populate_program() {
 __attribute__((noinline)) void populate_stack() {
   volatile char stack[usize{128} << 10];
   for (usize offset = 0; offset < sizeof(stack); offset += page_size) stack[offset] = 0;
-}
-
-void use_local_memory() {
-  syscall(SYS_set_mempolicy, MPOL_LOCAL, nullptr, 0);  // fails only where there is one node
 }
 
 }  // namespace faultline

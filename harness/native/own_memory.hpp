@@ -1,5 +1,4 @@
-// Keeps the kernel's memory management out of the window: what the program itself needs is brought
-// in before, and stays where it is.
+// Keeps page faults of the program's own out of the window: what it needs is brought in before.
 #pragma once
 
 namespace faultline {
@@ -11,10 +10,5 @@ void populate_program();
 
 // The same for the part of the calling thread's stack that operations reach.
 void populate_stack();
-
-// New pages of the calling thread come from its own node, whatever policy the process was started
-// under; and the kernel's NUMA balancing, which would unmap pages to see who uses them, leaves a
-// thread with a policy of its own alone (mempolicy.c, vma_policy_mof).
-void use_local_memory();
 
 }  // namespace faultline

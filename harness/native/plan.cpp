@@ -16,10 +16,11 @@ namespace faultline {
 namespace {
 
 // What the estimate may be wrong by, as a share of the budget.
-constexpr double margin = 0.05;
+constexpr double margin = 0.08;
 
 const char* kind_of(const Group& group, const CaseSpec& spec) {
   if (group.stage == Stage::latency) return "latency";
+  if (group.stage == Stage::more_latency) return "further latency trials";
   if (group.stage == Stage::options) return "other page clearing and shootdowns";
   return spec.private_spaces ? "the ceiling" : "throughput";
 }
@@ -106,12 +107,14 @@ class Planner {
 
   void take(const Group& group) {
     double together = 0;
-    for (const PlannedCase& planned : group.cases) together += cost_s(planned);
+    for (const PlannedCase& planned : group.cases) together += cost_s(more(planned));
     const bool whole = fits(together);
     for (const PlannedCase& planned : group.cases) {
-      const bool taken = whole || (group.stage == Stage::most_threads && fits(cost_s(planned)));
-      const bool bare = group.stage == Stage::latency && !index_.contains(planned.spec.name()) &&
-                        selection_.repetitions != 0;
+      const bool taken =
+          whole || (group.stage == Stage::most_threads && fits(cost_s(more(planned))));
+      const bool timed = group.stage == Stage::latency || group.stage == Stage::more_latency;
+      const bool bare =
+          timed && !index_.contains(planned.spec.name()) && selection_.repetitions != 0;
       if (bare) continue;  // its throughput is left out already, which says enough
       if (taken) {
         accept(planned);
@@ -123,17 +126,23 @@ class Planner {
     }
   }
 
+  // What it adds to what is taken already: a case that a suite names twice is run once.
+  PlannedCase more(const PlannedCase& planned) const {
+    const auto place = index_.find(planned.spec.name());
+    if (place == index_.end()) return planned;
+    const PlannedCase& known = plan_.cases[place->second];
+    return {planned.spec, std::max(known.repetitions, planned.repetitions) - known.repetitions,
+            std::max(known.latency_repetitions, planned.latency_repetitions) -
+                known.latency_repetitions};
+  }
+
   void accept(const PlannedCase& planned) {
+    const PlannedCase added = more(planned);
     const auto [place, fresh] = index_.try_emplace(planned.spec.name(), plan_.cases.size());
     if (fresh) plan_.cases.push_back({planned.spec, 0, 0});
-    PlannedCase& known = plan_.cases[place->second];
-    // A case that a suite names twice is run once.
-    const u32 more = std::max(known.repetitions, planned.repetitions) - known.repetitions;
-    const u32 more_latency = std::max(known.latency_repetitions, planned.latency_repetitions) -
-                             known.latency_repetitions;
-    plan_.seconds += cost_s({planned.spec, more, more_latency});
-    known.repetitions += more;
-    known.latency_repetitions += more_latency;
+    plan_.seconds += cost_s(added);
+    plan_.cases[place->second].repetitions += added.repetitions;
+    plan_.cases[place->second].latency_repetitions += added.latency_repetitions;
   }
 
   [[noreturn]] void refuse_budget() const {

@@ -57,9 +57,10 @@ struct Plan {
 // one case fits.
 //
 // Within a budget, in this order while it lasts: every workload on every scheme at the most
-// threads; their latency trials; the whole curve of the first workload; the other ceilings; the
-// other workloads at one thread, then at the counts between, those first that are farthest from the
-// ones already taken. Repetitions are never cut: fewer than nine could not be significant.
+// threads; the ends of the first workload's curve (one thread, the ceiling); a latency trial of
+// each case so far; the rest of that curve; the other ceilings; the other workloads at one thread,
+// then at the counts between, those first that are farthest from the ones already taken; further
+// latency trials. Repetitions are never cut: fewer than nine could not be significant.
 Plan make_plan(const Selection& selection, const Topology& topology);
 
 // One process to run.

@@ -83,7 +83,8 @@ class Runner {
         if (attempt == 0) ++left_out_[{name, why}];
         break;
       }
-      std::optional<json> ended = run_trial_process(spec_of(index), options_.command, interrupts_);
+      std::optional<json> ended =
+          run_trial_process(spec_of(index), options_.command, interrupts_, options_.patience_s);
       if (!ended) {
         ++left_out_[{name, "the run was interrupted"}];
         return nullptr;

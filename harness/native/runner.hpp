@@ -26,6 +26,7 @@ struct RunOptions {
   std::optional<std::chrono::steady_clock::time_point> end;
   DisplayOptions display;
   std::vector<std::string> command = trial_command;
+  double patience_s = trial_patience_s;
 };
 
 struct RunOutcome {

@@ -8,6 +8,7 @@
 
 #include "harness/native/own_memory.hpp"
 #include "harness/native/roles.hpp"
+#include "harness/topology/pages.hpp"
 
 namespace faultline {
 
@@ -49,7 +50,7 @@ void Team::take_part(u32 thread) {
   Member& member = members_[thread];
   topology_.bind_self(member.cpu);
   member.node = topology_.node_of(member.cpu);
-  use_local_memory();
+  exempt_from_numa_balancing();
   const NativeThread registered(thread, member.cpu, member.node, spec_.seed * 1024 + thread);
   if (member.index == 0) *member.arena = make_(member.threads);
   meet();
@@ -67,7 +68,7 @@ void Team::prepare(Member& member, Worker<NativePlatform>& worker) {
   meet();
   member.arena->workload->enter(worker);
   for (const auto& [memory, bytes] : native::self_record().chunks)
-    if (const auto wrong = topology_.verify_pages(memory, bytes, member.node))
+    if (const auto wrong = misplaced_pages(memory, bytes, member.node))
       throw std::runtime_error(
           fmt::format("memory of the thread on CPU {}: {}", member.cpu, *wrong));
   populate_stack();

@@ -26,7 +26,11 @@ using P = NativePlatform;
 constexpr double set_up_limit_s = 60;  // generous: hundreds of GiB are touched in that time
 constexpr double look_s = 0.25;        // between two looks at the threads
 constexpr double fault_s = 1e-6;       // what a fault of the program's own costs, about
-constexpr double fault_limit = 0.01;   // share of the window that such faults may take
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr double fault_limit = 1e9;  // sanitizers fault in shadow memory as they go
+#else
+constexpr double fault_limit = 0.01;  // share of the window that such faults may take
+#endif
 
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);
@@ -43,7 +47,10 @@ std::optional<u64> difference(std::optional<u64> after, std::optional<u64> befor
 class Trial {
  public:
   Trial(const TrialSpec& spec, const MakeArena& make)
-      : spec_(spec), topology_(Topology::here()), record_(begin_record()) {
+      : spec_(spec),
+        topology_(Topology::here()),
+        helpers_(topology_, spec.trial_case.cpus),
+        record_(begin_record()) {
     team_.emplace(spec, topology_, make);
   }
 
@@ -65,7 +72,6 @@ class Trial {
   json begin_record() {
     prctl(PR_SET_THP_DISABLE, spec_.trial_case.thp ? 0 : 1, 0, 0, 0);
     catch_crashes();
-    std::string helpers = place_helpers(topology_, spec_.trial_case.cpus);
     populate_program();
     return {{"case", spec_.trial_case},
             {"repetition", spec_.repetition},
@@ -75,7 +81,7 @@ class Trial {
             {"started", utc_now()},
             {"threads", json::array()},
             {"operations", 0},
-            {"helpers", std::move(helpers)}};
+            {"helpers", helpers_.where()}};
   }
 
   // Warm-up, window, close; the threads are then on their way out.
@@ -191,6 +197,7 @@ class Trial {
 
   const TrialSpec& spec_;
   const Topology topology_;
+  const Helpers helpers_;
   json record_;
   std::optional<Team> team_;
   std::optional<WindowCommand> command_;

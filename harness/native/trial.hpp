@@ -50,7 +50,9 @@ void to_json(nlohmann::json& json, const TrialSpec& spec);
 void from_json(const nlohmann::json& json, TrialSpec& spec);
 
 // Runs in the child. Never throws for what belongs to the case: that is status "failed" with its
-// reason. Throws std::invalid_argument for a spec that names what does not exist.
+// reason. When a thread stands still for the stall limit, or crashes, nothing can be unwound: the
+// record is then written to standard output here, with who waits and who holds, and the process
+// ends. Throws std::invalid_argument for a spec that names what does not exist or go together.
 nlohmann::json run_trial(const TrialSpec& spec);
 
 }  // namespace faultline

@@ -12,11 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-// Set-up touches all memory of the case, which may be hundreds of GiB: the trial itself gives up
-// after a minute. The rest is for the oracle's check.
-constexpr double setup_limit_s = 60;
-constexpr double grace_s = 20;
-
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);
   char text[32];
@@ -65,11 +60,10 @@ bool is_record(const json& record) {
 
 std::optional<json> run_trial_process(const TrialSpec& spec,
                                       const std::vector<std::string>& command,
-                                      Interrupts& interrupts) {
+                                      Interrupts& interrupts, double patience_s) {
   const CaseSpec& one = spec.trial_case;
   // The trial watches itself for stalls; this is for one that cannot.
-  const double limit_s =
-      setup_limit_s + one.warmup_s + one.duration_s + 2 * spec.stall_limit_s + grace_s;
+  const double limit_s = one.warmup_s + one.duration_s + 2 * spec.stall_limit_s + patience_s;
   const std::string started = utc_now();
   const ChildOutput child = run_process(command, json(spec).dump(), limit_s, interrupts);
   if (child.interrupted) return std::nullopt;

@@ -15,6 +15,12 @@
 
 #include "tests/harness/fake_space.hpp"
 
+// Threads of a stalled trial are left behind, on purpose, in a process that was forked for it.
+extern "C" const char* __tsan_default_options();
+extern "C" const char* __tsan_default_options() {
+  return "report_thread_leaks=0:die_after_fork=0";
+}
+
 namespace faultline {
 namespace {
 
@@ -127,11 +133,16 @@ TEST(Trial, RolesAreReportedApart) {
 }
 
 TEST(Trial, EventsAreThoseOfTheWindow) {
-  const TrialSpec spec = short_trial("page_fault1:2M", "fake", 1);
+  TrialSpec spec = short_trial("page_fault1:2M", "fake", 1);
+  spec.trial_case.warmup_s = 0.3;
   const json record =
       run_fake(spec, [](FakeSpace& space) { space.on_fault = [] { P::work(1'000'000); }; });
-  // The operations at the edges may be on either side.
-  EXPECT_NEAR(record["events"]["fake.calls"].get<double>(), record["operations"].get<double>(), 2);
+  const u64 events = record["events"]["fake.calls"].get<u64>();
+  const u64 operations = record["operations"].get<u64>();
+  // The operations at the edges may be on either side, and a busy machine may keep the main thread
+  // from the edge; but the 300 of the warm-up are not in it.
+  EXPECT_LT(events, operations + 150);
+  EXPECT_GE(events + 2, operations);
 }
 
 TEST(Trial, PrivateGivesEachThreadASpaceOfItsOwn) {
@@ -240,7 +251,7 @@ TEST(Trial, PeersAtTheWorkloadsBarrierAreNotTheStall) {
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)  // they report crashes themselves
+    !defined(__SANITIZE_THREAD__)  // which handle crashes, and fault in shadow
 TEST(Trial, ACrashIsReportedWithWhoWaitsForWhat) {
   TrialSpec spec = short_trial("page_fault1:2M", "fake", 2);
   spec.trial_case.duration_s = 60;
@@ -255,16 +266,6 @@ TEST(Trial, ACrashIsReportedWithWhoWaitsForWhat) {
   EXPECT_EQ(record["status"], "failed");
   EXPECT_EQ(record["reason"], "thread 1 crashed: Segmentation fault");
   EXPECT_EQ(record["stall"]["holding"][0], "some_lock: held by thread 1");
-}
-#endif
-
-TEST(Trial, StolenTimeDiscardsTheTrial) {
-  TrialSpec spec = short_trial("local", "none", 1);
-  spec.steal_limit = -1;
-  const json record = run_trial(spec);
-  EXPECT_EQ(record["status"], "discarded");
-  EXPECT_NE(record["reason"].get<std::string>().find("hypervisor"), std::string::npos);
-  EXPECT_TRUE(record.contains("rate"));
 }
 
 TEST(Trial, PageFaultsOfItsOwnDiscardTheTrial) {
@@ -285,6 +286,24 @@ TEST(Trial, PageFaultsOfItsOwnDiscardTheTrial) {
   EXPECT_NE(record["reason"].get<std::string>().find("page faults of the program's own"),
             std::string::npos)
       << record["reason"];
+}
+#endif
+
+TEST(Trial, HelpersGetACpuOfTheirOwnWhereThereIsOne) {
+  const Topology topology = Topology::here();
+  const json record = run_trial(short_trial("local", "none", 1));
+  const std::string where = record["helpers"];
+  EXPECT_EQ(where.find("on CPUs ") == 0, topology.cpus().size() > 1) << where;
+  EXPECT_EQ(Topology::here().cpus().size(), topology.cpus().size());
+}
+
+TEST(Trial, StolenTimeDiscardsTheTrial) {
+  TrialSpec spec = short_trial("local", "none", 1);
+  spec.steal_limit = -1;
+  const json record = run_trial(spec);
+  EXPECT_EQ(record["status"], "discarded");
+  EXPECT_NE(record["reason"].get<std::string>().find("hypervisor"), std::string::npos);
+  EXPECT_TRUE(record.contains("rate"));
 }
 
 TEST(Trial, OnLinuxTheFaultsAreTheCase) {

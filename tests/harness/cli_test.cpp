@@ -1,0 +1,317 @@
+// The program as its users meet it: exit codes, one-line errors, and what is on the disk after.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "harness/cli/parse.hpp"
+#include "results/journal.hpp"
+#include "results/reader.hpp"
+#include "tests/results/sample.hpp"
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+
+// Two cases of a few trials: as little as a run can be, with windows long enough for a thread to
+// get its turn on a busy machine.
+const std::string tiny =
+    "--workload local --scheme mmap_sem,none --threads 1 --duration 200ms --warmup 1ms "
+    "--repetitions 2 --latency-repetitions 1 --steal-limit 1 --stall-limit 2s ";
+
+struct Outcome {
+  int exit_code = -1;
+  std::string out;
+  std::string errors;
+};
+
+class CommandLine : public testing::Test {
+ protected:
+  // Runs the program by a shell in the test's folder; `before` is the shell's.
+  Outcome run(const std::string& arguments, const std::string& before = "") const {
+    const std::string command =
+        fmt::format("cd '{}' && {} '{}' {} >'{}' 2>'{}' </dev/null", folder_.file(""), before,
+                    FAULTLINE_BINARY, arguments, out_.file("out"), out_.file("errors"));
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, sample::text_of(out_.file("out")),
+            sample::text_of(out_.file("errors"))};
+  }
+
+  // Starts a run that would take minutes and waits until its first trials are in the journal.
+  pid_t start_long_run() const {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      freopen(out_.file("errors").c_str(), "w", stderr);
+      freopen(out_.file("out").c_str(), "w", stdout);
+      execl(FAULTLINE_BINARY, "faultline", "run", "--workload", "local", "--scheme", "mmap_sem",
+            "--threads", "1", "--duration", "200ms", "--no-latency", "--repetitions", "1000",
+            "--steal-limit", "1", "--out", folder_.file("results.json").c_str(), nullptr);
+      _exit(127);
+    }
+    for (int i = 0; i < 1000 && lines(folder_.file("results.json.journal")) < 3; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return pid;
+  }
+
+  static std::ptrdiff_t lines(const std::string& path) {
+    const std::string text = sample::text_of(path);
+    return std::count(text.begin(), text.end(), '\n');
+  }
+
+  static usize trials_in(const json& results) {
+    usize trials = 0;
+    for (const json& one : results["faultline"]["cases"]) trials += one["trials"].size();
+    return trials;
+  }
+
+  static int end_of(pid_t pid) {
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return status;
+  }
+
+  sample::TemporaryDirectory folder_;
+  sample::TemporaryDirectory out_;
+};
+
+class BadInput : public CommandLine, public testing::WithParamInterface<const char*> {};
+
+TEST_P(BadInput, IsOneLineAndExitCode2AndLeavesNothing) {
+  const Outcome outcome = run(GetParam());
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_TRUE(outcome.errors.starts_with("faultline: ")) << outcome.errors;
+  EXPECT_EQ(std::count(outcome.errors.begin(), outcome.errors.end(), '\n'), 1) << outcome.errors;
+  EXPECT_NE(outcome.errors.find("expected"), std::string::npos) << outcome.errors;
+  EXPECT_TRUE(folder_.names().empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Everywhere, BadInput,
+    testing::Values(
+        "", "no_such_command", "run --no-such-option", "run --suite no_such",
+        "run --workload local --scheme no_such", "run --workload no_such --scheme mmap_sem",
+        "run --workload mix:9:1,nonsense --scheme mmap_sem", "run --workload local,,mix",
+        "run --suite quick --workload local", "run --workload lock_loop --scheme mmap_sem",
+        "run --workload replay:no_such_file --scheme mmap_sem",
+        "run --workload local --placement 0,100000", "run --workload local --placement nowhere",
+        "run --workload local --duration 0", "run --workload local --duration 0ms",
+        "run --workload local --duration -1s", "run --workload local --duration 1parsec",
+        "run --workload local --duration nan", "run --workload local --duration 1e99",
+        "run --workload local --warmup 0", "run --workload local --threads 0",
+        "run --workload local --threads 1,two", "run --workload local --threads 4294967297",
+        "run --workload local --repetitions 0", "run --workload local --seed -1",
+        "run --workload local --steal-limit 2", "run --workload local --budget soon",
+        "run --workload local --page-clear sometimes", "run --workload local --shootdown never",
+        "run --workload mix --scheme mmap_sem --roles faulters:9,updaters:9 --threads 2",
+        "run --workload local --scheme none --threads 2 --no-ceiling",
+        "run --workload local --out no_such_folder/x.json", "run --workload local --out /dev/full",
+        "run --workload local --topology 'no such topology'",
+        "run --workload local --benchmark_no_such_flag=1",
+        "run --workload local --benchmark_filter=matches_nothing",
+        "run --workload local --benchmark_filter=[", "run --workload local --benchmark_format=xml",
+        "run --workload local --benchmark_out_format=csv --benchmark_out=x.json",
+        "run --workload local --benchmark_context=nothing", "compare /dev/null /dev/null",
+        "compare no_such.json no_such.json", "report /dev/null -o x.html", "report",
+        "recover no_such.journal", "recover /dev/null -o x.json", "trial"));
+
+TEST_F(CommandLine, ListsEverythingAsJson) {
+  const Outcome outcome = run("list --json");
+  ASSERT_EQ(outcome.exit_code, 0);
+  const json all = json::parse(outcome.out);
+  const auto names = [&](const char* section) {
+    std::set<std::string> found;
+    for (const json& one : all.at(section)) found.insert(one.at("name").get<std::string>());
+    return found;
+  };
+  const std::set<std::string> schemes = names("schemes");
+  for (const char* name :
+       {"mmap_sem", "mmap_sem:no-osq", "mmap_sem:no-steal", "mmap_sem:no-handoff",
+        "mmap_sem:pthread_rwlock", "range_lock", "lock_in_tree", "refcount", "linux", "none"})
+    EXPECT_TRUE(schemes.contains(name)) << name;
+  const std::set<std::string> locks = names("locks");
+  for (const char* name : {"ticket", "mcs", "rwsem", "pthread_rwlock", "std::shared_mutex"})
+    EXPECT_TRUE(locks.contains(name)) << name;
+  const std::set<std::string> workloads = names("workloads");
+  for (const char* name : {"page_fault1", "page_fault2", "page_fault3", "page_fault4", "mmap1",
+                           "local", "pipeline", "global", "mix", "threads", "lock_loop", "replay"})
+    EXPECT_TRUE(workloads.contains(name)) << name;
+  EXPECT_EQ(names("suites"), (std::set<std::string>{"full", "quick", "smoke"}));
+  EXPECT_EQ(names("machines").size(), 1U);
+  EXPECT_TRUE(all.at("counters").contains("available"));
+}
+
+TEST_F(CommandLine, RunsToAResultThatTheReaderTakes) {
+  const Outcome outcome = run("run " + tiny + "--out results.json");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  const json results = load_results(folder_.file("results.json"));
+  EXPECT_EQ(results["faultline"]["cases"].size(), 2U);
+  EXPECT_EQ(results["benchmarks"].size(), 4U);
+  EXPECT_EQ(results["faultline"]["mode"], "native");
+  EXPECT_NE(outcome.out.find("results: results.json"), std::string::npos);
+  EXPECT_EQ(folder_.names(), std::vector<std::string>{"results.json"});
+}
+
+TEST_F(CommandLine, TakesGoogleBenchmarksFlags) {
+  const Outcome outcome =
+      run("run --workload local --scheme mmap_sem,none --threads 1 --steal-limit 1 --no-latency "
+          "--benchmark_min_time=0.2 --benchmark_repetitions=3 --benchmark_filter=none "
+          "--benchmark_format=json --benchmark_out=results.json --benchmark_context=who=me");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
+  const json shown = json::parse(outcome.out);
+  EXPECT_EQ(shown["benchmarks"].size(), 3U);
+  EXPECT_EQ(shown["benchmarks"][0]["name"], "local/none/compact/threads:1");
+  EXPECT_EQ(shown["context"]["who"], "me");
+  const json results = load_results(folder_.file("results.json"));
+  EXPECT_EQ(results["benchmarks"].size(), 3U);
+  EXPECT_EQ(results["context"]["who"], "me");
+}
+
+TEST_F(CommandLine, ListsTheCasesThatAFilterLeaves) {
+  const Outcome outcome =
+      run("run --workload local --scheme mmap_sem,none --threads 1 --benchmark_filter=none "
+          "--benchmark_list_tests");
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.out, "local/none/compact/threads:1\n");
+  EXPECT_TRUE(folder_.names().empty());
+}
+
+TEST_F(CommandLine, ShowsWhereThreadsWouldGoElsewhereAndRefusesToRun) {
+  const Outcome outcome =
+      run("run --topology 'package:2 [numa] core:2 pu:1' --placement scatter --threads 2");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_NE(outcome.out.find("thread 1 -> cpu 2"), std::string::npos) << outcome.out;
+  EXPECT_TRUE(outcome.errors.starts_with("faultline: --topology"));
+  EXPECT_TRUE(folder_.names().empty());
+}
+
+TEST_F(CommandLine, GoesOnAfterACrashAndEndsWith1) {
+  const Outcome outcome =
+      run("run " + tiny + "--out results.json --exec-in-window 'kill -KILL {pid}'");
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.errors;
+  const json results = load_results(folder_.file("results.json"));
+  const json& failures = results["faultline"]["failures"];
+  ASSERT_FALSE(failures.empty());
+  for (const json& failure : failures)
+    EXPECT_NE(failure["reason"].get<std::string>().find("SIGKILL"), std::string::npos)
+        << failure["reason"];
+}
+
+TEST_F(CommandLine, KeepsFinishedTrialsWhenInterrupted) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const pid_t pid = start_long_run();
+    kill(pid, signal);
+    const int status = end_of(pid);
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 128 + signal);
+    const json results = load_results(folder_.file("results.json"));
+    EXPECT_GE(trials_in(results), 2U);
+    bool told = false;
+    for (const json& one : results["faultline"]["left_out"])
+      told = told || one["why"] == "the run was interrupted";
+    EXPECT_TRUE(told);
+    EXPECT_EQ(folder_.names(), std::vector<std::string>{"results.json"});
+    std::filesystem::remove(folder_.file("results.json"));
+  }
+}
+
+TEST_F(CommandLine, RecoversARunThatWasKilled) {
+  const pid_t pid = start_long_run();
+  kill(pid, SIGKILL);
+  end_of(pid);
+  EXPECT_EQ(folder_.names(), std::vector<std::string>{"results.json.journal"});
+  const usize trials = read_journal(folder_.file("results.json.journal")).trials.size();
+  EXPECT_GE(trials, 2U);
+
+  // Nobody has those trials yet: another run must not write over them.
+  const Outcome again = run("run " + tiny + "--out results.json");
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_NE(again.errors.find("recover"), std::string::npos);
+
+  EXPECT_EQ(run("recover results.json.journal").exit_code, 0);
+  const json results = load_results(folder_.file("results.json"));
+  EXPECT_EQ(trials_in(results), trials);
+}
+
+TEST_F(CommandLine, LeavesNoTrialBehindWhenKilled) {
+  const pid_t pid = start_long_run();
+  // The trials of that run, by their parent.
+  const auto children = [&] {
+    const std::string path = fmt::format("/proc/{}/task/{}/children", pid, pid);
+    std::istringstream text(sample::text_of(path));
+    return std::vector<pid_t>{std::istream_iterator<pid_t>(text), {}};
+  };
+  std::vector<pid_t> trials;
+  // Between two trials there is none for a moment.
+  for (int i = 0; i < 5000 && trials.empty(); ++i) {
+    trials = children();
+    if (trials.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  kill(pid, SIGKILL);
+  end_of(pid);
+  ASSERT_FALSE(trials.empty());
+  for (int i = 0; i < 500 && kill(trials[0], 0) == 0; ++i) {
+    if (sample::text_of(fmt::format("/proc/{}/stat", trials[0])).find(") Z ") != std::string::npos)
+      return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_NE(kill(trials[0], 0), 0);
+}
+
+TEST_F(CommandLine, EndsAtAFullDiskWithoutAPartialResult) {
+  // A limit on the size of files stands in for the disk: the header, which grows with the machine,
+  // and a few trials fit.
+  const pid_t pid = start_long_run();
+  kill(pid, SIGKILL);
+  end_of(pid);
+  const std::string journal = folder_.file("results.json.journal");
+  const usize header = sample::text_of(journal).find('\n');
+  std::filesystem::remove(journal);
+  const Outcome outcome = run("run " + tiny + "--no-latency --repetitions 100 --out results.json",
+                              fmt::format("ulimit -f {};", (header + 5000) / 512));
+  EXPECT_EQ(outcome.exit_code, 2);
+  const usize line = outcome.errors.find("faultline: ");
+  ASSERT_NE(line, std::string::npos) << outcome.errors;
+  EXPECT_EQ(line + outcome.errors.substr(line).find('\n') + 1, outcome.errors.size());
+  EXPECT_EQ(folder_.names(), std::vector<std::string>{"results.json.journal"});
+  EXPECT_FALSE(read_journal(journal).trials.empty());
+}
+
+TEST_F(CommandLine, TellsWhenStandardOutputIsFull) {
+  const int status =
+      std::system(fmt::format("'{}' list >/dev/full 2>/dev/null", FAULTLINE_BINARY).c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 2);
+}
+
+TEST(Parse, TakesTimesByTheirUnits) {
+  EXPECT_DOUBLE_EQ(parse_seconds("--x", "200ms"), 0.2);
+  EXPECT_DOUBLE_EQ(parse_seconds("--x", "0.2s"), 0.2);
+  EXPECT_DOUBLE_EQ(parse_seconds("--x", "1"), 1);
+  EXPECT_DOUBLE_EQ(parse_seconds("--x", "15m"), 900);
+  EXPECT_DOUBLE_EQ(parse_seconds("--x", "1h"), 3600);
+}
+
+TEST(Parse, KeepsAWorkloadsParametersTogether) {
+  const std::vector<std::string> names = {"mix", "local", "lock_loop"};
+  EXPECT_EQ(split_workloads("mix:1:1,shared,local", names),
+            (std::vector<std::string>{"mix:1:1,shared", "local"}));
+  EXPECT_EQ(split_workloads("lock_loop:section=1,gap=2,mix", names),
+            (std::vector<std::string>{"lock_loop:section=1,gap=2", "mix"}));
+}
+
+TEST(Parse, KeepsAListOfCpusTogether) {
+  EXPECT_EQ(split_placements("compact,0,2,4-7,scatter"),
+            (std::vector<std::string>{"compact", "0,2,4-7", "scatter"}));
+}
+
+}  // namespace
+}  // namespace faultline

@@ -1,0 +1,361 @@
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <thread>
+
+#include "tests/harness/fake_space.hpp"
+#include "workloads/suites/suites.hpp"
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+using P = NativePlatform;
+
+struct FakeRun {
+  json record;
+  std::vector<Call> calls;
+};
+
+// `text` over a fake, by `threads` threads. What the calls were is kept past the trial's end.
+FakeRun run_fake(const std::string& text, u32 threads, const std::string& roles = "") {
+  TrialSpec spec = short_trial(text, "fake", threads);
+  spec.trial_case.roles = roles;
+  spec.counters = false;
+  std::vector<Call> calls;
+  const json record = run_trial_on(spec, [&](u32 sharing) {
+    auto space = std::make_unique<FakeSpace>(&calls);
+    return Arena{std::move(space), make_workload<P>(text, "", sharing)};
+  });
+  EXPECT_EQ(record["status"], "ok") << text << ": " << record["reason"];
+  return {record, calls};
+}
+
+std::vector<Call> of_thread(const std::vector<Call>& calls, u32 thread) {
+  std::vector<Call> own;
+  std::copy_if(calls.begin(), calls.end(), std::back_inserter(own),
+               [thread](const Call& call) { return call.thread == thread; });
+  return own;
+}
+
+std::string refusal(const std::string& text) {
+  try {
+    make_workload<P>(text, "rwsem", 2);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(Workloads, ATextThatDoesNotFitIsRefusedWithTheExpectedForm) {
+  const std::map<std::string, std::string> expected = {
+      {"page_fault1:2", "page_fault1..4[:SIZE]"},
+      {"page_fault1:0M", "page_fault1..4[:SIZE]"},
+      {"page_fault1:1236K", "accepted"},
+      {"page_fault1:3K", "page_fault1..4[:SIZE]"},
+      {"page_fault1:99999999999999999999M", "page_fault1..4[:SIZE]"},
+      {"page_fault1:-2M", "page_fault1..4[:SIZE]"},
+      {"page_fault1:2M:2M", "page_fault1..4[:SIZE]"},
+      {"page_fault1:", "page_fault1..4[:SIZE]"},
+      {"mmap1:x", "mmap1[:SIZE]"},
+      {"local:1", "local, without parameters"},
+      {"mix:9:0", "mix:FAULTS:UPDATES"},
+      {"mix:513:1", "mix:FAULTS:UPDATES"},
+      {"mix:512:1", "accepted"},
+      {"mix:9:1:1", "mix:FAULTS:UPDATES"},
+      {"mix:9:1,both", "mix:FAULTS:UPDATES"},
+      {"mix:9:1,private,shared", "mix:FAULTS:UPDATES"},
+      {"mix:9.5:1", "mix:FAULTS:UPDATES"},
+      {"threads:", "threads, without parameters"},
+      {"lock_loop:section=x", "section=NUMBER"},
+      {"lock_loop:read=101", "lock_loop["},
+      {"lock_loop:layout=half", "lock_loop["},
+      {"lock_loop:gaps=1", "lock_loop["},
+      {"nonsense", "faultline list"},
+      {"", "faultline list"},
+      {"replay:", "replay:FILE"}};
+  for (const auto& [text, part] : expected) {
+    const std::string said = refusal(text);
+    EXPECT_NE(said.find(part), std::string::npos) << text << ": " << said;
+    EXPECT_EQ(said.find("workload '" + text + "': expected "), part == "accepted" ? said.npos : 0)
+        << said;
+  }
+}
+
+TEST(Workloads, LockLoopNamesTheUnknownLock) {
+  EXPECT_THROW(make_workload<P>("lock_loop", "mutex", 1), std::invalid_argument);
+}
+
+TEST(Workloads, EachRunsCleanOnItsSchemes) {
+  for (const auto& entry : workload_list<P>()) {
+    if (entry.needs_lock) continue;
+    for (const char* scheme : {"mmap_sem", "refcount", "linux"}) {
+      if (entry.linux_only && scheme != std::string("linux")) continue;
+      TrialSpec spec = short_trial(entry.name, scheme, 2);
+      spec.trial_case.duration_s = 0.02;
+      const json record = run_trial(spec);
+      EXPECT_EQ(record["status"], "ok") << spec.trial_case.name() << ": " << record["reason"];
+      for (const auto& [kind, counts] : record["kinds"].items())
+        EXPECT_EQ(counts["errors"], 0) << spec.trial_case.name() << " " << kind;
+    }
+  }
+}
+
+TEST(Workloads, LockLoopRunsOnEveryPrimitive) {
+  const auto run = [](const auto& named) {
+    for (const char* text : {"lock_loop", "lock_loop:section=50,gap=50,read=50,layout=random"}) {
+      TrialSpec spec = short_trial(text, named.name, 2);
+      spec.trial_case.duration_s = 0.02;
+      const json record = run_trial(spec);
+      EXPECT_EQ(record["status"], "ok") << spec.trial_case.name() << ": " << record["reason"];
+      EXPECT_GT(record["kinds"]["lock"]["count"].get<u64>(), 0u) << spec.trial_case.name();
+    }
+  };
+  std::apply([&](const auto&... named) { (run(named), ...); }, mutex_list<P>());
+  std::apply([&](const auto&... named) { (run(named), ...); }, shared_list<P>());
+  std::apply([&](const auto&... named) { (run(named), ...); }, range_list<P>());
+}
+
+TEST(PageFault, TouchesEveryPageOnceBetweenMapAndUnmap) {
+  const std::vector<Call> calls = run_fake("page_fault1:64K", 1).calls;
+  constexpr usize pages = 16;
+  ASSERT_GT(calls.size(), 2 * (pages + 2));
+  for (usize round = 0; round < 2; ++round) {
+    const Call* call = &calls[round * (pages + 2)];
+    const u64 region = call->address;
+    EXPECT_EQ(call->kind, Operation::map);
+    EXPECT_EQ(call->length, pages * page_size);
+    for (usize page = 0; page < pages; ++page) {
+      EXPECT_EQ((++call)->kind, Operation::fault);
+      EXPECT_EQ(call->address, region + page * page_size);
+    }
+    EXPECT_EQ((++call)->kind, Operation::unmap);
+    EXPECT_EQ(call->address, region);
+    EXPECT_EQ(call->length, pages * page_size);
+  }
+}
+
+TEST(PageFault, ThreadsStartOutOfStep) {
+  const std::vector<Call> calls = run_fake("page_fault1:64K", 4).calls;
+  std::set<u64> depths;
+  for (u32 thread = 0; thread < 4; ++thread) {
+    const std::vector<Call> own = of_thread(calls, thread);
+    if (own.size() < 2) GTEST_SKIP() << "thread " << thread << " did not get to run";
+    depths.insert(own[1].address - own[0].address);
+  }
+  EXPECT_EQ(depths.size(), 4u);
+}
+
+TEST(Local, SlotsAreAMebibyteApart) {
+  const std::vector<Call> calls = run_fake("local", 2).calls;
+  std::map<u32, std::set<u64>> slots;
+  for (const Call& call : calls) slots[call.thread].insert(call.address);
+  ASSERT_EQ(slots.size(), 2u);
+  EXPECT_EQ(slots[0].size(), 1u);
+  EXPECT_EQ(slots[1].size(), 1u);
+  EXPECT_EQ(*slots[1].begin() - *slots[0].begin(), u64{1} << 20);
+}
+
+TEST(Pipeline, EachPageIsWrittenByItsOwnerAndUnmappedByANeighbour) {
+  const FakeRun run = run_fake("pipeline", 3);
+  std::map<u64, std::vector<Call>> by_page;
+  for (const Call& call : run.calls) by_page[call.address].push_back(call);
+  ASSERT_EQ(by_page.size(), 3u);
+  for (const auto& [page, calls] : by_page) {
+    ASSERT_GE(calls.size(), 4u);
+    EXPECT_EQ(calls[0].kind, Operation::map);
+    EXPECT_EQ(calls[1].kind, Operation::fault);
+    EXPECT_EQ(calls[1].thread, calls[0].thread);
+    EXPECT_EQ(calls[2].kind, Operation::fault);
+    EXPECT_EQ(calls[3].kind, Operation::unmap);
+    EXPECT_EQ(calls[2].thread, calls[3].thread);
+    EXPECT_NE(calls[3].thread, calls[0].thread);
+  }
+}
+
+TEST(Global, AllWriteWhatAllHaveMapped) {
+  const FakeRun run = run_fake("global", 3);
+  std::map<u32, std::set<u64>> slices_written;
+  u64 base = ~u64{0};
+  for (const Call& call : run.calls) base = std::min(base, call.address);
+  for (const Call& call : run.calls)
+    if (call.kind == Operation::fault)
+      slices_written[call.thread].insert((call.address - base) / (16 * page_size));
+  for (u32 thread = 0; thread < 3; ++thread) EXPECT_EQ(slices_written[thread].size(), 3u) << thread;
+}
+
+TEST(Mix, KeepsItsRatioAndEveryFaultFindsItsPageMissing) {
+  for (const auto& [text, faults, updates] :
+       std::vector<std::tuple<std::string, double, double>>{{"mix:9:1", 9, 1},
+                                                            {"mix:1:1", 1, 1},
+                                                            {"mix:1:3", 1, 3},
+                                                            {"mix:40:3,discard", 40, 3},
+                                                            {"mix:0:1", 0, 1}}) {
+    const FakeRun run = run_fake(text, 1);
+    double faulted = 0;
+    double updated = 0;
+    for (const Call& call : run.calls) {
+      faulted += call.kind == Operation::fault;
+      updated += call.kind == Operation::unmap || call.kind == Operation::discard;
+      if (call.kind == Operation::fault) {
+        ASSERT_TRUE(call.fresh) << text;
+      }
+    }
+    EXPECT_NEAR(faulted * updates, updated * faults, (faults + updates) * updates) << text;
+    EXPECT_GT(updated, 10) << text;
+  }
+}
+
+TEST(Mix, PrivateRegionsDoNotOverlap) {
+  const std::vector<Call> calls = run_fake("mix:9:1", 3).calls;
+  std::map<u32, Range> regions;
+  for (const Call& call : calls) {
+    Range& region = regions.try_emplace(call.thread, Range{~u64{0}, 0}).first->second;
+    region.start = std::min(region.start, call.address);
+    region.end = std::max(region.end, call.address + page_size);
+  }
+  for (const auto& [thread, region] : regions)
+    for (const auto& [other, others] : regions)
+      if (thread != other) {
+        EXPECT_FALSE(region.overlaps(others)) << thread << " " << other;
+      }
+}
+
+TEST(Mix, FaultersFaultAndUpdatersUpdate) {
+  const FakeRun run = run_fake("mix:9:1", 2, "faulters:1,updaters:1");
+  for (const Call& call : of_thread(run.calls, 0)) {
+    ASSERT_TRUE(call.kind == Operation::fault || call.kind == Operation::discard ||
+                call.length == 64 * 16 * page_size);  // the region itself
+    ASSERT_TRUE(call.kind != Operation::fault || call.fresh);
+  }
+  for (const Call& call : of_thread(run.calls, 1)) ASSERT_NE(call.kind, Operation::fault);
+}
+
+TEST(Mix, FaultsOnASharedRegionThatIsBeingReplacedAreCountedAsErrors) {
+  TrialSpec spec = short_trial("mix:9:1,shared", "mmap_sem", 4);
+  spec.trial_case.duration_s = 0.3;
+  const json record = run_trial(spec);
+  ASSERT_EQ(record["status"], "ok") << record["reason"];
+  EXPECT_LT(record["kinds"]["fault"]["errors"].get<u64>(),
+            record["kinds"]["fault"]["count"].get<u64>());
+}
+
+TEST(Threads, StackHasAGuardPageThatIsNeverTouched) {
+  const std::vector<Call> calls = run_fake("threads", 1).calls;
+  ASSERT_GT(calls.size(), 13u);
+  EXPECT_EQ(calls[0].kind, Operation::map);
+  EXPECT_EQ(calls[1].kind, Operation::protect);
+  EXPECT_EQ(calls[1].address, calls[0].address);
+  EXPECT_EQ(calls[1].length, page_size);
+  EXPECT_EQ(calls[1].prot, prot_none);
+  std::set<u64> guards;
+  u64 maps = 0;
+  u64 unmaps = 0;
+  for (const Call& call : calls) {
+    if (call.kind == Operation::protect) guards.insert(call.address);
+    maps += call.kind == Operation::map;
+    unmaps += call.kind == Operation::unmap;
+    if (call.kind == Operation::fault) {
+      ASSERT_FALSE(guards.contains(page_floor(call.address)));
+    }
+  }
+  EXPECT_NEAR(static_cast<double>(maps), static_cast<double>(unmaps), 3);
+}
+
+TEST(LockLoop, DisjointRangesNeverWaitForOneAnother) {
+  TrialSpec spec = short_trial("lock_loop:section=200,layout=disjoint", "tree_range_lock", 2);
+  const json record = run_trial(spec);
+  ASSERT_EQ(record["status"], "ok") << record["reason"];
+  u64 acquired = 0;
+  for (const auto& [name, count] : record["events"].items()) {
+    if (name.find("wait") != std::string::npos) {
+      EXPECT_EQ(count, 0) << name;
+    }
+    ++acquired;
+  }
+  EXPECT_GT(acquired, 0u);
+}
+
+TEST(Barrier, OpensForAllWhenAllHaveCome) {
+  constexpr u32 threads = 3;
+  Window<P> window;
+  Barrier<P> barrier;
+  std::atomic<u32> together{0};
+  std::atomic<u32> out_of_step{0};
+  std::vector<std::thread> running;
+  for (u32 i = 0; i < threads; ++i)
+    running.emplace_back([&, i] {
+      const NativeThread registered(i, 0, 0, 1);
+      Worker<P> worker(nullptr, window, i, threads, Role::all, false, nullptr);
+      for (u32 round = 0; round < 200; ++round) {
+        ++together;
+        EXPECT_TRUE(barrier.wait(worker));
+        if (together.load() < (round + 1) * threads) ++out_of_step;
+        EXPECT_FALSE(worker.excused());
+      }
+    });
+  for (std::thread& thread : running) thread.join();
+  EXPECT_EQ(out_of_step, 0u);
+}
+
+TEST(Barrier, AClosingWindowFreesThoseWhoWait) {
+  Window<P> window;
+  Barrier<P> barrier;
+  Tally tally;
+  std::atomic<bool> opened{true};
+  std::thread waiting([&] {
+    const NativeThread registered(0, 0, 0, 1);
+    Worker<P> worker(nullptr, window, 0, 2, Role::all, false, nullptr);
+    window.phase.store(phase_measure);
+    for (u32 i = 0; i < 5; ++i) worker.count(Operation::lock, [] { return true; });
+    opened = barrier.wait(worker);
+    EXPECT_TRUE(worker.excused());
+    worker.finish();
+    tally = worker.tally();
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const u64 closed = P::now();
+  window.phase.store(phase_stop);
+  waiting.join();
+  EXPECT_FALSE(opened);
+  EXPECT_EQ(tally.operations[static_cast<usize>(Operation::lock)], 4u);
+  // Standing at the barrier is not part of the time that the rate is taken over.
+  EXPECT_LT(tally.last_ns, closed);
+}
+
+TEST(Suites, NameOnlyWhatExistsAndGoesTogether) {
+  const std::string trace = FAULTLINE_SOURCE_DIR "/tests/workloads/data/pack.txt.xz";
+  std::set<std::string> names;
+  for (const Suite& suite : suite_list(trace)) {
+    names.insert(suite.name);
+    for (const SuiteEntry& entry : suite.entries) {
+      ASSERT_NE(find_workload<P>(entry.workload), nullptr) << entry.workload;
+      EXPECT_FALSE(entry.schemes.empty());
+      for (const std::string& scheme : entry.schemes) {
+        CaseSpec spec = short_trial(entry.workload, scheme, 2).trial_case;
+        spec.roles = entry.roles;
+        if (scheme == "none") continue;  // alone, or private
+        EXPECT_NO_THROW(validate(spec)) << suite.name << ": " << spec.name();
+      }
+      EXPECT_NO_THROW(make_workload<P>(entry.workload, entry.schemes.front(), 1));
+    }
+  }
+  EXPECT_EQ(names, (std::set<std::string>{"quick", "full", "smoke"}));
+}
+
+TEST(Suites, QuickIsWhatTheFirstReportShows) {
+  for (const Suite& suite : suite_list("pack.txt.xz")) {
+    if (suite.name != "quick") continue;
+    std::set<std::string> workloads;
+    for (const SuiteEntry& entry : suite.entries) workloads.insert(entry.workload);
+    EXPECT_EQ(workloads, (std::set<std::string>{"page_fault1:2M", "local", "mix:9:1", "mix:1:1",
+                                                "threads", "replay:pack.txt.xz"}));
+    EXPECT_GE(suite.repetitions, 9u);
+    EXPECT_GE(suite.duration_s, 0.2);
+    EXPECT_EQ(suite.budget_s, 120);
+  }
+}
+
+}  // namespace
+}  // namespace faultline
