@@ -20,7 +20,8 @@ static_assert(std::atomic<int>::is_always_lock_free && std::atomic<u32>::is_alwa
 void on_crash(int signal) {
   if (native::this_thread == nullptr) {
     ::signal(signal, SIG_DFL);
-    return;  // into the same instruction again
+    raise(signal);  // taken on return, as the same instruction's fault would be
+    return;
   }
   crashed_thread.store(native::this_thread->id, std::memory_order_relaxed);  // relaxed: see below
   // release: pairs with the acquire in crash(), which then sees the thread.
