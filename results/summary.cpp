@@ -4,6 +4,7 @@
 #include <fmt/ostream.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <map>
 #include <set>
@@ -140,11 +141,19 @@ void print_unfinished(std::ostream& out, const json& part) {
       }
     }
   }
-  // One discarded trial says little, their number much.
-  std::map<std::string, std::size_t> reasons;
-  for (const json& one : part["discarded"]) ++reasons[one["reason"].get<std::string>()];
-  for (const auto& [reason, count] : reasons) {
-    fmt::print(out, "discarded: {} trial{}: {}\n", count, count == 1 ? "" : "s", reason);
+  // One discarded trial says little, their number much: reasons that differ in figures alone count
+  // as one.
+  std::map<std::string, std::vector<std::string>> reasons;
+  for (const json& one : part["discarded"]) {
+    const std::string reason = one["reason"].get<std::string>();
+    std::string kind = reason;
+    std::erase_if(kind, [](unsigned char c) { return std::isdigit(c) != 0; });
+    reasons[kind].push_back(reason);
+  }
+  for (const auto& [kind, texts] : reasons) {
+    const bool alike = std::count(texts.begin(), texts.end(), texts.front()) == std::ssize(texts);
+    fmt::print(out, "discarded: {} trial{}: {}{}\n", texts.size(), texts.size() == 1 ? "" : "s",
+               alike ? "" : "for example, ", texts.front());
   }
   for (const json& one : part["left_out"]) {
     fmt::print(out, "left out: {}: {}\n", one["what"].get<std::string>(),

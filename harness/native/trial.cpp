@@ -170,9 +170,10 @@ class Trial {
   // What spoils a trial without being the case's fault.
   void judge_surroundings() {
     const double cpu_time = window_s_ * static_cast<double>(spec_.trial_case.cpus.size());
-    const double stolen = 1e-9 * static_cast<double>(steal_.value_or(0)) / cpu_time;
-    // The kernel counts in ticks of 10 ms: one or two in a short window are the counter's grain.
-    if (stolen > spec_.steal_limit && steal_.value_or(0) > 2 * tick_ns)
+    // The kernel counts in ticks: two of them in a short window may be the counter's grain.
+    const u64 steal = steal_.value_or(0);
+    const double stolen = steal > 2 * tick_ns ? 1e-9 * static_cast<double>(steal) / cpu_time : 0;
+    if (stolen > spec_.steal_limit)
       return discard(
           fmt::format("the hypervisor took {:.1f} % of the CPUs' time, more than {:.1f} %",
                       100 * stolen, 100 * spec_.steal_limit));
