@@ -8,9 +8,9 @@
 #include "harness/cli/header.hpp"
 #include "harness/counters/counters.hpp"
 #include "harness/native/platform.hpp"
+#include "harness/native/registry.hpp"
 #include "harness/topology/machine.hpp"
 #include "harness/topology/topology.hpp"
-#include "workloads/registry.hpp"
 #include "workloads/suites/suites.hpp"
 
 namespace faultline {

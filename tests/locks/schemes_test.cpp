@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "harness/native/platform.hpp"
-#include "locks/registry.hpp"
+#include "harness/native/registry.hpp"
 
 namespace faultline {
 namespace {
