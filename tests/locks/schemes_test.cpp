@@ -7,6 +7,12 @@
 #include "harness/native/registry.hpp"
 
 namespace faultline {
+
+// How a failing test names its scheme.
+void PrintTo(const Scheme<NativePlatform>* scheme, std::ostream* out) {
+  *out << scheme->name;
+}
+
 namespace {
 
 using P = NativePlatform;
