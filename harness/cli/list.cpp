@@ -87,8 +87,12 @@ void print_text(const json& all) {
   print_section(all["locks"], "locks, for lock_loop", "name");
   print_section(all["workloads"], "workloads", "name");
   std::cout << "their parameters\n";
-  for (const json& workload : all["workloads"])
-    std::cout << "  " << workload["form"].get<std::string>() << '\n';
+  std::string before;
+  for (const json& workload : all["workloads"]) {
+    const std::string form = workload["form"].get<std::string>();
+    if (form != before) std::cout << "  " << form << '\n';
+    before = form;
+  }
   print_section(all["suites"], "suites", "name");
   std::cout << fmt::format("placements\n  {}\n",
                            fmt::join(all["placements"].get<std::vector<std::string>>(), ", "));
