@@ -110,6 +110,7 @@ class PageTable {
   // Takes away from the entries of `range` what `prot` does not permit, and shoots down where that
   // took something; more is granted by later faults.
   void restrict(Range range, u32 prot) {
+    const u32 kept = hardware_prot(prot);
     CpuSet users;
     bool changed = false;
     for_each_leaf(range, [&](Leaf& leaf, u32 from, u32 to) {
@@ -117,8 +118,8 @@ class PageTable {
       for (u32 i = from; i < to; ++i) {
         const Pte old{
             leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
-        if (!old.present() || (old.prot() & ~prot) == 0) continue;
-        leaf.entries[i].store(old.with_prot(old.prot() & prot).word,
+        if (!old.present() || (old.prot() & ~kept) == 0) continue;
+        leaf.entries[i].store(old.with_prot(old.prot() & kept).word,
                               std::memory_order_relaxed);  // relaxed: as above
         note_users(leaf, old, users);
         changed = true;
@@ -207,7 +208,7 @@ class PageTable {
     Locked lock(leaf);
     const Pte old{entry.load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
     if (!old.present() && fresh == no_frame) return false;
-    const u32 granted = access == Access::write ? prot : prot & ~prot_write;
+    const u32 granted = hardware_prot(prot) & (access == Access::write ? ~u32{0} : ~prot_write);
     Pte pte = old.present() ? old.with_prot(old.prot() | granted) : Pte::make(fresh, granted);
     if (!old.present()) fresh = no_frame;
     if (options_.shootdown == shootdown_precise) pte = record_user(leaf, pte);

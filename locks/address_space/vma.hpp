@@ -34,8 +34,7 @@ struct alignas(cache_line) Vma {
     return {start.load(std::memory_order_relaxed), end.load(std::memory_order_relaxed)};
   }
   bool permits(Access access) const {
-    const u32 needed = access == Access::write ? prot_write : prot_read;
-    return (prot.load(std::memory_order_relaxed) & needed) != 0;  // relaxed: as in range()
+    return prot_permits(prot.load(std::memory_order_relaxed), access);  // relaxed: as in range()
   }
   bool has(u32 flag) const {
     return (flags.load(std::memory_order_relaxed) & flag) != 0;
