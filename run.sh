@@ -180,7 +180,7 @@ draw() {
 }
 
 measure() {
-  local out made='' status=0
+  local out made='' status=0 before
   out=$(asked_out "$@")
   if [[ -z $out ]]; then
     made=results/runs/$(date +%Y%m%d-%H%M%S)-$(uname -n)
@@ -188,10 +188,12 @@ measure() {
     out=$made/results.json
     set -- "$@" --out "$out"
   fi
+  before=$(stat -c %Y.%i "$out" 2>/dev/null) || before=
   build/faultline run "$@" || status=$?
   # Nothing was measured (bad input, --benchmark_list_tests): no folder without results either.
   if [[ -n $made ]]; then rmdir --ignore-fail-on-non-empty "$made"; fi
-  if [[ $status -le 1 && -f $out ]]; then draw "$out" || status=$?; fi
+  # An interrupted run leaves a result too; one that measured nothing leaves what was there before.
+  if [[ -f $out && $(stat -c %Y.%i "$out") != "$before" ]]; then draw "$out" || status=$?; fi
   return "$status"
 }
 

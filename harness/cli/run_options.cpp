@@ -4,13 +4,18 @@
 namespace faultline {
 namespace {
 
+// An unset variable of a script must not start another run than was meant.
+std::string refuse_empty(const std::string& text) {
+  return text.empty() ? "an empty text, expected a value" : "";
+}
+
 // The last of an option's texts counts, so that a script's can be overridden; lists grow.
 CLI::Option* add_text(CLI::App& run, const char* name, std::string& value, const char* help) {
-  return run.add_option(name, value, help)->take_last();
+  return run.add_option(name, value, help)->take_last()->check(refuse_empty);
 }
 CLI::Option* add_text(CLI::App& run, const char* name, std::vector<std::string>& value,
                       const char* help) {
-  return run.add_option(name, value, help);
+  return run.add_option(name, value, help)->check(refuse_empty);
 }
 
 void add_selection(CLI::App& run, RunArguments& to) {

@@ -25,13 +25,10 @@ double rate_of(const Tally& tally, u64 operations) {
 json thread_json(const Member& member) {
   const Tally& tally = member.tally;
   const u64 operations = operations_of(tally);
-  json thread = {{"cpu", member.cpu},
-                 {"node", member.node},
-                 {"role", role_name(member.role)},
-                 {"operations", operations},
-                 {"first_ns", tally.first_ns},
-                 {"last_ns", tally.last_ns},
-                 {"waiting_ns", tally.waiting_ns}};
+  json thread = {
+      {"cpu", member.cpu},        {"node", member.node},        {"role", role_name(member.role)},
+      {"operations", operations}, {"first_ns", tally.first_ns}, {"last_ns", tally.last_ns}};
+  if (member.waiting_ns) thread["waiting_ns"] = *member.waiting_ns;
   if (operations != 0) thread["rate"] = rate_of(tally, operations);
   return thread;
 }
@@ -102,8 +99,12 @@ json software_json(const std::vector<Member>& members, std::optional<u64> steal)
   u64 minor = 0, major = 0, voluntary = 0, involuntary = 0;
   std::optional<u64> migrations = 0;
   double cpu = 0;
+  u64 unseen = 0;
   for (const Member& member : members) {
-    if (member.tally.last_ns == 0) continue;
+    if (member.tally.last_ns == 0) {
+      ++unseen;
+      continue;
+    }
     const ThreadObserver& observer = *member.observer;
     minor += observer.minor_faults();
     major += observer.major_faults();
@@ -120,6 +121,7 @@ json software_json(const std::vector<Member>& members, std::optional<u64> steal)
                    {"cpu_s", cpu}};
   if (migrations) software["migrations"] = *migrations;
   if (steal) software["steal_ns"] = *steal;
+  if (unseen != 0) software["threads_not_counted"] = unseen;
   return software;
 }
 

@@ -120,6 +120,13 @@ void yield_now_and_then() {
   if (this_thread != nullptr && ++this_thread->pauses % patience == 0) sched_yield();
 }
 
+u64 waited_ns(u32 thread) {
+  // relaxed: one word, read for itself.
+  const u64 waited = thread_table.records[thread].waited.load(std::memory_order_relaxed);
+  const u64 total = (waited >> 1) + ((waited & 1) != 0 ? now_ns() : 0);
+  return total & ~(u64{1} << 63);  // the word has 63 bits for it
+}
+
 u64 waiting_since(u32 thread) {
   const ThreadRecord& record = thread_table.records[thread];
   // acquire: pairs with the release in wait_begin: the start belongs to this wait.
@@ -197,8 +204,12 @@ void NativePlatform::wait_begin(const void* object, const char* what) {
   if (record.wait_depth++ != 0) return;  // the outermost wait is the one that counts
   // relaxed: published by the release below, which pairs with the acquire in waiting_threads().
   record.waits_for_name.store(what, std::memory_order_relaxed);
-  record.waits_since.store(native::now_ns(), std::memory_order_relaxed);
+  const u64 now = native::now_ns();
+  record.waits_since.store(now, std::memory_order_relaxed);
   record.waits_for.store(object, std::memory_order_release);
+  // relaxed, here and below: see waited_ns(); this thread is the only writer.
+  const u64 waited = record.waited.load(std::memory_order_relaxed);
+  record.waited.store(((waited >> 1) - now) << 1 | 1, std::memory_order_relaxed);
 }
 
 void NativePlatform::wait_end() {
@@ -206,10 +217,8 @@ void NativePlatform::wait_end() {
   if (--record.wait_depth != 0) return;
   record.waits_for.store(nullptr,
                          std::memory_order_relaxed);  // relaxed: nothing is published by its end
-  // relaxed: this thread is the only writer.
-  const u64 waited = native::now_ns() - record.waits_since.load(std::memory_order_relaxed);
-  record.waited_ns.store(record.waited_ns.load(std::memory_order_relaxed) + waited,
-                         std::memory_order_relaxed);
+  const u64 waited = record.waited.load(std::memory_order_relaxed);
+  record.waited.store(((waited >> 1) + native::now_ns()) << 1, std::memory_order_relaxed);
 }
 
 }  // namespace faultline

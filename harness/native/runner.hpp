@@ -33,6 +33,7 @@ struct RunOutcome {
   u32 ok = 0;
   u32 failed = 0;  // trials
   u32 discarded = 0;
+  u32 spoiled = 0;  // cases all of whose trials were discarded
   int signal = 0;  // that ended the run early, or 0
 };
 

@@ -25,6 +25,7 @@ struct Member {
   std::unique_ptr<ThreadObserver> observer;
   const Worker<NativePlatform>* worker = nullptr;  // while it runs
   Tally tally;
+  std::optional<u64> waiting_ns;  // in the window; none where waits cannot be seen
 };
 
 // What can be seen of a thread while it runs.
@@ -57,6 +58,8 @@ class Team {
   // The first failure of any thread, or empty.
   std::string failure();
   std::vector<MemberProgress> progress();
+  // Takes each thread's waiting so far: the second call leaves the difference in the members.
+  void sample_waiting();
   // Once joined.
   const std::vector<Member>& members() const { return members_; }
   // Once all stand ready.
