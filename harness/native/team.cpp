@@ -158,6 +158,14 @@ void Team::sample_waiting() {
   }
 }
 
+void Team::take_turns_into_account(u64 opened, u64 closed) {
+  for (Member& member : members_) {
+    if (member.tally.last_ns == 0) continue;
+    member.tally.first_ns = opened;
+    member.tally.last_ns = closed;
+  }
+}
+
 std::vector<MemberProgress> Team::progress() {
   const std::lock_guard lock(mutex_);
   std::vector<MemberProgress> all;
