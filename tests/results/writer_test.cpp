@@ -194,12 +194,29 @@ TEST(Results, ScalingIsOverTheSameCurveAtOneThread) {
 
 TEST(Results, FailedAndDiscardedTrialsAndWhatWasLeftOutAreListed) {
   JournalContent content = content_of({});
-  content.truncated = true;
+  content.killed = true;
   const json part = build_results(content, "here").at("faultline");
   ASSERT_EQ(part.at("failures").size(), 1u);
   EXPECT_EQ(part.at("failures").at(0).at("stall").at("holding").size(), 1u);
   EXPECT_EQ(part.at("discarded").size(), 1u);
   EXPECT_EQ(part.at("left_out").size(), 2u);
+}
+
+TEST(Results, OfAKilledRunSayHowManyOfThePlannedTrialsAreMissing) {
+  JournalContent content{sample::header({}), {}, true};
+  content.header["planned_trials"] = 9;
+  std::mt19937_64 random(1);
+  for (const int repetition : {0, 1, 1})
+    content.trials.push_back(
+        sample::trial({"local", "mmap_sem", 2}, repetition, false, {}, random));
+  const auto lost = [&] { return build_results(content, "here").at("faultline").at("left_out"); };
+  EXPECT_EQ(lost().back(),
+            (json{{"what", "7 of 9 trials"}, {"why", "the run was killed, or its disk was full"}}));
+  content.header.erase("planned_trials");
+  EXPECT_EQ(lost().back().at("what"), "all after the first 2 trials");
+  EXPECT_EQ(build_results(content, "here").at("faultline").at("ended"), false);
+  content.killed = false;
+  EXPECT_EQ(lost().size(), 1u);
 }
 
 TEST(Results, AreTheSameForTheSameJournal) {
