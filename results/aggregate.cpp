@@ -57,25 +57,39 @@ json latency_of(const Records& records, const json::json_pointer& place) {
   return {{"latency_ns", result}, {"histogram", histogram}};
 }
 
-/** The operation kinds under `place` of every record: "/kinds", or "/roles/faulters". */
-json kinds_of(const CaseTrials& trials, const json::json_pointer& place) {
-  json kinds = json::object();
+bool has_threads(const json& record, const std::string& role) {
+  const json& threads = record.at("threads");
+  return role.empty() || std::any_of(threads.begin(), threads.end(), [&](const json& thread) {
+           return thread.value("role", "") == role;
+         });
+}
+
+Records both_of(const CaseTrials& trials) {
   Records both = trials.throughput;
   both.insert(both.end(), trials.latency.begin(), trials.latency.end());
-  for (const std::string& kind : keys_of(both, place)) {
+  return both;
+}
+
+/** The operation kinds of the threads of one role, or of all threads if it is empty. */
+json kinds_of(const CaseTrials& trials, const std::string& role) {
+  const json::json_pointer place =
+      role.empty() ? json::json_pointer("/kinds") : json::json_pointer("/roles") / role;
+  json kinds = json::object();
+  for (const std::string& kind : keys_of(both_of(trials), place)) {
     const json::json_pointer here = place / kind;
     std::vector<double> kind_rates;
     std::uint64_t count = 0;
     std::uint64_t errors = 0;
     for (const json* record : trials.throughput) {
-      if (!record->contains(here)) continue;
-      const json& one = record->at(here);
+      if (!has_threads(*record, role)) continue;
+      // A repetition that completed none has no entry: its rate is 0, not unknown.
+      const json one = record->value(here, json{{"rate", 0.0}});
       count += one.value("count", std::uint64_t{0});
       errors += one.value("errors", std::uint64_t{0});
       if (one.contains("rate")) kind_rates.push_back(one["rate"].get<double>());
     }
     json& entry = kinds[kind] = {{"count", count}, {"errors", errors}};
-    if (!kind_rates.empty()) entry["rate"] = estimate(kind_rates);
+    if (count > 0 && !kind_rates.empty()) entry["rate"] = estimate(kind_rates);
     const json latency = latency_of(trials.latency, here);
     if (!latency.is_null()) entry.update(latency);
   }
@@ -230,11 +244,9 @@ json aggregate_case(const CaseTrials& trials) {
     result["throughput"].update(
         {{"unit", "operations/s"}, {"confidence", confidence}, {"repetitions", measured}});
   }
-  result["kinds"] = kinds_of(trials, json::json_pointer("/kinds"));
-  Records both = trials.throughput;
-  both.insert(both.end(), trials.latency.begin(), trials.latency.end());
-  for (const std::string& role : keys_of(both, json::json_pointer("/roles"))) {
-    result["by_role"][role] = kinds_of(trials, json::json_pointer("/roles") / role);
+  result["kinds"] = kinds_of(trials, "");
+  for (const std::string& role : keys_of(both_of(trials), json::json_pointer("/roles"))) {
+    result["by_role"][role] = kinds_of(trials, role);
   }
   add_sharing(result, trials);
   result["events"] = events_of(trials);

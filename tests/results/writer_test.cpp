@@ -127,6 +127,29 @@ TEST(Results, FairnessComparesThreadsOfOneRoleAndCountsStarvedRepetitions) {
   EXPECT_DOUBLE_EQ(starved.at("fairness").at("jain").at("low").get<double>(), 0.5);
 }
 
+TEST(Results, ARepetitionThatCompletedNoneOfAKindCountsAsNone) {
+  const json one = one_case(
+      [](json& record, int i) {
+        record["threads"][0]["role"] = "faulters";
+        record["threads"][1]["role"] = i == 4 ? "faulters" : "updaters";
+        record["latency"] = i == 5;
+        record["kinds"] = {{"fault", {{"count", 9}, {"rate", 9.0}}}};
+        if (i == 0) record["kinds"]["unmap"] = {{"count", 6}, {"rate", 6.0}};
+        if (i == 5) record["kinds"]["walk"] = {{"count", 1}, {"rate", 1.0}};
+        record["roles"] = {{"faulters", record["kinds"]}, {"updaters", json::object()}};
+        if (i < 2) record["roles"]["updaters"]["unmap"] = {{"count", 6}, {"rate", 6.0}};
+      },
+      6);
+  const json& unmap = one.at("kinds").at("unmap");
+  EXPECT_EQ(unmap.at("count"), 6);
+  EXPECT_EQ(unmap.at("rate").at("median"), 0.0);
+  EXPECT_EQ(unmap.at("rate").at("high"), 6.0);
+  EXPECT_EQ(one.at("kinds").at("fault").at("rate").at("median"), 9.0);
+  EXPECT_FALSE(one.at("kinds").at("walk").contains("rate"));
+  // Two of the four repetitions in which the role had threads.
+  EXPECT_EQ(one.at("by_role").at("updaters").at("unmap").at("rate").at("median"), 3.0);
+}
+
 TEST(Results, LatencyIsOfTheMergedLatencyTrialsAndTooRarePercentilesAreAbsent) {
   const json one = one_case([](json& record, int i) {
     record["latency"] = i > 0;
