@@ -91,21 +91,41 @@ std::vector<CaseShift> common_cases(const Side& base, const Side& changed) {
   return cases;
 }
 
+std::string text_of(const json& object, const char* key) {
+  const json value = object.value(key, json("unknown"));
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
 void print_side_by_side(const Side& base, const Side& changed, std::ostream& out) {
   fmt::print(out, "base {}\nnew  {}\n", base.path, changed.path);
   const auto differs = [&](const char* section, const char* key) {
-    const auto text = [&](const Side& side) {
-      const json value = side.part[section].value(key, json("unknown"));
-      return value.is_string() ? value.get<std::string>() : value.dump();
-    };
-    if (text(base) == text(changed)) return;
-    fmt::print(out, "{} differs: {} {} against {}\n", section, key, text(base), text(changed));
+    const std::string before = text_of(base.part[section], key);
+    const std::string after = text_of(changed.part[section], key);
+    if (before == after) return;
+    fmt::print(out, "{} differs: {} {} against {}\n", section, key, before, after);
   };
   for (const char* key : {"host", "cpu_model", "kernel", "cpus", "nodes", "smt", "governor",
                           "turbo", "thp", "numa_balancing", "virtual"}) {
     differs("machine", key);
   }
   for (const char* key : {"version", "commit", "compiler", "flags", "type"}) differs("build", key);
+}
+
+void print_settings(const Side& base, const Side& changed, std::ostream& out) {
+  for (const char* key : {"workload_text", "duration_s", "warmup_s", "cpus"}) {
+    std::size_t differing = 0;
+    std::string first;
+    for (const auto& [name, one] : base.cases) {
+      const auto other = changed.cases.find(name);
+      if (other == changed.cases.end()) continue;
+      const std::string before = text_of(*one, key);
+      const std::string after = text_of(*other->second, key);
+      if (before == after) continue;
+      if (++differing == 1) first = fmt::format("{} against {} ({})", before, after, name);
+    }
+    if (differing > 0)
+      fmt::print(out, "settings differ: {} of {} case(s), first {}\n", key, differing, first);
+  }
 }
 
 std::string percent(double fraction) {
@@ -307,6 +327,7 @@ int compare(const std::string& base_path, const std::string& changed_path,
         power(one, shift_to_plan_for, one.base.size(), one.changed.size(), cases.size(), options);
   }
   print_side_by_side(base, changed, out);
+  print_settings(base, changed, out);
   print_cases(cases, out);
   fmt::print(out, "\n");
   print_limits(cases, options, out);

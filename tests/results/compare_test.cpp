@@ -233,6 +233,24 @@ TEST_F(CompareFiles, CasesOnOneSideAndOtherMachinesAndBuildsAreTold) {
   EXPECT_TRUE(says("build differs: commit 0123abc against fedcba9")) << text_;
 }
 
+TEST_F(CompareFiles, SettingsThatDifferBetweenCommonCasesAreToldOnceEach) {
+  const std::string base = write("a.json", {});
+  compare_to(base, write("b.json", {}, [](json& part) {
+               for (json& one : part["cases"]) one["duration_s"] = 0.5;
+               part["cases"][0]["warmup_s"] = 0.1;
+               part["cases"][0]["cpus"] = {1};
+               part["cases"][0]["workload_text"] = "replay:other.txt";
+             }));
+  EXPECT_TRUE(says("settings differ: duration_s of 45 case(s), first 0.2 against 0.5 (")) << text_;
+  EXPECT_TRUE(says("settings differ: warmup_s of 1 case(s), first 0.05 against 0.1 (")) << text_;
+  EXPECT_TRUE(says("settings differ: cpus of 1 case(s), first [0] against [1] (")) << text_;
+  EXPECT_TRUE(
+      says("settings differ: workload_text of 1 case(s), first unknown against replay:other.txt ("))
+      << text_;
+  compare_to(base, base);
+  EXPECT_FALSE(says("differ")) << text_;
+}
+
 TEST_F(CompareFiles, ACaseThatNewLostIsExitOneUnlessAnotherRegressed) {
   const auto lose = [](std::size_t from, std::size_t to, const char* reason) {
     return [=](json& part) {
