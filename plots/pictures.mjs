@@ -1,6 +1,6 @@
 // Specifications fitted to their rows: scales, colours, panel columns, and the line that says where a picture is from.
 import { readFileSync } from 'node:fs';
-import { CEILING, rowsByPicture, whyNoCounters } from './rows.mjs';
+import { CEILING, rowsByPicture, whyNoCounters, whyNotAll } from './rows.mjs';
 
 const here = new URL('.', import.meta.url);
 const readJson = (name) => JSON.parse(readFileSync(new URL(name, here), 'utf8'));
@@ -145,7 +145,9 @@ export function makePictures(runs) {
   const rows = rowsByPicture(runs);
   const subtitle = provenance(runs);
   return pictures.map((picture) => {
-    const { name, title, about } = picture;
+    const { name, title } = picture;
+    const uncounted = name === 'bounces' ? whyNotAll(runs) : '';
+    const about = picture.about + (uncounted && ` Not counted everywhere: ${uncounted}.`);
     if (rows[name].length > 0) return { name, title, about, spec: fit(picture, rows[name], subtitle) };
     const missing = name === 'bounces' ? `${picture.missing}: ${whyNoCounters(runs)}.` : picture.missing;
     return { name, title, missing, subtitle };

@@ -98,10 +98,14 @@ function latencyRows(entry) {
   return rows;
 }
 
+const withNote = (note, more) => (note === '-' ? more : `${note}; ${more}`);
+
 function bounceRows(entry) {
-  return Object.entries(entry.one.counters.events ?? {}).flatMap(([name, event]) =>
-    spread(entry, `${entry.panel}\n${name}`, event.per_operation),
-  );
+  return Object.entries(entry.one.counters.events ?? {}).flatMap(([name, event]) => {
+    const scaled = `scaled: counted ${(event.running_share * 100).toFixed(1)} % of the time`;
+    const note = event.running_share < 1 ? withNote(entry.common.note, scaled) : entry.common.note;
+    return spread({ common: { ...entry.common, note } }, `${entry.panel}\n${name}`, event.per_operation);
+  });
 }
 
 function eventRows(entry) {
@@ -140,5 +144,12 @@ export function whyNoCounters(runs) {
     const absent = run.results.cases.map((one) => one.counters.absent).find(Boolean);
     if (absent) return absent;
   }
-  return 'no event was counted';
+  return whyNotAll(runs) || 'no event was counted';
+}
+
+/** The events that some case could not count, with their reasons; empty if there are none. */
+export function whyNotAll(runs) {
+  const events = runs.flatMap(({ results }) => results.cases.flatMap((one) => Object.entries(one.counters.events ?? {})));
+  const reasons = events.filter(([, event]) => event.absent).map(([name, event]) => `${name} (${event.absent})`);
+  return [...new Set(reasons)].join(', ');
 }

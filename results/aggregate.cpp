@@ -183,30 +183,39 @@ json events_of(const CaseTrials& trials) {
   return events;
 }
 
+/** Empty if the event was counted over some operations. */
+std::string why_uncounted(const json& event, double operations) {
+  if (event.contains("absent")) return event["absent"];
+  if (event.at("running_ns").get<double>() <= 0) return "it never had one of the CPU's counters";
+  return operations > 0 ? "" : "no operation completed";
+}
+
 /** Each event by itself: some count the same transfer, so no sum over events is ever made. */
 json counters_of(const CaseTrials& trials) {
   std::map<std::string, std::vector<double>> per_operation;
   std::map<std::string, double> running;
+  json events = json::object();
   std::string reason = "no trial ended ok";
   for (const json* record : trials.throughput) {
     const json counters = record->value("counters", json::object());
     reason = counters.value("absent", "not taken");
     if (!counters.contains("events")) continue;
     for (const auto& [name, event] : counters["events"].items()) {
+      const double done = record->value("operations", 0.0);
+      if (const std::string why = why_uncounted(event, done); !why.empty()) {
+        events[name] = {{"absent", why}};
+        continue;
+      }
       const double on = event.at("running_ns").get<double>();
       const double enabled = event.at("enabled_ns").get<double>();
-      const double done = record->value("operations", 0.0);
-      if (on <= 0 || done <= 0) continue;
       per_operation[name].push_back(event.at("value").get<double>() * enabled / on / done);
       running[name] = std::min(running.try_emplace(name, 1.0).first->second, on / enabled);
     }
   }
-  if (per_operation.empty()) return {{"absent", reason}};
-  json events = json::object();
-  for (const auto& [name, values] : per_operation) {
-    events[name]["per_operation"] = estimate(values);
-    events[name]["running_share"] = running[name];
-  }
+  // What any repetition counted stands before the reason why another could not.
+  for (const auto& [name, values] : per_operation)
+    events[name] = {{"per_operation", estimate(values)}, {"running_share", running[name]}};
+  if (events.empty()) return {{"absent", reason}};
   return {{"events", events}};
 }
 

@@ -128,6 +128,17 @@ TEST(Report, SaysWhyBouncesWereNotCountedAndListsWhatWentWrong) {
             std::string::npos);
 }
 
+TEST(Report, NamesTheEventsThatWereNotCountedAndTellsWhichAreScaled) {
+  const TemporaryDirectory directory;
+  report({write_sample(directory, "r.json",
+                       {.repetitions = 2, .counters = true, .refused_event = true})},
+         directory.file("report.html"), "");
+  const std::string html = text_of(directory.file("report.html"));
+  EXPECT_NE(html.find("Not counted everywhere: icx::REFUSED (too many open files)."),
+            std::string::npos);
+  EXPECT_NE(html.find("scaled: counted 50.0 % of the time"), std::string::npos);
+}
+
 TEST(Report, EverySvgSaysNativeMachineDateAndBuild) {
   const TemporaryDirectory directory;
   // Without counters: the picture that has nothing to show must say where from as well.

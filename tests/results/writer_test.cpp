@@ -175,7 +175,8 @@ TEST(Results, CountersAreScaledPerOperationAndNeverSummed) {
                             {"never", {{"value", 0}, {"enabled_ns", 200}, {"running_ns", 0}}}}}};
   });
   const json& events = one.at("counters").at("events");
-  EXPECT_EQ(events.size(), 2u);
+  EXPECT_EQ(events.size(), 3u);
+  EXPECT_EQ(events.at("never"), (json{{"absent", "it never had one of the CPU's counters"}}));
   EXPECT_EQ(events.at("a").at("per_operation").at("median"), 1.0);
   EXPECT_EQ(events.at("a").at("running_share"), 0.5);
   EXPECT_EQ(events.at("b").at("per_operation").at("median"), 1.0);
@@ -186,6 +187,20 @@ TEST(Results, CountersThatCouldNotBeTakenAreAbsentWithTheirReason) {
     record["counters"] = {{"absent", "paranoid is 3"}};
   });
   EXPECT_EQ(one.at("counters"), (json{{"absent", "paranoid is 3"}}));
+}
+
+TEST(Results, AnEventThatSomeRepetitionCountedIsNotAbsent) {
+  const json one = one_case([](json& record, int i) {
+    json& events = record["counters"] = {{"events", json::object()}};
+    events["events"]["refused"] = {{"absent", "too many open files"}};
+    events["events"]["once"] = {{"absent", "too many open files"}};
+    record["operations"] = 100;
+    if (i == 1)
+      events["events"]["once"] = {{"value", 50}, {"enabled_ns", 200}, {"running_ns", 200}};
+  });
+  const json& events = one.at("counters").at("events");
+  EXPECT_EQ(events.at("refused"), (json{{"absent", "too many open files"}}));
+  EXPECT_EQ(events.at("once").at("per_operation"), (json{{"median", 0.5}}));
 }
 
 TEST(Results, GoogleBenchmarksEntriesAreNanosecondsPerOperation) {
@@ -262,8 +277,10 @@ TEST(Schema, TakesTheFilesOfRunsWithAndWithoutCounters) {
   const std::vector<json> results = {
       build_results(content_of({.repetitions = 3}), "here"),
       build_results(content_of({.repetitions = 3, .counters = true}), "here"),
-      build_results(content_of({.repetitions = 1}), "here")};
-  EXPECT_EQ(schema_verdicts(directory, results), std::vector<std::string>(3, "fits"));
+      build_results(content_of({.repetitions = 1}), "here"),
+      build_results(content_of({.repetitions = 1, .counters = true, .refused_event = true}),
+                    "here")};
+  EXPECT_EQ(schema_verdicts(directory, results), std::vector<std::string>(4, "fits"));
 }
 
 TEST(Schema, RefusesMutatedFiles) {
