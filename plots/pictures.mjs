@@ -1,6 +1,6 @@
 // Specifications fitted to their rows: scales, colours, panel columns, and the line that says where a picture is from.
 import { readFileSync } from 'node:fs';
-import { CEILING, rowsByPicture, whyNoCounters, whyNotAll } from './rows.mjs';
+import { CEILING, rowsByPicture, whyNotCounted } from './rows.mjs';
 
 const here = new URL('.', import.meta.url);
 const readJson = (name) => JSON.parse(readFileSync(new URL(name, here), 'utf8'));
@@ -44,7 +44,7 @@ const pictures = [
     about:
       'Lines that another core had modified, by hardware event. Events may count the same transfer twice: each has its own ' +
       'panel and they must not be added up.',
-    missing: 'Bounces were not counted',
+    missing: 'Bounces were not counted.',
   },
   {
     name: 'waiting',
@@ -146,10 +146,10 @@ export function makePictures(runs) {
   const subtitle = provenance(runs);
   return pictures.map((picture) => {
     const { name, title } = picture;
-    const uncounted = name === 'bounces' ? whyNotAll(runs) : '';
+    const uncounted = name === 'bounces' ? whyNotCounted(runs) : '';
     const about = picture.about + (uncounted && ` Not counted everywhere: ${uncounted}.`);
     if (rows[name].length > 0) return { name, title, about, spec: fit(picture, rows[name], subtitle) };
-    const missing = name === 'bounces' ? `${picture.missing}: ${whyNoCounters(runs)}.` : picture.missing;
+    const missing = uncounted ? `Bounces were not counted: ${uncounted}.` : picture.missing;
     return { name, title, missing, subtitle };
   });
 }

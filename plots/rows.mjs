@@ -137,19 +137,18 @@ export function rowsByPicture(runs) {
   };
 }
 
-/** Why there are no counted bounces, from the first file that says so. */
-export function whyNoCounters(runs) {
-  for (const run of runs) {
-    if (run.results.counters.reason) return run.results.counters.reason;
-    const absent = run.results.cases.map((one) => one.counters.absent).find(Boolean);
-    if (absent) return absent;
-  }
-  return whyNotAll(runs) || 'no event was counted';
+function reasonsOf({ results }) {
+  if (results.counters.reason) return [results.counters.reason];
+  const reasons = results.cases.flatMap(({ counters }) => {
+    if (counters.absent) return [counters.absent];
+    const absent = Object.entries(counters.events ?? {}).filter(([, event]) => event.absent);
+    return absent.map(([name, event]) => `${name} (${event.absent})`);
+  });
+  return [...new Set(reasons)];
 }
 
-/** The events that some case could not count, with their reasons; empty if there are none. */
-export function whyNotAll(runs) {
-  const events = runs.flatMap(({ results }) => results.cases.flatMap((one) => Object.entries(one.counters.events ?? {})));
-  const reasons = events.filter(([, event]) => event.absent).map(([name, event]) => `${name} (${event.absent})`);
-  return [...new Set(reasons)].join(', ');
+/** Why bounces were not counted, or not all or not everywhere: every file's own reasons. Empty if there are none. */
+export function whyNotCounted(runs) {
+  const named = (run) => (runs.length > 1 ? `${run.label}: ` : '') + reasonsOf(run).join(', ');
+  return runs.filter((run) => reasonsOf(run).length > 0).map(named).join('; ');
 }
