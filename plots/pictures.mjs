@@ -55,8 +55,10 @@ const pictures = [
   {
     name: 'events',
     title: 'Lock events',
-    about: "What the locks say of themselves. The scale is logarithmic; an event that did not happen has no mark.",
-    missing: 'No lock published an event that happened.',
+    about:
+      'What the locks say of themselves: the median of the repetitions, with its 95 % interval as a bar. The scale is ' +
+      'logarithmic: what did not happen in most repetitions has no mark, and an interval that reaches down to 0 no bar.',
+    missing: 'No lock published an event that happened in most repetitions.',
   },
 ];
 

@@ -110,8 +110,10 @@ function bounceRows(entry) {
 
 function eventRows(entry) {
   return Object.entries(entry.one.events)
-    .filter(([, event]) => event.per_operation > 0)
-    .map(([name, event]) => ({ panel: entry.panel, ...entry.common, event: name, ...event }));
+    .filter(([, event]) => event.per_operation?.median > 0)
+    .flatMap(([event, { total, per_operation }]) =>
+      spread(entry, entry.panel, per_operation).map((row) => ({ ...row, event, total })),
+    );
 }
 
 /** Panels in the order in which they first appear, so that facets stay together. */

@@ -25,12 +25,6 @@ std::set<std::string> keys_of(const Records& records, const json::json_pointer& 
   return keys;
 }
 
-double operations(const Records& records) {
-  double sum = 0;
-  for (const json* record : records) sum += record->value("operations", 0.0);
-  return sum;
-}
-
 json latency_of(const Records& records, const json::json_pointer& place) {
   Histogram merged;
   for (const json* record : records) {
@@ -174,11 +168,16 @@ json totals(const Records& records, const char* field) {
 
 json events_of(const CaseTrials& trials) {
   json events = json::object();
-  const double done = operations(trials.throughput);
   const json sums = totals(trials.throughput, "events");
   for (const auto& [name, sum] : sums.items()) {
     events[name]["total"] = sum;
-    if (done > 0) events[name]["per_operation"] = sum.get<double>() / done;
+    std::vector<double> per_operation;
+    for (const json* record : trials.throughput) {
+      const double done = record->value("operations", 0.0);
+      const json own = record->value("events", json::object());
+      if (done > 0 && own.contains(name)) per_operation.push_back(own[name].get<double>() / done);
+    }
+    if (!per_operation.empty()) events[name]["per_operation"] = estimate(per_operation);
   }
   return events;
 }

@@ -212,6 +212,15 @@ TEST(Report, ShowsMediansAndIntervalsAsTheyAreInTheResults) {
   }
 }
 
+TEST(Report, DrawsTheIntervalsOfLockEvents) {
+  const TemporaryDirectory directory;
+  report({write_sample(directory, "many.json", {.repetitions = 3})}, "", directory.file("many"));
+  report({write_sample(directory, "once.json", {.repetitions = 1})}, "", directory.file("once"));
+  const std::string bar = "aria-roledescription=\"rule mark\"";
+  EXPECT_GT(count_of(text_of(directory.file("many/events.svg")), bar), 0u);
+  EXPECT_EQ(count_of(text_of(directory.file("once/events.svg")), bar), 0u);
+}
+
 TEST(Report, RefusesBadInputInOneLineAndLeavesNoFile) {
   const TemporaryDirectory directory;
   const std::string good = write_sample(directory, "r.json", {.repetitions = 1});

@@ -166,6 +166,16 @@ TEST(Results, LatencyIsOfTheMergedLatencyTrialsAndTooRarePercentilesAreAbsent) {
   EXPECT_EQ(fault.at("histogram"), (json{{0, 50, 180}, {50, 100, 20}}));
 }
 
+TEST(Results, EventsPerOperationAreAnEstimateOverRepetitions) {
+  const json one = one_case([](json& record, int i) {
+    record["operations"] = 100;
+    record["events"] = {{"steal", std::vector<int>{10, 300, 20}[static_cast<std::size_t>(i)]}};
+  });
+  const json& steal = one.at("events").at("steal");
+  EXPECT_EQ(steal.at("total"), 330);
+  EXPECT_EQ(steal.at("per_operation"), (json{{"median", 0.2}, {"low", 0.1}, {"high", 3.0}}));
+}
+
 TEST(Results, CountersAreScaledPerOperationAndNeverSummed) {
   const json one = one_case([](json& record, int) {
     record["operations"] = 100;
