@@ -383,6 +383,47 @@ TEST(Reader, RefusesTruncatedForeignAndOtherVersionsInOneLine) {
   expect(wrong.dump(), "/faultline/cases/1/throughput/median is of type string");
 }
 
+TEST(Reader, RefusesADamagedCaseByItsPlace) {
+  const TemporaryDirectory directory;
+  const json whole = build_results(content_of({.repetitions = 2, .counters = true}), "here");
+  const std::string path = directory.file("r.json");
+  const auto expect = [&](const std::string& part, const std::function<void(json&)>& damage) {
+    json damaged = whole;
+    damage(damaged["faultline"]);
+    put_text(path, damaged.dump());
+    try {
+      load_results(path);
+      ADD_FAILURE() << "no error, expected " << part;
+    } catch (const std::invalid_argument& error) {
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
+  };
+  const std::string one = "/faultline/cases/0/";
+  expect(one + "events is missing", [](json& part) { part["cases"][0].erase("events"); });
+  expect(one + "events/x is of type null", [](json& part) { part["cases"][0]["events"]["x"]; });
+  expect(one + "events/x/per_operation is of type number",
+         [](json& part) { part["cases"][0]["events"]["x"]["per_operation"] = 1; });
+  expect(one + "counters is missing", [](json& part) { part["cases"][0].erase("counters"); });
+  expect(one + "counters/events/x is of type null",
+         [](json& part) { part["cases"][0]["counters"]["events"]["x"]; });
+  expect(one + "fairness/jain is missing",
+         [](json& part) { part["cases"][0]["fairness"].erase("jain"); });
+  expect(one + "fairness/jain/median is missing",
+         [](json& part) { part["cases"][0]["fairness"]["jain"] = json::object(); });
+  expect(one + "waiting_share/median is of type string", [](json& part) {
+    part["cases"][0]["waiting_share"] = {{"median", "much"}};
+  });
+  expect(one + "kinds/fault is of type null",
+         [](json& part) { part["cases"][0]["kinds"]["fault"] = nullptr; });
+  expect(one + "by_role/all/fault is of type null",
+         [](json& part) { part["cases"][0]["by_role"]["all"]["fault"]; });
+  expect("/faultline/left_out/0 is no entry", [](json& part) { part["left_out"][0] = nullptr; });
+  expect("/faultline/failures/0/reason is missing",
+         [](json& part) { part["failures"][0].erase("reason"); });
+  expect("/faultline/failures/0/stall/holding is of type string",
+         [](json& part) { part["failures"][0]["stall"]["holding"] = "thread 0"; });
+}
+
 TEST(Summary, HasARowASchemeAndNamesTheBestAndWhatWentWrong) {
   std::ostringstream out;
   print_summary(out, build_results(content_of({}), "here"));
