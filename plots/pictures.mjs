@@ -1,8 +1,6 @@
-// Specifications fitted to their rows: scales, colours, panel columns, and the line that says where
-// a picture is from.
-import {readFileSync} from 'node:fs';
-
-import {CEILING, rowsByPicture, whyNoCounters} from './rows.mjs';
+// Specifications fitted to their rows: scales, colours, panel columns, and the line that says where a picture is from.
+import { readFileSync } from 'node:fs';
+import { CEILING, rowsByPicture, whyNotCounted } from './rows.mjs';
 
 const here = new URL('.', import.meta.url);
 const readJson = (name) => JSON.parse(readFileSync(new URL(name, here), 'utf8'));
@@ -14,40 +12,39 @@ const pictures = [
     name: 'throughput',
     title: 'Throughput',
     about:
-        'Operations per second over all threads: the median of the repetitions, with its 95 % interval as a bar (often ' +
-        'smaller than the mark). The dotted ceiling is the same work with one address space a thread: what no lock can beat here.',
+      'Operations per second over all threads: the median of the repetitions, with its 95 % interval as a bar (often ' +
+      'smaller than the mark). The dotted ceiling is the same work with one address space a thread: what no lock can beat here.',
     missing: 'No case was measured.',
   },
   {
     name: 'linux',
     title: 'The running kernel',
     about:
-        'Real faults and system calls, normalised to one thread: compare the shape of the curve with those above, not its ' +
-        'height, since system calls, memory control groups and the LRU are in it.',
+      'Real faults and system calls, normalised to one thread: compare the shape of the curve with those above, not its ' +
+      'height, since system calls, memory control groups and the LRU are in it.',
     missing: 'The running kernel (scheme linux) was not measured at one thread and more.',
   },
   {
     name: 'latency',
     title: 'Latency',
     about:
-        'From trials of their own, since reading the clock costs more than an uncontended lock. Closed loop: each thread ' +
-        'waits for its operation before it starts the next, so a slow scheme also issues fewer.',
+      'From trials of their own, since reading the clock costs more than an uncontended lock. Closed loop: each thread ' +
+      'waits for its operation before it starts the next, so a slow scheme also issues fewer.',
     missing: 'No latency was measured.',
   },
   {
     name: 'fairness',
     title: 'Fairness',
-    about:
-        'Jain\'s index of the operations by thread: 1 when all did the same, 1/n when one did all.',
+    about: "Jain's index of the operations by thread: 1 when all did the same, 1/n when one did all.",
     missing: 'No case of more than one thread was measured.',
   },
   {
     name: 'bounces',
     title: 'Bounces',
     about:
-        'Lines that another core had modified, by hardware event. Events may count the same transfer twice: each has its own ' +
-        'panel and they must not be added up.',
-    missing: 'Bounces were not counted',
+      'Lines that another core had modified, by hardware event. Events may count the same transfer twice: each has its own ' +
+      'panel and they must not be added up.',
+    missing: 'Bounces were not counted.',
   },
   {
     name: 'waiting',
@@ -59,18 +56,17 @@ const pictures = [
     name: 'events',
     title: 'Lock events',
     about:
-        'What the locks say of themselves. The scale is logarithmic; an event that did not happen has no mark.',
-    missing: 'No lock published an event that happened.',
+      'What the locks say of themselves: the median of the repetitions, with its 95 % interval as a bar. The scale is ' +
+      'logarithmic: what did not happen in most repetitions has no mark, and an interval that reaches down to 0 no bar.',
+    missing: 'No lock published an event that happened in most repetitions.',
   },
 ];
 
 /** Where the numbers are from: every picture carries it. */
 export function provenance(runs) {
-  return runs.map(({label, results}) => {
-    const {machine, build} = results;
-    const parts = [
-      results.mode, `${machine.host} (${machine.cpu_model})`, results.date, `build ${build.commit}`
-    ];
+  return runs.map(({ label, results }) => {
+    const { machine, build } = results;
+    const parts = [results.mode, `${machine.host} (${machine.cpu_model})`, results.date, `build ${build.commit}`];
     return (runs.length > 1 ? `${label}: ` : '') + parts.join(' \u00b7 ');
   });
 }
@@ -78,25 +74,20 @@ export function provenance(runs) {
 function seriesScales(rows) {
   const known = Object.keys(style.schemes);
   const present = distinct(rows, 'scheme');
-  const domain = [
-    ...known.filter((name) => present.includes(name)),
-    ...present.filter((name) => !known.includes(name))
-  ];
+  const domain = [...known.filter((name) => present.includes(name)), ...present.filter((name) => !known.includes(name))];
   let other = 0;
-  const looks =
-      domain.map((name) => style.schemes[name] ?? style.others[other++ % style.others.length]);
-  // The scheme as such comes first and is drawn solid, then its variants; of several files each has
-  // its own.
+  const looks = domain.map((name) => style.schemes[name] ?? style.others[other++ % style.others.length]);
+  // The scheme as such comes first and is drawn solid, then its variants; of several files each has its own.
   const parts = (line) => (line === 'plain' ? 0 : line.split(', ').length);
   const lines = distinct(rows, 'line').sort((a, b) => parts(a) - parts(b));
   let next = 0;
-  const dashes = lines.map(
-      (line) => line === CEILING ? style.ceiling_dash : style.dashes[next++ % style.dashes.length],
+  const dashes = lines.map((line) =>
+    line === CEILING ? style.ceiling_dash : style.dashes[next++ % style.dashes.length],
   );
   return {
-    color: {domain, range: looks.map((look) => look.colour)},
-    shape: {domain, range: looks.map((look) => look.shape)},
-    strokeDash: {domain: lines, range: dashes},
+    color: { domain, range: looks.map((look) => look.colour) },
+    shape: { domain, range: looks.map((look) => look.shape) },
+    strokeDash: { domain: lines, range: dashes },
   };
 }
 
@@ -104,19 +95,15 @@ function seriesScales(rows) {
 function threadAxis(rows) {
   const counts = distinct(rows, 'threads').sort((a, b) => a - b);
   const last = counts[counts.length - 1];
-  if (counts.length === 1) return {type: 'ordinal', axis: {labelAngle: 0}};
-  const axis = {format: 'd', labelOverlap: 'greedy', values: counts};
+  if (counts.length === 1) return { type: 'ordinal', axis: { labelAngle: 0 } };
+  const axis = { format: 'd', labelOverlap: 'greedy', values: counts };
   if (counts.length <= 4 && last <= 8) {
-    return {
-      type: 'quantitative',
-      axis,
-      scale: {zero: false, nice: false, padding: 14, domain: [counts[0], last]}
-    };
+    return { type: 'quantitative', axis, scale: { zero: false, nice: false, padding: 14, domain: [counts[0], last] } };
   }
   return {
     type: 'quantitative',
-    axis: {...axis, labelSeparation: 4},
-    scale: {type: 'log', base: 2, nice: false, padding: 10, domain: [counts[0], last]},
+    axis: { ...axis, labelSeparation: 4 },
+    scale: { type: 'log', base: 2, nice: false, padding: 10, domain: [counts[0], last] },
   };
 }
 
@@ -129,7 +116,7 @@ function fit(picture, rows, subtitle) {
   const spec = readJson(`${picture.name}.vl.json`);
   const scales = seriesScales(rows);
   spec.title.subtitle = subtitle;
-  spec.data = {values: rows};
+  spec.data = { values: rows };
   spec.config = style.config;
   const panels = distinct(rows, 'panel');
   spec.columns = Math.min(spec.columns, panels.length);
@@ -149,10 +136,8 @@ function fit(picture, rows, subtitle) {
   if (choice) {
     choice.bind.options = distinct(rows, 'threads').sort((a, b) => a - b);
     choice.value = choice.bind.options[choice.bind.options.length - 1];
-    const at = '\'at \' + threads + (threads == 1 ? \' thread\' : \' threads\')';
-    spec.title.subtitle = {
-      signal: `[${subtitle.map((line) => JSON.stringify(line)).join(', ')}, ${at}]`
-    };
+    const at = "'at ' + threads + (threads == 1 ? ' thread' : ' threads')";
+    spec.title.subtitle = { signal: `[${subtitle.map((line) => JSON.stringify(line)).join(', ')}, ${at}]` };
   }
   return spec;
 }
@@ -162,11 +147,11 @@ export function makePictures(runs) {
   const rows = rowsByPicture(runs);
   const subtitle = provenance(runs);
   return pictures.map((picture) => {
-    const {name, title, about} = picture;
-    if (rows[name].length > 0)
-      return {name, title, about, spec: fit(picture, rows[name], subtitle)};
-    const missing =
-        name === 'bounces' ? `${picture.missing}: ${whyNoCounters(runs)}.` : picture.missing;
-    return {name, title, missing, subtitle};
+    const { name, title } = picture;
+    const uncounted = name === 'bounces' ? whyNotCounted(runs) : '';
+    const about = picture.about + (uncounted && ` Not counted everywhere: ${uncounted}.`);
+    if (rows[name].length > 0) return { name, title, about, spec: fit(picture, rows[name], subtitle) };
+    const missing = uncounted ? `Bounces were not counted: ${uncounted}.` : picture.missing;
+    return { name, title, missing, subtitle };
   });
 }

@@ -1,14 +1,13 @@
-// Results to rows for the pictures. Only reshaping: every median, interval and percentile is read,
-// none computed.
-import {readFileSync} from 'node:fs';
-import {basename, dirname, resolve} from 'node:path';
+// Results to rows for the pictures. Only reshaping: every median, interval and percentile is read, none computed.
+import { readFileSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
 
 export const CEILING = 'private: the ceiling';
 
 /** "mmap_sem:no-osq" is scheme mmap_sem, variant no-osq; "std::shared_mutex" is one name. */
 export function splitScheme(name) {
   const [, base, variant] = /^((?:[^:]|::)+)(?::(.*))?$/.exec(name) ?? [null, name, ''];
-  return {base, variant: variant ?? ''};
+  return { base, variant: variant ?? '' };
 }
 
 /** A short name for each file: its own, or its directory's where all are called results.json. */
@@ -24,15 +23,12 @@ function labels(files) {
 export function load(files) {
   const names = labels(files);
   return files.map((file, i) => ({
-                     label: names[i],
-                     results: JSON.parse(readFileSync(file, 'utf8')).faultline,
-                   }));
+    label: names[i],
+    results: JSON.parse(readFileSync(file, 'utf8')).faultline,
+  }));
 }
 
-/**
- * What sets a panel apart: the workload, and each setting in which the cases of these files differ
- * at all.
- */
+/** What sets a panel apart: the workload, and each setting in which the cases of these files differ at all. */
 function panelNamer(runs) {
   const cases = runs.flatMap((run) => run.results.cases);
   const varies = (key) => new Set(cases.map((one) => JSON.stringify(one[key] ?? ''))).size > 1;
@@ -51,34 +47,34 @@ function panelNamer(runs) {
 /** Every case of every file with what all its rows share. */
 export function entries(runs) {
   const panelOf = panelNamer(runs);
-  return runs.flatMap(
-      (run) => run.results.cases.map((one) => {
-        const {base, variant} = splitScheme(one.scheme);
-        const line = [
-          variant, one.private ? CEILING : '', runs.length > 1 ? run.label : ''
-        ].filter(Boolean).join(', ');
-        const notes = [
-          one.oversubscribed ? 'more threads than CPUs' : '',
-          one.throughput?.repetitions.length === 1 ? 'one repetition: no interval' : '',
-        ].filter(Boolean);
-        return {
-          one,
-          panel: panelOf(one),
-          common: {
-            scheme: base,
-            line: line || 'plain',
-            threads: one.threads,
-            note: notes.join('; ') || '-',
-          },
-        };
-      }),
+  return runs.flatMap((run) =>
+    run.results.cases.map((one) => {
+      const { base, variant } = splitScheme(one.scheme);
+      const line = [variant, one.private ? CEILING : '', runs.length > 1 ? run.label : '']
+        .filter(Boolean)
+        .join(', ');
+      const notes = [
+        one.oversubscribed ? 'more threads than CPUs' : '',
+        one.throughput?.repetitions.length === 1 ? 'one repetition: no interval' : '',
+      ].filter(Boolean);
+      return {
+        one,
+        panel: panelOf(one),
+        common: {
+          scheme: base,
+          line: line || 'plain',
+          threads: one.threads,
+          note: notes.join('; ') || '-',
+        },
+      };
+    }),
   );
 }
 
 function spread(entry, panel, estimate) {
   if (!estimate) return [];
-  const {median, low, high} = estimate;
-  return [{panel, ...entry.common, median, low, high}];
+  const { median, low, high } = estimate;
+  return [{ panel, ...entry.common, median, low, high }];
 }
 
 const isLinux = (entry) => entry.common.scheme === 'linux';
@@ -87,17 +83,10 @@ function latencyRows(entry) {
   const rows = [];
   const add = (kinds, prefix) => {
     for (const [kind, value] of Object.entries(kinds ?? {})) {
-      const {count, ...percentiles} = value.latency_ns ?? {};
+      const { count, ...percentiles } = value.latency_ns ?? {};
       for (const [percentile, ns] of Object.entries(percentiles)) {
-        // A logarithmic axis has no zero; a latency below one tick of the clock stands at one
-        // nanosecond.
-        rows.push({
-          panel: `${entry.panel}\n${prefix}${kind}`,
-          ...entry.common,
-          percentile,
-          ns: Math.max(1, ns),
-          count
-        });
+        // A logarithmic axis has no zero; a latency below one tick of the clock stands at one nanosecond.
+        rows.push({ panel: `${entry.panel}\n${prefix}${kind}`, ...entry.common, percentile, ns: Math.max(1, ns), count });
       }
     }
   };
@@ -109,24 +98,28 @@ function latencyRows(entry) {
   return rows;
 }
 
+const withNote = (note, more) => (note === '-' ? more : `${note}; ${more}`);
+
 function bounceRows(entry) {
-  return Object.entries(entry.one.counters.events ?? {})
-      .flatMap(
-          ([name, event]) => spread(entry, `${entry.panel}\n${name}`, event.per_operation),
-      );
+  return Object.entries(entry.one.counters.events ?? {}).flatMap(([name, event]) => {
+    const scaled = `scaled: counted ${(event.running_share * 100).toFixed(1)} % of the time`;
+    const note = event.running_share < 1 ? withNote(entry.common.note, scaled) : entry.common.note;
+    return spread({ common: { ...entry.common, note } }, `${entry.panel}\n${name}`, event.per_operation);
+  });
 }
 
 function eventRows(entry) {
   return Object.entries(entry.one.events)
-      .filter(([, event]) => event.per_operation > 0)
-      .map(([name, event]) => ({panel: entry.panel, ...entry.common, event: name, ...event}));
+    .filter(([, event]) => event.per_operation?.median > 0)
+    .flatMap(([event, { total, per_operation }]) =>
+      spread(entry, entry.panel, per_operation).map((row) => ({ ...row, event, total })),
+    );
 }
 
 /** Panels in the order in which they first appear, so that facets stay together. */
 function ordered(rows) {
   const order = new Map();
-  for (const row of rows)
-    if (!order.has(row.panel)) order.set(row.panel, order.size);
+  for (const row of rows) if (!order.has(row.panel)) order.set(row.panel, order.size);
   return rows.sort((a, b) => order.get(a.panel) - order.get(b.panel));
 }
 
@@ -139,22 +132,25 @@ export function rowsByPicture(runs) {
     throughput: each(ours, (entry) => spread(entry, entry.panel, entry.one.throughput)),
     linux: each(all.filter(isLinux), (entry) => spread(entry, entry.panel, entry.one.scaling)),
     latency: each(all, latencyRows),
-    fairness: each(
-        all,
-        (entry) =>
-            (entry.one.threads > 1 ? spread(entry, entry.panel, entry.one.fairness?.jain) : [])),
+    fairness: each(all, (entry) => (entry.one.threads > 1 ? spread(entry, entry.panel, entry.one.fairness?.jain) : [])),
     waiting: each(ours, (entry) => spread(entry, entry.panel, entry.one.waiting_share)),
     bounces: each(all, bounceRows),
     events: each(all, eventRows),
   };
 }
 
-/** Why there are no counted bounces, from the first file that says so. */
-export function whyNoCounters(runs) {
-  for (const run of runs) {
-    if (run.results.counters.reason) return run.results.counters.reason;
-    const absent = run.results.cases.map((one) => one.counters.absent).find(Boolean);
-    if (absent) return absent;
-  }
-  return 'no event was counted';
+function reasonsOf({ results }) {
+  if (results.counters.reason) return [results.counters.reason];
+  const reasons = results.cases.flatMap(({ counters }) => {
+    if (counters.absent) return [counters.absent];
+    const absent = Object.entries(counters.events ?? {}).filter(([, event]) => event.absent);
+    return absent.map(([name, event]) => `${name} (${event.absent})`);
+  });
+  return [...new Set(reasons)];
+}
+
+/** Why bounces were not counted, or not all or not everywhere: every file's own reasons. Empty if there are none. */
+export function whyNotCounted(runs) {
+  const named = (run) => (runs.length > 1 ? `${run.label}: ` : '') + reasonsOf(run).join(', ');
+  return runs.filter((run) => reasonsOf(run).length > 0).map(named).join('; ');
 }

@@ -73,6 +73,7 @@ json run_header(const std::string& suite, u64 seed, const Topology& topology, co
             {"flags", build_flags},
             {"type", build_type}}},
           {"counters", counters_summary()},
+          {"planned_trials", plan.trials()},
           {"left_out", left_out}};
 }
 

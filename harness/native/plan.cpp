@@ -188,6 +188,12 @@ Plan make_plan(const Selection& selection, const Topology& topology) {
   return Planner(selection, find_candidates(selection, topology)).make();
 }
 
+usize Plan::trials() const {
+  usize sum = 0;
+  for (const PlannedCase& planned : cases) sum += planned.repetitions + planned.latency_repetitions;
+  return sum;
+}
+
 std::vector<PlannedTrial> interleave(const Plan& plan, u64 seed) {
   std::mt19937_64 random(seed);
   u32 rounds = 0;
