@@ -91,6 +91,16 @@ void set_up_library(const RunArguments& arguments) {
                                                               : benchmark::kNanosecond);
 }
 
+// The result from the journal, which stays where there is no room for the result.
+nlohmann::json finish(const std::string& journal, const std::string& out) {
+  try {
+    return recover(journal, out);
+  } catch (const std::exception& error) {
+    throw std::runtime_error(fmt::format(
+        "{}; the trials are in {}, `faultline recover` makes the result", error.what(), journal));
+  }
+}
+
 // The header, plan and trials into the journal; then the result from it.
 RunOutcome measure(const RunArguments& arguments, const std::string& out, const Plan& plan,
                    const RunOptions& options, const nlohmann::json& header,
@@ -102,7 +112,7 @@ RunOutcome measure(const RunArguments& arguments, const std::string& out, const 
     outcome = run_plan(plan, options, journal, interrupts);
     journal.append({{"ended", true}});
   }
-  const nlohmann::json results = recover(journal_path, out);
+  const nlohmann::json results = finish(journal_path, out);
   std::error_code ignored;
   fs::remove(journal_path, ignored);
   // Standard output is the library's where its formats were asked for.

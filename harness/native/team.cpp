@@ -62,6 +62,8 @@ void Team::take_part(u32 thread) {
 }
 
 void Team::prepare(Member& member, Worker<NativePlatform>& worker) {
+  // Whatever a lock first needs memory for in the window: the thread's arena has been touched.
+  native::allocate(cache_line, cache_line);
   if (member.arena->space) member.arena->space->enter();
   meet();
   if (member.index == 0) member.arena->workload->set_up(worker);
