@@ -95,8 +95,8 @@ void set_up_library(const RunArguments& arguments) {
 nlohmann::json finish(const std::string& journal, const std::string& out) {
   try {
     return recover(journal, out);
-  } catch (const std::exception& error) {
-    throw std::runtime_error(fmt::format(
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(fmt::format(
         "{}; the trials are in {}, `faultline recover` makes the result", error.what(), journal));
   }
 }
