@@ -313,28 +313,31 @@ class LockInTree final : public AddressSpace {
     return at;
   }
 
-  // A fault at `page`, which was a hole: grows the stack above it down to there. False: there is
-  // none that may.
+  // A fault at `page`, which was a hole: grows the stack above it down to there. True: look again.
+  // False: there is none that may. What the look without a lock found is looked at once more with
+  // everything from the page to the stack's first locked, but for the guard gap, which may be
+  // mapped meanwhile, as the kernel's by mappings that come later; another growth of this stack
+  // cannot, since it needs that first page too.
   bool grow(u64 page) {
     const u64 start = page * page_size;
-    if (start < lowest_address + stack_guard_gap) return false;
+    if (start < lowest_address) return false;
     const u64 limit =
         start + stack_limit < address_space_end ? start + stack_limit : address_space_end;
     const u64 bottom = first_mapped({start, limit});
+    if (bottom == start) return true;
     if (bottom == limit) return false;
     const u64 above = value_at(bottom);
     if (!SlotValue::has(above, map_growsdown)) return false;
     if (stack_end(bottom, above) - start > stack_limit) return false;
-    // Racy, as the kernel's guard gap is for mappings that come later.
-    if (first_mapped({start - stack_guard_gap, start}) != start) return false;
     const Locked locked(tree_, {start, bottom + page_size});
     const u64 now = value_at(bottom);
-    if (SlotValue::instance(now) != SlotValue::instance(above) || !SlotValue::mapped(now))
-      return true;  // look again
-    const u64 reached =
-        first_mapped({start, bottom});  // another thread may have grown it meanwhile
+    if (SlotValue::instance(now) != SlotValue::instance(above) || !SlotValue::mapped(now) ||
+        first_mapped({start, bottom}) != bottom)
+      return true;
+    const u64 gap = start < stack_guard_gap ? 0 : start - stack_guard_gap;
+    if (first_mapped({gap, start}) != start) return false;
     counters_.add(stack_growth);
-    if (reached > start) tree_.fill(page, reached / page_size, above & ~SlotValue::anon_bit);
+    tree_.fill(page, bottom / page_size, now & ~SlotValue::anon_bit);
     return true;
   }
 
