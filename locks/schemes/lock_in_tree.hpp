@@ -11,6 +11,7 @@
 // the fault holds anyway;
 // - first-fit placement is what is left to fight over, so each thread places mappings without a
 // hint in a region of its own;
+// - the break is guarded by a slot too: that of the page below its start;
 // - the page of a fault gets a leaf slot: a folded one would make all faults of 2 MiB wait for one
 // another.
 #pragma once
@@ -42,7 +43,8 @@ struct SlotValue {
   static bool permits(u64 value, Access access) { return prot_permits(prot(value), access); }
 };
 
-template <class P>
+// `Tree` has the public functions of RadixTree, and is another one in tests only.
+template <class P, class Tree = RadixTree<P>>
 class LockInTree final : public AddressSpace {
  public:
   explicit LockInTree(const AddressSpaceOptions& options)
@@ -114,11 +116,9 @@ class LockInTree final : public AddressSpace {
 
   MapResult brk(i64 delta) override {
     P::settle();
-    typename Ticket<P>::Node node;
-    break_lock_.lock(node);
-    const MapResult result = move_break(delta);
-    break_lock_.unlock(node);
-    return result;
+    // Left of all that is locked within, as the order of locking asks.
+    const Locked locked(tree_, {break_start - page_size, break_start});
+    return move_break(delta);
   }
 
   Error discard(u64 start, u64 length) override {
@@ -156,12 +156,16 @@ class LockInTree final : public AddressSpace {
     tree_.append_events(events);
   }
   std::vector<std::string> holders() const override {
-    return {"lock_in_tree: a slot does not say who holds it"};
+    std::vector<std::string> lines;
+    for (const auto& [first, end] : tree_.locked())
+      lines.push_back("lock_in_tree: locked, by whom a slot does not say: pages " +
+                      std::to_string(first) + " to " + std::to_string(end - 1));
+    return lines;
   }
 
   std::string check() override {
     if (std::string error = violations_.report(); !error.empty()) return error;
-    if (tree_.any_locked()) return "a slot is locked with all threads at rest";
+    if (!tree_.locked().empty()) return "a slot is locked with all threads at rest";
     std::string error = table_.check_frames();
     table_.for_each_entry([&](u64 address, Pte pte) {
       tree_.for_each(address / page_size, address / page_size + 1, [&](u64 value, u64, u64) {
@@ -176,7 +180,6 @@ class LockInTree final : public AddressSpace {
   }
 
  private:
-  using Tree = RadixTree<P>;
   static constexpr u64 pages =
       address_space_end / page_size > Tree::pages ? Tree::pages : address_space_end / page_size;
 
@@ -228,8 +231,11 @@ class LockInTree final : public AddressSpace {
     const bool own = !SlotValue::has(value, map_shared) && (access == Access::write || !file);
     if (own && access == Access::write && !SlotValue::anon(value))
       tree_.fill(page, page + 1, value | SlotValue::anon_bit);
-    return table_.fault_in(address, access, SlotValue::prot(value), !file || own) ? Error::none
-                                                                                  : Error::nomem;
+    const bool mapped = table_.fault_in(address, access, SlotValue::prot(value), !file || own);
+    // The oracle: the slot's lock must have kept the mapping in place through all of this.
+    if (((value_at(address) ^ value) & ~SlotValue::anon_bit) != 0)
+      violations_.note("a fault was served in a slot that another thread changed");
+    return mapped ? Error::none : Error::nomem;
   }
 
   // The holder of `range`: makes it a hole without pages.
@@ -374,8 +380,7 @@ class LockInTree final : public AddressSpace {
   Tree tree_;
   PerThread<P, Cursor> cursors_;
   PerThread<P, Instances> instances_;
-  Ticket<P> break_lock_;
-  typename P::template data<u64> break_{break_start};
+  typename P::template data<u64> break_{break_start};  // guarded by brk()'s slot
   EventCounters<P, event_count> counters_{event_names};
 };
 
