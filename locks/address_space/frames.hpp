@@ -7,7 +7,10 @@
 // a list holds beyond its first size goes to the node's pool too, in batches.
 //
 // Oracle: a frame is `stale` from the moment its entry is cleared until the shootdown has returned,
-// and must not be taken meanwhile.
+// and must not be taken meanwhile. That is all that "stale translation" covers here: the order of
+// clearing, shootdown and reuse. No TLB is modelled, so nothing would show that a shootdown left
+// out a CPU which had used the page, or that one came too late for an entry that was only
+// restricted.
 #pragma once
 
 #include "locks/address_space/violations.hpp"

@@ -25,7 +25,8 @@ struct AddressSpaceOptions {
 };
 
 // Whom a shootdown interrupts: every CPU that has used the address space (Linux), the users of the
-// range alone (RadixVM), or none, since the hardware broadcasts (ARM, INVLPGB).
+// range alone (RadixVM), or none, since the hardware broadcasts (ARM, INVLPGB) and only the sender
+// waits, however many CPUs there are.
 inline constexpr u32 shootdown_cpumask = 0;
 inline constexpr u32 shootdown_precise = 1;
 inline constexpr u32 shootdown_broadcast = 2;

@@ -5,7 +5,8 @@
 //
 // An entry is one word: the frame, what the entry permits, and for the `precise` shootdown policy
 // who has used it: one CPU in the entry itself, or `many`, and then the CPUs are in the table
-// page's own set.
+// page's own set, which is common to all such entries of the page and emptied when the last of them
+// goes: a shootdown may reach the users of another page in the same 2 MiB, and never misses one.
 #pragma once
 
 #include "locks/address_space/frames.hpp"
@@ -50,6 +51,9 @@ class PageTable {
   static constexpr u32 level_bits = 9;
   static constexpr u32 entries = 1U << level_bits;
   static constexpr u64 table_span = page_size * entries;  // what one PTE page maps: 2 MiB
+  // What the sender of a broadcast waits until it has been answered: a modelled cost, the same for
+  // any number of CPUs.
+  static constexpr u64 broadcast_ns = 500;
 
   PageTable(const AddressSpaceOptions& options, Violations<P>& violations)
       : options_(options), frames_(options.frames_per_thread, options.clear_pages, violations) {}
@@ -86,7 +90,10 @@ class PageTable {
   }
 
   // Clears the entries of `range`, shoots down by the policy and gives the frames back. The caller
-  // keeps faults out of the range, or accepts (discard) that a page faulted in meanwhile stays.
+  // keeps faults out of the range, or accepts (discard) that a page faulted in meanwhile stays. Of
+  // two discards of one page at once the second finds the entry cleared and returns, although the
+  // first may not have shot down yet: the kernel flushes once more then (mm_tlb_flush_nested,
+  // mm/mmu_gather.c), which is not modelled.
   void zap(Range range) {
     typename Frames<P>::Gathered gathered;
     CpuSet users;
@@ -99,6 +106,7 @@ class PageTable {
         // relaxed: walk() re-checks its entry after a pin that is ordered by the frame's count.
         leaf.entries[i].store(0, std::memory_order_relaxed);
         note_users(leaf, old, users);
+        if (old.many()) forget_many(leaf);
         frames_.gather(gathered, old.frame());
       }
     });
@@ -169,6 +177,7 @@ class PageTable {
   struct alignas(cache_line) Leaf {
     Ticket<P> lock;
     typename P::template atomic<u64> many_users[max_cpus / 64] = {};
+    typename P::template data<u32> many;  // entries marked so
     u64 start = 0;  // the address that entry 0 maps; written before the leaf is published
     Leaf* next_free = nullptr;
     alignas(cache_line) typename P::template atomic<u64> entries[PageTable::entries] = {};
@@ -225,7 +234,15 @@ class PageTable {
     add_user(leaf, cpu);
     if (pte.many()) return pte;
     add_user(leaf, pte.user() - 1);
+    leaf.many.store(leaf.many.load() + 1);
     return pte.with_many();
+  }
+  // Under the leaf's lock: an entry marked `many` has been cleared, its users noted.
+  static void forget_many(Leaf& leaf) {
+    leaf.many.store(leaf.many.load() - 1);
+    if (leaf.many.load() != 0) return;
+    for (auto& word : leaf.many_users)
+      word.store(0, std::memory_order_relaxed);  // relaxed: as below
   }
   static void add_user(Leaf& leaf, u32 cpu) {
     auto& word = leaf.many_users[cpu / 64];
@@ -243,8 +260,7 @@ class PageTable {
   }
 
   void shoot_down(CpuSet& users) {
-    if (options_.shootdown == shootdown_broadcast)
-      return;  // the hardware's own message: no CPU is interrupted
+    if (options_.shootdown == shootdown_broadcast) return P::work(broadcast_ns);
     if (options_.shootdown == shootdown_cpumask)
       for (u32 i = 0; i < max_cpus / 64; ++i)
         users.words[i] = users_[i].load(std::memory_order_relaxed);  // relaxed: see enter()

@@ -16,6 +16,9 @@
 // was ever mapped.
 #pragma once
 
+#include <utility>
+#include <vector>
+
 #include "locks/address_space/types.hpp"
 #include "locks/address_space/wait_table.hpp"
 #include "locks/events.hpp"
@@ -98,13 +101,29 @@ class RadixTree {
 
   void append_events(Events& events) const { counters_.append_to(events); }
 
-  // With all threads at rest: whether a slot was left locked.
-  bool any_locked() const { return node_locked(root_); }
+  // The pages [first, second) of each run of locked slots; racy while threads work.
+  std::vector<std::pair<u64, u64>> locked() const {
+    std::vector<std::pair<u64, u64>> runs;
+    const_cast<RadixTree*>(this)->visit(0, pages, [&](Slot& slot, u64, u64 first, u64 end) {
+      // relaxed: a report of the moment.
+      if (!is_locked(slot.load(std::memory_order_relaxed))) return true;
+      if (!runs.empty() && runs.back().second == first)
+        runs.back().second = end;
+      else
+        runs.emplace_back(first, end);
+      return true;
+    });
+    return runs;
+  }
 
  private:
-  enum Event : usize { waits, sleeps, expansions, event_count };
+  // false_conflicts: waits for a folded slot that its holder then expanded without keeping the
+  // waiter's page. A fault at a hole locks a folded slot too, and lets it go unexpanded: waits for
+  // that are not told from others.
+  enum Event : usize { waits, sleeps, expansions, false_conflicts, event_count };
   static constexpr std::array<const char*, event_count> event_names = {
-      "lock_in_tree.waits", "lock_in_tree.sleeps", "lock_in_tree.expansions"};
+      "lock_in_tree.waits", "lock_in_tree.sleeps", "lock_in_tree.expansions",
+      "lock_in_tree.false_conflicts"};
 
   static constexpr u64 fan_out = u64{1} << bits;
   static constexpr u32 spins = 200;  // turns before a waiter sleeps: some microseconds
@@ -142,10 +161,13 @@ class RadixTree {
   }
 
   Place lock_slot_of(u64 page) {
-    for (;;) {
+    for (u32 waited_at = 0;;) {
       const Place place = find(page);
-      if (try_lock(*place.slot)) return place;
-      wait(*place.slot);
+      if (try_lock(*place.slot)) {
+        if (place.level < waited_at) counters_.add(false_conflicts);
+        return place;
+      }
+      if (wait(*place.slot)) waited_at = place.level;
     }
   }
 
@@ -160,20 +182,21 @@ class RadixTree {
     return false;
   }
 
-  // Returns when the slot looks free, or has become a child.
-  void wait(Slot& slot) {
+  // Returns when the slot looks free, or has become a child. False: it was so at once.
+  bool wait(Slot& slot) {
     const auto held = [](u64 word) { return !is_child(word) && is_locked(word); };
+    // relaxed, here and below: who locks it then acquires.
+    if (!held(slot.load(std::memory_order_relaxed))) return false;
     WaitScope<P> waiting(&slot, "slot of lock_in_tree");
     counters_.add(waits);
     for (u32 turn = 0; turn < spins; ++turn) {
-      if (!held(slot.load(std::memory_order_relaxed)))
-        return;  // relaxed: who locks it then acquires
+      if (!held(slot.load(std::memory_order_relaxed))) return true;
       P::pause(&slot);
     }
     for (;;) {
       const u32 ticket = sleepers_.ticket(&slot);
-      u64 word = slot.load(std::memory_order_relaxed);  // relaxed: as above
-      if (!held(word)) return;
+      u64 word = slot.load(std::memory_order_relaxed);
+      if (!held(word)) return true;
       // relaxed: the bit carries no data. If it goes in, then the holder's unlock or expansion,
       // which comes later, sees it and wakes; the ticket is older than that, so the sleep below
       // does not outlast it.
@@ -255,14 +278,6 @@ class RadixTree {
       }
     }
     return true;
-  }
-
-  bool node_locked(const Node& node) const {
-    for (const Slot& slot : node.slots) {
-      const u64 word = slot.load(std::memory_order_relaxed);  // relaxed: threads are at rest
-      if (is_child(word) ? node_locked(*child_of(word)) : is_locked(word)) return true;
-    }
-    return false;
   }
 
   Node root_;

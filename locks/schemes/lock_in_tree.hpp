@@ -11,6 +11,7 @@
 // the fault holds anyway;
 // - first-fit placement is what is left to fight over, so each thread places mappings without a
 // hint in a region of its own;
+// - the break is guarded by a slot too: that of the page below its start;
 // - the page of a fault gets a leaf slot: a folded one would make all faults of 2 MiB wait for one
 // another.
 #pragma once
@@ -42,7 +43,8 @@ struct SlotValue {
   static bool permits(u64 value, Access access) { return prot_permits(prot(value), access); }
 };
 
-template <class P>
+// `Tree` has the public functions of RadixTree, and is another one in tests only.
+template <class P, class Tree = RadixTree<P>>
 class LockInTree final : public AddressSpace {
  public:
   explicit LockInTree(const AddressSpaceOptions& options)
@@ -114,11 +116,9 @@ class LockInTree final : public AddressSpace {
 
   MapResult brk(i64 delta) override {
     P::settle();
-    typename Ticket<P>::Node node;
-    break_lock_.lock(node);
-    const MapResult result = move_break(delta);
-    break_lock_.unlock(node);
-    return result;
+    // Left of all that is locked within, as the order of locking asks.
+    const Locked locked(tree_, {break_start - page_size, break_start});
+    return move_break(delta);
   }
 
   Error discard(u64 start, u64 length) override {
@@ -156,12 +156,16 @@ class LockInTree final : public AddressSpace {
     tree_.append_events(events);
   }
   std::vector<std::string> holders() const override {
-    return {"lock_in_tree: a slot does not say who holds it"};
+    std::vector<std::string> lines;
+    for (const auto& [first, end] : tree_.locked())
+      lines.push_back("lock_in_tree: locked, by whom a slot does not say: pages " +
+                      std::to_string(first) + " to " + std::to_string(end - 1));
+    return lines;
   }
 
   std::string check() override {
     if (std::string error = violations_.report(); !error.empty()) return error;
-    if (tree_.any_locked()) return "a slot is locked with all threads at rest";
+    if (!tree_.locked().empty()) return "a slot is locked with all threads at rest";
     std::string error = table_.check_frames();
     table_.for_each_entry([&](u64 address, Pte pte) {
       tree_.for_each(address / page_size, address / page_size + 1, [&](u64 value, u64, u64) {
@@ -176,7 +180,6 @@ class LockInTree final : public AddressSpace {
   }
 
  private:
-  using Tree = RadixTree<P>;
   static constexpr u64 pages =
       address_space_end / page_size > Tree::pages ? Tree::pages : address_space_end / page_size;
 
@@ -228,8 +231,11 @@ class LockInTree final : public AddressSpace {
     const bool own = !SlotValue::has(value, map_shared) && (access == Access::write || !file);
     if (own && access == Access::write && !SlotValue::anon(value))
       tree_.fill(page, page + 1, value | SlotValue::anon_bit);
-    return table_.fault_in(address, access, SlotValue::prot(value), !file || own) ? Error::none
-                                                                                  : Error::nomem;
+    const bool mapped = table_.fault_in(address, access, SlotValue::prot(value), !file || own);
+    // The oracle: the slot's lock must have kept the mapping in place through all of this.
+    if (((value_at(address) ^ value) & ~SlotValue::anon_bit) != 0)
+      violations_.note("a fault was served in a slot that another thread changed");
+    return mapped ? Error::none : Error::nomem;
   }
 
   // The holder of `range`: makes it a hole without pages.
@@ -313,28 +319,31 @@ class LockInTree final : public AddressSpace {
     return at;
   }
 
-  // A fault at `page`, which was a hole: grows the stack above it down to there. False: there is
-  // none that may.
+  // A fault at `page`, which was a hole: grows the stack above it down to there. True: look again.
+  // False: there is none that may. What the look without a lock found is looked at once more with
+  // everything from the page to the stack's first locked, but for the guard gap, which may be
+  // mapped meanwhile, as the kernel's by mappings that come later; another growth of this stack
+  // cannot, since it needs that first page too.
   bool grow(u64 page) {
     const u64 start = page * page_size;
-    if (start < lowest_address + stack_guard_gap) return false;
+    if (start < lowest_address) return false;
     const u64 limit =
         start + stack_limit < address_space_end ? start + stack_limit : address_space_end;
     const u64 bottom = first_mapped({start, limit});
+    if (bottom == start) return true;
     if (bottom == limit) return false;
     const u64 above = value_at(bottom);
     if (!SlotValue::has(above, map_growsdown)) return false;
     if (stack_end(bottom, above) - start > stack_limit) return false;
-    // Racy, as the kernel's guard gap is for mappings that come later.
-    if (first_mapped({start - stack_guard_gap, start}) != start) return false;
     const Locked locked(tree_, {start, bottom + page_size});
     const u64 now = value_at(bottom);
-    if (SlotValue::instance(now) != SlotValue::instance(above) || !SlotValue::mapped(now))
-      return true;  // look again
-    const u64 reached =
-        first_mapped({start, bottom});  // another thread may have grown it meanwhile
+    if (SlotValue::instance(now) != SlotValue::instance(above) || !SlotValue::mapped(now) ||
+        first_mapped({start, bottom}) != bottom)
+      return true;
+    const u64 gap = start < stack_guard_gap ? 0 : start - stack_guard_gap;
+    if (first_mapped({gap, start}) != start) return false;
     counters_.add(stack_growth);
-    if (reached > start) tree_.fill(page, reached / page_size, above & ~SlotValue::anon_bit);
+    tree_.fill(page, bottom / page_size, now & ~SlotValue::anon_bit);
     return true;
   }
 
@@ -371,8 +380,7 @@ class LockInTree final : public AddressSpace {
   Tree tree_;
   PerThread<P, Cursor> cursors_;
   PerThread<P, Instances> instances_;
-  Ticket<P> break_lock_;
-  typename P::template data<u64> break_{break_start};
+  typename P::template data<u64> break_{break_start};  // guarded by brk()'s slot
   EventCounters<P, event_count> counters_{event_names};
 };
 

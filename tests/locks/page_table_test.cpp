@@ -68,44 +68,102 @@ TEST_F(PageTableTest, ZapsRangesThatSpanTablesAndHolesWithoutTouchingTheRest) {
 }
 
 // Three threads on three CPUs; who pays is read off what their next operation is charged.
-std::vector<bool> charged_after_zap(u32 policy, Violations<P>& violations) {
-  AddressSpaceOptions options;
-  options.frames_per_thread = 8;
-  options.shootdown = policy;
-  PageTable<P> table(options, violations);
-  auto& records = native::thread_table.records;
-  const auto as_thread = [&](u32 id, auto&& act) {
+class ThreeCpus {
+ public:
+  ThreeCpus(u32 policy, Violations<P>& violations) : table_(options(policy), violations) {
+    for (u32 id = 1; id <= 3; ++id) {
+      records_[id].id = id;
+      records_[id].cpu = id;
+      records_[id].charged_ns = 0;
+      records_[id].live = true;
+      as_thread(id, [&] { table_.enter(); });
+    }
+    native::thread_table.thread_limit = 4;
+  }
+  ~ThreeCpus() {
+    for (u32 id = 1; id <= 3; ++id) records_[id].live = false;
+  }
+  ThreeCpus(const ThreeCpus&) = delete;
+  ThreeCpus& operator=(const ThreeCpus&) = delete;
+
+  void fault(u32 id, u64 address) {
+    as_thread(id, [&] { table_.fault_in(address, Access::read, rw, true); });
+  }
+  // Whom a zap of one page by thread `id` charges.
+  std::vector<bool> charged_by_zap(u32 id, u64 address) {
+    for (u32 each = 1; each <= 3; ++each) records_[each].charged_ns = 0;
+    as_thread(id, [&] { table_.zap({address, address + page_size}); });
+    std::vector<bool> charged;
+    for (u32 each = 1; each <= 3; ++each) charged.push_back(records_[each].charged_ns != 0);
+    return charged;
+  }
+
+ private:
+  static AddressSpaceOptions options(u32 policy) {
+    AddressSpaceOptions options;
+    options.frames_per_thread = 8;
+    options.shootdown = policy;
+    return options;
+  }
+  template <class F>
+  void as_thread(u32 id, F&& act) {
     native::ThreadRecord* before = native::this_thread;
-    native::this_thread = &records[id];
+    native::this_thread = &records_[id];
     act();
     native::this_thread = before;
-  };
-  for (u32 id = 1; id <= 3; ++id) {
-    records[id].id = id;
-    records[id].cpu = id;
-    records[id].charged_ns = 0;
-    records[id].live = true;
-    as_thread(id, [&] { table.enter(); });
   }
-  native::thread_table.thread_limit = 4;
-  as_thread(1, [&] { table.fault_in(base, Access::write, rw, true); });
-  as_thread(2, [&] { table.fault_in(base, Access::read, rw, true); });
-  as_thread(1, [&] { table.zap({base, base + page_size}); });
-  std::vector<bool> charged;
-  for (u32 id = 1; id <= 3; ++id) {
-    charged.push_back(records[id].charged_ns != 0);
-    records[id].live = false;
-  }
-  return charged;
-}
+
+  PageTable<P> table_;
+  native::ThreadRecord* records_ = native::thread_table.records;
+};
 
 TEST_F(PageTableTest, ShootsDownWhomThePolicyNames) {
-  EXPECT_EQ(charged_after_zap(shootdown_cpumask, violations_),
-            (std::vector<bool>{false, true, true}));
-  EXPECT_EQ(charged_after_zap(shootdown_precise, violations_),
-            (std::vector<bool>{false, true, false}));
-  EXPECT_EQ(charged_after_zap(shootdown_broadcast, violations_),
-            (std::vector<bool>{false, false, false}));
+  const auto charged = [&](u32 policy) {
+    ThreeCpus cpus(policy, violations_);
+    cpus.fault(1, base);
+    cpus.fault(2, base);
+    return cpus.charged_by_zap(1, base);
+  };
+  EXPECT_EQ(charged(shootdown_cpumask), (std::vector<bool>{false, true, true}));
+  EXPECT_EQ(charged(shootdown_precise), (std::vector<bool>{false, true, false}));
+  EXPECT_EQ(charged(shootdown_broadcast), (std::vector<bool>{false, false, false}));
+}
+
+TEST_F(PageTableTest, ForgetsUsersWithTheLastPageThatHadMany) {
+  ThreeCpus cpus(shootdown_precise, violations_);
+  for (const u64 page : {base, base + page_size}) {
+    cpus.fault(1, page);
+    cpus.fault(2, page);
+  }
+  cpus.charged_by_zap(1, base);
+  cpus.fault(1, base);
+  cpus.fault(3, base);
+  // The other page still has many users, and they are the table page's.
+  EXPECT_EQ(cpus.charged_by_zap(1, base), (std::vector<bool>{false, true, true}));
+  cpus.charged_by_zap(1, base + page_size);
+  cpus.fault(1, base);
+  cpus.fault(3, base);
+  EXPECT_EQ(cpus.charged_by_zap(1, base), (std::vector<bool>{false, false, true}));
+}
+
+// Adds up the modelled work of the calling thread.
+struct CountingPlatform : NativePlatform {
+  inline static thread_local u64 worked_ns = 0;
+  static void work(u64 ns) { worked_ns += ns; }
+};
+
+TEST_F(PageTableTest, TheSenderOfABroadcastWaitsOnceARange) {
+  using Table = PageTable<CountingPlatform>;
+  Violations<CountingPlatform> violations;
+  Table table(options(shootdown_broadcast), violations);
+  table.enter();
+  for (const u64 page : {base, base + page_size})
+    ASSERT_TRUE(table.fault_in(page, Access::write, rw, true));
+  EXPECT_EQ(CountingPlatform::worked_ns, 0u);
+  table.zap({base, base + 2 * page_size});
+  EXPECT_EQ(CountingPlatform::worked_ns, Table::broadcast_ns);
+  table.zap({base, base + 2 * page_size});  // nothing was there
+  EXPECT_EQ(CountingPlatform::worked_ns, Table::broadcast_ns);
 }
 
 TEST_F(PageTableTest, NotesAFrameReusedBeforeItsShootdown) {

@@ -43,7 +43,7 @@ TEST(RadixTree, FillsExactlyTheLockedRange) {
   tree.unlock(3, 21);
   EXPECT_EQ(values(tree, 2, 5), (std::vector<u64>{0, 7, 7}));
   EXPECT_EQ(values(tree, 19, 23), (std::vector<u64>{7, 7, 0, 0}));
-  EXPECT_FALSE(tree.any_locked());
+  EXPECT_TRUE(tree.locked().empty());
 }
 
 TEST(RadixTree, LocksAWholeSubtreeByOneFoldedSlot) {
@@ -62,16 +62,18 @@ TEST(RadixTree, LocksAWholeSubtreeByOneFoldedSlot) {
   tree.fill(20, 21, 6 * value_unit);
   tree.unlock(20, 21);
   EXPECT_EQ(values(tree, 19, 22), (std::vector<u64>{5, 6, 5}));
-  EXPECT_FALSE(tree.any_locked());
+  EXPECT_TRUE(tree.locked().empty());
 }
 
 TEST(RadixTree, NoticesASlotLeftLocked) {
   NativeThread thread(0, 0, 0, 1);
   SmallTree tree;
   tree.lock(9, 10);
-  EXPECT_TRUE(tree.any_locked());
+  tree.lock(14, 33);
+  EXPECT_EQ(tree.locked(), (std::vector<std::pair<u64, u64>>{{9, 10}, {14, 33}}));
   tree.unlock(9, 10);
-  EXPECT_FALSE(tree.any_locked());
+  tree.unlock(14, 33);
+  EXPECT_TRUE(tree.locked().empty());
 }
 
 // Threads lock random ranges; a shadow word a page says whether two were in at once. `really`: take
@@ -99,7 +101,7 @@ bool overlap_seen(bool really, u32 rounds) {
       }
     });
   for (std::thread& thread : running) thread.join();
-  EXPECT_FALSE(tree.any_locked());
+  EXPECT_TRUE(tree.locked().empty());
   return overlapped;
 }
 
@@ -111,28 +113,43 @@ TEST(RadixTree, TheCheckerSeesThreadsThatDoNotLock) {
   EXPECT_TRUE(overlap_seen(false, 100'000));
 }
 
-// Sleepers are woken by an expansion as by an unlock: each round one thread waits for a folded slot
-// that the other expands.
+// One thread locks a folded slot whole; another waits for its page 5 and sleeps, until `let_go`.
+template <class F>
+void with_a_sleeper(SmallTree& tree, F&& let_go) {
+  u64 first = 0;
+  u64 end = 0;
+  tree.lock_folded(0, first, end);
+  std::atomic<bool> locked{false};
+  std::thread waiter([&] {
+    NativeThread other(1, 1, 0, 2);
+    tree.lock(5, 6);
+    locked = true;
+    tree.unlock(5, 6);
+  });
+  while (event(tree, "lock_in_tree.sleeps") == 0) std::this_thread::yield();
+  EXPECT_FALSE(locked);
+  let_go(first, end);
+  waiter.join();
+  EXPECT_TRUE(locked);
+}
+
 TEST(RadixTree, ASlotExpandedWhileOneWaitsIsDescendedInto) {
   NativeThread thread(0, 0, 0, 1);
   for (int round = 0; round < 50; ++round) {
     SmallTree tree;
-    u64 first = 0;
-    u64 end = 0;
-    tree.lock_folded(0, first, end);
-    std::atomic<bool> locked{false};
-    std::thread waiter([&] {
-      NativeThread other(1, 1, 0, 2);
-      tree.lock(5, 6);
-      locked = true;
-      tree.unlock(5, 6);
-    });
-    while (event(tree, "lock_in_tree.sleeps") == 0) std::this_thread::yield();
-    EXPECT_FALSE(locked);
-    tree.narrow_to(0, 1);
-    waiter.join();  // page 5 is free, although page 0 is still held
-    EXPECT_TRUE(locked);
+    // Page 5 is free, although page 0 is still held: the wait was for nothing.
+    with_a_sleeper(tree, [&](u64, u64) { tree.narrow_to(0, 1); });
     tree.unlock(0, 1);
+    EXPECT_EQ(event(tree, "lock_in_tree.false_conflicts"), 1u);
+  }
+}
+
+TEST(RadixTree, ASlotUnlockedWhileOneSleepsWakesIt) {
+  NativeThread thread(0, 0, 0, 1);
+  for (int round = 0; round < 50; ++round) {
+    SmallTree tree;
+    with_a_sleeper(tree, [&](u64 first, u64 end) { tree.unlock(first, end); });
+    EXPECT_EQ(event(tree, "lock_in_tree.false_conflicts"), 0u);
   }
 }
 

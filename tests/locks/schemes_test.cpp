@@ -1,6 +1,7 @@
 // Every scheme against the oracle: the same operations alone, and under threads.
 #include <gtest/gtest.h>
 
+#include <barrier>
 #include <thread>
 
 #include "harness/native/platform.hpp"
@@ -197,8 +198,8 @@ TEST_P(EveryScheme, ReportsNoFrameLeftAsNomem) {
 }
 
 // Threads at random on ranges that they share; each also keeps a mapping of its own, whose pages
-// nobody else may touch.
-void torture(AddressSpace& space, u32 self, u32 rounds) {
+// nobody else may touch. `simulated`: walk() does not fault in what it looks for.
+void torture(AddressSpace& space, u32 self, u32 rounds, bool simulated) {
   const u64 base = space.fixed_base();
   const u64 own = base + (self + 64) * (u64{1} << 21);
   for (u32 round = 0; round < rounds; ++round) {
@@ -236,23 +237,74 @@ void torture(AddressSpace& space, u32 self, u32 rounds) {
     ASSERT_EQ(placed.error, Error::none);
     ASSERT_EQ(space.fault(placed.address + page_size, Access::write), Error::none);
     ASSERT_EQ(space.unmap(own, 4 * page_size), Error::none);
+    if (simulated) {
+      ASSERT_FALSE(space.walk(page));
+    }
     ASSERT_EQ(space.unmap(placed.address, 3 * page_size), Error::none);
     ASSERT_EQ(space.fault(page, Access::read), Error::segv);
   }
 }
 
-TEST_P(EveryScheme, HoldsTheOracleUnderThreads) {
-  if (GetParam()->max_threads == 1) GTEST_SKIP() << "for one thread only";
-  constexpr u32 threads = 4;
-  auto space = make(threads);
+constexpr u32 threads = 4;
+
+// work(0) to work(3), each on a thread that has entered the space, all from one moment on.
+template <class F>
+void at_once(AddressSpace& space, F&& work) {
+  std::barrier start(threads);
   std::vector<std::thread> running;
   for (u32 i = 0; i < threads; ++i)
     running.emplace_back([&, i] {
       NativeThread registered(i + 1, i % 2, 0, i);
-      space->enter();
-      torture(*space, i, 400);
+      space.enter();
+      start.arrive_and_wait();
+      work(i);
     });
   for (std::thread& thread : running) thread.join();
+}
+
+TEST_P(EveryScheme, HoldsTheOracleUnderThreads) {
+  if (GetParam()->max_threads == 1) GTEST_SKIP() << "for one thread only";
+  auto space = make(threads);
+  at_once(*space, [&](u32 self) { torture(*space, self, 400, simulated()); });
+  EXPECT_EQ(space->check(), "");
+}
+
+TEST_P(EveryScheme, GrowsAStackUnderTheFaultsOfThreads) {
+  if (GetParam()->max_threads == 1) GTEST_SKIP() << "for one thread only";
+  auto space = make(threads);
+  space->enter();
+  constexpr u64 depth = 256 * page_size;
+  for (int stack = 0; stack < 20; ++stack) {
+    const u64 base = space->fixed_base() + (u64{64} << 20);
+    ASSERT_EQ(space->map(base, page_size, rw, map_fixed | map_growsdown).error, Error::none);
+    // By turns each thread's pages are the lowest yet.
+    at_once(*space, [&](u32 self) {
+      for (u64 at = (self + 1) * page_size; at <= depth; at += threads * page_size)
+        EXPECT_EQ(space->fault(base - at, Access::write), Error::none);
+    });
+    EXPECT_EQ(space->fault(base - depth, Access::read), Error::none);
+    EXPECT_EQ(space->unmap(base - depth, depth + page_size), Error::none);
+    EXPECT_EQ(space->check(), "");
+  }
+}
+
+// Each thread takes back less than it has added: nobody finds the break at its start.
+TEST_P(EveryScheme, MovesTheBreakForThreadsAtOnce) {
+  if (GetParam()->max_threads == 1) GTEST_SKIP() << "for one thread only";
+  auto space = make(threads);
+  space->enter();
+  const u64 start = space->brk(0).address;
+  at_once(*space, [&](u32) {
+    for (int round = 0; round < 100; ++round) {
+      const MapResult up = space->brk(3 * page_size);
+      EXPECT_EQ(up.error, Error::none);
+      EXPECT_NE(space->fault(up.address - 1, Access::write), Error::nomem);
+      EXPECT_EQ(space->brk(-static_cast<i64>(2 * page_size)).error, Error::none);
+    }
+  });
+  EXPECT_EQ(space->brk(0).address, start + threads * 100 * page_size);
+  EXPECT_EQ(space->fault(start, Access::write), Error::none);
+  EXPECT_EQ(space->fault(start + threads * 100 * page_size, Access::write), Error::segv);
   EXPECT_EQ(space->check(), "");
 }
 

@@ -1,0 +1,71 @@
+// The native platform, and a second thread that runs an operation of its own at a chosen load of
+// the first one's: a race at every place where there can be one, without waiting for luck.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <thread>
+#include <utility>
+
+#include "harness/native/platform.hpp"
+
+namespace faultline {
+
+// The threads are numbers 0, the caller's, and 1.
+class Injection {
+ public:
+  explicit Injection(std::function<void()> intruder) : intruder_(std::move(intruder)) {}
+
+  // Runs `act`, and at its nth atomic load the intruder, until that has ended or waits for the
+  // caller. False: there were fewer loads, and the intruder has not run.
+  template <class F>
+  bool run(u32 n, F&& act) {
+    loads_left_ = n;
+    current_ = this;
+    act();
+    current_ = nullptr;
+    if (!thread_.joinable()) return false;
+    thread_.join();
+    return true;
+  }
+
+  static void at_load() {
+    if (current_ != nullptr && --current_->loads_left_ == 0) current_->intrude();
+  }
+
+ private:
+  void intrude() {
+    current_ = nullptr;
+    done_ = false;
+    thread_ = std::thread([this] {
+      NativeThread registered(1, 1, 0, 2);
+      intruder_();
+      done_ = true;
+    });
+    while (!done_ && native::waiting_since(1) == 0) std::this_thread::yield();
+  }
+
+  // As native::this_thread: a load must find it without an argument.
+  inline static thread_local Injection* current_ = nullptr;
+
+  const std::function<void()> intruder_;
+  std::thread thread_;
+  std::atomic<bool> done_{false};
+  u32 loads_left_ = 0;
+};
+
+struct InjectingPlatform : NativePlatform {
+  template <class T>
+  struct atomic : std::atomic<T> {
+    using std::atomic<T>::atomic;
+    using std::atomic<T>::operator=;
+    T load(std::memory_order order = std::memory_order_seq_cst) const {
+      Injection::at_load();
+      return std::atomic<T>::load(order);
+    }
+  };
+};
+
+static_assert(Platform<InjectingPlatform>);
+
+}  // namespace faultline
