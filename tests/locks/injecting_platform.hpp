@@ -1,8 +1,10 @@
-// The native platform, and a second thread that runs an operation of its own at a chosen load of
-// the first one's: a race at every place where there can be one, without waiting for luck.
+// The native platform, and a second thread that runs an operation of its own just before a chosen
+// atomic load or store of the first one's: a race wherever there can be one, without waiting for
+// luck.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <thread>
 #include <utility>
@@ -16,11 +18,11 @@ class Injection {
  public:
   explicit Injection(std::function<void()> intruder) : intruder_(std::move(intruder)) {}
 
-  // Runs `act`, and at its nth atomic load the intruder, until that has ended or waits for the
-  // caller. False: there were fewer loads, and the intruder has not run.
+  // Runs `act`, and at its nth load or store the intruder, until that has ended or waits (as told
+  // by wait_begin) for the caller. False: there were fewer, and the intruder has not run.
   template <class F>
   bool run(u32 n, F&& act) {
-    loads_left_ = n;
+    left_ = n;
     current_ = this;
     act();
     current_ = nullptr;
@@ -29,8 +31,8 @@ class Injection {
     return true;
   }
 
-  static void at_load() {
-    if (current_ != nullptr && --current_->loads_left_ == 0) current_->intrude();
+  static void at_access() {
+    if (current_ != nullptr && --current_->left_ == 0) current_->intrude();
   }
 
  private:
@@ -42,16 +44,18 @@ class Injection {
       intruder_();
       done_ = true;
     });
-    while (!done_ && native::waiting_since(1) == 0) std::this_thread::yield();
+    // A sleep, not a yield, which on a busy machine gives a whole slice away.
+    while (!done_ && native::waiting_since(1) == 0)
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
   }
 
-  // As native::this_thread: a load must find it without an argument.
+  // As native::this_thread: an access must find it without an argument.
   inline static thread_local Injection* current_ = nullptr;
 
   const std::function<void()> intruder_;
   std::thread thread_;
   std::atomic<bool> done_{false};
-  u32 loads_left_ = 0;
+  u32 left_ = 0;
 };
 
 struct InjectingPlatform : NativePlatform {
@@ -60,8 +64,12 @@ struct InjectingPlatform : NativePlatform {
     using std::atomic<T>::atomic;
     using std::atomic<T>::operator=;
     T load(std::memory_order order = std::memory_order_seq_cst) const {
-      Injection::at_load();
+      Injection::at_access();
       return std::atomic<T>::load(order);
+    }
+    void store(T value, std::memory_order order = std::memory_order_seq_cst) {
+      Injection::at_access();
+      std::atomic<T>::store(value, order);
     }
   };
 };

@@ -9,24 +9,27 @@
 #include <thread>
 #include <vector>
 
-#include "harness/native/platform.hpp"
+#include "tests/locks/injecting_platform.hpp"
 
 namespace faultline {
 namespace {
+
+using P = InjectingPlatform;
+constexpr u32 endless = 10'000;  // steps; a descent of a tree at rest has some ten
 
 struct Item {
   u64 key = 0;
   u64 weight = 0;
   u64 greatest = 0;  // weight in the subtree
   bool in_tree = false;
-  RbLinks<NativePlatform, Item> links;
+  RbLinks<P, Item> links;
 };
 
 struct ItemTraits;
-using Tree = RbTree<NativePlatform, Item, ItemTraits>;
+using Tree = RbTree<P, Item, ItemTraits>;
 
 struct ItemTraits {
-  static RbLinks<NativePlatform, Item>& links(Item& item) { return item.links; }
+  static RbLinks<P, Item>& links(Item& item) { return item.links; }
   static u64 key(const Item& item) { return item.key; }
   static bool update(Item& item) {
     u64 greatest = item.weight;
@@ -150,11 +153,35 @@ TEST(RbTree, CheckFindsKeysOutOfOrder) {
   EXPECT_EQ(tree.check(), "keys out of order");
 }
 
+TEST(RbTree, HasNoLoopAtAnyMomentOfAnEdit) {
+  constexpr u64 count = 16;
+  std::vector<Item> items(count);
+  Tree tree;
+  for (u64 i = 0; i < count; ++i) {
+    items[i].key = i;
+    tree.insert(&items[i]);
+  }
+  Injection descents([&] {
+    for (u64 key = 0; key < count; ++key) {
+      u32 steps = 0;
+      for (Item* node = tree.root_rcu(); node != nullptr && ++steps < endless;)
+        node = key < node->key ? Tree::left_rcu(node) : Tree::right_rcu(node);
+      EXPECT_LT(steps, endless);
+    }
+  });
+  for (Item& item : items) {
+    bool more = true;
+    for (u32 access = 1; more && !testing::Test::HasFailure(); ++access) {
+      more = descents.run(access, [&] { tree.erase(&item); });
+      more = descents.run(access, [&] { tree.insert(&item); }) || more;
+    }
+  }
+}
+
 // A reader may miss, but never loops in a tree at rest or in motion. Items are never freed here,
 // keys never change: the reader's grace period is the test.
 TEST(RbTree, ReadersDescendWhileAWriterRotates) {
   constexpr u64 count = 512;
-  constexpr u32 endless = 10'000;  // steps: a descent of a tree at rest has 18 at most
   std::vector<Item> items(count);
   Tree tree;
   for (u64 i = 0; i < count; ++i) items[i].key = i;

@@ -38,7 +38,7 @@ class StackGrowth : public testing::Test {
     });
     u32 points = 0;
     for (bool more = true; more && !HasFailure(); ++points) {
-      SCOPED_TRACE("load " + std::to_string(points + 1));
+      SCOPED_TRACE("access " + std::to_string(points + 1));
       ASSERT_EQ(space_.map(top - page_size, page_size, rw, map_fixed | map_growsdown).error,
                 Error::none);
       Error error = Error::none;
