@@ -160,6 +160,7 @@ class LockInTree final : public AddressSpace {
     for (const auto& [first, end] : tree_.locked())
       lines.push_back("lock_in_tree: locked, by whom a slot does not say: pages " +
                       std::to_string(first) + " to " + std::to_string(end - 1));
+    if (lines.empty()) lines.emplace_back("lock_in_tree: no slot is locked");
     return lines;
   }
 
