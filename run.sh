@@ -26,6 +26,7 @@ nlohmann-json3-dev JSON
 libcli11-dev       CLI11, the command line
 libfmt-dev         fmt, text
 liburcu-dev        liburcu, RCU
+libboost-context-dev Boost.Context, the simulator's fibers
 libgtest-dev       GoogleTest; CMake asks for it in every build
 liblzma-dev        liblzma, compressed recordings
 END

@@ -1,0 +1,78 @@
+// One simulated CPU and the thread that is pinned on it. CPUs go by their thread's number; the
+// kernel's number is `os`.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "harness/sim/line.hpp"
+
+namespace faultline::sim {
+
+// What RCU retires carries this.
+struct RcuNode {
+  RcuNode* next = nullptr;
+  void (*reclaim)(RcuNode*) = nullptr;
+  Time retired = 0;
+};
+
+enum class Status : u8 { unborn, ready, queued, parked, asleep, meeting, grace, done };
+
+struct alignas(cache_line) Cpu {
+  Time clock = 0;
+  u32 index = 0;
+  Machine::Place place = {};
+  Status status = Status::unborn;
+
+  // Spinning: what has been read since the last pause(), and whether the turn was more than a look.
+  bool changed = false;  // stored or modified something
+  bool timed = false;    // has asked for the time or who runs, which can end a spin as well
+  bool woken = false;
+  u32 read_count = 0;
+  u32 reads[Watch::per_cpu] = {};
+  u32 park_turns = 1;    // a timed spin looks again after so many turns
+  Time parked_turn = 0;  // how long a turn of the present spin takes
+
+  u64 accesses = 0;
+  u32 fills = 0;          // lines taken into the own cache
+  bool in_arena = false;  // ArenaScope
+
+  // The store buffer: when the last stores posted complete, in a ring; `posted` have not got their
+  // line.
+  u32 posted = 0;
+  u32 first_posted = 0;  // Request
+  u32 ring_at = 0;
+  enum class Awaits : u8 { nothing, slot, all } awaits = Awaits::nothing;
+  Time drained = 0;
+  std::vector<Time> ring;
+
+  void* context = nullptr;
+  u32 os = 0;
+  std::function<void()> body;
+  u64 random = 0;
+  u64 jitter = 0;
+
+  // Since when it has been blocked, and where its time went.
+  Time blocked_since = 0;
+  Time started = 0;
+  Time spinning = 0, sleeping = 0, shootdown = 0, stalled = 0;
+
+  // Waiting, by wait_begin and wait_end.
+  const void* waits_for = nullptr;
+  const char* waits_for_name = nullptr;
+  Time waits_since = 0;
+  Time waited = 0;
+  u32 wait_depth = 0;
+
+  u64 futex = 0;    // the word's place, while asleep
+  Time stolen = 0;  // by interrupts, not paid yet
+  Time handler_until = 0;
+
+  u32 rcu_depth = 0;
+  Time rcu_since = 0;
+  RcuNode* retired_first = nullptr;
+  RcuNode* retired_last = nullptr;
+  u32 retired = 0;
+};
+
+}  // namespace faultline::sim

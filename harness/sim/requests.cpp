@@ -1,0 +1,168 @@
+// Those that wait for a line, and the store buffers.
+#include <algorithm>
+#include <cstring>
+
+#include "harness/sim/simulation.hpp"
+
+namespace faultline::sim {
+
+namespace {
+constexpr Time not_known = ~Time{0};  // when a posted store that has not got its line completes
+constexpr u32 window = 16;            // so many requests does an arbiter see
+}  // namespace
+
+// Puts the access at the end of the line's queue: posted where there is a value, else the CPU's own
+// to block for.
+void Simulation::enqueue(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind,
+                         const u64* posted_value) {
+  line.met = true;
+  Side& side = side_of(line);
+  if (side.queue == 0) {
+    side.queue = free_queue_ != 0 ? free_queue_ : static_cast<u16>(++queues_made_);
+    if (side.queue == free_queue_) free_queue_ = queues_[free_queue_].next_free;
+    queues_[side.queue] = {.line = static_cast<u32>(at / 64)};
+    queue_.push(make_key(line.until, first_queue_actor + side.queue));
+  }
+  const u32 number = free_request_ != 0 ? free_request_ : ++requests_made_;
+  Request& request = requests_[number];
+  if (number == free_request_) free_request_ = request.next;
+  request = {.address = at,
+             .cpu = static_cast<u16>(cpu.index),
+             .kind = kind,
+             .posted = posted_value != nullptr,
+             .bytes = static_cast<u8>(bytes)};
+  LineQueue& queue = queues_[side.queue];
+  (queue.count == 0 ? queue.first : requests_[queue.last].next) = number;
+  queue.last = number;
+  ++queue.count;
+  if (posted_value == nullptr) return;
+  ++queue.posted;
+  request.value = *posted_value;
+  request.slot = static_cast<u16>(cpu.ring_at);
+  request.next_posted = cpu.first_posted;
+  cpu.first_posted = number;
+  ++cpu.posted;
+  cpu.ring[cpu.ring_at] = not_known;
+  cpu.ring_at = (cpu.ring_at + 1) % machine_.store_buffer;
+}
+
+// Takes the next request out of the queue: the oldest, or, as often as the machine does so, the one
+// nearest to who has the line now. Nothing overtakes a posted store: its CPU has gone on as if it
+// were done.
+u32 Simulation::take_next(LineQueue& queue, const Line& line) {
+  u32 chosen = queue.first, before_chosen = 0;
+  const auto pick_nearest = [&] {
+    choices_ ^= choices_ << 13;  // xorshift64, Marsaglia 2003
+    choices_ ^= choices_ >> 7;
+    choices_ ^= choices_ << 17;
+    return (choices_ >> 54) < machine_.nearest_share;
+  };
+  if (queue.count > 1 && machine_.nearest_share != 0 && line.owner != no_cpu && pick_nearest()) {
+    const Machine::Place& owner = cpus_[line.owner].place;
+    Distance least = distances;
+    for (u32 i = 0, at = queue.first, before = 0; i < std::min(queue.count, window);
+         ++i, before = at, at = requests_[at].next) {
+      const Request& request = requests_[at];
+      if (request.posted && i > 0) break;
+      const Distance distance = machine_.between(owner, cpus_[request.cpu].place);
+      if (distance < least) least = distance, chosen = at, before_chosen = before;
+      if (request.posted) break;
+    }
+  }
+  const u32 next = requests_[chosen].next;
+  (before_chosen == 0 ? queue.first : requests_[before_chosen].next) = next;
+  if (queue.last == chosen) queue.last = before_chosen;
+  --queue.count;
+  queue.posted -= requests_[chosen].posted;
+  return chosen;
+}
+
+// The line can move on: to whoever is next.
+void Simulation::release(u32 queue_number, Time now) {
+  LineQueue& queue = queues_[queue_number];
+  Line& line = lines_[queue.line];
+  const u32 requesters = queue.count;
+  const u32 number = take_next(queue, line);
+  const Request request = requests_[number];
+  Cpu& cpu = cpus_[request.cpu];
+  if (queue.count == 0) {
+    sides_[line.side].queue = 0;
+    queue.next_free = free_queue_;
+    free_queue_ = static_cast<u16>(queue_number);
+  }
+  const Time complete =
+      grant(cpu, line, request.address, request.bytes, request.kind, now, requesters);
+  if (queue.count != 0) queue_.push(make_key(line.until, first_queue_actor + queue_number));
+  if (request.posted) {
+    forget_posted(cpu, number);
+    complete_posted(cpu, request, complete);
+  } else {
+    make_ready(cpu, complete);
+  }
+  requests_[number].next = free_request_;
+  free_request_ = number;
+}
+
+void Simulation::write_value(u64 at, usize bytes, u64 value) {
+  std::memcpy(reinterpret_cast<void*>(Arena::base + at), &value, bytes);  // little-endian
+}
+
+void Simulation::complete_posted(Cpu& cpu, const Request& request, Time complete) {
+  write_value(request.address, request.bytes, request.value);
+  cpu.ring[request.slot] = complete;
+  cpu.drained = std::max(cpu.drained, complete);
+  const bool slot_known = cpu.ring[cpu.ring_at] != not_known;
+  if (cpu.awaits == Cpu::Awaits::all && cpu.posted == 0)
+    make_ready(cpu, std::max(cpu.clock, cpu.drained));
+  else if (cpu.awaits == Cpu::Awaits::slot && slot_known)
+    make_ready(cpu, std::max(cpu.clock, cpu.ring[cpu.ring_at]));
+  else
+    return;
+  cpu.awaits = Cpu::Awaits::nothing;
+}
+
+void Simulation::forget_posted(Cpu& cpu, u32 number) {
+  u32* link = &cpu.first_posted;
+  while (*link != number) link = &requests_[*link].next_posted;
+  *link = requests_[number].next_posted;
+  --cpu.posted;
+}
+
+bool Simulation::find_posted(const Cpu& cpu, u64 at, u64& value) const {
+  for (u32 number = cpu.first_posted; number != 0; number = requests_[number].next_posted)
+    if (requests_[number].address == at) {
+      value = requests_[number].value;
+      return true;
+    }
+  return false;
+}
+
+// All stores that the CPU has posted are complete: what an RMW and a system call wait for.
+void Simulation::drain(Cpu& cpu) {
+  const Time since = cpu.clock;
+  if (cpu.posted != 0) {
+    const u64 at = requests_[cpu.first_posted].address;
+    cpu.awaits = Cpu::Awaits::all;
+    block(cpu, Status::queued);
+    stall(cpu, lines_[at / 64], at, since);
+  } else if (cpu.drained > cpu.clock) {
+    cpu.clock = cpu.drained;
+    stalls_[cpu.index * max_labels + draining_label] += cpu.clock - since;
+    cpu.stalled += cpu.clock - since;
+  }
+}
+
+// The store buffer is full: until its oldest store is complete.
+void Simulation::await_slot(Cpu& cpu) {
+  const Time since = cpu.clock;
+  if (cpu.ring[cpu.ring_at] == not_known) {
+    cpu.awaits = Cpu::Awaits::slot;
+    block(cpu, Status::queued);
+  } else {
+    cpu.clock = std::max(cpu.clock, cpu.ring[cpu.ring_at]);
+  }
+  stalls_[cpu.index * max_labels + draining_label] += cpu.clock - since;
+  cpu.stalled += cpu.clock - since;
+}
+
+}  // namespace faultline::sim
