@@ -91,6 +91,7 @@ void Simulation::obtain(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind) {
     cpu.clock = grant(cpu, line, at, bytes, kind, cpu.clock, 1);
   }
   stall(cpu, line, at, since);
+  cpu.clock += machine_.hit[0];  // the access itself; meanwhile the line may move on
 }
 
 // Gives the line to the CPU: state and counts change now, `now` being when the transfer starts; the
