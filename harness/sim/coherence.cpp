@@ -28,7 +28,7 @@ void Simulation::refill(Cpu& cpu, Line& line, u64 at) {
   line.filled = ++cpu.fills;
   ++transfer_count_;
   ++transfers_[label_of(line, at)].count[0][same_cluster][static_cast<usize>(Reason::capacity)];
-  stall(cpu, line, at, since);
+  stall(cpu, label_of(line, at), since);
 }
 
 void Simulation::load_met(Cpu& cpu, Line& line, u64 at, usize bytes) {
@@ -90,7 +90,7 @@ void Simulation::obtain(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind) {
   } else {
     cpu.clock = grant(cpu, line, at, bytes, kind, cpu.clock, 1);
   }
-  stall(cpu, line, at, since);
+  stall(cpu, label_of(line, at), since);
   cpu.clock += machine_.hit[0];  // the access itself; meanwhile the line may move on
 }
 
@@ -173,7 +173,7 @@ Distance Simulation::farthest_copy(const Cpu& cpu, const Line& line) const {
     farthest =
         std::max(farthest, machine_.to_node(cpu.place, static_cast<u32>(std::countr_zero(left))));
   if (farthest > same_cluster) return farthest;
-  for (u32 word = 0; word < max_cpus / 64; ++word) {
+  for (u32 word = 0; word < cluster_words_; ++word) {
     u64 others = side.clusters[word];
     if (cpu.place.cluster / 64 == word) others &= ~(u64{1} << (cpu.place.cluster % 64));
     if (others != 0) return same_node;
@@ -214,8 +214,8 @@ void Simulation::take_over(Cpu& cpu, Line& line, u64 mask, Time complete) {
   if (line.side != 0) {
     Side& side = sides_[line.side];
     wake_watchers(side, complete);
-    std::fill(std::begin(side.sharers), std::end(side.sharers), 0);
-    std::fill(std::begin(side.clusters), std::end(side.clusters), 0);
+    for (u32 word = 0; word < sharer_words_; ++word) side.sharers[word] = 0;
+    for (u32 word = 0; word < cluster_words_; ++word) side.clusters[word] = 0;
     side.nodes = 0;
     side.read = 0;
     drop_side(line);
@@ -283,8 +283,8 @@ u32 Simulation::label_of(const Line& line, u64 at) const {
   return label == Labels::other && arena_.is_stack(at) ? Labels::stack : label;
 }
 
-void Simulation::stall(Cpu& cpu, const Line& line, u64 at, Time since) {
-  stalls_[cpu.index * max_labels + label_of(line, at)] += cpu.clock - since;
+void Simulation::stall(Cpu& cpu, u32 label, Time since) {
+  stall_of(label, cpu.index) += cpu.clock - since;
   cpu.stalled += cpu.clock - since;
 }
 

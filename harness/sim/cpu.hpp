@@ -20,22 +20,24 @@ enum class Status : u8 { unborn, ready, queued, parked, asleep, meeting, grace, 
 
 struct alignas(cache_line) Cpu {
   Time clock = 0;
+  void* context = nullptr;
+  u64 accesses = 0;
   u32 index = 0;
+  u32 fills = 0;  // lines taken into the own cache
   Machine::Place place = {};
   Status status = Status::unborn;
+  bool in_arena = false;  // ArenaScope
+  u16 releases = 0;       // the queue whose line is this CPU's to release
 
   // Spinning: what has been read since the last pause(), and whether the turn was more than a look.
   bool changed = false;  // stored or modified something
   bool timed = false;    // has asked for the time or who runs, which can end a spin as well
   bool woken = false;
+  u32 watching = 0;
   u32 read_count = 0;
   u32 reads[Watch::per_cpu] = {};
   u32 park_turns = 1;    // a timed spin looks again after so many turns
   Time parked_turn = 0;  // how long a turn of the present spin takes
-
-  u64 accesses = 0;
-  u32 fills = 0;          // lines taken into the own cache
-  bool in_arena = false;  // ArenaScope
 
   // The store buffer: when the last stores posted complete, in a ring; `posted` have not got their
   // line.
@@ -46,16 +48,14 @@ struct alignas(cache_line) Cpu {
   Time drained = 0;
   std::vector<Time> ring;
 
-  void* context = nullptr;
+  // Since when it has been blocked, and where its time went.
+  Time blocked_since = 0;
+  Time spinning = 0, sleeping = 0, shootdown = 0, stalled = 0;
+
   u32 os = 0;
   std::function<void()> body;
   u64 random = 0;
   u64 jitter = 0;
-
-  // Since when it has been blocked, and where its time went.
-  Time blocked_since = 0;
-  Time started = 0;
-  Time spinning = 0, sleeping = 0, shootdown = 0, stalled = 0;
 
   // Waiting, by wait_begin and wait_end.
   const void* waits_for = nullptr;

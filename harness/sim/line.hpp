@@ -60,6 +60,7 @@ struct LineQueue {
   u32 count = 0;
   u32 posted = 0;  // of them
   u16 next_free = 0;
+  u16 successor = no_cpu;  // who got the line last and goes on when it has it
 };
 
 }  // namespace faultline::sim

@@ -152,6 +152,7 @@ class Reader {
     machine_.places.resize(count);
     for (const Cpu& cpu : topology.cpus()) {
       if (cpu.os >= count || cpu.cluster >= max_cpus) throw std::invalid_argument("numbers");
+      machine_.clusters = std::max(machine_.clusters, cpu.cluster + 1);
       const auto node = std::find(nodes.begin(), nodes.end(), cpu.node) - nodes.begin();
       machine_.places[cpu.os] = {static_cast<u16>(cpu.core), static_cast<u16>(cpu.cluster),
                                  static_cast<u16>(node)};

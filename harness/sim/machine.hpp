@@ -53,6 +53,7 @@ struct Machine {
   std::string file;
   std::vector<Place> places;  // by the kernel's number of the CPU
   u32 nodes = 0;
+  u32 clusters = 0;
   std::vector<u8> hops;  // nodes x nodes
 
   Protocol protocol = Protocol::mesi;

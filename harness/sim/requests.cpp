@@ -77,29 +77,47 @@ u32 Simulation::take_next(LineQueue& queue, const Line& line) {
   return chosen;
 }
 
-// The line can move on: to whoever is next.
+// The line can move on. Reads that are next to each other are served in one go, one after the
+// other. When a CPU has got the line and others are left, it releases the line itself as soon as it
+// goes on (dispatch); in every other case the queue has an event of its own.
 void Simulation::release(u32 queue_number, Time now) {
   LineQueue& queue = queues_[queue_number];
   Line& line = lines_[queue.line];
-  const u32 requesters = queue.count;
-  const u32 number = take_next(queue, line);
-  const Request request = requests_[number];
-  Cpu& cpu = cpus_[request.cpu];
+  serve(queue_number, now);
+  while (queue.count != 0 && line.state == State::shared &&
+         requests_[queue.first].kind == Kind::load)
+    serve(queue_number, line.until);
   if (queue.count == 0) {
     sides_[line.side].queue = 0;
     queue.next_free = free_queue_;
     free_queue_ = static_cast<u16>(queue_number);
+    drop_side(line);
+  } else if (queue.successor != no_cpu && line.state != State::shared) {
+    cpus_[queue.successor].releases = static_cast<u16>(queue_number);
+  } else {
+    queue_.push(make_key(line.until, first_queue_actor + queue_number));
   }
+}
+
+// Gives the line to the next request.
+void Simulation::serve(u32 queue_number, Time now) {
+  LineQueue& queue = queues_[queue_number];
+  Line& line = lines_[queue.line];
+  const u32 requesters = queue.count;
+  const u32 number = take_next(queue, line);
+  Request& request = requests_[number];
+  Cpu& cpu = cpus_[request.cpu];
   const Time complete =
       grant(cpu, line, request.address, request.bytes, request.kind, now, requesters);
-  if (queue.count != 0) queue_.push(make_key(line.until, first_queue_actor + queue_number));
   if (request.posted) {
+    queue.successor = no_cpu;
     forget_posted(cpu, number);
     complete_posted(cpu, request, complete);
   } else {
+    queue.successor = request.cpu;
     make_ready(cpu, complete);
   }
-  requests_[number].next = free_request_;
+  request.next = free_request_;
   free_request_ = number;
 }
 
@@ -144,11 +162,10 @@ void Simulation::drain(Cpu& cpu) {
     const u64 at = requests_[cpu.first_posted].address;
     cpu.awaits = Cpu::Awaits::all;
     block(cpu, Status::queued);
-    stall(cpu, lines_[at / 64], at, since);
+    stall(cpu, label_of(lines_[at / 64], at), since);
   } else if (cpu.drained > cpu.clock) {
     cpu.clock = cpu.drained;
-    stalls_[cpu.index * max_labels + draining_label] += cpu.clock - since;
-    cpu.stalled += cpu.clock - since;
+    stall(cpu, Labels::store_buffer, since);
   }
 }
 
@@ -161,8 +178,7 @@ void Simulation::await_slot(Cpu& cpu) {
   } else {
     cpu.clock = std::max(cpu.clock, cpu.ring[cpu.ring_at]);
   }
-  stalls_[cpu.index * max_labels + draining_label] += cpu.clock - since;
-  cpu.stalled += cpu.clock - since;
+  stall(cpu, Labels::store_buffer, since);
 }
 
 }  // namespace faultline::sim

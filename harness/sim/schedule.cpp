@@ -31,6 +31,8 @@ Simulation::Simulation(const Machine& machine, const std::vector<u32>& cpus, con
       queues_(max_actors),
       watches_(cpus.size() * Watch::per_cpu + 1),
       cpus_(cpus.size()),
+      sharer_words_(static_cast<u32>(cpus.size() + 63) / 64),
+      cluster_words_(machine.clusters / 64 + 1),
       home_until_(machine.nodes),
       clear_until_(machine.nodes),
       thread_on_(max_cpus, max_cpus),
@@ -96,8 +98,10 @@ void Simulation::perform_actions() {
 void Simulation::run() {
   const OverflowWatch overflow(arena_, threads());
   for (Cpu& cpu : cpus_) {
-    std::byte* top = arena_.stack(cpu.index) + arena_.stack_bytes();
-    cpu.context = context::make_fcontext(top, arena_.stack_bytes(), [](context::transfer_t from) {
+    // Not all from the same place in a page: the host's cache would have room for few of them.
+    const usize shift = cpu.index % 32 * cache_line;
+    std::byte* top = arena_.stack(cpu.index) + arena_.stack_bytes() - shift;
+    cpu.context = context::make_fcontext(top, arena_.stack_bytes() - shift, [](context::transfer_t from) {
       *static_cast<void**>(from.data) = from.fctx;
       here.simulation->enter_fiber(*here.cpu);
     });
@@ -165,6 +169,7 @@ void Simulation::dispatch(Cpu& from, Key next) {
       Cpu& to = cpus_[actor];
       to.clock = now_;
       to.status = Status::ready;
+      if (to.releases != 0) release(std::exchange(to.releases, u16{0}), now_);
       return switch_to(from, to);
     }
     if (actor == agenda_actor) return switch_to(from, main_);
@@ -243,7 +248,7 @@ Counts Simulation::counts() const {
 Account Simulation::account_of(const Cpu& cpu, Time now) const {
   Account account{.spinning = cpu.spinning, .sleeping = cpu.sleeping, .shootdown = cpu.shootdown};
   for (u32 label = 0; label < labels_.size(); ++label)
-    account.stall.push_back(stalls_[cpu.index * max_labels + label]);
+    account.stall.push_back(stalls_[label * cpus_.size() + cpu.index]);
   Time until = cpu.clock;
   if (now > until && cpu.status != Status::done && cpu.status != Status::ready) {
     if (cpu.status == Status::parked) account.spinning += now - until;

@@ -161,7 +161,6 @@ class Simulation {
   static constexpr u32 agenda_actor = max_cpus;       // below: CPUs; above: queues of lines
   static constexpr u32 first_queue_actor = max_cpus;  // numbers of queues start at 1
   static constexpr u32 max_labels = Labels::most;
-  static constexpr u32 draining_label = Labels::store_buffer;
 
   // coherence.cpp
   u64 place_of(const void* address) const {
@@ -212,12 +211,14 @@ class Simulation {
   void drop_side(Line& line);
   Time jittered(Cpu& cpu, Time latency);
   u32 label_of(const Line& line, u64 at) const;
-  void stall(Cpu& cpu, const Line& line, u64 at, Time since);
+  void stall(Cpu& cpu, u32 label, Time since);
+  Time& stall_of(u32 label, u32 thread) { return stalls_[label * cpus_.size() + thread]; }
 
   // requests.cpp: those that must wait for their line, and the store buffers
   void enqueue(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind, const u64* posted_value);
   u32 take_next(LineQueue& queue, const Line& line);
   void release(u32 queue_number, Time now);
+  void serve(u32 queue_number, Time now);
   void complete_posted(Cpu& cpu, const Request& request, Time complete);
   void drain(Cpu& cpu);
   void await_slot(Cpu& cpu);
@@ -282,6 +283,8 @@ class Simulation {
   u16 free_queue_ = 0;
   EventQueue queue_;
   std::vector<Cpu> cpus_;
+  const u32 sharer_words_;  // of Side::sharers that are in use
+  const u32 cluster_words_;
   Cpu main_;                      // run()'s own place among the fibers
   std::vector<Time> home_until_;  // by node: its directory's and its memory's time is taken till
   std::vector<Time> clear_until_;
@@ -291,7 +294,7 @@ class Simulation {
   std::vector<u32> thread_on_;  // by the kernel's number of a CPU; max_cpus: none
   Labels labels_;
   std::vector<Transfers> transfers_;
-  LazyArray<Time> stalls_;  // threads x max_labels
+  LazyArray<Time> stalls_;  // label by label, a time a thread
   u64 transfer_count_ = 0, prefetches_ = 0;
   u64 choices_;  // random numbers of the arbitration
   std::vector<Action> agenda_;

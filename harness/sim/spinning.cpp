@@ -47,6 +47,7 @@ void Simulation::park(Cpu& cpu) {
     if (side.watchers != 0) watches_[side.watchers].previous = static_cast<u16>(number);
     side.watchers = static_cast<u16>(number);
   }
+  cpu.watching = cpu.read_count;
   cpu.parked_turn = machine_.pause + cpu.read_count * machine_.hit[0];
   cpu.woken = false;
   if (cpu.timed) {
@@ -59,15 +60,13 @@ void Simulation::park(Cpu& cpu) {
 }
 
 void Simulation::unwatch(Cpu& cpu) {
-  for (u32 i = 1; i <= Watch::per_cpu; ++i) {
-    Watch& watch = watches_[cpu.index * Watch::per_cpu + i];
-    if (watch.side == 0) continue;
+  for (; cpu.watching != 0; --cpu.watching) {
+    Watch& watch = watches_[cpu.index * Watch::per_cpu + cpu.watching];
     if (watch.previous != 0)
       watches_[watch.previous].next = watch.next;
     else
       sides_[watch.side].watchers = watch.next;
     if (watch.next != 0) watches_[watch.next].previous = watch.previous;
-    watch = {};
   }
 }
 
