@@ -33,6 +33,12 @@ void Simulation::refill(Cpu& cpu, Line& line, u64 at) {
 
 void Simulation::load_met(Cpu& cpu, Line& line, u64 at, usize bytes) {
   take_turn(cpu);
+  if (cpu.looked_again / Arena::line_bytes == at / Arena::line_bytes) {
+    // The line has been fetched for this very load, and may be gone again.
+    cpu.looked_again = 0;
+    cpu.clock += machine_.hit[0];
+    return;
+  }
   if (!holds(cpu, line) || awaits_store(line)) return obtain(cpu, line, at, bytes, Kind::load);
   if (line.owner == cpu.index) {
     refresh(cpu, line, at);

@@ -168,6 +168,7 @@ void Simulation::dispatch(Cpu& from, Key next) {
     if (actor < cpus_.size()) {
       Cpu& to = cpus_[actor];
       to.clock = now_;
+      if (to.status == Status::parked && to.woken && look_again(to)) continue;
       to.status = Status::ready;
       if (to.releases != 0) release(std::exchange(to.releases, u16{0}), now_);
       return switch_to(from, to);

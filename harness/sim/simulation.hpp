@@ -91,7 +91,7 @@ class Simulation {
     begin_access(cpu);
     const u64 at = place_of(address);
     Line& line = lines_[at / 64];
-    note_read(cpu, static_cast<u32>(at / 64));
+    note_read(cpu, at);
     if (is_private(cpu, line)) {
       refresh(cpu, line, at);
       line.used |= bytes_of(at, bytes);
@@ -171,9 +171,10 @@ class Simulation {
   }
   [[noreturn]] static void refuse_address(const void* address);
   static u64 bytes_of(u64 at, usize bytes) { return ((u64{1} << bytes) - 1) << (at % 64); }
-  static void note_read(Cpu& cpu, u32 line) {
-    if (cpu.read_count != 0 && cpu.reads[(cpu.read_count - 1) % Watch::per_cpu] == line) return;
-    cpu.reads[cpu.read_count++ % Watch::per_cpu] = line;
+  static void note_read(Cpu& cpu, u64 at) {
+    if (cpu.read_count != 0 && cpu.reads[(cpu.read_count - 1) % Watch::per_cpu] / 64 == at / 64)
+      return;
+    cpu.reads[cpu.read_count++ % Watch::per_cpu] = at;
   }
   // The own cache may have dropped the line meanwhile.
   void refresh(Cpu& cpu, Line& line, u64 at) {
@@ -229,6 +230,7 @@ class Simulation {
   // spinning.cpp
   bool can_park(const Cpu& cpu) const;
   void park(Cpu& cpu);
+  bool look_again(Cpu& cpu);
   void unwatch(Cpu& cpu);
   void wake_watchers(Side& side, Time complete);
   void wake_parked(Cpu& cpu, Time time);

@@ -16,12 +16,18 @@ void Simulation::pause(Cpu& cpu) {
   take_turn(cpu);
   const Time since = cpu.clock;
   cpu.clock += machine_.pause;
-  if (can_park(cpu)) {
+  cpu.looked_again = 0;
+  if (can_park(cpu))
     park(cpu);
-  } else {
+  else
     cpu.park_turns = 1;
+  if (cpu.looked_again == 0) {
+    cpu.spinning += cpu.clock - since;
+  } else {
+    cpu.spinning += cpu.blocked_since - since;
+    stall(cpu, label_of(lines_[cpu.looked_again / Arena::line_bytes], cpu.looked_again),
+          cpu.blocked_since);
   }
-  cpu.spinning += cpu.clock - since;
   cpu.read_count = 0;
   cpu.changed = false;
   look_for_progress(cpu);
@@ -31,7 +37,7 @@ bool Simulation::can_park(const Cpu& cpu) const {
   if (cpu.changed || cpu.posted != 0 || cpu.read_count == 0 || cpu.read_count > Watch::per_cpu)
     return false;
   for (u32 i = 0; i < cpu.read_count; ++i) {
-    const Line& line = lines_[cpu.reads[i]];
+    const Line& line = lines_[cpu.reads[i] / Arena::line_bytes];
     if (!holds(cpu, line) || awaits_store(line)) return false;
   }
   return true;
@@ -41,7 +47,7 @@ void Simulation::park(Cpu& cpu) {
   for (u32 i = 0; i < cpu.read_count; ++i) {
     const u32 number = cpu.index * Watch::per_cpu + i + 1;
     Watch& watch = watches_[number];
-    Line& line = lines_[cpu.reads[i]];
+    Line& line = lines_[cpu.reads[i] / Arena::line_bytes];
     Side& side = side_of(line);
     watch = {.side = line.side, .previous = 0, .next = side.watchers};
     if (side.watchers != 0) watches_[side.watchers].previous = static_cast<u16>(number);
@@ -57,6 +63,23 @@ void Simulation::park(Cpu& cpu) {
   block(cpu, Status::parked);
   if (cpu.woken) cpu.park_turns = 1;
   unwatch(cpu);
+}
+
+// A spinner that has been woken looks at its lines again, and mostly finds that it must queue for
+// the one that was written: that is done for it here, without a switch to its fiber and back. True:
+// it goes on when it has the line.
+bool Simulation::look_again(Cpu& cpu) {
+  for (u32 i = 0; i < cpu.read_count; ++i) {
+    Line& line = lines_[cpu.reads[i] / Arena::line_bytes];
+    if (holds(cpu, line) && !awaits_store(line)) continue;
+    if (line.until <= cpu.clock && !is_queued(line)) return false;
+    cpu.status = Status::queued;
+    cpu.blocked_since = cpu.clock;
+    cpu.looked_again = cpu.reads[i];
+    enqueue(cpu, line, cpu.reads[i], 1, Kind::load, nullptr);
+    return true;
+  }
+  return false;
 }
 
 void Simulation::unwatch(Cpu& cpu) {
