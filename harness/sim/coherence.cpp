@@ -128,7 +128,7 @@ Time Simulation::grant(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind, Tim
   if (kind == Kind::load)
     take_copy(cpu, line, mask);
   else
-    take_over(cpu, line, mask, complete);
+    take_over(cpu, line, at, mask, complete);
   const bool clean_read = kind == Kind::load && source.state == State::shared;
   line.until = clean_read ? now + machine_.directory_response : complete;
   if (machine_.prefetch_pairs) bring_pair(cpu, at, complete);
@@ -216,10 +216,10 @@ void Simulation::take_copy(Cpu& cpu, Line& line, u64 mask) {
   side.read |= mask;
 }
 
-void Simulation::take_over(Cpu& cpu, Line& line, u64 mask, Time complete) {
+void Simulation::take_over(Cpu& cpu, Line& line, u64 at, u64 mask, Time complete) {
+  wake_watchers(line, at, complete);
   if (line.side != 0) {
     Side& side = sides_[line.side];
-    wake_watchers(side, complete);
     for (u32 word = 0; word < sharer_words_; ++word) side.sharers[word] = 0;
     for (u32 word = 0; word < cluster_words_; ++word) side.clusters[word] = 0;
     side.nodes = 0;
@@ -249,7 +249,7 @@ void Simulation::outside_store(const void* address) {
   if (line.state == State::invalid && line.side == 0) return;
   Cpu nobody;
   nobody.index = no_cpu;
-  take_over(nobody, line, ~u64{0}, std::max(now_, line.until));
+  take_over(nobody, line, at, ~u64{0}, std::max(now_, line.until));
   line.state = State::invalid;
   line.owner = no_cpu;
 }
@@ -271,6 +271,12 @@ void Simulation::drop_side(Line& line) {
   side.next_free = free_side_;
   free_side_ = line.side;
   line.side = 0;
+}
+
+u64 Simulation::draw() {
+  random_ ^= random_ << 13;  // xorshift64, Marsaglia 2003
+  random_ ^= random_ >> 7;
+  return random_ ^= random_ << 17;
 }
 
 Time Simulation::jittered(Cpu& cpu, Time latency) {

@@ -36,9 +36,9 @@ struct alignas(cache_line) Cpu {
   u32 watching = 0;
   u32 read_count = 0;
   u64 reads[Watch::per_cpu] = {};  // where, one a line
-  u64 looked_again = 0;  // the place that a woken spinner queues for
-  u32 park_turns = 1;    // a timed spin looks again after so many turns
-  Time parked_turn = 0;  // how long a turn of the present spin takes
+  u64 looked_again = 0;            // the place that a woken spinner queues for
+  u32 park_turns = 1;              // a timed spin looks again after so many turns
+  Time parked_turn = 0;            // how long a turn of the present spin takes
 
   // The store buffer: when the last stores posted complete, in a ring; `posted` have not got their
   // line.

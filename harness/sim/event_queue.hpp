@@ -27,25 +27,24 @@ class EventQueue {
  public:
   static constexpr Key nothing = ~Key{0};
 
-  EventQueue() : places_(max_actors) { heap_.push_back(nothing); }
+  EventQueue() : heap_(padding, nothing), places_(max_actors) {}
 
   // The earliest key; `nothing` when there is none.
   Key top() const { return heap_[0]; }
-  bool empty() const { return heap_.size() == 1; }
   bool has(u32 actor) const { return places_[actor] != 0; }
 
   void push(Key key) {
-    heap_.push_back(heap_.back());  // the sentinel moves up
-    rise(heap_.size() - 2, key);
+    heap_.push_back(nothing);
+    rise(size_++, key);
   }
   Key pop() {
     const Key first = heap_[0];
     if (first == nothing) return nothing;
     places_[actor_of(first)] = 0;
-    const Key last = heap_[heap_.size() - 2];
+    const Key last = heap_[--size_];
+    heap_[size_] = nothing;
     heap_.pop_back();
-    heap_.back() = nothing;
-    if (!empty()) sink(0, last);
+    if (size_ != 0) sink(0, last);
     return first;
   }
   // push(key), then pop(), in one pass.
@@ -56,20 +55,23 @@ class EventQueue {
     sink(0, key);
     return first;
   }
-  // Gives the actor of `key`, which must be in the queue, that time.
-  void move(Key key) {
-    const usize at = places_[actor_of(key)] - 1;
-    if (key < heap_[at])
-      rise(at, key);
-    else
-      sink(at, key);
-  }
   void remove(u32 actor) {
-    move(make_key(0, actor));
-    pop();
+    const usize at = places_[actor] - 1;
+    places_[actor] = 0;
+    const Key last = heap_[--size_];
+    heap_[size_] = nothing;
+    heap_.pop_back();
+    if (at == size_) return;
+    if (at > 0 && last < heap_[(at - 1) / 4])
+      rise(at, last);
+    else
+      sink(at, last);
   }
 
  private:
+  // Behind the last key there are always so many `nothing`s, so that no branch need be incomplete.
+  static constexpr usize padding = 4;
+
   void put(usize at, Key key) {
     heap_[at] = key;
     places_[actor_of(key)] = static_cast<u32>(at + 1);
@@ -79,14 +81,12 @@ class EventQueue {
     put(at, key);
   }
   void sink(usize at, Key key) {
-    const usize size = heap_.size() - 1;
-    for (;;) {
-      const usize child = 4 * at + 1;
-      if (child >= size) break;
-      usize least = child;
-      const usize end = child + 4 < size ? child + 4 : size;
-      for (usize i = child + 1; i < end; ++i)
-        if (heap_[i] < heap_[least]) least = i;
+    for (usize child = 4 * at + 1; child < size_; child = 4 * at + 1) {
+      // Without branches, which the host could not foretell.
+      const Key* keys = &heap_[child];
+      const usize low = keys[1] < keys[0];
+      const usize high = 2 + (keys[3] < keys[2]);
+      const usize least = child + (keys[high] < keys[low] ? high : low);
       if (heap_[least] >= key) break;
       put(at, heap_[least]);
       at = least;
@@ -94,8 +94,9 @@ class EventQueue {
     put(at, key);
   }
 
-  std::vector<Key> heap_;    // the last is a sentinel
+  std::vector<Key> heap_;
   std::vector<u32> places_;  // by actor: where in the heap, plus one
+  usize size_ = 0;
 };
 
 }  // namespace faultline::sim

@@ -27,16 +27,17 @@ struct Side {
   u64 nodes;                    // and in which nodes
   u64 read;                     // which bytes the other sharers have read since the last write
   u32 next_free;
-  u16 watchers;  // Watch: CPUs that spin on the line; 0: none
+  u16 watchers;  // Watch: the first of the CPUs that spin on the line; 0: none
+  u16 watching;  // how many they are
   u16 queue;     // LineQueue; 0: none
 
   bool has(u32 cpu) const { return (sharers[cpu / 64] >> (cpu % 64)) & 1; }
 };
 
-// A place in a line's list of watchers. A CPU has `per_cpu` of them; their numbers start at 1.
+// A place in the ring of a line's watchers. A CPU has `per_cpu` of them; their numbers start at 1.
 struct Watch {
   static constexpr u32 per_cpu = 8;
-  u32 side;  // 0: not in a list
+  u32 side;
   u16 previous, next;
 };
 
@@ -44,6 +45,7 @@ struct Watch {
 struct Request {
   u64 address = 0;      // in the arena
   u64 value = 0;        // of a posted store
+  Time arrival = 0;     // not served before
   u32 next = 0;         // in the line's queue
   u32 next_posted = 0;  // of the same CPU, newest first
   u16 cpu = 0;
@@ -53,12 +55,18 @@ struct Request {
   u8 bytes = 0;
 };
 
-// The requests that queue for one line, in the order of their coming.
-struct LineQueue {
-  u32 line = 0;
+// Requests in the order of their coming.
+struct RequestList {
   u32 first = 0, last = 0;
   u32 count = 0;
-  u32 posted = 0;  // of them
+};
+
+// The requests that queue for one line.
+struct LineQueue {
+  u32 line = 0;
+  RequestList list;
+  RequestList woken;  // of spinners that come when the write under way is complete
+  u32 posted = 0;     // of them
   u16 next_free = 0;
   u16 successor = no_cpu;  // who got the line last and goes on when it has it
 };

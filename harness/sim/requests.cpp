@@ -11,36 +11,51 @@ constexpr Time not_known = ~Time{0};  // when a posted store that has not got it
 constexpr u32 window = 16;            // so many requests does an arbiter see
 }  // namespace
 
+// The line's queue, made where there is none.
+LineQueue& Simulation::queue_of(Line& line, u64 at) {
+  Side& side = side_of(line);
+  if (side.queue == 0) {
+    side.queue = free_queue_ != 0 ? free_queue_ : static_cast<u16>(++queues_made_);
+    if (side.queue == free_queue_) free_queue_ = queues_[free_queue_].next_free;
+    queues_[side.queue] = {};
+    queues_[side.queue].line = static_cast<u32>(at / Arena::line_bytes);
+  }
+  return queues_[side.queue];
+}
+
+u32 Simulation::append(RequestList& list, const Request& request) {
+  const u32 number = free_request_ != 0 ? free_request_ : ++requests_made_;
+  if (number == free_request_) free_request_ = requests_[number].next;
+  requests_[number] = request;
+  (list.count == 0 ? list.first : requests_[list.last].next) = number;
+  list.last = number;
+  ++list.count;
+  return number;
+}
+
 // Puts the access at the end of the line's queue: posted where there is a value, else the CPU's own
 // to block for.
 void Simulation::enqueue(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind,
                          const u64* posted_value) {
   line.met = true;
-  Side& side = side_of(line);
-  if (side.queue == 0) {
-    side.queue = free_queue_ != 0 ? free_queue_ : static_cast<u16>(++queues_made_);
-    if (side.queue == free_queue_) free_queue_ = queues_[free_queue_].next_free;
-    queues_[side.queue] = {.line = static_cast<u32>(at / 64)};
-    queue_.push(make_key(line.until, first_queue_actor + side.queue));
+  const bool fresh = !is_queued(line);
+  LineQueue& queue = queue_of(line, at);
+  if (fresh) queue_.push(make_key(line.until, first_queue_actor + sides_[line.side].queue));
+  Request request;
+  request.address = at;
+  request.cpu = static_cast<u16>(cpu.index);
+  request.kind = kind;
+  request.bytes = static_cast<u8>(bytes);
+  if (posted_value == nullptr) {
+    append(queue.list, request);
+    return;
   }
-  const u32 number = free_request_ != 0 ? free_request_ : ++requests_made_;
-  Request& request = requests_[number];
-  if (number == free_request_) free_request_ = request.next;
-  request = {.address = at,
-             .cpu = static_cast<u16>(cpu.index),
-             .kind = kind,
-             .posted = posted_value != nullptr,
-             .bytes = static_cast<u8>(bytes)};
-  LineQueue& queue = queues_[side.queue];
-  (queue.count == 0 ? queue.first : requests_[queue.last].next) = number;
-  queue.last = number;
-  ++queue.count;
-  if (posted_value == nullptr) return;
   ++queue.posted;
+  request.posted = true;
   request.value = *posted_value;
   request.slot = static_cast<u16>(cpu.ring_at);
   request.next_posted = cpu.first_posted;
-  cpu.first_posted = number;
+  cpu.first_posted = append(queue.list, request);
   ++cpu.posted;
   cpu.ring[cpu.ring_at] = not_known;
   cpu.ring_at = (cpu.ring_at + 1) % machine_.store_buffer;
@@ -49,15 +64,11 @@ void Simulation::enqueue(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind,
 // Takes the next request out of the queue: the oldest, or, as often as the machine does so, the one
 // nearest to who has the line now. Nothing overtakes a posted store: its CPU has gone on as if it
 // were done.
-u32 Simulation::take_next(LineQueue& queue, const Line& line) {
+u32 Simulation::take_next(LineQueue& in, const Line& line) {
+  RequestList& queue = in.list;
   u32 chosen = queue.first, before_chosen = 0;
-  const auto pick_nearest = [&] {
-    choices_ ^= choices_ << 13;  // xorshift64, Marsaglia 2003
-    choices_ ^= choices_ >> 7;
-    choices_ ^= choices_ << 17;
-    return (choices_ >> 54) < machine_.nearest_share;
-  };
-  if (queue.count > 1 && machine_.nearest_share != 0 && line.owner != no_cpu && pick_nearest()) {
+  if (queue.count > 1 && machine_.nearest_share != 0 && line.owner != no_cpu &&
+      (draw() >> 54) < machine_.nearest_share) {
     const Machine::Place& owner = cpus_[line.owner].place;
     Distance least = distances;
     for (u32 i = 0, at = queue.first, before = 0; i < std::min(queue.count, window);
@@ -73,7 +84,7 @@ u32 Simulation::take_next(LineQueue& queue, const Line& line) {
   (before_chosen == 0 ? queue.first : requests_[before_chosen].next) = next;
   if (queue.last == chosen) queue.last = before_chosen;
   --queue.count;
-  queue.posted -= requests_[chosen].posted;
+  in.posted -= requests_[chosen].posted;
   return chosen;
 }
 
@@ -83,11 +94,12 @@ u32 Simulation::take_next(LineQueue& queue, const Line& line) {
 void Simulation::release(u32 queue_number, Time now) {
   LineQueue& queue = queues_[queue_number];
   Line& line = lines_[queue.line];
+  take_in_woken(queue);
   serve(queue_number, now);
-  while (queue.count != 0 && line.state == State::shared &&
-         requests_[queue.first].kind == Kind::load)
+  while (queue.list.count != 0 && line.state == State::shared &&
+         requests_[queue.list.first].kind == Kind::load)
     serve(queue_number, line.until);
-  if (queue.count == 0) {
+  if (queue.list.count + queue.woken.count == 0) {
     sides_[line.side].queue = 0;
     queue.next_free = free_queue_;
     free_queue_ = static_cast<u16>(queue_number);
@@ -99,16 +111,26 @@ void Simulation::release(u32 queue_number, Time now) {
   }
 }
 
+// The write that they were waiting for is complete.
+void Simulation::take_in_woken(LineQueue& queue) {
+  if (queue.woken.count == 0) return;
+  RequestList& list = queue.list;
+  (list.count == 0 ? list.first : requests_[list.last].next) = queue.woken.first;
+  list.last = queue.woken.last;
+  list.count += queue.woken.count;
+  queue.woken = {};
+}
+
 // Gives the line to the next request.
 void Simulation::serve(u32 queue_number, Time now) {
   LineQueue& queue = queues_[queue_number];
   Line& line = lines_[queue.line];
-  const u32 requesters = queue.count;
+  const u32 requesters = queue.list.count;
   const u32 number = take_next(queue, line);
   Request& request = requests_[number];
   Cpu& cpu = cpus_[request.cpu];
-  const Time complete =
-      grant(cpu, line, request.address, request.bytes, request.kind, now, requesters);
+  const Time complete = grant(cpu, line, request.address, request.bytes, request.kind,
+                              std::max(now, request.arrival), requesters);
   if (request.posted) {
     queue.successor = no_cpu;
     forget_posted(cpu, number);

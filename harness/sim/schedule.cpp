@@ -38,7 +38,7 @@ Simulation::Simulation(const Machine& machine, const std::vector<u32>& cpus, con
       thread_on_(max_cpus, max_cpus),
       transfers_(labels_.size()),
       stalls_(cpus.size() * max_labels),
-      choices_(seed_of(options.seed, 0)),
+      random_(seed_of(options.seed, 0)),
       live_(static_cast<u32>(cpus.size())) {
   if (cpus.empty() || cpus.size() > machine.places.size())
     throw std::invalid_argument(fmt::format("machine '{}': {} CPUs asked for, expected 1 to {}",
@@ -101,10 +101,11 @@ void Simulation::run() {
     // Not all from the same place in a page: the host's cache would have room for few of them.
     const usize shift = cpu.index % 32 * cache_line;
     std::byte* top = arena_.stack(cpu.index) + arena_.stack_bytes() - shift;
-    cpu.context = context::make_fcontext(top, arena_.stack_bytes() - shift, [](context::transfer_t from) {
-      *static_cast<void**>(from.data) = from.fctx;
-      here.simulation->enter_fiber(*here.cpu);
-    });
+    cpu.context =
+        context::make_fcontext(top, arena_.stack_bytes() - shift, [](context::transfer_t from) {
+          *static_cast<void**>(from.data) = from.fctx;
+          here.simulation->enter_fiber(*here.cpu);
+        });
     cpu.status = Status::ready;
     queue_.push(make_key(0, cpu.index));
   }
@@ -145,11 +146,8 @@ void Simulation::block(Cpu& cpu, Status status) {
 }
 
 void Simulation::make_ready(Cpu& cpu, Time time) {
-  const Key key = make_key(time, cpu.index);
-  if (queue_.has(cpu.index))
-    queue_.move(key);
-  else
-    queue_.push(key);
+  if (queue_.has(cpu.index)) queue_.remove(cpu.index);
+  queue_.push(make_key(time, cpu.index));
 }
 
 // Performs what is due until a fiber is: `next` first, which has been taken from the queue.
@@ -168,7 +166,6 @@ void Simulation::dispatch(Cpu& from, Key next) {
     if (actor < cpus_.size()) {
       Cpu& to = cpus_[actor];
       to.clock = now_;
-      if (to.status == Status::parked && to.woken && look_again(to)) continue;
       to.status = Status::ready;
       if (to.releases != 0) release(std::exchange(to.releases, u16{0}), now_);
       return switch_to(from, to);

@@ -206,10 +206,11 @@ class Simulation {
   Distance nearest_copy(const Cpu& cpu, const Side& side) const;
   Distance farthest_copy(const Cpu& cpu, const Line& line) const;
   void take_copy(Cpu& cpu, Line& line, u64 mask);
-  void take_over(Cpu& cpu, Line& line, u64 mask, Time complete);
+  void take_over(Cpu& cpu, Line& line, u64 at, u64 mask, Time complete);
   void bring_pair(Cpu& cpu, u64 at, Time complete);
   Side& side_of(Line& line);
   void drop_side(Line& line);
+  u64 draw();
   Time jittered(Cpu& cpu, Time latency);
   u32 label_of(const Line& line, u64 at) const;
   void stall(Cpu& cpu, u32 label, Time since);
@@ -217,7 +218,10 @@ class Simulation {
 
   // requests.cpp: those that must wait for their line, and the store buffers
   void enqueue(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind, const u64* posted_value);
-  u32 take_next(LineQueue& queue, const Line& line);
+  LineQueue& queue_of(Line& line, u64 at);
+  u32 append(RequestList& list, const Request& request);
+  u32 take_next(LineQueue& in, const Line& line);
+  void take_in_woken(LineQueue& queue);
   void release(u32 queue_number, Time now);
   void serve(u32 queue_number, Time now);
   void complete_posted(Cpu& cpu, const Request& request, Time complete);
@@ -230,10 +234,9 @@ class Simulation {
   // spinning.cpp
   bool can_park(const Cpu& cpu) const;
   void park(Cpu& cpu);
-  bool look_again(Cpu& cpu);
+  void watch(Cpu& cpu, Line& line);
   void unwatch(Cpu& cpu);
-  void wake_watchers(Side& side, Time complete);
-  void wake_parked(Cpu& cpu, Time time);
+  void wake_watchers(Line& line, u64 at, Time complete);
   void look_for_progress(const Cpu& cpu);
 
   // kernel.cpp
@@ -298,7 +301,7 @@ class Simulation {
   std::vector<Transfers> transfers_;
   LazyArray<Time> stalls_;  // label by label, a time a thread
   u64 transfer_count_ = 0, prefetches_ = 0;
-  u64 choices_;  // random numbers of the arbitration
+  u64 random_;  // of the choices between CPUs
   std::vector<Action> agenda_;
   Time now_ = 0;  // of the event under way
   u32 live_ = 0;

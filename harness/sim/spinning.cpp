@@ -12,8 +12,8 @@
 
 namespace faultline::sim {
 
+// It need not be this CPU's turn: a write that is still to come finds it among the watchers.
 void Simulation::pause(Cpu& cpu) {
-  take_turn(cpu);
   const Time since = cpu.clock;
   cpu.clock += machine_.pause;
   cpu.looked_again = 0;
@@ -44,69 +44,74 @@ bool Simulation::can_park(const Cpu& cpu) const {
 }
 
 void Simulation::park(Cpu& cpu) {
-  for (u32 i = 0; i < cpu.read_count; ++i) {
-    const u32 number = cpu.index * Watch::per_cpu + i + 1;
-    Watch& watch = watches_[number];
-    Line& line = lines_[cpu.reads[i] / Arena::line_bytes];
-    Side& side = side_of(line);
-    watch = {.side = line.side, .previous = 0, .next = side.watchers};
-    if (side.watchers != 0) watches_[side.watchers].previous = static_cast<u16>(number);
-    side.watchers = static_cast<u16>(number);
-  }
-  cpu.watching = cpu.read_count;
+  for (u32 i = 0; i < cpu.read_count; ++i) watch(cpu, lines_[cpu.reads[i] / Arena::line_bytes]);
   cpu.parked_turn = machine_.pause + cpu.read_count * machine_.hit[0];
-  cpu.woken = false;
   if (cpu.timed) {
     queue_.push(make_key(cpu.clock + cpu.park_turns * cpu.parked_turn, cpu.index));
     ++cpu.park_turns;
   }
   block(cpu, Status::parked);
-  if (cpu.woken) cpu.park_turns = 1;
+  if (cpu.looked_again != 0) cpu.park_turns = 1;
   unwatch(cpu);
 }
 
-// A spinner that has been woken looks at its lines again, and mostly finds that it must queue for
-// the one that was written: that is done for it here, without a switch to its fiber and back. True:
-// it goes on when it has the line.
-bool Simulation::look_again(Cpu& cpu) {
-  for (u32 i = 0; i < cpu.read_count; ++i) {
-    Line& line = lines_[cpu.reads[i] / Arena::line_bytes];
-    if (holds(cpu, line) && !awaits_store(line)) continue;
-    if (line.until <= cpu.clock && !is_queued(line)) return false;
-    cpu.status = Status::queued;
-    cpu.blocked_since = cpu.clock;
-    cpu.looked_again = cpu.reads[i];
-    enqueue(cpu, line, cpu.reads[i], 1, Kind::load, nullptr);
-    return true;
+// Puts the CPU at one end of the line's ring of watchers or the other, as chance has it, since
+// which spinner of many comes first is chance as well.
+void Simulation::watch(Cpu& cpu, Line& line) {
+  const u16 number = static_cast<u16>(cpu.index * Watch::per_cpu + ++cpu.watching);
+  Watch& fresh = watches_[number];
+  Side& side = side_of(line);
+  fresh.side = line.side;
+  ++side.watching;
+  if (side.watchers == 0) {
+    fresh.previous = fresh.next = side.watchers = number;
+    return;
   }
-  return false;
+  Watch& first = watches_[side.watchers];
+  fresh.next = side.watchers;
+  fresh.previous = first.previous;
+  watches_[first.previous].next = number;
+  first.previous = number;
+  if (draw() & 1) side.watchers = number;
 }
 
 void Simulation::unwatch(Cpu& cpu) {
   for (; cpu.watching != 0; --cpu.watching) {
-    Watch& watch = watches_[cpu.index * Watch::per_cpu + cpu.watching];
-    if (watch.previous != 0)
-      watches_[watch.previous].next = watch.next;
-    else
-      sides_[watch.side].watchers = watch.next;
-    if (watch.next != 0) watches_[watch.next].previous = watch.previous;
+    const u16 number = static_cast<u16>(cpu.index * Watch::per_cpu + cpu.watching);
+    const Watch& watch = watches_[number];
+    Side& side = sides_[watch.side];
+    watches_[watch.previous].next = watch.next;
+    watches_[watch.next].previous = watch.previous;
+    if (side.watchers == number) side.watchers = watch.next;
+    if (--side.watching == 0) side.watchers = 0;
   }
 }
 
-void Simulation::wake_watchers(Side& side, Time complete) {
-  while (side.watchers != 0) wake_parked(cpus_[(side.watchers - 1) / Watch::per_cpu], complete);
-}
-
-// At the end of the turn in which the write completes.
-void Simulation::wake_parked(Cpu& cpu, Time complete) {
-  unwatch(cpu);
-  Time time = cpu.clock;
-  if (complete > time) {
-    const Time turns = (complete - time + cpu.parked_turn - 1) / cpu.parked_turn;
-    time += turns * cpu.parked_turn;
+// All that spin on the line will look at it again: each at the end of the turn in which the write
+// completes, and these ends are spread over a turn. They find that they must queue, so that is done
+// for them here, without a switch to their fibers and back.
+void Simulation::wake_watchers(Line& line, u64 at, Time complete) {
+  if (line.side == 0 || sides_[line.side].watchers == 0) return;
+  const bool fresh = !is_queued(line);
+  LineQueue& queue = queue_of(line, at);
+  Side& side = sides_[line.side];
+  if (fresh) queue_.push(make_key(complete, first_queue_actor + side.queue));
+  const u32 number = side.watching;
+  for (u32 i = 0; i < number; ++i) {
+    Cpu& cpu = cpus_[(side.watchers - 1u) / Watch::per_cpu];
+    const u32 which = (side.watchers - 1u) % Watch::per_cpu;
+    unwatch(cpu);
+    if (queue_.has(cpu.index)) queue_.remove(cpu.index);
+    Request request;
+    request.address = cpu.reads[which];
+    request.cpu = static_cast<u16>(cpu.index);
+    request.bytes = 1;
+    request.arrival = std::max(cpu.clock, complete + cpu.parked_turn * i / number);
+    append(queue.woken, request);
+    cpu.looked_again = request.address;
+    cpu.status = Status::queued;
+    cpu.blocked_since = request.arrival;
   }
-  cpu.woken = true;
-  make_ready(cpu, time);
 }
 
 // All threads have been waiting for something for too long: spinning, or sleeping and waking in
