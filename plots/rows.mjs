@@ -53,7 +53,10 @@ export function entries(runs) {
       const line = [variant, one.private ? CEILING : '', runs.length > 1 ? run.label : '']
         .filter(Boolean)
         .join(', ');
-      const notes = [one.oversubscribed ? 'more threads than CPUs' : ''].filter(Boolean);
+      const notes = [
+        one.oversubscribed ? 'more threads than CPUs' : '',
+        one.throughput?.repetitions.length === 1 ? 'one repetition: no interval' : '',
+      ].filter(Boolean);
       return {
         one,
         panel: panelOf(one),

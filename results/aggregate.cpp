@@ -207,6 +207,7 @@ std::string why_nothing(const CaseTrials& trials) {
 }  // namespace
 
 json estimate(const std::vector<double>& values) {
+  if (values.size() == 1) return {{"median", values.front()}};
   const Estimate one = bootstrap_median(values, {.confidence = confidence});
   return {{"median", one.median}, {"low", one.low}, {"high", one.high}};
 }

@@ -21,7 +21,7 @@ struct CaseTrials {
  */
 nlohmann::json aggregate_case(const CaseTrials& trials);
 
-/** The median and interval of `values` as JSON. */
+/** The median of `values` and its interval as JSON; one value has no interval. */
 nlohmann::json estimate(const std::vector<double>& values);
 
 /** Rates of the case's throughput trials, operations per second. */

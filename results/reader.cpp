@@ -37,9 +37,10 @@ class Checker {
   void estimate(const json& object, const std::string& place, const char* key) const {
     if (!object.contains(key)) return;
     const json& value = member(object, place, key, json::value_t::object);
-    for (const char* part : {"median", "low", "high"}) {
+    member(value, place + "/" + key, "median", json::value_t::number_float);
+    if (!value.contains("low") && !value.contains("high")) return;  // of one repetition
+    for (const char* part : {"low", "high"})
       member(value, place + "/" + key, part, json::value_t::number_float);
-    }
   }
 
   [[noreturn]] void refuse(const std::string& place, const std::string& what,

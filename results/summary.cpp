@@ -17,6 +17,8 @@ using nlohmann::json;
 
 constexpr std::size_t columns_a_block = 4;
 constexpr int cell_width = 24;
+// All n repetitions fall on one side of the true median in 2^(1-n) of cases: below 5 % from 6 on.
+constexpr std::size_t bounding_repetitions = 6;
 
 /** The cases of one workload, placement and setting: what may be compared with one another. */
 struct Panel {
@@ -74,16 +76,23 @@ double best_of(const Panel& panel, std::int64_t threads) {
   return best;
 }
 
+/** Half the interval, as a share of the median. */
+std::string spread_of(const json& rate) {
+  if (!rate.contains("low")) return "   once";
+  const double median = rate["median"].get<double>();
+  const double half = (rate["high"].get<double>() - rate["low"].get<double>()) / 2;
+  return fmt::format("\u00b1{:>6}",
+                     median > 0 ? fmt::format("{:4.1f} %", half / median * 100) : "-");
+}
+
 std::string cell(const json* one, double best) {
   if (one == nullptr) return "";
   if (!one->contains("throughput")) return "not measured";
   const json& rate = (*one)["throughput"];
   const double median = rate["median"].get<double>();
-  const double half = (rate["high"].get<double>() - rate["low"].get<double>()) / 2;
-  const std::string spread = median > 0 ? fmt::format("{:4.1f} %", half / median * 100) : "-";
   const std::string relative =
       ranked(*one) && best > 0 ? fmt::format("{:5.2f}", median / best) : "    -";
-  return fmt::format("{:>7} \u00b1{:>6} {}", human_rate(median), spread, relative);
+  return fmt::format("{:>7} {} {}", human_rate(median), spread_of(rate), relative);
 }
 
 /** Pads by characters on the screen: the plus-minus sign is two bytes. */
@@ -127,6 +136,15 @@ void print_panel(std::ostream& out, const std::string& name, const Panel& panel)
                 {threads.begin() + static_cast<std::ptrdiff_t>(from),
                  threads.begin() + static_cast<std::ptrdiff_t>(to)});
   }
+}
+
+/** Over the cases that were measured. */
+std::size_t fewest_repetitions(const json& cases) {
+  std::size_t fewest = bounding_repetitions;
+  for (const json& one : cases)
+    if (one.contains("throughput"))
+      fewest = std::min(fewest, one["throughput"]["repetitions"].size());
+  return fewest;
 }
 
 void print_unfinished(std::ostream& out, const json& part) {
@@ -185,6 +203,11 @@ void print_summary(std::ostream& out, const json& results) {
              machine["host"].get<std::string>(), machine["cpu_model"].get<std::string>(),
              part["date"].get<std::string>(), part["build"]["commit"].get<std::string>());
   fmt::print(out, "operations per second: median, half its 95 % interval, share of the best\n");
+  if (const std::size_t fewest = fewest_repetitions(part["cases"]); fewest < bounding_repetitions)
+    fmt::print(out,
+               "with fewer than {} repetitions (here {}) no interval holds a median with 95 % "
+               "confidence: it is half the range seen\n",
+               bounding_repetitions, fewest);
   for (const auto& [name, panel] : panels_of(part["cases"])) print_panel(out, name, panel);
   fmt::print(out, "\n");
   print_unfinished(out, part);

@@ -8,9 +8,9 @@
 #include "harness/cli/header.hpp"
 #include "harness/counters/counters.hpp"
 #include "harness/native/platform.hpp"
+#include "harness/native/registry.hpp"
 #include "harness/topology/machine.hpp"
 #include "harness/topology/topology.hpp"
-#include "workloads/registry.hpp"
 #include "workloads/suites/suites.hpp"
 
 namespace faultline {
@@ -87,8 +87,12 @@ void print_text(const json& all) {
   print_section(all["locks"], "locks, for lock_loop", "name");
   print_section(all["workloads"], "workloads", "name");
   std::cout << "their parameters\n";
-  for (const json& workload : all["workloads"])
-    std::cout << "  " << workload["form"].get<std::string>() << '\n';
+  std::string before;
+  for (const json& workload : all["workloads"]) {
+    const std::string form = workload["form"].get<std::string>();
+    if (form != before) std::cout << "  " << form << '\n';
+    before = form;
+  }
   print_section(all["suites"], "suites", "name");
   std::cout << fmt::format("placements\n  {}\n",
                            fmt::join(all["placements"].get<std::vector<std::string>>(), ", "));

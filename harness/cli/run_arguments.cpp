@@ -11,7 +11,7 @@
 #include "harness/cli/header.hpp"
 #include "harness/cli/parse.hpp"
 #include "harness/native/platform.hpp"
-#include "workloads/registry.hpp"
+#include "harness/native/registry.hpp"
 
 namespace faultline {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <stdexcept>
 
+#include "harness/native/registry.hpp"
 #include "harness/native/roles.hpp"
-#include "workloads/registry.hpp"
 
 namespace faultline {
 namespace {

@@ -10,8 +10,8 @@
 #include <tuple>
 
 #include "harness/native/platform.hpp"
+#include "harness/native/registry.hpp"
 #include "harness/native/roles.hpp"
-#include "workloads/registry.hpp"
 
 namespace faultline {
 namespace {

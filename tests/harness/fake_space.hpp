@@ -6,8 +6,8 @@
 #include <mutex>
 
 #include "harness/native/arena.hpp"
+#include "harness/native/registry.hpp"
 #include "harness/topology/topology.hpp"
-#include "workloads/registry.hpp"
 
 namespace faultline {
 

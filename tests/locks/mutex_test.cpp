@@ -2,7 +2,7 @@
 // out.
 #include <gtest/gtest.h>
 
-#include "locks/registry.hpp"
+#include "harness/native/registry.hpp"
 #include "tests/locks/broken.hpp"
 #include "tests/locks/stress.hpp"
 

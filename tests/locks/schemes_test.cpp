@@ -4,9 +4,15 @@
 #include <thread>
 
 #include "harness/native/platform.hpp"
-#include "locks/registry.hpp"
+#include "harness/native/registry.hpp"
 
 namespace faultline {
+
+// How a failing test names its scheme.
+void PrintTo(const Scheme<NativePlatform>* scheme, std::ostream* out) {
+  *out << scheme->name;
+}
+
 namespace {
 
 using P = NativePlatform;

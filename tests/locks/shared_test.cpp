@@ -5,7 +5,7 @@
 #include <atomic>
 #include <thread>
 
-#include "locks/registry.hpp"
+#include "harness/native/registry.hpp"
 #include "tests/locks/broken.hpp"
 #include "tests/locks/stress.hpp"
 

@@ -238,7 +238,7 @@ TEST_F(CompareFiles, RefusesWhatCannotBeCompared) {
   const std::string simulated = write("b.json", {.repetitions = 2, .mode = "simulated"});
   EXPECT_NE(refusal(base, simulated).find("expected the same mode"), std::string::npos);
   const std::string other = write("c.json", {.repetitions = 2}, [](json& part) {
-    for (json& one : part["cases"]) one["name"] = "x" + one["name"].get<std::string>();
+    for (json& one : part["cases"]) one["name"] = one["name"].get<std::string>() + "x";
   });
   EXPECT_NE(refusal(base, other).find("no case was measured in both"), std::string::npos);
   EXPECT_NE(refusal(base, directory_.file("none")).find("No such file"), std::string::npos);

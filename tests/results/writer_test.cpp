@@ -77,6 +77,21 @@ TEST(Results, MedianAndIntervalAreOverThroughputTrialsThatEndedOk) {
   EXPECT_FALSE(one.at("trials").at(0).contains("case"));
 }
 
+TEST(Results, OneRepetitionHasNoInterval) {
+  const json results = build_results(content_of({.repetitions = 1, .spoiled = false}), "here");
+  for (const json& one : results.at("faultline").at("cases"))
+    for (const json& estimate :
+         {one.at("throughput"), one.at("scaling"), one.at("waiting_share")}) {
+      EXPECT_TRUE(estimate.contains("median"));
+      EXPECT_FALSE(estimate.contains("low")) << estimate;
+      EXPECT_FALSE(estimate.contains("high")) << estimate;
+    }
+  std::ostringstream summary;
+  print_summary(summary, results);
+  EXPECT_NE(summary.str().find(" once "), std::string::npos) << summary.str();
+  EXPECT_EQ(summary.str().find("\u00b1"), std::string::npos) << summary.str();
+}
+
 TEST(Results, ACaseWithoutAnOkTrialHasItsReasonAndNoThroughput) {
   const json one = one_case([](json& record, int) {
     record["status"] = "failed";
@@ -206,13 +221,14 @@ TEST(Schema, TakesTheFilesOfRunsWithAndWithoutCounters) {
   const TemporaryDirectory directory;
   const std::vector<json> results = {
       build_results(content_of({.repetitions = 3}), "here"),
-      build_results(content_of({.repetitions = 3, .counters = true}), "here")};
-  EXPECT_EQ(schema_verdicts(directory, results), std::vector<std::string>(2, "fits"));
+      build_results(content_of({.repetitions = 3, .counters = true}), "here"),
+      build_results(content_of({.repetitions = 1}), "here")};
+  EXPECT_EQ(schema_verdicts(directory, results), std::vector<std::string>(3, "fits"));
 }
 
 TEST(Schema, RefusesMutatedFiles) {
   const TemporaryDirectory directory;
-  const json good = build_results(content_of({.repetitions = 1, .spoiled = false}), "here");
+  const json good = build_results(content_of({.repetitions = 2, .spoiled = false}), "here");
   const std::vector<std::function<void(json&)>> mutations = {
       [](json& r) { r.erase("benchmarks"); },
       [](json& r) { r["benchmarks"][0]["time_unit"] = "us"; },

@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "harness/native/platform.hpp"
-#include "locks/registry.hpp"
+#include "harness/native/registry.hpp"
 #include "tests/workloads/trace_files.hpp"
 
 namespace faultline {

@@ -62,10 +62,14 @@ done | sort -u | while read -r library; do add "$library" "$library"; done
 {
   echo '#!/bin/sh'
   echo 'mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; mount -t tmpfs tmp /tmp'
+  # A serial port of its own, since the kernel writes to its console in the middle of lines; closing
+  # it waits until all is sent.
+  echo '{'
   for arguments in "$@"; do
     echo "echo '=== $arguments'; /program $arguments 2>&1; echo \"=== exit \$?\""
   done
-  echo 'echo "=== done"; echo o >/proc/sysrq-trigger; while :; do read -r line || :; done'
+  echo 'echo "=== done"; } >/dev/ttyS1'
+  echo 'echo o >/proc/sysrq-trigger; while :; do read -r line || :; done'
 } >"$root/init"
 chmod +x "$root/init"
 (cd "$root" && find . | cpio --quiet -o -H newc) | gzip -1 >"$work/initramfs"
@@ -85,13 +89,13 @@ for from in 0 1 2 3; do
   done
 done
 
-timeout 120 qemu-system-x86_64 "$@" -display none -nodefaults -no-reboot -serial stdio \
-  -kernel "$kernel" -initrd "$work/initramfs" \
-  -append 'console=ttyS0 quiet loglevel=1 panic=-1' </dev/null >"$work/serial" 2>"$work/qemu.log" || {
-  cat "$work/serial" "$work/qemu.log"
+timeout 120 qemu-system-x86_64 "$@" -display none -nodefaults -no-reboot \
+  -serial "file:$work/console" -serial "file:$work/serial" -kernel "$kernel" -initrd "$work/initramfs" \
+  -append 'console=ttyS0 quiet loglevel=1 panic=-1' </dev/null >"$work/qemu.log" 2>&1 || {
+  cat "$work/console" "$work/serial" "$work/qemu.log"
   echo "the guest did not end by itself"
   exit 1
 }
 tr -d '\r' <"$work/serial"
 cat "$work/qemu.log" >&2
-grep -q '^=== done' "$work/serial" || exit 1
+grep -q '^=== done' "$work/serial" || { cat "$work/console"; exit 1; }
