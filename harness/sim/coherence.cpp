@@ -26,8 +26,7 @@ void Simulation::refill(Cpu& cpu, Line& line, u64 at) {
   const Time latency = machine_.latency[0][static_cast<usize>(State::shared)][same_cluster];
   cpu.clock += jittered(cpu, latency);
   line.filled = ++cpu.fills;
-  ++transfer_count_;
-  ++transfers_[label_of(line, at)].count[0][same_cluster][static_cast<usize>(Reason::capacity)];
+  count_transfer(line, at, Kind::load, same_cluster, Reason::capacity);
   stall(cpu, label_of(line, at), since);
 }
 
@@ -105,6 +104,12 @@ void Simulation::obtain(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind) {
 Time Simulation::grant(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind, Time now,
                        u32 requesters) {
   const u64 mask = bytes_of(at, bytes);
+  if (kind == Kind::load && line.state == State::shared) {
+    Side& side = sides_[line.side];
+    const Time complete = read_clean(cpu, line, at, bytes, nearest_copy(cpu, side), now);
+    add_sharer(side, cpu);
+    return complete;
+  }
   const Source source = source_of(cpu, line, at, mask, kind);
   Time latency =
       machine_.latency[static_cast<usize>(kind)][static_cast<usize>(source.state)][source.distance];
@@ -115,24 +120,48 @@ Time Simulation::grant(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind, Tim
         10;
   // The only owner so far may have run ahead, since its own accesses had no need of turns.
   if (!line.met && line.state != State::invalid) now = std::max(now, cpus_[line.owner].clock);
-  if (source.distance >= same_node) {
-    Time& until = home_until_[arena_.home(at)];
-    now = std::max(now, until);
-    until = now + machine_.directory_transaction;
-  }
-  const Time complete = now + jittered(cpu, latency);
-  ++transfer_count_;
-  ++transfers_[label_of(line, at)]
-        .count[static_cast<usize>(kind)][source.distance][static_cast<usize>(source.reason)];
+  const Time complete = begin_transfer(at, source.distance, now) + jittered(cpu, latency);
+  count_transfer(line, at, kind, source.distance, source.reason);
   if (line.state != State::invalid) line.met = true;
   if (kind == Kind::load)
     take_copy(cpu, line, mask);
   else
     take_over(cpu, line, at, mask, complete);
-  const bool clean_read = kind == Kind::load && source.state == State::shared;
-  line.until = clean_read ? now + machine_.directory_response : complete;
+  line.until = complete;
   if (machine_.prefetch_pairs) bring_pair(cpu, at, complete);
   return complete;
+}
+
+// The rest of a read of a line that some have clean copies of: not the CPU's entry among them.
+Time Simulation::read_clean(Cpu& cpu, Line& line, u64 at, usize bytes, Distance distance,
+                            Time now) {
+  const u64 mask = bytes_of(at, bytes);
+  const Time start = begin_transfer(at, distance, now);
+  const Time complete =
+      start + jittered(cpu, machine_.latency[0][static_cast<usize>(State::shared)][distance]);
+  count_transfer(line, at, Kind::load, distance,
+                 (line.used & mask) != 0 ? Reason::true_sharing : Reason::false_sharing);
+  ++cpu.fills;
+  sides_[line.side].read |= mask;
+  line.until = start + machine_.directory_response;
+  if (machine_.prefetch_pairs) bring_pair(cpu, at, complete);
+  return complete;
+}
+
+// When a transfer that could begin now does: a home node has finite throughput.
+Time Simulation::begin_transfer(u64 at, Distance distance, Time now) {
+  if (distance < same_node) return now;
+  Time& until = home_until_[arena_.home(at)];
+  const Time start = std::max(now, until);
+  until = start + machine_.directory_transaction;
+  return start;
+}
+
+void Simulation::count_transfer(const Line& line, u64 at, Kind kind, Distance distance,
+                                Reason reason) {
+  ++transfer_count_;
+  ++transfers_[label_of(line, at)]
+        .count[static_cast<usize>(kind)][distance][static_cast<usize>(reason)];
 }
 
 Simulation::Source Simulation::source_of(const Cpu& cpu, const Line& line, u64 at, u64 mask,
@@ -142,10 +171,7 @@ Simulation::Source Simulation::source_of(const Cpu& cpu, const Line& line, u64 a
   const u64 read = kind != Kind::load && line.side != 0 ? sides_[line.side].read : 0;
   const Reason reason =
       ((line.used | read) & mask) != 0 ? Reason::true_sharing : Reason::false_sharing;
-  if (line.state == State::shared)
-    return {line.state,
-            kind == Kind::load ? nearest_copy(cpu, sides_[line.side]) : farthest_copy(cpu, line),
-            reason};
+  if (line.state == State::shared) return {line.state, farthest_copy(cpu, line), reason};
   Distance distance = machine_.between(cpu.place, cpus_[line.owner].place);
   if (kind != Kind::load && line.state == State::owned)
     distance = std::max(distance, farthest_copy(cpu, line));
@@ -155,9 +181,6 @@ Simulation::Source Simulation::source_of(const Cpu& cpu, const Line& line, u64 a
 namespace {
 bool has_bit(const u64* words, u32 bit) {
   return (words[bit / 64] >> (bit % 64)) & 1;
-}
-void set_bit(u64* words, u32 bit) {
-  words[bit / 64] |= u64{1} << (bit % 64);
 }
 }  // namespace
 
@@ -187,6 +210,7 @@ Distance Simulation::farthest_copy(const Cpu& cpu, const Line& line) const {
   return same_cluster;
 }
 
+// A copy of a line that is not clean yet, or that nobody has.
 void Simulation::take_copy(Cpu& cpu, Line& line, u64 mask) {
   ++cpu.fills;
   if (line.state == State::invalid) {
@@ -197,22 +221,15 @@ void Simulation::take_copy(Cpu& cpu, Line& line, u64 mask) {
     return;
   }
   Side& side = side_of(line);
-  const auto add = [&](const Cpu& sharer) {
-    set_bit(side.sharers, sharer.index);
-    set_bit(side.clusters, sharer.place.cluster);
-    side.nodes |= u64{1} << sharer.place.node;
-  };
-  if (line.state != State::shared) {
-    add(cpus_[line.owner]);
-    const bool dirty = line.state == State::modified || line.state == State::owned;
-    if (dirty && machine_.protocol == Protocol::moesi) {
-      line.state = State::owned;
-    } else {
-      line.state = State::shared;
-      line.owner = no_cpu;
-    }
+  add_sharer(side, cpus_[line.owner]);
+  const bool dirty = line.state == State::modified || line.state == State::owned;
+  if (dirty && machine_.protocol == Protocol::moesi) {
+    line.state = State::owned;
+  } else {
+    line.state = State::shared;
+    line.owner = no_cpu;
   }
-  add(cpu);
+  add_sharer(side, cpu);
   side.read |= mask;
 }
 
@@ -237,7 +254,10 @@ void Simulation::bring_pair(Cpu& cpu, u64 at, Time complete) {
   Line& pair = lines_[at / 64 ^ 1];
   if (pair.until > cpu.clock || is_queued(pair) || holds(cpu, pair)) return;
   if (pair.state != State::invalid) pair.met = true;
-  take_copy(cpu, pair, 0);
+  if (pair.state == State::shared)
+    add_sharer(sides_[pair.side], cpu);
+  else
+    take_copy(cpu, pair, 0);
   pair.until = complete;
   ++prefetches_;
 }

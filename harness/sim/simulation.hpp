@@ -202,6 +202,14 @@ class Simulation {
   }
   void obtain(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind);
   Time grant(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind, Time now, u32 requesters);
+  Time read_clean(Cpu& cpu, Line& line, u64 at, usize bytes, Distance distance, Time now);
+  Time begin_transfer(u64 at, Distance distance, Time now);
+  void count_transfer(const Line& line, u64 at, Kind kind, Distance distance, Reason reason);
+  static void add_sharer(Side& side, const Cpu& cpu) {
+    side.sharers[cpu.index / 64] |= u64{1} << (cpu.index % 64);
+    side.clusters[cpu.place.cluster / 64] |= u64{1} << (cpu.place.cluster % 64);
+    side.nodes |= u64{1} << cpu.place.node;
+  }
   Source source_of(const Cpu& cpu, const Line& line, u64 at, u64 mask, Kind kind) const;
   Distance nearest_copy(const Cpu& cpu, const Side& side) const;
   Distance farthest_copy(const Cpu& cpu, const Line& line) const;
@@ -224,6 +232,7 @@ class Simulation {
   void take_in_woken(LineQueue& queue);
   void release(u32 queue_number, Time now);
   void serve(u32 queue_number, Time now);
+  void serve_readers(LineQueue& queue, Line& line);
   void complete_posted(Cpu& cpu, const Request& request, Time complete);
   void drain(Cpu& cpu);
   void await_slot(Cpu& cpu);
@@ -232,8 +241,9 @@ class Simulation {
   static void write_value(u64 at, usize bytes, u64 value);
 
   // spinning.cpp
-  bool can_park(const Cpu& cpu) const;
+  void spin(Cpu& cpu);
   void park(Cpu& cpu);
+  void queue_for(Cpu& cpu, RequestList& list, u64 at, Time arrival);
   void watch(Cpu& cpu, Line& line);
   void unwatch(Cpu& cpu);
   void wake_watchers(Line& line, u64 at, Time complete);

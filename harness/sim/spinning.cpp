@@ -17,8 +17,10 @@ void Simulation::pause(Cpu& cpu) {
   const Time since = cpu.clock;
   cpu.clock += machine_.pause;
   cpu.looked_again = 0;
-  if (can_park(cpu))
-    park(cpu);
+  const bool only_looked =
+      !cpu.changed && cpu.posted == 0 && cpu.read_count != 0 && cpu.read_count <= Watch::per_cpu;
+  if (only_looked)
+    spin(cpu);
   else
     cpu.park_turns = 1;
   if (cpu.looked_again == 0) {
@@ -33,14 +35,30 @@ void Simulation::pause(Cpu& cpu) {
   look_for_progress(cpu);
 }
 
-bool Simulation::can_park(const Cpu& cpu) const {
-  if (cpu.changed || cpu.posted != 0 || cpu.read_count == 0 || cpu.read_count > Watch::per_cpu)
-    return false;
+// Waits for what the next turn would see: for a write; or, where a line is gone already and others
+// queue for it, for that line. Where it is gone and nobody queues, the next turn must see to it.
+void Simulation::spin(Cpu& cpu) {
   for (u32 i = 0; i < cpu.read_count; ++i) {
-    const Line& line = lines_[cpu.reads[i] / Arena::line_bytes];
-    if (!holds(cpu, line) || awaits_store(line)) return false;
+    Line& line = lines_[cpu.reads[i] / Arena::line_bytes];
+    if (holds(cpu, line) && !awaits_store(line)) continue;
+    if (!is_queued(line)) return;
+    queue_for(cpu, queues_[sides_[line.side].queue].list, cpu.reads[i], cpu.clock);
+    return block(cpu, Status::queued);
   }
-  return true;
+  park(cpu);
+}
+
+// Puts a spinner's next look at that place into the list.
+void Simulation::queue_for(Cpu& cpu, RequestList& list, u64 at, Time arrival) {
+  Request request;
+  request.address = at;
+  request.cpu = static_cast<u16>(cpu.index);
+  request.bytes = 1;
+  request.arrival = arrival;
+  append(list, request);
+  cpu.looked_again = at;
+  cpu.status = Status::queued;
+  cpu.blocked_since = arrival;
 }
 
 void Simulation::park(Cpu& cpu) {
@@ -102,15 +120,8 @@ void Simulation::wake_watchers(Line& line, u64 at, Time complete) {
     const u32 which = (side.watchers - 1u) % Watch::per_cpu;
     unwatch(cpu);
     if (queue_.has(cpu.index)) queue_.remove(cpu.index);
-    Request request;
-    request.address = cpu.reads[which];
-    request.cpu = static_cast<u16>(cpu.index);
-    request.bytes = 1;
-    request.arrival = std::max(cpu.clock, complete + cpu.parked_turn * i / number);
-    append(queue.woken, request);
-    cpu.looked_again = request.address;
-    cpu.status = Status::queued;
-    cpu.blocked_since = request.arrival;
+    queue_for(cpu, queue.woken, cpu.reads[which],
+              std::max(cpu.clock, complete + cpu.parked_turn * i / number));
   }
 }
 
