@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "results/reader.hpp"
+#include "results/summary.hpp"
 
 namespace faultline {
 namespace {
@@ -72,7 +73,8 @@ std::vector<CaseShift> common_cases(const Side& base, const Side& changed) {
 }
 
 void print_side_by_side(const Side& base, const Side& changed, std::ostream& out) {
-  fmt::print(out, "base {}\nnew  {}\n", base.path, changed.path);
+  fmt::print(out, "base {}: {}\nnew  {}: {}\n", base.path, provenance(base.part), changed.path,
+             provenance(changed.part));
   const auto differs = [&](const char* section, const char* key) {
     const auto text = [&](const Side& side) {
       const json value = side.part[section].value(key, json("unknown"));
@@ -82,7 +84,7 @@ void print_side_by_side(const Side& base, const Side& changed, std::ostream& out
     fmt::print(out, "{} differs: {} {} against {}\n", section, key, text(base), text(changed));
   };
   for (const char* key : {"host", "cpu_model", "kernel", "cpus", "nodes", "smt", "governor",
-                          "turbo", "thp", "numa_balancing", "virtual"}) {
+                          "turbo", "thp", "numa_balancing", "virtual", "models"}) {
     differs("machine", key);
   }
   for (const char* key : {"version", "commit", "compiler", "flags", "type"}) differs("build", key);

@@ -10,6 +10,7 @@
 #include "harness/cli/commands.hpp"
 #include "harness/cli/record.hpp"
 #include "harness/native/trial.hpp"
+#include "harness/sim/trial.hpp"
 #include "harness/topology/check_placement.hpp"
 #include "harness/topology/doctor.hpp"
 #include "plots/report.hpp"
@@ -29,7 +30,9 @@ int run_trial_command() {
   if (!spec.is_object())
     throw std::invalid_argument(
         "standard input: expected a trial's spec, as `faultline run` writes it");
-  std::cout << run_trial(spec.get<TrialSpec>()).dump() << '\n';
+  const auto trial = spec.get<TrialSpec>();
+  const auto run = trial.trial_case.simulated() ? run_sim_trial : run_trial;
+  std::cout << run(trial).dump() << '\n';
   return 0;
 }
 

@@ -11,7 +11,7 @@
 
 #include "harness/native/platform.hpp"
 #include "harness/native/registry.hpp"
-#include "harness/native/roles.hpp"
+#include "harness/trial/roles.hpp"
 
 namespace faultline {
 namespace {

@@ -71,11 +71,33 @@ Suite full(const std::string& replay) {
   return suite;
 }
 
+// All schemes that a modelled machine can run.
+Suite sim_quick(const std::string& replay) {
+  std::vector<std::string> every = all_schemes();
+  std::erase_if(every, [](const std::string& name) {
+    return name == "linux" || name.find("::") != std::string::npos ||
+           name.find("pthread") != std::string::npos;
+  });
+  return {.name = "sim-quick",
+          .summary = "all schemes on two modelled machines, up to 128 CPUs",
+          .budget_s = 120,
+          .repetitions = 2,
+          .duration_s = 0.001,
+          .simulated = true,
+          .machines = {"e7-8870", "epyc-7742x2"},
+          .threads = {1, 4, 16, 64, 128},
+          .entries = {{"page_fault1:64K", every, ""},
+                      {"local", every, ""},
+                      {"pipeline", every, ""},
+                      {"mix:9:1", every, ""},
+                      {replay, every, ""}}};
+}
+
 }  // namespace
 
 std::vector<Suite> suite_list(const std::string& small_trace) {
   const std::string replay = "replay:" + small_trace;
-  return {quick(replay), full(replay), smoke(replay)};
+  return {quick(replay), full(replay), smoke(replay), sim_quick(replay)};
 }
 
 }  // namespace faultline
