@@ -58,7 +58,6 @@ concept Platform = requires(typename P::template atomic<u32>& word, void* memory
   P::pause(memory);
   P::wait_begin(memory, "what");
   P::wait_end();
-  { P::waited() } -> std::same_as<u64>;
   { P::now() } -> std::same_as<u64>;
   { P::cpu() } -> std::same_as<u32>;
   { P::node() } -> std::same_as<u32>;

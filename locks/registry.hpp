@@ -20,6 +20,7 @@
 #include "locks/schemes/refcount.hpp"
 #include "locks/shared/no_lock.hpp"
 #include "locks/shared/rwsem.hpp"
+#include "locks/shared/rwsem_2012.hpp"
 
 namespace faultline {
 
@@ -57,6 +58,7 @@ constexpr auto shared_list() {
       NamedLock<Rwsem<P, no_osq>>{"rwsem:no-osq", "rwsem without the queue of spinners"},
       NamedLock<Rwsem<P, no_steal>>{"rwsem:no-steal", "rwsem without lock stealing"},
       NamedLock<Rwsem<P, no_handoff>>{"rwsem:no-handoff", "rwsem without handoff"},
+      NamedLock<Rwsem2012<P>>{"rwsem_2012", "Linux's semaphore of 2012: who waits sleeps"},
   };
   if constexpr (!Native<P>)
     return ours;
@@ -103,6 +105,8 @@ const std::vector<Scheme<P>>& scheme_list() {
          make_scheme<MmapSem<P, Rwsem<P, no_steal>>>},
         {"mmap_sem:no-handoff", "mmap_sem without handoff", 0, true,
          make_scheme<MmapSem<P, Rwsem<P, no_handoff>>>},
+        {"mmap_sem:rwsem_2012", "mmap_sem over Linux's semaphore of 2012", 0, true,
+         make_scheme<MmapSem<P, Rwsem2012<P>>>},
         {"range_lock", "narrow ranges, the tree of VMAs under a ticket lock", 0, true,
          make_scheme<RangeLockScheme<P, MutexStructure<P, Ticket<P>>>>},
         {"range_lock:mcs", "narrow ranges, the tree of VMAs under an MCS lock", 0, true,

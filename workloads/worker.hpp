@@ -79,7 +79,6 @@ struct Tally {
   std::array<u64, operation_kinds> errors{};
   u64 first_ns = 0;
   u64 last_ns = 0;
-  u64 waiting_ns = 0;
   std::vector<LatencyHistogram> latency;  // one an operation kind in a latency trial, else empty
 };
 
@@ -206,6 +205,7 @@ class Worker {
     const u64 start = P::now();
     auto result = perform();
     const u64 end = P::now();
+    // Every operation that begins in the window, however late it ends.
     if (phase_ == phase_measure) tally_.latency[static_cast<usize>(kind)].add(end - start);
     complete(kind, is_error(result));
     return result;
@@ -229,7 +229,6 @@ class Worker {
       if (observer_ != nullptr) observer_->opened();
       tally_.operations = {};
       tally_.errors = {};
-      tally_.waiting_ns = P::waited();
       tally_.first_ns = P::now();
     }
     phase_ = phase;
@@ -237,7 +236,6 @@ class Worker {
 
   void close(u64 now) {
     tally_.last_ns = now;
-    tally_.waiting_ns = P::waited() - tally_.waiting_ns;
     if (observer_ != nullptr) observer_->closed();
     closed_ = tally_;
     phase_ = phase_stop;

@@ -120,4 +120,8 @@ std::string small_trace_path() {
   return std::string(source_directory) + "/tests/workloads/data/pack.txt.xz";
 }
 
+std::string published_curves_path() {
+  return std::string(source_directory) + "/results/reference/mapbench-local-e7-8870.json";
+}
+
 }  // namespace faultline

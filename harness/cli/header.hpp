@@ -24,4 +24,7 @@ void list_cases(const Plan& plan, std::ostream& out);
 // The project's own recording, for the suites.
 std::string small_trace_path();
 
+// The published curves that simulations are held against.
+std::string published_curves_path();
+
 }  // namespace faultline

@@ -101,7 +101,7 @@ int run_command(const RunArguments& arguments) {
   for (const auto& [key, value] : context) header["context"][key] = value;
   const RunOutcome outcome = measure(arguments, out, plan, options, header, interrupts);
   if (outcome.signal != 0) return 128 + outcome.signal;
-  return outcome.failed != 0 ? 1 : 0;
+  return outcome.failed + outcome.spoiled != 0 ? 1 : 0;
 }
 
 }  // namespace

@@ -114,7 +114,7 @@ void select_suite(const RunArguments& arguments, Selection& selection) {
   selection.latency_repetitions = std::min(selection.latency_repetitions, suite.repetitions / 2);
   selection.defaults.duration_s =
       arguments.simulated && !suite.simulated ? sim_duration_s : suite.duration_s;
-  selection.threads = suite.threads;
+  selection.most_threads = suite.most_threads;
   selection.machines = suite.machines;
   selection.every_option = suite.every_option;
   if (const std::vector<std::string> schemes = named_schemes(arguments); !schemes.empty()) {

@@ -4,13 +4,18 @@
 namespace faultline {
 namespace {
 
+// An unset variable of a script must not start another run than was meant.
+std::string refuse_empty(const std::string& text) {
+  return text.empty() ? "an empty text, expected a value" : "";
+}
+
 // The last of an option's texts counts, so that a script's can be overridden; lists grow.
 CLI::Option* add_text(CLI::App& run, const char* name, std::string& value, const char* help) {
-  return run.add_option(name, value, help)->take_last();
+  return run.add_option(name, value, help)->take_last()->check(refuse_empty);
 }
 CLI::Option* add_text(CLI::App& run, const char* name, std::vector<std::string>& value,
                       const char* help) {
-  return run.add_option(name, value, help);
+  return run.add_option(name, value, help)->check(refuse_empty);
 }
 
 void add_selection(CLI::App& run, RunArguments& to) {
@@ -70,9 +75,9 @@ void add_simulation(CLI::App& sim, RunArguments& to) {
   };
   add("--machine", to.machines,
       "the modelled machines: presets that `faultline list` names, ideal-N, or FILE.json");
-  add("--duration", to.duration, "of the simulated window; 1ms in sim-quick, else 5ms");
+  add("--duration", to.duration, "of the simulated window; 2ms in sim-quick, else 5ms");
   add("--warmup", to.warmup, "before the window, simulated")->capture_default_str();
-  add("--repetitions,--seeds", to.repetitions, "seeds a case, 6; 2 in sim-quick");
+  add("--repetitions,--seeds", to.repetitions, "seeds a case, 6; 3 in sim-quick");
   add("--latency-repetitions", to.latency_repetitions,
       "further seeds a case that time every operation, 1");
   sim.add_flag("--latency,!--no-latency", to.latency, "with latency trials, the default, or none")

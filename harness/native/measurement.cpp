@@ -3,13 +3,16 @@
 namespace faultline {
 
 using nlohmann::json;
-
 json software_json(const std::vector<Member>& members, std::optional<u64> steal) {
   u64 minor = 0, major = 0, voluntary = 0, involuntary = 0;
   std::optional<u64> migrations = 0;
   double cpu = 0;
+  u64 unseen = 0;
   for (const Member& member : members) {
-    if (member.tally.last_ns == 0) continue;
+    if (member.tally.last_ns == 0) {
+      ++unseen;
+      continue;
+    }
     const ThreadObserver& observer = *member.observer;
     minor += observer.minor_faults();
     major += observer.major_faults();
@@ -26,6 +29,7 @@ json software_json(const std::vector<Member>& members, std::optional<u64> steal)
                    {"cpu_s", cpu}};
   if (migrations) software["migrations"] = *migrations;
   if (steal) software["steal_ns"] = *steal;
+  if (unseen != 0) software["threads_not_counted"] = unseen;
   return software;
 }
 

@@ -15,6 +15,20 @@
 #include <utility>
 
 namespace faultline {
+namespace {
+
+// What was wrong with an observer that ended so, or nothing. `interrupted`: it was asked to.
+std::string failure_of(int status, bool interrupted) {
+  if (WIFSIGNALED(status))
+    return interrupted ? "" : "was ended by signal " + std::to_string(WTERMSIG(status));
+  const int code = WEXITSTATUS(status);
+  if (code == 0 || (interrupted && code == 128 + SIGINT)) return {};
+  // As a shell says: not executable, not found.
+  if (code == 126 || code == 127) return "could not be run";
+  return "ended with exit code " + std::to_string(code);
+}
+
+}  // namespace
 
 // The counters are the innermost: they would count the other calls.
 void ThreadObserver::opened() {
@@ -71,8 +85,9 @@ std::string WindowCommand::stop() {
   if (pid_ < 0) return {};
   const pid_t pid = std::exchange(pid_, -1);
   int status = 0;
+  pid_t ended = waitpid(pid, &status, WNOHANG);
+  const bool interrupted = ended == 0;
   kill(-pid, SIGINT);
-  pid_t ended = 0;
   for (int turn = 0; turn < 500 && ended == 0; ++turn) {
     ended = waitpid(pid, &status, WNOHANG);
     if (ended == 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -81,10 +96,8 @@ std::string WindowCommand::stop() {
     kill(-pid, SIGKILL);
     waitpid(pid, &status, 0);
   }
-  // As a shell says: not executable, not found.
-  if (WIFEXITED(status) && (WEXITSTATUS(status) == 126 || WEXITSTATUS(status) == 127))
-    return "the observer '" + text_ + "' could not be run";
-  return {};
+  const std::string why = failure_of(status, interrupted);
+  return why.empty() ? why : "the observer '" + text_ + "' " + why;
 }
 
 }  // namespace faultline

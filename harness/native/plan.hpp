@@ -26,6 +26,7 @@ struct Selection {
   std::vector<SuiteEntry> entries;  // the most important first
   std::vector<std::string> placements = {"compact"};
   std::vector<u32> threads;                // empty: the machine's own counts
+  u32 most_threads = 0;                    // of the machine's own counts; 0: no matter
   std::vector<std::string> machines = {};  // the modelled ones; empty: this machine
   CaseSpec defaults;  // page_clear, shootdown, merge, thp, private, warm-up and duration
   u32 repetitions = 9;

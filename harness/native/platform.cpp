@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <new>
@@ -86,6 +87,7 @@ void* allocate(usize bytes, usize alignment) {
 
 void shootdown(const CpuSet& cpus) {
   const u32 own = self_record().cpu.load(std::memory_order_relaxed);  // relaxed: own record
+  CpuSet interrupted;
   u64 targets = 0;
   // relaxed: a thread that registers while we look has no translation to lose yet.
   const u32 limit = thread_table.thread_limit.load(std::memory_order_relaxed);
@@ -94,7 +96,8 @@ void shootdown(const CpuSet& cpus) {
     // acquire: pairs with the release in NativeThread, so that `cpu` is the one it was pinned on.
     if (!record.live.load(std::memory_order_acquire)) continue;
     const u32 cpu = record.cpu.load(std::memory_order_relaxed);  // relaxed: set before `live`
-    if (cpu == own || !cpus.has(cpu)) continue;
+    if (cpu == own || !cpus.has(cpu) || interrupted.has(cpu)) continue;
+    interrupted.add(cpu);
     // relaxed: a modelled cost, no data is passed with it.
     record.charged_ns.fetch_add(shootdown_cost.target_ns, std::memory_order_relaxed);
     ++targets;
@@ -117,6 +120,13 @@ void yield_now_and_then() {
   if (this_thread != nullptr && ++this_thread->pauses % patience == 0) sched_yield();
 }
 
+u64 waited_ns(u32 thread) {
+  // relaxed: one word, read for itself.
+  const u64 waited = thread_table.records[thread].waited.load(std::memory_order_relaxed);
+  const u64 total = (waited >> 1) + ((waited & 1) != 0 ? now_ns() : 0);
+  return total & ~(u64{1} << 63);  // the word has 63 bits for it
+}
+
 u64 waiting_since(u32 thread) {
   const ThreadRecord& record = thread_table.records[thread];
   // acquire: pairs with the release in wait_begin: the start belongs to this wait.
@@ -133,8 +143,9 @@ std::vector<std::string> waiting_threads() {
     // acquire: pairs with the release in wait_begin: name and start belong to this object.
     const void* object = record.waits_for.load(std::memory_order_acquire);
     if (object == nullptr) continue;
-    const double seconds =
-        1e-9 * static_cast<double>(now_ns() - record.waits_since.load(std::memory_order_relaxed));
+    // A new wait may begin meanwhile, later than the clock was read.
+    const u64 since = record.waits_since.load(std::memory_order_relaxed);
+    const double seconds = 1e-9 * static_cast<double>(std::max(now_ns(), since) - since);
     lines.push_back(
         fmt::format("thread {} (CPU {}) waits {:.1f} s for {} at {}{}", thread,
                     record.cpu.load(std::memory_order_relaxed), seconds,
@@ -150,6 +161,8 @@ NativeThread::NativeThread(u32 id, u32 cpu, u32 node, u64 seed) {
   if (id >= native::max_threads)
     throw std::invalid_argument(
         fmt::format("thread number {}: expected less than {}", id, native::max_threads));
+  if (cpu >= max_cpus)
+    throw std::invalid_argument(fmt::format("CPU {}: expected less than {}", cpu, max_cpus));
   native::ThreadRecord& record = native::thread_table.records[id];
   record.id = id;
   record.cpu.store(cpu, std::memory_order_relaxed);  // relaxed: published by `live`
@@ -164,15 +177,19 @@ NativeThread::NativeThread(u32 id, u32 cpu, u32 node, u64 seed) {
       std::memory_order_relaxed);  // relaxed, here and below: only the greatest value counts
   while (seen <= id && !limit.compare_exchange_weak(seen, id + 1, std::memory_order_relaxed)) {
   }
-  for (u32 other = 0; other < seen; ++other) {
+  // release: pairs with the acquire in shootdown().
+  record.live.store(true, std::memory_order_release);
+  // Of two threads that come at once, one at least sees the other. seq_cst: this store before the
+  // loads below.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const u32 end = limit.load(std::memory_order_relaxed);
+  for (u32 other = 0; other < end; ++other) {
     const native::ThreadRecord& neighbour = native::thread_table.records[other];
-    // relaxed, all: a thread that is missed finds this one.
-    if (other != id && neighbour.live.load(std::memory_order_relaxed) &&
+    // acquire: pairs with the release above: `cpu` is the one it was pinned on.
+    if (other != id && neighbour.live.load(std::memory_order_acquire) &&
         neighbour.cpu.load(std::memory_order_relaxed) == cpu)
       native::thread_table.crowded.store(true, std::memory_order_relaxed);
   }
-  // release: pairs with the acquire in shootdown().
-  record.live.store(true, std::memory_order_release);
 }
 
 NativeThread::~NativeThread() {
@@ -187,8 +204,12 @@ void NativePlatform::wait_begin(const void* object, const char* what) {
   if (record.wait_depth++ != 0) return;  // the outermost wait is the one that counts
   // relaxed: published by the release below, which pairs with the acquire in waiting_threads().
   record.waits_for_name.store(what, std::memory_order_relaxed);
-  record.waits_since.store(native::now_ns(), std::memory_order_relaxed);
+  const u64 now = native::now_ns();
+  record.waits_since.store(now, std::memory_order_relaxed);
   record.waits_for.store(object, std::memory_order_release);
+  // relaxed, here and below: see waited_ns(); this thread is the only writer.
+  const u64 waited = record.waited.load(std::memory_order_relaxed);
+  record.waited.store(((waited >> 1) - now) << 1 | 1, std::memory_order_relaxed);
 }
 
 void NativePlatform::wait_end() {
@@ -196,10 +217,8 @@ void NativePlatform::wait_end() {
   if (--record.wait_depth != 0) return;
   record.waits_for.store(nullptr,
                          std::memory_order_relaxed);  // relaxed: nothing is published by its end
-  // relaxed: this thread is the only writer.
-  const u64 waited = native::now_ns() - record.waits_since.load(std::memory_order_relaxed);
-  record.waited_ns.store(record.waited_ns.load(std::memory_order_relaxed) + waited,
-                         std::memory_order_relaxed);
+  const u64 waited = record.waited.load(std::memory_order_relaxed);
+  record.waited.store(((waited >> 1) + native::now_ns()) << 1, std::memory_order_relaxed);
 }
 
 }  // namespace faultline

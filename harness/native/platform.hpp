@@ -35,7 +35,10 @@ struct alignas(cache_line) ThreadRecord {
   std::atomic<const void*> waits_for{nullptr};
   std::atomic<const char*> waits_for_name{nullptr};
   std::atomic<u64> waits_since{0};
-  std::atomic<u64> waited_ns{0};
+  // Time spent waiting, ns, times two; and 1 while a wait lasts, whose beginning is then taken off:
+  // adding the clock gives what has been waited until now. In one word, so that it can be read at
+  // any moment.
+  std::atomic<u64> waited{0};
   alignas(cache_line) std::atomic<u64> charged_ns{0};
   u32 id = 0;
   u32 node = 0;
@@ -80,6 +83,9 @@ void shootdown(const CpuSet& cpus);
 void settle();
 void spin_for(u64 ns);
 bool touch(void* address, Access access);
+
+// Time that a thread has spent waiting so far, a wait that lasts included; ns.
+u64 waited_ns(u32 thread);
 
 // Since when a thread has waited, in now_ns()'s time; 0: it does not wait.
 u64 waiting_since(u32 thread);
@@ -140,9 +146,6 @@ struct NativePlatform {
   }
   static void wait_begin(const void* object, const char* what);
   static void wait_end();
-  static u64 waited() {
-    return native::self_record().waited_ns.load(std::memory_order_relaxed);
-  }  // relaxed: own record
   static u64 now() { return native::now_ns(); }
   static u32 cpu() {
     return native::self_record().cpu.load(std::memory_order_relaxed);

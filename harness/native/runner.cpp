@@ -22,6 +22,12 @@ u64 mixed(u64 seed, u64 index) {
   return z ^ (z >> 31);
 }
 
+struct CaseOutcome {
+  u32 failures = 0;
+  bool measured = false;
+  bool discarded = false;
+};
+
 class Runner {
  public:
   Runner(const Plan& plan, const RunOptions& options, Journal& journal, Interrupts& interrupts)
@@ -30,7 +36,7 @@ class Runner {
         journal_(journal),
         interrupts_(interrupts),
         trials_(interleave(plan, options.seed)),
-        failures_(plan.cases.size()),
+        of_cases_(plan.cases.size()),
         progress_(trials_.size(), options.display.format == DisplayFormat::progress) {
     if (!options.interleaved)
       std::stable_sort(trials_.begin(), trials_.end(),
@@ -52,6 +58,9 @@ class Runner {
     if (failure_) std::rethrow_exception(failure_);
     if (!left_out_.empty()) journal_.append({{"left_out", left_out_json(left_out_.list())}});
     outcome_.signal = interrupts_.signal();
+    outcome_.spoiled = static_cast<u32>(
+        std::count_if(of_cases_.begin(), of_cases_.end(),
+                      [](const CaseOutcome& one) { return one.discarded && !one.measured; }));
     return outcome_;
   }
 
@@ -99,7 +108,7 @@ class Runner {
 
   std::string reason_to_leave_out(const PlannedTrial& trial) {
     if (interrupts_.signal() != 0) return "the run was interrupted";
-    if (failures_[trial.of] >= max_failures)
+    if (of_cases_[trial.of].failures >= max_failures)
       return fmt::format("{} of its trials had failed", max_failures);
     const CaseSpec& spec = plan_.cases[trial.of].spec;
     const double expected = std::max(progress_.mean_s(), spec.warmup_s + spec.duration_s);
@@ -124,11 +133,18 @@ class Runner {
   }
 
   void count(const json& record, const PlannedTrial& trial, const std::string& name) {
-    if (record["status"] == "ok") ++outcome_.ok;
-    if (record["status"] == "discarded") ++outcome_.discarded;
+    CaseOutcome& of_case = of_cases_[trial.of];
+    if (record["status"] == "ok") {
+      ++outcome_.ok;
+      of_case.measured = true;
+    }
+    if (record["status"] == "discarded") {
+      ++outcome_.discarded;
+      of_case.discarded = true;
+    }
     if (record["status"] != "failed") return;
     ++outcome_.failed;
-    ++failures_[trial.of];
+    ++of_case.failures;
     progress_.remark(fmt::format("failed: {}: {}", name, record["reason"].get<std::string>()));
   }
 
@@ -137,7 +153,7 @@ class Runner {
   Journal& journal_;
   Interrupts& interrupts_;
   std::vector<PlannedTrial> trials_;
-  std::vector<u32> failures_;  // by case
+  std::vector<CaseOutcome> of_cases_;
   Progress progress_;
   ReportedTrial current_;
   std::exception_ptr failure_;

@@ -147,6 +147,14 @@ std::string Team::failure() {
   return failure_;
 }
 
+void Team::sample_waiting() {
+  if (spec_.trial_case.scheme == "linux") return;  // its waits are the kernel's
+  for (u32 thread = 0; thread < members_.size(); ++thread) {
+    std::optional<u64>& waiting = members_[thread].waiting_ns;
+    waiting = native::waited_ns(thread) - waiting.value_or(0);
+  }
+}
+
 std::vector<MemberProgress> Team::progress() {
   const std::lock_guard lock(mutex_);
   std::vector<MemberProgress> all;

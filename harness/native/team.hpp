@@ -52,6 +52,8 @@ class Team {
   // The first failure of any thread, or empty.
   std::string failure();
   std::vector<MemberProgress> progress();
+  // Takes each thread's waiting so far: the second call leaves the difference in the members.
+  void sample_waiting();
   // Once joined.
   const std::vector<Member>& members() const { return members_; }
   // Once all stand ready.

@@ -89,9 +89,11 @@ class Trial {
     const std::optional<u64> steal_before = steal_ns(trial_case.cpus);
     const json events_before = sum_events(team_->arenas());
     const u64 opened = P::now();
+    team_->sample_waiting();
     enter_phase(phase_measure);
     pass(trial_case.duration_s, watch);
     enter_phase(phase_stop);
+    team_->sample_waiting();
     window_s_ = 1e-9 * static_cast<double>(P::now() - opened);
     events_ = events_since(team_->arenas(), events_before);
     steal_ = difference(steal_ns(trial_case.cpus), steal_before);

@@ -67,6 +67,7 @@ Counts Counts::since(const Counts& before) const {
     account.spinning -= old.spinning;
     account.sleeping -= old.sleeping;
     account.shootdown -= old.shootdown;
+    account.waiting -= old.waiting;
     for (usize label = 0; label < old.stall.size(); ++label)
       account.stall[label] -= old.stall[label];
   }

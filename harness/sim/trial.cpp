@@ -34,7 +34,9 @@ class SimTrial {
         window_(simulation_.make<Window<P>>()),
         seats_(seat_threads(spec.trial_case, arenas_)),
         members_(spec.trial_case.threads),
-        record_(begin_record(spec)) {}
+        record_(begin_record(spec)) {
+    P::label(window_.get(), "window");
+  }
 
   json run() {
     for (u32 thread = 0; thread < members_.size(); ++thread)
@@ -108,12 +110,21 @@ class SimTrial {
     const double window_ns = static_cast<double>(counted_.time) / sim::ps_per_ns;
     record_["window_s"] = window_ns / ns_per_s;
     record_["events"] = events_;
+    for (usize i = 0; i < members_.size(); ++i) finish_member(i);
     add_operations(record_, spec_.trial_case, participants(members_));
     record_["counters"] = {{"absent", "simulated: transfers of lines are counted instead"}};
     json& simulated = record_["sim"] = sim::counts_json(counted_);
     simulated.update({{"machine", spec_.trial_case.machine_name()},
                       {"seed", spec_.seed},
                       {"simulated_ms", window_ns / 1e6}});
+  }
+
+  // A simulated window is short beside a long wait: a thread that saw it open late is taken to have
+  // worked from the opening on, or its first operation would count as one of no duration.
+  void finish_member(usize i) {
+    Participant& member = members_[i];
+    member.waiting_ns = counted_.accounts[i].waiting / sim::ps_per_ns;
+    if (member.tally.last_ns != 0) member.tally.first_ns = opened_.time / sim::ps_per_ns;
   }
 
   void tell_stall(std::vector<std::string> waiting) {

@@ -163,13 +163,9 @@ class SingleThread {
   static void wait_begin(const void*, const char* what) {
     if (state().wait_depth++ != 0) return;
     state().what = what;
-    state().wait_start = state().time;
     state().pauses = 0;
   }
-  static void wait_end() {
-    if (--state().wait_depth == 0) state().waited += state().time - state().wait_start;
-  }
-  static u64 waited() { return state().waited; }
+  static void wait_end() { --state().wait_depth; }
 
   static u64 now() { return ++state().time; }
   static u32 cpu() { return 0; }
@@ -204,8 +200,6 @@ class SingleThread {
     u64 time = 0;  // ns
     u64 random = 0x9E3779B97F4A7C15ULL;
     u64 pauses = 0;
-    u64 waited = 0;
-    u64 wait_start = 0;
     u32 wait_depth = 0;
     const char* what = nullptr;
     u32 readers = 0;

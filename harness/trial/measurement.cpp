@@ -27,13 +27,10 @@ double rate_of(const Tally& tally, u64 operations) {
 json thread_json(const Participant& member) {
   const Tally& tally = member.tally;
   const u64 operations = operations_of(tally);
-  json thread = {{"cpu", member.cpu},
-                 {"node", member.node},
-                 {"role", role_name(member.role)},
-                 {"operations", operations},
-                 {"first_ns", tally.first_ns},
-                 {"last_ns", tally.last_ns},
-                 {"waiting_ns", tally.waiting_ns}};
+  json thread = {
+      {"cpu", member.cpu},        {"node", member.node},        {"role", role_name(member.role)},
+      {"operations", operations}, {"first_ns", tally.first_ns}, {"last_ns", tally.last_ns}};
+  if (member.waiting_ns) thread["waiting_ns"] = *member.waiting_ns;
   if (operations != 0) thread["rate"] = rate_of(tally, operations);
   return thread;
 }

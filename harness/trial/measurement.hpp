@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
 #include "harness/trial/spec.hpp"
@@ -15,6 +16,7 @@ struct Participant {
   u32 node = 0;
   Role role = Role::all;
   Tally tally;
+  std::optional<u64> waiting_ns;  // in the window; none where waits cannot be seen
 };
 
 using Participants = std::vector<const Participant*>;

@@ -132,8 +132,11 @@ class Mm {
     const u64 start = fixed ? hint : place(page_floor(hint), length);
     if (start == 0) return {0, Error::nomem};
     const Range range{start, start + length};
-    if (fixed)
+    if (fixed) {
+      // Before anything is unmapped: the map may cut a VMA in two, and adds one.
+      if (count_.load() + 2 > max_vmas) return {0, Error::nomem};
       if (const Error error = clear_range(range); error != Error::none) return {0, error};
+    }
     if (!add(range, prot, flags & ~map_fixed)) return {0, Error::nomem};
     return {start, Error::none};
   }
@@ -241,8 +244,7 @@ class Mm {
       const V* vma = tree_.find(address);
       if (vma == nullptr || !vma->range().contains(address))
         error = "a page is mapped outside every VMA";
-      else if ((pte.prot() & ~vma->prot.load(std::memory_order_relaxed)) !=
-               0)  // relaxed: threads are at rest
+      else if ((pte.prot() & ~hardware_prot(prot_of(*vma))) != 0)
         error = "a page is mapped with more than its VMA permits";
     });
     return error;

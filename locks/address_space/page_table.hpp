@@ -52,7 +52,9 @@ class PageTable {
   static constexpr u64 table_span = page_size * entries;  // what one PTE page maps: 2 MiB
 
   PageTable(const AddressSpaceOptions& options, Violations<P>& violations)
-      : options_(options), frames_(options.frames_per_thread, options.clear_pages, violations) {}
+      : options_(options), frames_(options.frames_per_thread, options.clear_pages, violations) {
+    P::label(&users_, "mm.cpumask");
+  }
 
   // Once a thread, before its first operation.
   void enter() {
@@ -110,6 +112,7 @@ class PageTable {
   // Takes away from the entries of `range` what `prot` does not permit, and shoots down where that
   // took something; more is granted by later faults.
   void restrict(Range range, u32 prot) {
+    const u32 kept = hardware_prot(prot);
     CpuSet users;
     bool changed = false;
     for_each_leaf(range, [&](Leaf& leaf, u32 from, u32 to) {
@@ -117,8 +120,8 @@ class PageTable {
       for (u32 i = from; i < to; ++i) {
         const Pte old{
             leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
-        if (!old.present() || (old.prot() & ~prot) == 0) continue;
-        leaf.entries[i].store(old.with_prot(old.prot() & prot).word,
+        if (!old.present() || (old.prot() & ~kept) == 0) continue;
+        leaf.entries[i].store(old.with_prot(old.prot() & kept).word,
                               std::memory_order_relaxed);  // relaxed: as above
         note_users(leaf, old, users);
         changed = true;
@@ -166,6 +169,11 @@ class PageTable {
 
  private:
   struct alignas(cache_line) Leaf {
+    Leaf() {
+      P::label(&lock, "pte_page.lock");
+      P::label(&many_users, "pte_page.users");
+      P::label(&entries, "pte_page.entries");
+    }
     Ticket<P> lock;
     typename P::template atomic<u64> many_users[max_cpus / 64] = {};
     u64 start = 0;  // the address that entry 0 maps; written before the leaf is published
@@ -173,6 +181,7 @@ class PageTable {
     alignas(cache_line) typename P::template atomic<u64> entries[PageTable::entries] = {};
   };
   struct alignas(cache_line) Upper {
+    Upper() { P::label(&entries, "page_table.upper"); }
     Upper* next_free = nullptr;
     alignas(cache_line) typename P::template atomic<void*> entries[PageTable::entries] = {};
   };
@@ -207,7 +216,7 @@ class PageTable {
     Locked lock(leaf);
     const Pte old{entry.load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
     if (!old.present() && fresh == no_frame) return false;
-    const u32 granted = access == Access::write ? prot : prot & ~prot_write;
+    const u32 granted = hardware_prot(prot) & (access == Access::write ? ~u32{0} : ~prot_write);
     Pte pte = old.present() ? old.with_prot(old.prot() | granted) : Pte::make(fresh, granted);
     if (!old.present()) fresh = no_frame;
     if (options_.shootdown == shootdown_precise) pte = record_user(leaf, pte);

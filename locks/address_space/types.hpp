@@ -34,6 +34,14 @@ inline constexpr u32 prot_none = 0;
 inline constexpr u32 prot_read = 1;
 inline constexpr u32 prot_write = 2;
 
+// What a page of protection `prot` lets through: no hardware of ours writes what it cannot read.
+constexpr u32 hardware_prot(u32 prot) {
+  return (prot & prot_write) != 0 ? prot | prot_read : prot;
+}
+constexpr bool prot_permits(u32 prot, Access access) {
+  return (hardware_prot(prot) & (access == Access::write ? prot_write : prot_read)) != 0;
+}
+
 inline constexpr u32 map_shared = 1;
 inline constexpr u32 map_file = 2;
 inline constexpr u32 map_fixed = 4;
@@ -51,11 +59,20 @@ constexpr u64 page_ceil(u64 address) {
   return page_floor(address + page_size - 1);
 }
 
-// The pages that `start` and `length`, in bytes, name; EINVAL where `start` is unaligned, the
-// length zero, or the end beyond the address space.
+// The pages that `start` and `length`, in bytes, name to unmap; EINVAL where `start` is unaligned,
+// the length zero, or the end beyond the address space.
 constexpr Error page_range(u64 start, u64 length, Range& range) {
   const bool inside = start < address_space_end && length <= address_space_end - start;
   if (start % page_size != 0 || length == 0 || !inside) return Error::inval;
+  range = {start, start + page_ceil(length)};
+  return Error::none;
+}
+
+// The same for protect and discard: no bytes are no pages, beyond the end nothing is mapped
+// (ENOMEM; the kernel would first change the part within, which here is left as it was).
+constexpr Error mapped_range(u64 start, u64 length, Range& range) {
+  if (start % page_size != 0) return Error::inval;
+  if (length > address_space_end || start > address_space_end - length) return Error::nomem;
   range = {start, start + page_ceil(length)};
   return Error::none;
 }

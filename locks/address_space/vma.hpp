@@ -14,6 +14,11 @@ namespace faultline {
 // VMA (refcount: the count and the sequence).
 template <class P, class State>
 struct alignas(cache_line) Vma {
+  // The state names itself, if it must be told apart.
+  Vma() {
+    P::label(this, "vma");
+    if constexpr (requires { state.label(); }) state.label();
+  }
   typename P::template atomic<u64> start{0};
   typename P::template atomic<u64> end{0};
   typename P::template atomic<u32> prot{0};
@@ -34,8 +39,7 @@ struct alignas(cache_line) Vma {
     return {start.load(std::memory_order_relaxed), end.load(std::memory_order_relaxed)};
   }
   bool permits(Access access) const {
-    const u32 needed = access == Access::write ? prot_write : prot_read;
-    return (prot.load(std::memory_order_relaxed) & needed) != 0;  // relaxed: as in range()
+    return prot_permits(prot.load(std::memory_order_relaxed), access);  // relaxed: as in range()
   }
   bool has(u32 flag) const {
     return (flags.load(std::memory_order_relaxed) & flag) != 0;

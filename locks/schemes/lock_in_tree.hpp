@@ -39,9 +39,7 @@ struct SlotValue {
   }
   static bool has(u64 value, u32 flag) { return (value >> flags_shift & flag) != 0; }
   static u64 instance(u64 value) { return value >> instance_shift; }
-  static bool permits(u64 value, Access access) {
-    return (prot(value) & (access == Access::write ? prot_write : prot_read)) != 0;
-  }
+  static bool permits(u64 value, Access access) { return prot_permits(prot(value), access); }
 };
 
 template <class P>
@@ -102,7 +100,8 @@ class LockInTree final : public AddressSpace {
   Error protect(u64 start, u64 length, u32 prot) override {
     P::settle();
     Range range;
-    if (const Error error = page_range(start, length, range); error != Error::none) return error;
+    if (const Error error = mapped_range(start, length, range); error != Error::none) return error;
+    if (range.length() == 0) return Error::none;
     const Locked locked(tree_, range);
     const u64 stop = mapped_until(range);
     if (stop > range.start) {
@@ -125,7 +124,8 @@ class LockInTree final : public AddressSpace {
   Error discard(u64 start, u64 length) override {
     P::settle();
     Range range;
-    if (const Error error = page_range(start, length, range); error != Error::none) return error;
+    if (const Error error = mapped_range(start, length, range); error != Error::none) return error;
+    if (range.length() == 0) return Error::none;
     const Locked locked(tree_, range);
     table_.zap(range);  // holes have no pages
     return mapped_throughout(range) ? Error::none : Error::nomem;
@@ -167,7 +167,7 @@ class LockInTree final : public AddressSpace {
       tree_.for_each(address / page_size, address / page_size + 1, [&](u64 value, u64, u64) {
         if (!SlotValue::mapped(value))
           error = "a page is mapped outside every mapping";
-        else if ((pte.prot() & ~SlotValue::prot(value)) != 0)
+        else if ((pte.prot() & ~hardware_prot(SlotValue::prot(value))) != 0)
           error = "a page is mapped with more than its mapping permits";
         return true;
       });

@@ -69,7 +69,8 @@ class MmapSem : public AddressSpace {
   Error protect(u64 start, u64 length, u32 prot) override {
     P::settle();
     Range range;
-    if (const Error error = page_range(start, length, range); error != Error::none) return error;
+    if (const Error error = mapped_range(start, length, range); error != Error::none) return error;
+    if (range.length() == 0) return Error::none;
     lock_exclusive();
     const Error error = mm_.protect(range, prot);
     unlock_exclusive();
@@ -87,7 +88,8 @@ class MmapSem : public AddressSpace {
   Error discard(u64 start, u64 length) override {
     P::settle();
     Range range;
-    if (const Error error = page_range(start, length, range); error != Error::none) return error;
+    if (const Error error = mapped_range(start, length, range); error != Error::none) return error;
+    if (range.length() == 0) return Error::none;
     lock_.lock_shared();
     const Error error = mm_.discard(range);
     lock_.unlock_shared();

@@ -104,7 +104,8 @@ class RangeLockScheme final : public AddressSpace {
   Error protect(u64 start, u64 length, u32 prot) override {
     P::settle();
     Range range;
-    if (const Error error = page_range(start, length, range); error != Error::none) return error;
+    if (const Error error = mapped_range(start, length, range); error != Error::none) return error;
+    if (range.length() == 0) return Error::none;
     Node node;
     Error error = Error::none;
     // The pages first: with the range held nobody can fault them back, and Mm::protect then finds
@@ -137,7 +138,8 @@ class RangeLockScheme final : public AddressSpace {
   Error discard(u64 start, u64 length) override {
     P::settle();
     Range range;
-    if (const Error error = page_range(start, length, range); error != Error::none) return error;
+    if (const Error error = mapped_range(start, length, range); error != Error::none) return error;
+    if (range.length() == 0) return Error::none;
     Node node;
     ranges_.lock(node, range, false);
     bool hole = false;

@@ -50,14 +50,17 @@ class Refcount final : public MmapSem<P, Lock, RefcountPolicy<P>> {
     foreign,
     sequence_changed,
     moved,
+    anon_vma_tried,  // the big lock's shared side was free, and taken without letting the VMA go
     no_anon_vma,
+    retried,
     event_count
   };
   static constexpr std::array<const char*, event_count> event_names = {
       "refcount.fallback_missed",   "refcount.retry_detached",   "refcount.fallback_write_locked",
       "refcount.fallback_draining", "refcount.fallback_foreign", "refcount.fallback_sequence",
-      "refcount.retry_moved",       "refcount.fallback_anon_vma"};
-  static constexpr int max_retries = 8;  // of the look-up, before the fault falls back as missed
+      "refcount.fallback_moved",    "refcount.anon_vma_tried",   "refcount.fallback_anon_vma",
+      "refcount.fallback_retries"};
+  static constexpr int max_retries = 8;  // of a look-up that found a detached VMA
 
   // True: `step` is the fault's outcome. False: fall back.
   bool fault_pinned(u64 address, Access access, FaultStep& step) {
@@ -67,26 +70,36 @@ class Refcount final : public MmapSem<P, Lock, RefcountPolicy<P>> {
       const PinResult result =
           vma == nullptr ? PinResult::detached : vma->state.pin(this->policy_.owner());
       P::rcu::read_unlock();
-      if (vma == nullptr) break;
+      if (vma == nullptr) return fall_back(missed);
       if (result == PinResult::detached) {
         counters_.add(detached_vma);
         continue;
       }
-      if (result != PinResult::pinned) {
-        counters_.add(event_of(result));
-        return false;
-      }
-      step = this->mm_.fault_step(vma, address, access);
+      if (result != PinResult::pinned) return fall_back(event_of(result));
+      step = fault_in_pinned(*vma, address, access);
       vma->state.unpin(this->policy_.owner());
-      if (step == FaultStep::no_vma) {
-        counters_.add(moved);
-        continue;
-      }
-      if (step != FaultStep::needs_anon_vma) return true;
-      counters_.add(no_anon_vma);
-      return false;
+      if (step == FaultStep::no_vma) return fall_back(moved);
+      if (step == FaultStep::needs_anon_vma) return fall_back(no_anon_vma);
+      return true;
     }
-    counters_.add(missed);
+    return fall_back(retried);
+  }
+
+  // An anon_vma is chosen among the neighbours' with the big lock held shared: tried, never waited
+  // for, since its holder may be waiting for this pin (vmf_anon_prepare of mm/memory.c). With both
+  // held the VMA is in the tree: to take it out, a writer would have drained the pin first.
+  template <class V>
+  FaultStep fault_in_pinned(V& vma, u64 address, Access access) {
+    const FaultStep step = this->mm_.fault_step(&vma, address, access);
+    if (step != FaultStep::needs_anon_vma || !this->lock_.try_lock_shared()) return step;
+    this->mm_.prepare_anon_vma(vma);
+    this->lock_.unlock_shared();
+    counters_.add(anon_vma_tried);
+    return this->mm_.fault_step(&vma, address, access);
+  }
+
+  bool fall_back(Event reason) {
+    counters_.add(reason);
     return false;
   }
 

@@ -263,7 +263,9 @@ class Rwsem {
       if (try_lock_queued(waiter)) break;
       locked.unlock();
       // The lock will be handed to a marked waiter: it may be quicker to spin for it than to sleep.
-      if (!(waiter.marked() && spin_on_owner() == OwnerState::none)) {
+      if (waiter.marked() && spin_on_owner(P::now() + Osq<P>::patience) == OwnerState::none) {
+        P::pause(this);  // a reader may be counted that has not named itself the owner yet
+      } else {
         counters_.add(rwsem_event::sleep);
         P::wait(word, ticket, no_deadline);
       }
@@ -336,7 +338,7 @@ class Rwsem {
     u32 reader_turns = 0;
     const u64 limit = P::now() + Osq<P>::patience;
     for (u32 turn = 1;; ++turn) {
-      const OwnerState state = spin_on_owner();
+      const OwnerState state = spin_on_owner(limit);
       if (state == OwnerState::nonspinnable) return abort(rwsem_event::spin_nonspinnable);
       if (state == OwnerState::off_cpu) return abort(rwsem_event::spin_off_cpu);
       if (state == OwnerState::too_long) return abort(rwsem_event::spin_time);
@@ -362,8 +364,9 @@ class Rwsem {
   }
 
   bool try_lock_unqueued() {
+    constexpr u64 queued = policy.steal ? 0 : waiters_bit;
     u64 count = count_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
-    while ((count & (lock_mask | handoff_bit)) == 0)
+    while ((count & (lock_mask | handoff_bit | queued)) == 0)
       // acquire: as in try_lock. relaxed on failure: the next turn decides.
       if (count_.compare_exchange_weak(count, count | writer_bit, std::memory_order_acquire,
                                        std::memory_order_relaxed)) {
@@ -373,11 +376,10 @@ class Rwsem {
     return false;
   }
 
-  // Spins while one writer owns the lock and runs; answers what ended that.
-  OwnerState spin_on_owner() const {
+  // Spins while one writer owns the lock and runs, until `limit`; answers what ended that.
+  OwnerState spin_on_owner(u64 limit) const {
     const u64 owner = owner_.load();
     if (Owner::state_of(owner) != OwnerState::writer) return Owner::state_of(owner);
-    const u64 limit = P::now() + Osq<P>::patience;
     for (u32 turn = 1;; ++turn) {
       const u64 seen = owner_.load();
       if (seen != owner) return Owner::state_of(seen);

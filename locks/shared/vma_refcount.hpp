@@ -3,14 +3,13 @@
 //
 //   count   0 detached; 1 attached; 1+n: n readers; bit 30: a writer is draining the readers
 //   reader  increments unless the count is 0 or has bit 30, then checks that the VMA is still of
-//   this address space, is not
-//           write-locked (its lock_seq differs from the address space's sequence) and still holds
-//           the address
+//           this address space, is not write-locked (its lock_seq differs from the address space's
+//           sequence) and still holds the address
 //   writer  holds the big lock exclusively; adds bit 30, waits until only bit30+1 is left, sets
-//   lock_seq to the address space's
-//           sequence, takes bit 30 back. From then on readers fail on the sequence
+//           lock_seq to the address space's sequence, takes bit 30 back. From then on readers fail
+//           on the sequence
 //   close   one increment of the address space's sequence releases every VMA that was write-locked
-//   in the section
+//           in the section
 //
 // The sequence is odd while the big lock is held exclusively. Memory order: a reader's increment
 // (acquire) that comes after a writer's removal of bit 30 (release) sees the VMA's lock_seq and,
@@ -33,6 +32,10 @@ namespace faultline {
 // One a address space: the sequence, and where its one writer waits for readers to drain.
 template <class P>
 struct alignas(cache_line) RefcountOwner {
+  RefcountOwner() {
+    P::label(&sequence, "mm.sequence");
+    P::label(&drained, "mm.drained");
+  }
   typename P::template atomic<u64> sequence{2};
   alignas(cache_line) typename P::template atomic<u32> drained{0};
   typename P::template atomic<u32> holds{0};
@@ -73,6 +76,12 @@ class VmaRefcount {
       return PinResult::sequence_changed;
     }
     return PinResult::pinned;
+  }
+
+  // Both lie in one line: the pins come to it.
+  void label() {
+    P::label(&count_, "vma.vm_refcnt");
+    P::label(&lock_seq_, "vma.vm_lock_seq");
   }
 
   void unpin(RefcountOwner<P>& owner) {

@@ -139,6 +139,13 @@ TEST_F(Runner, TriesADiscardedTrialThreeTimes) {
   EXPECT_EQ(content_.trials.size(), 3U);
 }
 
+TEST_F(Runner, TellsOfACaseThatWasDiscardedWhole) {
+  run({planned("bad", 1), planned("good", 1)},
+      R"(case $spec in *'"scheme":"bad"'*) status=discarded;; esac)");
+  EXPECT_EQ(outcome_.spoiled, 1U);
+  EXPECT_EQ(outcome_.ok, 1U);
+}
+
 TEST_F(Runner, BeginsNoTrialThatWouldOutlastTheBudget) {
   options_.end = std::chrono::steady_clock::now() + std::chrono::hours(1);
   std::vector<PlannedCase> cases = {planned("short", 2), planned("long", 3)};

@@ -350,6 +350,16 @@ TEST(Trial, ObserverThatCannotBeRunFailsTheTrial) {
   EXPECT_NE(record["reason"].get<std::string>().find("/nonexistent/observer"), std::string::npos);
 }
 
+TEST(Trial, ObserverThatFailsFailsTheTrial) {
+  TrialSpec spec = short_trial("local", "none", 1);
+  spec.exec_in_window = "exit 3";
+  const json record = run_trial(spec);
+  EXPECT_EQ(record["status"], "failed");
+  EXPECT_EQ(record["reason"], "the observer 'exit 3' ended with exit code 3");
+  spec.exec_in_window = "true";  // a look at one moment
+  EXPECT_EQ(run_trial(spec)["status"], "ok");
+}
+
 TEST(Trial, RefusesWhatDoesNotExistOrGoTogether) {
   const auto changed = [](auto&& change) {
     TrialSpec spec = short_trial("page_fault1:2M", "mmap_sem", 2);

@@ -113,10 +113,11 @@ TEST(Refcount, FaultsWithoutTheBigLockOnceThereIsAnAnonVma) {
   const u64 base = space.fixed_base();
   ASSERT_EQ(space.map(base, 4 * page_size, rw, map_fixed).error, Error::none);
   EXPECT_EQ(space.fault(base, Access::write), Error::none);
-  EXPECT_EQ(event(space, "refcount.fallback_anon_vma"), 1u);
+  EXPECT_EQ(event(space, "refcount.anon_vma_tried"), 1u);
   for (u64 page = 1; page < 4; ++page)
     EXPECT_EQ(space.fault(base + page * page_size, Access::write), Error::none);
-  EXPECT_EQ(event(space, "refcount.fallback_anon_vma"), 1u);
+  EXPECT_EQ(event(space, "refcount.anon_vma_tried"), 1u);
+  EXPECT_EQ(event(space, "refcount.fallback_anon_vma"), 0u);
   EXPECT_EQ(event(space, "refcount.fallback_missed"), 0u);
   EXPECT_EQ(space.fault(base - 1, Access::read), Error::segv);
   EXPECT_EQ(event(space, "refcount.fallback_missed"), 1u);

@@ -100,6 +100,28 @@ TEST_P(EveryScheme, AnswersBadArgumentsAsTheKernelDoes) {
   EXPECT_EQ(space->protect(base, page_size, prot_read), Error::nomem);
   EXPECT_EQ(space->discard(base, page_size), Error::nomem);
   EXPECT_EQ(space->discard(base + 1, page_size), Error::inval);
+  EXPECT_EQ(space->protect(base, 0, prot_read), Error::none);
+  EXPECT_EQ(space->discard(base, 0), Error::none);
+  const u64 last = address_space_end - 2 * page_size;  // the kernel keeps its last page to itself
+  EXPECT_EQ(space->unmap(last, u64{1} << 48), Error::inval);
+  EXPECT_EQ(space->protect(last, u64{1} << 48, prot_read), Error::nomem);
+  EXPECT_EQ(space->discard(last, u64{1} << 48), Error::nomem);
+  EXPECT_EQ(space->check(), "");
+}
+
+TEST_P(EveryScheme, LetsReadWhatItLetsWrite) {
+  auto space = make();
+  space->enter();
+  const u64 base = space->fixed_base() + 64 * page_size;
+  ASSERT_EQ(space->map(base, 2 * page_size, prot_write, map_fixed).error, Error::none);
+  EXPECT_EQ(space->fault(base, Access::read), Error::none);
+  EXPECT_EQ(space->fault(base + page_size, Access::write), Error::none);
+  EXPECT_EQ(space->check(), "");
+  EXPECT_EQ(space->protect(base, page_size, prot_read), Error::none);
+  EXPECT_EQ(space->fault(base, Access::write), Error::segv);
+  EXPECT_EQ(space->protect(base, page_size, prot_write), Error::none);
+  EXPECT_EQ(space->fault(base, Access::read), Error::none);
+  EXPECT_EQ(space->unmap(base, 2 * page_size), Error::none);
   EXPECT_EQ(space->check(), "");
 }
 

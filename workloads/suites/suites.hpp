@@ -22,7 +22,7 @@ struct Suite {
   bool every_option = false;               // page-clearing model and shootdown policies as axes too
   bool simulated = false;                  // for `faultline sim` alone
   std::vector<std::string> machines = {};  // the modelled ones
-  std::vector<unsigned> threads = {};      // empty: the machine's own counts
+  unsigned most_threads = 0;               // 0: as many as the machine has CPUs
   std::vector<SuiteEntry> entries;
 };
 
