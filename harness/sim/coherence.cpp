@@ -66,23 +66,24 @@ void Simulation::before_exclusive(Cpu& cpu, const void* address, usize bytes, Ki
 }
 
 bool Simulation::store_met(Cpu& cpu, Line& line, u64 at, usize bytes, u64 value) {
-  if (cpu.ring[cpu.ring_at] > cpu.clock) await_slot(cpu);
+  if (cpu.ring[cpu.ring_at].complete > cpu.clock) await_slot(cpu);
   take_turn(cpu);
   cpu.clock += machine_.hit[1];
   // Not before a store that another CPU has posted for it: that one has its place already.
-  if (owns_alone(cpu, line) && !awaits_store(line)) {
+  if (cpu.posted == 0 && owns_alone(cpu, line) && !awaits_store(line)) {
     refresh(cpu, line, at);
     line.state = State::modified;
     line.used |= bytes_of(at, bytes);
     return true;
   }
-  if (line.until > cpu.clock || is_queued(line)) {
+  // Behind older stores that have not got their lines it waits as well.
+  if (cpu.posted != 0 || line.until > cpu.clock || is_queued(line)) {
     enqueue(cpu, line, at, bytes, Kind::store, &value);
     return false;
   }
   // Granted at once, but still posted: only the others have to wait until it is complete.
   const Time complete = grant(cpu, line, at, bytes, Kind::store, cpu.clock, 1);
-  cpu.ring[cpu.ring_at] = complete;
+  cpu.ring[cpu.ring_at].complete = complete;
   cpu.ring_at = (cpu.ring_at + 1) % machine_.store_buffer;
   cpu.drained = std::max(cpu.drained, complete);
   return true;

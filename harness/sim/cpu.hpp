@@ -36,18 +36,27 @@ struct alignas(cache_line) Cpu {
   u32 watching = 0;
   u32 read_count = 0;
   u64 reads[Watch::per_cpu] = {};  // where, one a line
+  u64 places = 0;                  // what they were in the turn before, hashed
   u64 looked_again = 0;            // the place that a woken spinner queues for
   u32 park_turns = 1;              // a timed spin looks again after so many turns
   Time parked_turn = 0;            // how long a turn of the present spin takes
 
-  // The store buffer: when the last stores posted complete, in a ring; `posted` have not got their
-  // line.
+  // The store buffer, a ring of the last stores posted. They get their lines in their order; the
+  // newest `posted` have not got theirs.
+  struct Posted {
+    Time complete = 0;
+    u32 request = 0;
+  };
   u32 posted = 0;
-  u32 first_posted = 0;  // Request
   u32 ring_at = 0;
   enum class Awaits : u8 { nothing, slot, all } awaits = Awaits::nothing;
   Time drained = 0;
-  std::vector<Time> ring;
+  std::vector<Posted> ring;
+  // The slot of the n-th last store.
+  u32 slot(u32 n) const {
+    const u32 size = static_cast<u32>(ring.size());
+    return (ring_at + size - n) % size;
+  }
 
   // Since when it has been blocked, and where its time went.
   Time blocked_since = 0;

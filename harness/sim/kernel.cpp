@@ -118,12 +118,12 @@ Time Simulation::interrupt(Cpu& sender, Cpu& target, Time sent) {
 }
 
 void Simulation::settle(Cpu& cpu) {
+  take_turn(cpu);
   cpu.clock += cpu.stolen;
   cpu.shootdown += cpu.stolen;
   cpu.stolen = 0;
   constexpr u32 batch = 64;
   if (cpu.retired >= batch && cpu.rcu_depth == 0) {
-    take_turn(cpu);
     reclaim(cpu, safe_time());
   }
 }
@@ -136,6 +136,8 @@ void Simulation::rcu_lock(Cpu& cpu) {
 void Simulation::rcu_unlock(Cpu& cpu) {
   if (cpu.rcu_depth == 0) throw std::logic_error("rcu::read_unlock without rcu::read_lock");
   cpu.clock += machine_.rcu_read;
+  // Whoever waits for this section, or begins to while it lasts, must see it.
+  if (cpu.clock > cpu.rcu_since + lead) take_turn(cpu);
   if (--cpu.rcu_depth == 0 && !synchronizing_.empty()) end_grace(cpu.clock);
 }
 

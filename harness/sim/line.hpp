@@ -43,13 +43,13 @@ struct Watch {
 
 // An access that waits for its line.
 struct Request {
-  u64 address = 0;      // in the arena
-  u64 value = 0;        // of a posted store
-  Time arrival = 0;     // not served before
-  u32 next = 0;         // in the line's queue
-  u32 next_posted = 0;  // of the same CPU, newest first
+  u64 address = 0;   // in the arena
+  u64 value = 0;     // of a posted store
+  Time arrival = 0;  // not served before
+  u32 next = 0;      // in the line's queue
   u16 cpu = 0;
   u16 slot = 0;  // of a posted store in its CPU's buffer
+  u16 held = 0;  // the queue in which it is next, while its CPU's older stores are not done
   Kind kind = Kind::load;
   bool posted = false;
   u8 bytes = 0;

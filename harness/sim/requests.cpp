@@ -54,11 +54,9 @@ void Simulation::enqueue(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind,
   request.posted = true;
   request.value = *posted_value;
   request.slot = static_cast<u16>(cpu.ring_at);
-  request.next_posted = cpu.first_posted;
-  cpu.first_posted = append(queue.list, request);
-  ++cpu.posted;
-  cpu.ring[cpu.ring_at] = not_known;
+  cpu.ring[cpu.ring_at] = {not_known, append(queue.list, request)};
   cpu.ring_at = (cpu.ring_at + 1) % machine_.store_buffer;
+  ++cpu.posted;
 }
 
 // Takes the next request out of the queue: the oldest, or, as often as the machine does so, the one
@@ -88,13 +86,20 @@ u32 Simulation::take_next(LineQueue& in, const Line& line) {
   return chosen;
 }
 
-// The line can move on. Reads that are next to each other are served in one go, one after the
+// The line can move on, unless it must wait for a store that is next, but whose CPU has older ones
+// under way: stores are seen in their order. (No two can wait for each other: each waits for older
+// ones alone.) Reads that are next to each other are served in one go, one after the
 // other. When a CPU has got the line and others are left, it releases the line itself as soon as it
 // goes on (dispatch); in every other case the queue has an event of its own.
 void Simulation::release(u32 queue_number, Time now) {
   LineQueue& queue = queues_[queue_number];
   Line& line = lines_[queue.line];
   take_in_woken(queue);
+  Request& next = requests_[queue.list.first];
+  if (next.posted && next.slot != cpus_[next.cpu].slot(cpus_[next.cpu].posted)) {
+    next.held = static_cast<u16>(queue_number);
+    return;
+  }
   serve(queue_number, now);
   if (line.state == State::shared) serve_readers(queue, line);
   if (queue.list.count + queue.woken.count == 0) {
@@ -127,12 +132,14 @@ void Simulation::serve(u32 queue_number, Time now) {
   const u32 number = take_next(queue, line);
   Request& request = requests_[number];
   Cpu& cpu = cpus_[request.cpu];
-  const Time complete = grant(cpu, line, request.address, request.bytes, request.kind,
-                              std::max(now, request.arrival), requesters);
+  // A posted store may find its line its CPU's own.
+  const Time complete = request.posted && owns_alone(cpu, line)
+                            ? now
+                            : grant(cpu, line, request.address, request.bytes, request.kind,
+                                    std::max(now, request.arrival), requesters);
   if (request.posted) {
     queue.successor = no_cpu;
-    forget_posted(cpu, number);
-    complete_posted(cpu, request, complete);
+    complete_posted(cpu, request, now, complete);
   } else {
     queue.successor = request.cpu;
     make_ready(cpu, complete);
@@ -165,33 +172,33 @@ void Simulation::write_value(u64 at, usize bytes, u64 value) {
   std::memcpy(reinterpret_cast<void*>(Arena::base + at), &value, bytes);  // little-endian
 }
 
-void Simulation::complete_posted(Cpu& cpu, const Request& request, Time complete) {
+// The CPU's oldest posted store has got its line.
+void Simulation::complete_posted(Cpu& cpu, const Request& request, Time now, Time complete) {
   write_value(request.address, request.bytes, request.value);
-  cpu.ring[request.slot] = complete;
+  cpu.ring[request.slot].complete = complete;
   cpu.drained = std::max(cpu.drained, complete);
-  const bool slot_known = cpu.ring[cpu.ring_at] != not_known;
+  if (--cpu.posted != 0) {
+    Request& next = requests_[cpu.ring[cpu.slot(cpu.posted)].request];
+    if (next.held != 0) queue_.push(make_key(now, first_queue_actor + next.held));
+    next.held = 0;
+  }
+  const Time slot_free = cpu.ring[cpu.ring_at].complete;
   if (cpu.awaits == Cpu::Awaits::all && cpu.posted == 0)
     make_ready(cpu, std::max(cpu.clock, cpu.drained));
-  else if (cpu.awaits == Cpu::Awaits::slot && slot_known)
-    make_ready(cpu, std::max(cpu.clock, cpu.ring[cpu.ring_at]));
+  else if (cpu.awaits == Cpu::Awaits::slot && slot_free != not_known)
+    make_ready(cpu, std::max(cpu.clock, slot_free));
   else
     return;
   cpu.awaits = Cpu::Awaits::nothing;
 }
 
-void Simulation::forget_posted(Cpu& cpu, u32 number) {
-  u32* link = &cpu.first_posted;
-  while (*link != number) link = &requests_[*link].next_posted;
-  *link = requests_[number].next_posted;
-  --cpu.posted;
-}
-
 bool Simulation::find_posted(const Cpu& cpu, u64 at, u64& value) const {
-  for (u32 number = cpu.first_posted; number != 0; number = requests_[number].next_posted)
-    if (requests_[number].address == at) {
-      value = requests_[number].value;
-      return true;
-    }
+  for (u32 n = 1; n <= cpu.posted; ++n) {
+    const Request& request = requests_[cpu.ring[cpu.slot(n)].request];
+    if (request.address != at) continue;
+    value = request.value;
+    return true;
+  }
   return false;
 }
 
@@ -199,7 +206,7 @@ bool Simulation::find_posted(const Cpu& cpu, u64 at, u64& value) const {
 void Simulation::drain(Cpu& cpu) {
   const Time since = cpu.clock;
   if (cpu.posted != 0) {
-    const u64 at = requests_[cpu.first_posted].address;
+    const u64 at = requests_[cpu.ring[cpu.slot(cpu.posted)].request].address;
     cpu.awaits = Cpu::Awaits::all;
     block(cpu, Status::queued);
     stall(cpu, label_of(lines_[at / 64], at), since);
@@ -212,11 +219,11 @@ void Simulation::drain(Cpu& cpu) {
 // The store buffer is full: until its oldest store is complete.
 void Simulation::await_slot(Cpu& cpu) {
   const Time since = cpu.clock;
-  if (cpu.ring[cpu.ring_at] == not_known) {
+  if (cpu.ring[cpu.ring_at].complete == not_known) {
     cpu.awaits = Cpu::Awaits::slot;
     block(cpu, Status::queued);
   } else {
-    cpu.clock = std::max(cpu.clock, cpu.ring[cpu.ring_at]);
+    cpu.clock = std::max(cpu.clock, cpu.ring[cpu.ring_at].complete);
   }
   stall(cpu, Labels::store_buffer, since);
 }

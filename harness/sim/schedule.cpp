@@ -129,6 +129,7 @@ void Simulation::enter_fiber(Cpu& cpu) {
 
 // Never returns.
 void Simulation::end_fiber(Cpu& cpu) {
+  if (!failure_) take_turn(cpu);
   cpu.status = Status::done;
   --live_;
   if (live_ == 0 || failure_) switch_to(cpu, main_);

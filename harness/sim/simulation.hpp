@@ -233,11 +233,10 @@ class Simulation {
   void release(u32 queue_number, Time now);
   void serve(u32 queue_number, Time now);
   void serve_readers(LineQueue& queue, Line& line);
-  void complete_posted(Cpu& cpu, const Request& request, Time complete);
+  void complete_posted(Cpu& cpu, const Request& request, Time now, Time complete);
   void drain(Cpu& cpu);
   void await_slot(Cpu& cpu);
   bool find_posted(const Cpu& cpu, u64 at, u64& value) const;
-  void forget_posted(Cpu& cpu, u32 request);
   static void write_value(u64 at, usize bytes, u64 value);
 
   // spinning.cpp

@@ -1,7 +1,7 @@
 // Spinning, without the host spinning along: a CPU that has only looked at lines since its last
-// pause, and still has copies of all of them, would see the same again, so it is parked until one
-// of them is written. The time is spinning all the same, and it goes on at the end of a whole turn,
-// as a CPU that was really spinning would.
+// pause, at the same ones as in the turn before, and still has copies of all of them, would see the
+// same again, so it is parked until one of them is written. The time is spinning all the same, and
+// it goes on at the end of a turn, as a CPU that was really spinning would.
 //
 // A spin that has asked for the time or who is running can end without a write. It looks again by
 // itself: after one turn, then two, then three. So what it is late by stays small beside the time
@@ -17,8 +17,12 @@ void Simulation::pause(Cpu& cpu) {
   const Time since = cpu.clock;
   cpu.clock += machine_.pause;
   cpu.looked_again = 0;
-  const bool only_looked =
-      !cpu.changed && cpu.posted == 0 && cpu.read_count != 0 && cpu.read_count <= Watch::per_cpu;
+  u64 places = 0;
+  for (u32 i = 0; i < cpu.read_count && i < Watch::per_cpu; ++i)
+    places = places * 0x9E3779B97F4A7C15ULL + cpu.reads[i];
+  const bool only_looked = !cpu.changed && cpu.posted == 0 && cpu.read_count != 0 &&
+                           cpu.read_count <= Watch::per_cpu && places == cpu.places;
+  cpu.places = places;
   if (only_looked)
     spin(cpu);
   else

@@ -16,6 +16,8 @@ constexpr auto relaxed = std::memory_order_relaxed;
 constexpr auto release = std::memory_order_release;
 constexpr u64 us = 1000;
 
+class SimMechanism : public SimTest {};
+
 // Every transfer takes 100 ns there.
 constexpr double transfer_ns = 100;
 sim::Machine ideal(u32 cpus = 256) {
@@ -33,12 +35,12 @@ double fetch_and_add_ns(const sim::Machine& machine, u32 threads) {
   return 1e3 / result.per_us();
 }
 
-TEST(SimMechanism, AContendedFetchAndAddTakesTheLinesOccupancyHoweverManyAsk) {
+TEST_F(SimMechanism, AContendedFetchAndAddTakesTheLinesOccupancyHoweverManyAsk) {
   for (const u32 threads : {3U, 4U, 16U, 64U, 256U})
     EXPECT_NEAR(fetch_and_add_ns(ideal(), threads), transfer_ns, 1) << threads;
 }
 
-TEST(SimMechanism, OccupancyGrowsWithTheRequestersAsTheMachineSays) {
+TEST_F(SimMechanism, OccupancyGrowsWithTheRequestersAsTheMachineSays) {
   sim::Machine machine = ideal();
   for (u32 n = 2; n <= 256; ++n) machine.contention[sim::same_cluster][n] = 1024 + 8 * n;
   for (const u32 threads : {4U, 32U, 128U}) {
@@ -48,7 +50,7 @@ TEST(SimMechanism, OccupancyGrowsWithTheRequestersAsTheMachineSays) {
   }
 }
 
-TEST(SimMechanism, AnArbiterThatFavoursNearRequestersServesMoreOfThem) {
+TEST_F(SimMechanism, AnArbiterThatFavoursNearRequestersServesMoreOfThem) {
   sim::Machine machine = sim::Machine::load("e7-8870");
   // In an order that has nothing to do with where they are.
   const auto add_in_disorder = [](Counter& counter, u32) {
@@ -77,7 +79,7 @@ double handoffs_per_us(const sim::Machine& machine, u32 threads) {
       .per_us();
 }
 
-TEST(SimMechanism, ATicketLockCollapses) {
+TEST_F(SimMechanism, ATicketLockCollapses) {
   double before = handoffs_per_us<Ticket<P>>(ideal(), 4);
   for (const u32 threads : {16U, 64U, 256U}) {
     const double now = handoffs_per_us<Ticket<P>>(ideal(), threads);
@@ -88,7 +90,7 @@ TEST(SimMechanism, ATicketLockCollapses) {
 }
 
 // Service rate 1 / (s + c * k / 2): each waiter more costs half a response of the directory.
-TEST(SimMechanism, EachWaiterMoreDelaysATicketLocksHandoff) {
+TEST_F(SimMechanism, EachWaiterMoreDelaysATicketLocksHandoff) {
   const double few = 1e3 / handoffs_per_us<Ticket<P>>(ideal(), 64);
   const double many = 1e3 / handoffs_per_us<Ticket<P>>(ideal(), 192);
   const double response = 10;
@@ -96,7 +98,7 @@ TEST(SimMechanism, EachWaiterMoreDelaysATicketLocksHandoff) {
   EXPECT_LT((many - few) / 128, 1.5 * response);
 }
 
-TEST(SimMechanism, AnMcsLockStaysFlat) {
+TEST_F(SimMechanism, AnMcsLockStaysFlat) {
   const double few = handoffs_per_us<Mcs<P>>(ideal(), 4);
   for (const u32 threads : {8U, 16U, 64U, 256U})
     EXPECT_NEAR(handoffs_per_us<Mcs<P>>(ideal(), threads) / few, 1, 0.1) << threads;
@@ -106,7 +108,7 @@ struct alignas(cache_line) Lines {
   Counter of[1024];
 };
 
-TEST(SimMechanism, DisjointLinesScaleLinearly) {
+TEST_F(SimMechanism, DisjointLinesScaleLinearly) {
   const auto rate = [](u32 threads) {
     return run_loop<Lines>(
                ideal(1024), threads, 30 * us,
@@ -143,7 +145,7 @@ double reads_per_us(u32 threads) {
       .per_us();
 }
 
-TEST(SimMechanism, ReadersWithSlotsOfTheirOwnScaleAndThoseOfAnRwsemDoNot) {
+TEST_F(SimMechanism, ReadersWithSlotsOfTheirOwnScaleAndThoseOfAnRwsemDoNot) {
   EXPECT_GT(reads_per_us<ReaderSlots>(256) / reads_per_us<ReaderSlots>(4), 60);
   EXPECT_LT(reads_per_us<Rwsem<P>>(256) / reads_per_us<Rwsem<P>>(4), 2);
 }
@@ -180,7 +182,7 @@ double unlock_ns(u32 threads) {
   return 1e-3 * static_cast<double>(spent) / static_cast<double>(unlocks);
 }
 
-TEST(SimMechanism, UnlockingByAStoreIsCheaperThanByAnRmw) {
+TEST_F(SimMechanism, UnlockingByAStoreIsCheaperThanByAnRmw) {
   EXPECT_LT(unlock_ns<true>(1), 0.5 * unlock_ns<false>(1));
   // And far cheaper where spinners have taken copies: the store is posted, the RMW waits.
   EXPECT_LT(unlock_ns<true>(4), 0.05 * unlock_ns<false>(4));
@@ -190,7 +192,7 @@ struct alignas(cache_line) Unpadded {
   P::atomic<u64> of[2];
 };
 
-TEST(SimMechanism, APaddedPairOfCountersBeatsAnUnpaddedOne) {
+TEST_F(SimMechanism, APaddedPairOfCountersBeatsAnUnpaddedOne) {
   const LoopResult unpadded = run_loop<Unpadded>(
       ideal(), 2, 200 * us,
       [](Unpadded& counters, u32 thread) { counters.of[thread].fetch_add(1, relaxed); });

@@ -2,6 +2,8 @@
 // in simulated time, so it is exact.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <functional>
 #include <numeric>
 #include <vector>
@@ -9,6 +11,16 @@
 #include "harness/sim/platform.hpp"
 
 namespace faultline {
+
+// ThreadSanitizer knows neither these fibers nor the arena's place, and there is but one thread.
+class SimTest : public testing::Test {
+ protected:
+  void SetUp() override {
+#if defined(__SANITIZE_THREAD__)
+    GTEST_SKIP() << "ThreadSanitizer does not know the simulator's fibers";
+#endif
+  }
+};
 
 inline std::vector<u32> first_cpus(u32 threads) {
   std::vector<u32> cpus(threads);
