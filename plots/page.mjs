@@ -1,22 +1,21 @@
 // The report: one file with everything in it, since it is mailed, archived and opened offline.
-import {readFileSync} from 'node:fs';
-
-import {provenance} from './pictures.mjs';
-import {entries, whereOf} from './rows.mjs';
+import { readFileSync } from 'node:fs';
+import { entries, whereOf } from './rows.mjs';
+import { provenance } from './pictures.mjs';
 
 const here = new URL('.', import.meta.url);
 const own = (name) => readFileSync(new URL(name, here), 'utf8');
 
 export function escapeHtml(text) {
-  const names = {'&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', '\'': '&#39;'};
+  const names = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
   return String(text).replace(/[&<>"']/g, (c) => names[c]);
 }
 
 /** A minified bundle. "</script" inside one would end the element it stands in. */
 function bundle(name) {
   return own(`node_modules/${name}/build/${name}.min.js`)
-      .replace(/<\/script/gi, '<\\/script')
-      .replace(/^\/\/# sourceMappingURL=.*$/gm, '');
+    .replace(/<\/script/gi, '<\\/script')
+    .replace(/^\/\/# sourceMappingURL=.*$/gm, '');
 }
 
 const inlineJson = (value) => JSON.stringify(value).replace(/</g, '\\u003c');
@@ -32,28 +31,19 @@ function human(rate) {
   return rate.toFixed(rate >= 99.95 ? 0 : rate >= 9.995 ? 1 : 2) + prefixes[step];
 }
 
-const time = (ns) =>
-    (ns === undefined ? '' :
-         ns < 1e4     ? `${ns} ns` :
-             ns < 1e7 ? `${(ns / 1e3).toFixed(1)} \u00b5s` :
-                        `${(ns / 1e6).toFixed(1)} ms`);
+const time = (ns) => (ns === undefined ? '' : ns < 1e4 ? `${ns} ns` : ns < 1e7 ? `${(ns / 1e3).toFixed(1)} \u00b5s` : `${(ns / 1e6).toFixed(1)} ms`);
 const percent = (share) => (share === undefined ? '' : `${(share * 100).toFixed(0)} %`);
-const row = (cells, tag = 'td') =>
-    `<tr>${cells.map((cell) => `<${tag}>${cell}</${tag}>`).join('')}</tr>`;
+const row = (cells, tag = 'td') => `<tr>${cells.map((cell) => `<${tag}>${cell}</${tag}>`).join('')}</tr>`;
 
 function table(head, rows) {
-  return `<div class="wide"><table><thead>${row(head, 'th')}</thead><tbody>${
-      rows.join('')}</tbody></table></div>`;
+  return `<div class="wide"><table><thead>${row(head, 'th')}</thead><tbody>${rows.join('')}</tbody></table></div>`;
 }
 
 function throughputCell(one, best) {
-  if (!one.throughput)
-    return `<td class="none" colspan="3">not measured: ${escapeHtml(one.reason ?? '')}</td>`;
-  const {median, low, high} = one.throughput;
-  const relative =
-      best > 0 && !one.private && one.scheme !== 'linux' ? (median / best).toFixed(2) : '\u2013';
-  return `<td>${human(median)}</td><td class="soft">${human(low)} \u2026 ${human(high)}</td><td>${
-      relative}</td>`;
+  if (!one.throughput) return `<td class="none" colspan="3">not measured: ${escapeHtml(one.reason ?? '')}</td>`;
+  const { median, low, high } = one.throughput;
+  const relative = best > 0 && !one.private && one.scheme !== 'linux' ? (median / best).toFixed(2) : '\u2013';
+  return `<td>${human(median)}</td><td class="soft">${human(low)} \u2026 ${human(high)}</td><td>${relative}</td>`;
 }
 
 /** All numbers of one panel, fastest first within a thread count. */
@@ -63,11 +53,10 @@ function panelTable(name, list) {
     const here = list.filter((entry) => entry.one.threads === threads);
     const median = (entry) => entry.one.throughput?.median ?? -1;
     here.sort((a, b) => median(b) - median(a));
-    const rankedOnes = here.filter(({one}) => !one.private && one.scheme !== 'linux');
+    const rankedOnes = here.filter(({ one }) => !one.private && one.scheme !== 'linux');
     const best = Math.max(0, ...rankedOnes.map(median));
-    return here.map(({one, common}) => {
-      const line =
-          common.line === 'plain' ? '' : ` <span class="soft">${escapeHtml(common.line)}</span>`;
+    return here.map(({ one, common }) => {
+      const line = common.line === 'plain' ? '' : ` <span class="soft">${escapeHtml(common.line)}</span>`;
       const after = [
         one.scaling ? `${one.scaling.median.toFixed(2)}` : '',
         time(one.kinds.fault?.latency_ns?.p99),
@@ -76,14 +65,10 @@ function panelTable(name, list) {
         one.threads > 1 ? one.fairness?.jain.median.toFixed(3) ?? '' : '',
       ];
       const cells = after.map((cell) => `<td>${cell}</td>`).join('');
-      return `<tr><td>${threads}</td><td class="name">${escapeHtml(common.scheme)}${line}</td>${
-          throughputCell(one, best)}${cells}</tr>`;
+      return `<tr><td>${threads}</td><td class="name">${escapeHtml(common.scheme)}${line}</td>${throughputCell(one, best)}${cells}</tr>`;
     });
   });
-  const head = [
-    'threads', 'scheme', 'operations/s', '95 % interval', 'of the best', '\u00d7 one thread',
-    'fault p99', 'waiting', 'Jain'
-  ];
+  const head = ['threads', 'scheme', 'operations/s', '95 % interval', 'of the best', '\u00d7 one thread', 'fault p99', 'waiting', 'Jain'];
   const open = rows.length <= 24 ? ' open' : '';
   return `<details${open}><summary>${escapeHtml(name)}</summary>${table(head, rows)}</details>`;
 }
@@ -99,116 +84,84 @@ function numbers(runs) {
 
 function definition(values) {
   const rows = Object.entries(values).filter(([key]) => key !== 'hwloc_xml');
-  return `<dl>${
-      rows.map(
-              ([key, value]) =>
-                  `<dt>${escapeHtml(key.replaceAll('_', ' '))}</dt><dd>${escapeHtml(value)}</dd>`)
-          .join('')}</dl>`;
+  return `<dl>${rows.map(([key, value]) => `<dt>${escapeHtml(key.replaceAll('_', ' '))}</dt><dd>${escapeHtml(value)}</dd>`).join('')}</dl>`;
 }
 
 /** The modelled machines, and every constant of them with its origin. */
-function modelsOf({models}) {
+function modelsOf({ models }) {
   return models
-      .map(({constants, ...model}) => {
-        const rows =
-            constants.map(({key, value, origin}) => row([key, value, origin].map(escapeHtml)));
-        const list = table(['constant', 'value', 'origin'], rows);
-        return `${definition(model)}<details><summary>${constants.length} constants</summary>${
-            list}</details>`;
-      })
-      .join('\n');
+    .map(({ constants, ...model }) => {
+      const rows = constants.map(({ key, value, origin }) => row([key, value, origin].map(escapeHtml)));
+      const list = table(['constant', 'value', 'origin'], rows);
+      return `${definition(model)}<details><summary>${constants.length} constants</summary>${list}</details>`;
+    })
+    .join('\n');
 }
 
-function provenanceOf({label, results}, several) {
-  const counters = results.counters.available === false ? `none: ${results.counters.reason}` :
-                                                          results.counters.pmu ?? 'available';
+function provenanceOf({ label, results }, several) {
+  const counters = results.counters.available === false ? `none: ${results.counters.reason}` : results.counters.pmu ?? 'available';
   const simulated = results.mode === 'sim';
   const run = {
     mode: simulated ? `simulated on ${whereOf(results)}` : results.mode,
-    ...(simulated ? {} : {date: results.date}),
+    ...(simulated ? {} : { date: results.date }),
     suite: results.suite,
     seed: results.seed,
     command: results.command,
     'hardware counters': counters,
   };
-  return `${several ? `<h3>${escapeHtml(label)}</h3>` : ''}<div class="columns"><div><h4>Run</h4>${
-      definition(run)}</div>
-<div><h4>Machine</h4>${
-      simulated ?
-          modelsOf(results.machine) :
-          definition(
-              results.machine)}</div><div><h4>Build</h4>${definition(results.build)}</div></div>`;
+  return `${several ? `<h3>${escapeHtml(label)}</h3>` : ''}<div class="columns"><div><h4>Run</h4>${definition(run)}</div>
+<div><h4>Machine</h4>${simulated ? modelsOf(results.machine) : definition(results.machine)}</div><div><h4>Build</h4>${definition(results.build)}</div></div>`;
 }
 
 function stallText(stall) {
-  const lines = ['holding', 'waiting'].flatMap(
-      (key) => (stall?.[key] ?? []).map((line) => `${key}: ${line}`));
-  return lines.length > 0 ? `<br><span class="soft">${lines.map(escapeHtml).join('<br>')}</span>` :
-                            '';
+  const lines = ['holding', 'waiting'].flatMap((key) => (stall?.[key] ?? []).map((line) => `${key}: ${line}`));
+  return lines.length > 0 ? `<br><span class="soft">${lines.map(escapeHtml).join('<br>')}</span>` : '';
 }
 
 function incidents(runs) {
-  const all = (key) => runs.flatMap(({results}) => results[key]);
-  const trial = (one) => row([
-    `<span class="name">${escapeHtml(one.case)}</span>`, one.repetition,
-    escapeHtml(one.reason) + stallText(one.stall)
-  ]);
+  const all = (key) => runs.flatMap(({ results }) => results[key]);
+  const trial = (one) =>
+    row([`<span class="name">${escapeHtml(one.case)}</span>`, one.repetition, escapeHtml(one.reason) + stallText(one.stall)]);
   const part = (title, none, list, head, render) =>
-      `<h3>${title}</h3>${list.length > 0 ? table(head, list.map(render)) : `<p>${none}</p>`}`;
+    `<h3>${title}</h3>${list.length > 0 ? table(head, list.map(render)) : `<p>${none}</p>`}`;
   return [
     part('Failures', 'No trial failed.', all('failures'), ['case', 'repetition', 'reason'], trial),
-    part(
-        'Discarded', 'No trial was discarded.', all('discarded'), ['case', 'repetition', 'reason'],
-        trial),
-    part(
-        'Left out', 'Nothing was left out.', all('left_out'), ['what', 'why'],
-        (one) => row([escapeHtml(one.what), escapeHtml(one.why)])),
+    part('Discarded', 'No trial was discarded.', all('discarded'), ['case', 'repetition', 'reason'], trial),
+    part('Left out', 'Nothing was left out.', all('left_out'), ['what', 'why'], (one) => row([escapeHtml(one.what), escapeHtml(one.why)])),
   ].join('\n');
 }
 
 function section(picture) {
-  const body = picture.spec ?
-      `<div class="wide"><div class="picture" id="picture-${picture.name}"></div></div>` :
-      `<h2>${escapeHtml(picture.title)}</h2><p class="missing">${escapeHtml(picture.missing)}</p>`;
+  const body = picture.spec
+    ? `<div class="wide"><div class="picture" id="picture-${picture.name}"></div></div>`
+    : `<h2>${escapeHtml(picture.title)}</h2><p class="missing">${escapeHtml(picture.missing)}</p>`;
   const about = picture.about ? `<p class="about">${escapeHtml(picture.about)}</p>` : '';
   return `<section id="${picture.name}">${body}${about}</section>`;
 }
 
-/**
- * Nothing may be loaded from anywhere: the browser is told to refuse. Vega compiles its
- * expressions, hence eval.
- */
+/** Nothing may be loaded from anywhere: the browser is told to refuse. Vega compiles its expressions, hence eval. */
 const policy =
-    'default-src \'none\'; script-src \'unsafe-inline\' \'unsafe-eval\'; style-src \'unsafe-inline\'; img-src data: blob:';
+  "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:";
 
 export function makePage(runs, pictures) {
-  const specs =
-      Object.fromEntries(pictures.filter((one) => one.spec).map((one) => [one.name, one.spec]));
-  const links = [
-    ...pictures.map((one) => [one.name, one.title]), ['numbers', 'Numbers'],
-    ['run', 'Run, machine, build']
-  ];
+  const specs = Object.fromEntries(pictures.filter((one) => one.spec).map((one) => [one.name, one.spec]));
+  const links = [...pictures.map((one) => [one.name, one.title]), ['numbers', 'Numbers'], ['run', 'Run, machine, build']];
   const where = provenance(runs).map(escapeHtml).join('<br>');
   return `<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
-<title>faultline: ${
-      escapeHtml(
-          runs.map(({results}) => `${results.suite}, ${whereOf(results)}`).join('; '))}</title>
+<title>faultline: ${escapeHtml(runs.map(({ results }) => `${results.suite}, ${whereOf(results)}`).join('; '))}</title>
 <style>${own('page.css')}</style></head><body>
 <header><h1>faultline</h1><p>${where}</p>
-<nav>${
-      links.map(([id, title]) => `<a href="#${id}">${escapeHtml(title)}</a>`)
-          .join('')}</nav></header>
+<nav>${links.map(([id, title]) => `<a href="#${id}">${escapeHtml(title)}</a>`).join('')}</nav></header>
 <main>
 <p class="about">${own('reading.html').trim()}</p>
 ${pictures.map(section).join('\n')}
 <section id="numbers"><h2>Numbers</h2>${numbers(runs)}</section>
 <section id="incidents"><h2>What did not go by plan</h2>${incidents(runs)}</section>
-<section id="run"><h2>Run, machine, build</h2>${
-      runs.map((run) => provenanceOf(run, runs.length > 1)).join('\n')}</section>
+<section id="run"><h2>Run, machine, build</h2>${runs.map((run) => provenanceOf(run, runs.length > 1)).join('\n')}</section>
 </main>
 <script>${bundle('vega')}</script>
 <script>${bundle('vega-lite')}</script>

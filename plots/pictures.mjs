@@ -1,8 +1,6 @@
-// Specifications fitted to their rows: scales, colours, panel columns, and the line that says where
-// a picture is from.
-import {readFileSync} from 'node:fs';
-
-import {CEILING, REST, rowsByPicture, whereOf, whyNoCounters} from './rows.mjs';
+// Specifications fitted to their rows: scales, colours, panel columns, and the line that says where a picture is from.
+import { readFileSync } from 'node:fs';
+import { CEILING, REST, rowsByPicture, whereOf, whyNotCounted } from './rows.mjs';
 
 const here = new URL('.', import.meta.url);
 const readJson = (name) => JSON.parse(readFileSync(new URL(name, here), 'utf8'));
@@ -14,8 +12,8 @@ const pictures = [
     name: 'throughput',
     title: 'Throughput',
     about:
-        'Operations per second over all threads: the median of the repetitions, with its 95 % interval as a bar (often ' +
-        'smaller than the mark). The dotted ceiling is the same work with one address space a thread: what no lock can beat here.',
+      'Operations per second over all threads: the median of the repetitions, with its 95 % interval as a bar (often ' +
+      'smaller than the mark). The dotted ceiling is the same work with one address space a thread: what no lock can beat here.',
     missing: 'No case was measured.',
   },
   {
@@ -23,8 +21,8 @@ const pictures = [
     title: 'Which line stops it',
     simulated: true,
     about:
-        'Where the simulated CPUs\' time goes: at the bottom work, then waiting, and above it the stall for each line that ' +
-        'moves from cache to cache, by the name of what is in it. The colour that grows with the CPUs is what stops the scheme.',
+      "Where the simulated CPUs' time goes: at the bottom work, then waiting, and above it the stall for each line that " +
+      'moves from cache to cache, by the name of what is in it. The colour that grows with the CPUs is what stops the scheme.',
     missing: 'No case was simulated.',
   },
   {
@@ -32,40 +30,39 @@ const pictures = [
     title: 'Transfers of lines',
     simulated: true,
     about:
-        'How often a line had to move, per operation, counted exactly by what is in it. Rest on a bar for the kinds of access, ' +
-        'distances, and true or false sharing.',
+      'How often a line had to move, per operation, counted exactly by what is in it. Rest on a bar for the kinds of access, ' +
+      'distances, and true or false sharing.',
     missing: 'No case was simulated.',
   },
   {
     name: 'linux',
     title: 'The running kernel',
     about:
-        'Real faults and system calls, normalised to one thread: compare the shape of the curve with those above, not its ' +
-        'height, since system calls, memory control groups and the LRU are in it.',
+      'Real faults and system calls, normalised to one thread: compare the shape of the curve with those above, not its ' +
+      'height, since system calls, memory control groups and the LRU are in it.',
     missing: 'The running kernel (scheme linux) was not measured at one thread and more.',
   },
   {
     name: 'latency',
     title: 'Latency',
     about:
-        'From trials of their own, since reading the clock costs more than an uncontended lock. Closed loop: each thread ' +
-        'waits for its operation before it starts the next, so a slow scheme also issues fewer.',
+      'From trials of their own, since reading the clock costs more than an uncontended lock. Closed loop: each thread ' +
+      'waits for its operation before it starts the next, so a slow scheme also issues fewer.',
     missing: 'No latency was measured.',
   },
   {
     name: 'fairness',
     title: 'Fairness',
-    about:
-        'Jain\'s index of the operations by thread: 1 when all did the same, 1/n when one did all.',
+    about: "Jain's index of the operations by thread: 1 when all did the same, 1/n when one did all.",
     missing: 'No case of more than one thread was measured.',
   },
   {
     name: 'bounces',
     title: 'Bounces',
     about:
-        'Lines that another core had modified, by hardware event. Events may count the same transfer twice: each has its own ' +
-        'panel and they must not be added up.',
-    missing: 'Bounces were not counted',
+      'Lines that another core had modified, by hardware event. Events may count the same transfer twice: each has its own ' +
+      'panel and they must not be added up.',
+    missing: 'Bounces were not counted.',
   },
   {
     name: 'waiting',
@@ -77,8 +74,9 @@ const pictures = [
     name: 'events',
     title: 'Lock events',
     about:
-        'What the locks say of themselves. The scale is logarithmic; an event that did not happen has no mark.',
-    missing: 'No lock published an event that happened.',
+      'What the locks say of themselves: the median of the repetitions, with its 95 % interval as a bar. The scale is ' +
+      'logarithmic: what did not happen in most repetitions has no mark, and an interval that reaches down to 0 no bar.',
+    missing: 'No lock published an event that happened in most repetitions.',
   },
 ];
 
@@ -87,9 +85,8 @@ const nativeAlone = ['linux', 'bounces'];
 
 /** Where the numbers are from: every picture carries it. */
 export function provenance(runs) {
-  return runs.map(({label, results}) => {
-    const mode = results.mode === 'sim' ? `simulated on ${whereOf(results)}` :
-                                          `native \u00b7 ${whereOf(results)}`;
+  return runs.map(({ label, results }) => {
+    const mode = results.mode === 'sim' ? `simulated on ${whereOf(results)}` : `native \u00b7 ${whereOf(results)}`;
     const parts = [mode, results.date, `build ${results.build.commit}`].filter(Boolean);
     return (runs.length > 1 ? `${label}: ` : '') + parts.join(' \u00b7 ');
   });
@@ -98,25 +95,20 @@ export function provenance(runs) {
 function seriesScales(rows) {
   const known = Object.keys(style.schemes);
   const present = distinct(rows, 'scheme');
-  const domain = [
-    ...known.filter((name) => present.includes(name)),
-    ...present.filter((name) => !known.includes(name))
-  ];
+  const domain = [...known.filter((name) => present.includes(name)), ...present.filter((name) => !known.includes(name))];
   let other = 0;
-  const looks =
-      domain.map((name) => style.schemes[name] ?? style.others[other++ % style.others.length]);
-  // The scheme as such comes first and is drawn solid, then its variants; of several files each has
-  // its own.
+  const looks = domain.map((name) => style.schemes[name] ?? style.others[other++ % style.others.length]);
+  // The scheme as such comes first and is drawn solid, then its variants; of several files each has its own.
   const parts = (line) => (line === 'plain' ? 0 : line.split(', ').length);
   const lines = distinct(rows, 'line').sort((a, b) => parts(a) - parts(b));
   let next = 0;
-  const dashes = lines.map(
-      (line) => line === CEILING ? style.ceiling_dash : style.dashes[next++ % style.dashes.length],
+  const dashes = lines.map((line) =>
+    line === CEILING ? style.ceiling_dash : style.dashes[next++ % style.dashes.length],
   );
   return {
-    color: {domain, range: looks.map((look) => look.colour)},
-    shape: {domain, range: looks.map((look) => look.shape)},
-    strokeDash: {domain: lines, range: dashes},
+    color: { domain, range: looks.map((look) => look.colour) },
+    shape: { domain, range: looks.map((look) => look.shape) },
+    strokeDash: { domain: lines, range: dashes },
   };
 }
 
@@ -124,19 +116,15 @@ function seriesScales(rows) {
 function threadAxis(rows) {
   const counts = distinct(rows, 'threads').sort((a, b) => a - b);
   const last = counts[counts.length - 1];
-  if (counts.length === 1) return {type: 'ordinal', axis: {labelAngle: 0}};
-  const axis = {format: 'd', labelOverlap: 'greedy', values: counts};
+  if (counts.length === 1) return { type: 'ordinal', axis: { labelAngle: 0 } };
+  const axis = { format: 'd', labelOverlap: 'greedy', values: counts };
   if (counts.length <= 4 && last <= 8) {
-    return {
-      type: 'quantitative',
-      axis,
-      scale: {zero: false, nice: false, padding: 14, domain: [counts[0], last]}
-    };
+    return { type: 'quantitative', axis, scale: { zero: false, nice: false, padding: 14, domain: [counts[0], last] } };
   }
   return {
     type: 'quantitative',
-    axis: {...axis, labelSeparation: 4},
-    scale: {type: 'log', base: 2, nice: false, padding: 10, domain: [counts[0], last]},
+    axis: { ...axis, labelSeparation: 4 },
+    scale: { type: 'log', base: 2, nice: false, padding: 10, domain: [counts[0], last] },
   };
 }
 
@@ -144,9 +132,8 @@ function threadAxis(rows) {
 function partScale(rows) {
   const domain = distinct([...rows].sort((a, b) => a.rank - b.rank), 'part');
   let next = 0;
-  const colourOf = (part) => style.times[part] ??
-      (part === REST ? style.rest : style.labels[next++ % style.labels.length]);
-  return {domain, range: domain.map(colourOf)};
+  const colourOf = (part) => style.times[part] ?? (part === REST ? style.rest : style.labels[next++ % style.labels.length]);
+  return { domain, range: domain.map(colourOf) };
 }
 
 function eachEncoding(spec, apply) {
@@ -158,7 +145,7 @@ function fit(picture, rows, subtitle) {
   const spec = readJson(`${picture.name}.vl.json`);
   const scales = seriesScales(rows);
   spec.title.subtitle = subtitle;
-  spec.data = {values: rows};
+  spec.data = { values: rows };
   spec.config = style.config;
   const panels = distinct(rows, 'panel');
   spec.columns = Math.min(spec.columns, panels.length);
@@ -168,8 +155,8 @@ function fit(picture, rows, subtitle) {
   const logarithmic = picture.name === 'throughput' && rows.some((one) => one.simulated);
   eachEncoding(spec.spec, (encoding) => {
     if (logarithmic && encoding.y) {
-      encoding.y.scale = {type: 'log'};
-      encoding.y.axis = {format: '~s', tickCount: 5, labelOverlap: 'greedy'};
+      encoding.y.scale = { type: 'log' };
+      encoding.y.axis = { format: '~s', tickCount: 5, labelOverlap: 'greedy' };
       if (encoding.y.title) encoding.y.title += ' (log)';
     }
     if (encoding.color?.field === 'part') {
@@ -189,10 +176,8 @@ function fit(picture, rows, subtitle) {
   if (choice) {
     choice.bind.options = distinct(rows, 'threads').sort((a, b) => a - b);
     choice.value = choice.bind.options[choice.bind.options.length - 1];
-    const at = '\'at \' + threads + (threads == 1 ? \' thread\' : \' threads\')';
-    spec.title.subtitle = {
-      signal: `[${subtitle.map((line) => JSON.stringify(line)).join(', ')}, ${at}]`
-    };
+    const at = "'at ' + threads + (threads == 1 ? ' thread' : ' threads')";
+    spec.title.subtitle = { signal: `[${subtitle.map((line) => JSON.stringify(line)).join(', ')}, ${at}]` };
   }
   return spec;
 }
@@ -201,16 +186,15 @@ function fit(picture, rows, subtitle) {
 export function makePictures(runs) {
   const rows = rowsByPicture(runs);
   const subtitle = provenance(runs);
-  const simulated = runs.some(({results}) => results.mode === 'sim');
-  const native = runs.some(({results}) => results.mode !== 'sim');
-  const fitting = pictures.filter(
-      ({name, simulated: own}) => (own ? simulated : native || !nativeAlone.includes(name)));
+  const simulated = runs.some(({ results }) => results.mode === 'sim');
+  const native = runs.some(({ results }) => results.mode !== 'sim');
+  const fitting = pictures.filter(({ name, simulated: own }) => (own ? simulated : native || !nativeAlone.includes(name)));
   return fitting.map((picture) => {
-    const {name, title, about} = picture;
-    if (rows[name].length > 0)
-      return {name, title, about, spec: fit(picture, rows[name], subtitle)};
-    const missing =
-        name === 'bounces' ? `${picture.missing}: ${whyNoCounters(runs)}.` : picture.missing;
-    return {name, title, missing, subtitle};
+    const { name, title } = picture;
+    const uncounted = name === 'bounces' ? whyNotCounted(runs) : '';
+    const about = picture.about + (uncounted && ` Not counted everywhere: ${uncounted}.`);
+    if (rows[name].length > 0) return { name, title, about, spec: fit(picture, rows[name], subtitle) };
+    const missing = uncounted ? `Bounces were not counted: ${uncounted}.` : picture.missing;
+    return { name, title, missing, subtitle };
   });
 }

@@ -1,14 +1,13 @@
-// Results to rows for the pictures. Only reshaping: every median, interval and percentile is read,
-// none computed.
-import {readFileSync} from 'node:fs';
-import {basename, dirname, resolve} from 'node:path';
+// Results to rows for the pictures. Only reshaping: every median, interval and percentile is read, none computed.
+import { readFileSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
 
 export const CEILING = 'private: the ceiling';
 
 /** "mmap_sem:no-osq" is scheme mmap_sem, variant no-osq; "std::shared_mutex" is one name. */
 export function splitScheme(name) {
   const [, base, variant] = /^((?:[^:]|::)+)(?::(.*))?$/.exec(name) ?? [null, name, ''];
-  return {base, variant: variant ?? ''};
+  return { base, variant: variant ?? '' };
 }
 
 /** A short name for each file: its own, or its directory's where all are called results.json. */
@@ -24,15 +23,12 @@ function labels(files) {
 export function load(files) {
   const names = labels(files);
   return files.map((file, i) => ({
-                     label: names[i],
-                     results: JSON.parse(readFileSync(file, 'utf8')).faultline,
-                   }));
+    label: names[i],
+    results: JSON.parse(readFileSync(file, 'utf8')).faultline,
+  }));
 }
 
-/**
- * What sets a panel apart: the workload, and each setting in which the cases of these files differ
- * at all.
- */
+/** What sets a panel apart: the workload, and each setting in which the cases of these files differ at all. */
 function panelNamer(runs) {
   const cases = runs.flatMap((run) => run.results.cases);
   const varies = (key) => new Set(cases.map((one) => JSON.stringify(one[key] ?? ''))).size > 1;
@@ -45,8 +41,7 @@ function panelNamer(runs) {
     thp: (one) => (one.thp ? 'THP' : 'no THP'),
   };
   const shown = Object.keys(names).filter(varies);
-  const nameOf =
-      (one) => [one.workload, ...shown.map((key) => names[key](one)).filter(Boolean)].join(', ');
+  const nameOf = (one) => [one.workload, ...shown.map((key) => names[key](one)).filter(Boolean)].join(', ');
   // Always in view, and never in one panel with what was measured.
   return (one) => (one.machine ? `${nameOf(one)}\nsimulated on ${one.machine}` : nameOf(one));
 }
@@ -54,37 +49,37 @@ function panelNamer(runs) {
 /** Every case of every file with what all its rows share. */
 export function entries(runs) {
   const panelOf = panelNamer(runs);
-  return runs.flatMap(
-      (run) => run.results.cases.map((one) => {
-        const {base, variant} = splitScheme(one.scheme);
-        // Simulated and measured cases have panels of their own already.
-        const alike = runs.filter(({results}) => results.mode === run.results.mode);
-        const line = [
-          variant, one.private ? CEILING : '', alike.length > 1 ? run.label : ''
-        ].filter(Boolean).join(', ');
-        const notes = [
-          one.oversubscribed ? 'more threads than CPUs' : '',
-          one.throughput?.repetitions.length === 1 ? 'one repetition: no interval' : '',
-        ].filter(Boolean);
-        return {
-          one,
-          panel: panelOf(one),
-          common: {
-            scheme: base,
-            line: line || 'plain',
-            threads: one.threads,
-            simulated: Boolean(one.machine),
-            note: notes.join('; ') || '-',
-          },
-        };
-      }),
+  return runs.flatMap((run) =>
+    run.results.cases.map((one) => {
+      const { base, variant } = splitScheme(one.scheme);
+      // Simulated and measured cases have panels of their own already.
+      const alike = runs.filter(({ results }) => results.mode === run.results.mode);
+      const line = [variant, one.private ? CEILING : '', alike.length > 1 ? run.label : '']
+        .filter(Boolean)
+        .join(', ');
+      const notes = [
+        one.oversubscribed ? 'more threads than CPUs' : '',
+        one.throughput?.repetitions.length === 1 ? 'one repetition: no interval' : '',
+      ].filter(Boolean);
+      return {
+        one,
+        panel: panelOf(one),
+        common: {
+          scheme: base,
+          line: line || 'plain',
+          threads: one.threads,
+          simulated: Boolean(one.machine),
+          note: notes.join('; ') || '-',
+        },
+      };
+    }),
   );
 }
 
 function spread(entry, panel, estimate) {
   if (!estimate) return [];
-  const {median, low, high} = estimate;
-  return [{panel, ...entry.common, median, low, high}];
+  const { median, low, high } = estimate;
+  return [{ panel, ...entry.common, median, low, high }];
 }
 
 const isLinux = (entry) => entry.common.scheme === 'linux';
@@ -93,17 +88,10 @@ function latencyRows(entry) {
   const rows = [];
   const add = (kinds, prefix) => {
     for (const [kind, value] of Object.entries(kinds ?? {})) {
-      const {count, ...percentiles} = value.latency_ns ?? {};
+      const { count, ...percentiles } = value.latency_ns ?? {};
       for (const [percentile, ns] of Object.entries(percentiles)) {
-        // A logarithmic axis has no zero; a latency below one tick of the clock stands at one
-        // nanosecond.
-        rows.push({
-          panel: `${entry.panel}\n${prefix}${kind}`,
-          ...entry.common,
-          percentile,
-          ns: Math.max(1, ns),
-          count
-        });
+        // A logarithmic axis has no zero; a latency below one tick of the clock stands at one nanosecond.
+        rows.push({ panel: `${entry.panel}\n${prefix}${kind}`, ...entry.common, percentile, ns: Math.max(1, ns), count });
       }
     }
   };
@@ -115,22 +103,25 @@ function latencyRows(entry) {
   return rows;
 }
 
+const withNote = (note, more) => (note === '-' ? more : `${note}; ${more}`);
+
 function bounceRows(entry) {
-  return Object.entries(entry.one.counters.events ?? {})
-      .flatMap(
-          ([name, event]) => spread(entry, `${entry.panel}\n${name}`, event.per_operation),
-      );
+  return Object.entries(entry.one.counters.events ?? {}).flatMap(([name, event]) => {
+    const scaled = `scaled: counted ${(event.running_share * 100).toFixed(1)} % of the time`;
+    const note = event.running_share < 1 ? withNote(entry.common.note, scaled) : entry.common.note;
+    return spread({ common: { ...entry.common, note } }, `${entry.panel}\n${name}`, event.per_operation);
+  });
 }
 
 function eventRows(entry) {
   return Object.entries(entry.one.events)
-      .filter(([, event]) => event.per_operation > 0)
-      .map(([name, event]) => ({panel: entry.panel, ...entry.common, event: name, ...event}));
+    .filter(([, event]) => event.per_operation?.median > 0)
+    .flatMap(([event, { total, per_operation }]) =>
+      spread(entry, entry.panel, per_operation).map((row) => ({ ...row, event, total })),
+    );
 }
 
-/**
- * What bars of time and of transfers are made of, from the bottom: the labels of memory come last.
- */
+/** What bars of time and of transfers are made of, from the bottom: the labels of memory come last. */
 export const TIMES = ['work', 'spinning', 'sleeping', 'shootdown'];
 export const REST = 'other lines';
 const LABELS = 10;
@@ -138,7 +129,7 @@ const LABELS = 10;
 /** The labels that matter most somewhere; the others together are REST. */
 function mainLabels(simulated) {
   const most = new Map();
-  for (const {one} of simulated) {
+  for (const { one } of simulated) {
     for (const [label, share] of Object.entries(one.sim.time.stall)) {
       most.set(label, Math.max(most.get(label) ?? 0, share));
     }
@@ -146,82 +137,66 @@ function mainLabels(simulated) {
   return [...most].sort((a, b) => b[1] - a[1]).slice(0, LABELS).map(([label]) => label);
 }
 
-/**
- * Of variants there are too many for a panel each; the plain schemes have one, and so has whatever
- * has no plain one.
- */
+/** Of variants there are too many for a panel each; the plain schemes have one, and so has whatever has no plain one. */
 function withOwnBars(all) {
   const simulated = all.filter((entry) => entry.one.sim && !entry.one.private);
-  const plain = simulated.filter(
-      (entry) => entry.common.scheme === entry.one.scheme && entry.one.scheme !== 'none');
+  const plain = simulated.filter((entry) => entry.common.scheme === entry.one.scheme && entry.one.scheme !== 'none');
   return plain.length > 0 ? plain : simulated;
 }
 
-/**
- * [{panel, threads, part, rank, ...fields(value)}] of one case's values by label, small ones
- * together.
- */
+/** [{panel, threads, part, rank, ...fields(value)}] of one case's values by label, small ones together. */
 function barRows(entry, values, labels, fields, times = []) {
   const rest = [];
   const parts = [...times];
   for (const [label, value] of Object.entries(values)) {
-    if (labels.includes(label))
-      parts.push([label, [value]]);
-    else
-      rest.push(value);
+    if (labels.includes(label)) parts.push([label, [value]]);
+    else rest.push(value);
   }
   if (rest.length > 0) parts.push([REST, rest]);
   const order = [...TIMES, ...labels, REST];
-  const of = entry.common.line === 'plain' ? entry.one.scheme :
-                                             `${entry.common.scheme}, ${entry.common.line}`;
+  const of = entry.common.line === 'plain' ? entry.one.scheme : `${entry.common.scheme}, ${entry.common.line}`;
   return parts.map(([part, list]) => ({
-                     panel: `${of}\n${entry.panel}`,
-                     threads: entry.one.threads,
-                     part,
-                     rank: order.indexOf(part),
-                     ...fields(list),
-                   }));
+    panel: `${of}\n${entry.panel}`,
+    threads: entry.one.threads,
+    part,
+    rank: order.indexOf(part),
+    ...fields(list),
+  }));
 }
 
 const sum = (list) => list.reduce((a, b) => a + b, 0);
 
 function stallRows(entry, labels) {
-  const {stall, ...rest} = entry.one.sim.time;
+  const { stall, ...rest } = entry.one.sim.time;
   const times = TIMES.map((part) => [part, [rest[part]]]);
-  return barRows(entry, stall, labels, (shares) => ({share: sum(shares)}), times);
+  return barRows(entry, stall, labels, (shares) => ({ share: sum(shares) }), times);
 }
 
 /** "rmw hop1 true sharing 0.42, ..." */
 function detailOf(by) {
   return Object.entries(by)
-      .flatMap(
-          ([kind, distances]) => Object.entries(distances).flatMap(
-              ([distance, reasons]) => Object.entries(reasons).map(
-                  ([reason, count]) =>
-                      [count,
-                       `${kind} ${distance} ${reason.replace('_', ' ')} ${count.toPrecision(2)}`]),
-              ),
-          )
-      .sort((a, b) => b[0] - a[0])
-      .slice(0, 6)
-      .map(([, text]) => text)
-      .join(', ');
+    .flatMap(([kind, distances]) =>
+      Object.entries(distances).flatMap(([distance, reasons]) =>
+        Object.entries(reasons).map(([reason, count]) => [count, `${kind} ${distance} ${reason.replace('_', ' ')} ${count.toPrecision(2)}`]),
+      ),
+    )
+    .sort((a, b) => b[0] - a[0])
+    .slice(0, 6)
+    .map(([, text]) => text)
+    .join(', ');
 }
 
 function transferRows(entry, labels) {
-  return barRows(
-      entry, entry.one.sim.transfers, labels,
-      (list) => ({
-        per_operation: sum(list.map((one) => one.per_operation)),
-        detail: list.length === 1 ? detailOf(list[0].by) : `${list.length} labels`,
-      }));
+  return barRows(entry, entry.one.sim.transfers, labels, (list) => ({
+    per_operation: sum(list.map((one) => one.per_operation)),
+    detail: list.length === 1 ? detailOf(list[0].by) : `${list.length} labels`,
+  }));
 }
 
 /** Panels in the order in which they first appear, so that facets stay together. */
 function ordered(rows) {
   const order = new Map();
-  for (const row of rows)
-    if (!order.has(row.panel)) order.set(row.panel, order.size);
+  for (const row of rows) if (!order.has(row.panel)) order.set(row.panel, order.size);
   return rows.sort((a, b) => order.get(a.panel) - order.get(b.panel));
 }
 
@@ -236,10 +211,7 @@ export function rowsByPicture(runs) {
     throughput: each(ours, (entry) => spread(entry, entry.panel, entry.one.throughput)),
     linux: each(all.filter(isLinux), (entry) => spread(entry, entry.panel, entry.one.scaling)),
     latency: each(all, latencyRows),
-    fairness: each(
-        all,
-        (entry) =>
-            (entry.one.threads > 1 ? spread(entry, entry.panel, entry.one.fairness?.jain) : [])),
+    fairness: each(all, (entry) => (entry.one.threads > 1 ? spread(entry, entry.panel, entry.one.fairness?.jain) : [])),
     waiting: each(ours, (entry) => spread(entry, entry.panel, entry.one.waiting_share)),
     bounces: each(all, bounceRows),
     events: each(all, eventRows),
@@ -251,18 +223,23 @@ export function rowsByPicture(runs) {
 /** What and where: never to be taken for each other. */
 export function whereOf(results) {
   if (results.mode !== 'sim') return `${results.machine.host} (${results.machine.cpu_model})`;
-  const {seeds} = results;
-  const range =
-      seeds.length === 1 ? `seed ${seeds[0]}` : `seeds ${seeds[0]}\u2013${seeds[seeds.length - 1]}`;
+  const { seeds } = results;
+  const range = seeds.length === 1 ? `seed ${seeds[0]}` : `seeds ${seeds[0]}\u2013${seeds[seeds.length - 1]}`;
   return `${results.machine.models.map((model) => model.name).join(', ')}, ${range}`;
 }
 
-/** Why there are no counted bounces, from the first file that says so. */
-export function whyNoCounters(runs) {
-  for (const run of runs) {
-    if (run.results.counters.reason) return run.results.counters.reason;
-    const absent = run.results.cases.map((one) => one.counters.absent).find(Boolean);
-    if (absent) return absent;
-  }
-  return 'no event was counted';
+function reasonsOf({ results }) {
+  if (results.counters.reason) return [results.counters.reason];
+  const reasons = results.cases.flatMap(({ counters }) => {
+    if (counters.absent) return [counters.absent];
+    const absent = Object.entries(counters.events ?? {}).filter(([, event]) => event.absent);
+    return absent.map(([name, event]) => `${name} (${event.absent})`);
+  });
+  return [...new Set(reasons)];
+}
+
+/** Why bounces were not counted, or not all or not everywhere: every file's own reasons. Empty if there are none. */
+export function whyNotCounted(runs) {
+  const named = (run) => (runs.length > 1 ? `${run.label}: ` : '') + reasonsOf(run).join(', ');
+  return runs.filter((run) => reasonsOf(run).length > 0).map(named).join('; ');
 }

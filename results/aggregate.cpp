@@ -26,12 +26,6 @@ std::set<std::string> keys_of(const Records& records, const json::json_pointer& 
   return keys;
 }
 
-double operations(const Records& records) {
-  double sum = 0;
-  for (const json* record : records) sum += record->value("operations", 0.0);
-  return sum;
-}
-
 json latency_of(const Records& records, const json::json_pointer& place) {
   Histogram merged;
   for (const json* record : records) {
@@ -58,25 +52,39 @@ json latency_of(const Records& records, const json::json_pointer& place) {
   return {{"latency_ns", result}, {"histogram", histogram}};
 }
 
-/** The operation kinds under `place` of every record: "/kinds", or "/roles/faulters". */
-json kinds_of(const CaseTrials& trials, const json::json_pointer& place) {
-  json kinds = json::object();
+bool has_threads(const json& record, const std::string& role) {
+  const json& threads = record.at("threads");
+  return role.empty() || std::any_of(threads.begin(), threads.end(), [&](const json& thread) {
+           return thread.value("role", "") == role;
+         });
+}
+
+Records both_of(const CaseTrials& trials) {
   Records both = trials.throughput;
   both.insert(both.end(), trials.latency.begin(), trials.latency.end());
-  for (const std::string& kind : keys_of(both, place)) {
+  return both;
+}
+
+/** The operation kinds of the threads of one role, or of all threads if it is empty. */
+json kinds_of(const CaseTrials& trials, const std::string& role) {
+  const json::json_pointer place =
+      role.empty() ? json::json_pointer("/kinds") : json::json_pointer("/roles") / role;
+  json kinds = json::object();
+  for (const std::string& kind : keys_of(both_of(trials), place)) {
     const json::json_pointer here = place / kind;
     std::vector<double> kind_rates;
     std::uint64_t count = 0;
     std::uint64_t errors = 0;
     for (const json* record : trials.throughput) {
-      if (!record->contains(here)) continue;
-      const json& one = record->at(here);
+      if (!has_threads(*record, role)) continue;
+      // A repetition that completed none has no entry: its rate is 0, not unknown.
+      const json one = record->value(here, json{{"rate", 0.0}});
       count += one.value("count", std::uint64_t{0});
       errors += one.value("errors", std::uint64_t{0});
       if (one.contains("rate")) kind_rates.push_back(one["rate"].get<double>());
     }
     json& entry = kinds[kind] = {{"count", count}, {"errors", errors}};
-    if (!kind_rates.empty()) entry["rate"] = estimate(kind_rates);
+    if (count > 0 && !kind_rates.empty()) entry["rate"] = estimate(kind_rates);
     const json latency = latency_of(trials.latency, here);
     if (!latency.is_null()) entry.update(latency);
   }
@@ -161,39 +169,53 @@ json totals(const Records& records, const char* field) {
 
 json events_of(const CaseTrials& trials) {
   json events = json::object();
-  const double done = operations(trials.throughput);
   const json sums = totals(trials.throughput, "events");
   for (const auto& [name, sum] : sums.items()) {
     events[name]["total"] = sum;
-    if (done > 0) events[name]["per_operation"] = sum.get<double>() / done;
+    std::vector<double> per_operation;
+    for (const json* record : trials.throughput) {
+      const double done = record->value("operations", 0.0);
+      const json own = record->value("events", json::object());
+      if (done > 0 && own.contains(name)) per_operation.push_back(own[name].get<double>() / done);
+    }
+    if (!per_operation.empty()) events[name]["per_operation"] = estimate(per_operation);
   }
   return events;
+}
+
+/** Empty if the event was counted over some operations. */
+std::string why_uncounted(const json& event, double operations) {
+  if (event.contains("absent")) return event["absent"];
+  if (event.at("running_ns").get<double>() <= 0) return "it never had one of the CPU's counters";
+  return operations > 0 ? "" : "no operation completed";
 }
 
 /** Each event by itself: some count the same transfer, so no sum over events is ever made. */
 json counters_of(const CaseTrials& trials) {
   std::map<std::string, std::vector<double>> per_operation;
   std::map<std::string, double> running;
+  json events = json::object();
   std::string reason = "no trial ended ok";
   for (const json* record : trials.throughput) {
     const json counters = record->value("counters", json::object());
     reason = counters.value("absent", "not taken");
     if (!counters.contains("events")) continue;
     for (const auto& [name, event] : counters["events"].items()) {
+      const double done = record->value("operations", 0.0);
+      if (const std::string why = why_uncounted(event, done); !why.empty()) {
+        events[name] = {{"absent", why}};
+        continue;
+      }
       const double on = event.at("running_ns").get<double>();
       const double enabled = event.at("enabled_ns").get<double>();
-      const double done = record->value("operations", 0.0);
-      if (on <= 0 || done <= 0) continue;
       per_operation[name].push_back(event.at("value").get<double>() * enabled / on / done);
       running[name] = std::min(running.try_emplace(name, 1.0).first->second, on / enabled);
     }
   }
-  if (per_operation.empty()) return {{"absent", reason}};
-  json events = json::object();
-  for (const auto& [name, values] : per_operation) {
-    events[name]["per_operation"] = estimate(values);
-    events[name]["running_share"] = running[name];
-  }
+  // What any repetition counted stands before the reason why another could not.
+  for (const auto& [name, values] : per_operation)
+    events[name] = {{"per_operation", estimate(values)}, {"running_share", running[name]}};
+  if (events.empty()) return {{"absent", reason}};
   return {{"events", events}};
 }
 
@@ -231,11 +253,9 @@ json aggregate_case(const CaseTrials& trials) {
     result["throughput"].update(
         {{"unit", "operations/s"}, {"confidence", confidence}, {"repetitions", measured}});
   }
-  result["kinds"] = kinds_of(trials, json::json_pointer("/kinds"));
-  Records both = trials.throughput;
-  both.insert(both.end(), trials.latency.begin(), trials.latency.end());
-  for (const std::string& role : keys_of(both, json::json_pointer("/roles"))) {
-    result["by_role"][role] = kinds_of(trials, json::json_pointer("/roles") / role);
+  result["kinds"] = kinds_of(trials, "");
+  for (const std::string& role : keys_of(both_of(trials), json::json_pointer("/roles"))) {
+    result["by_role"][role] = kinds_of(trials, role);
   }
   add_sharing(result, trials);
   result["events"] = events_of(trials);

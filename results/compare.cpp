@@ -49,21 +49,41 @@ void require_comparable(const Side& base, const Side& changed, const CompareOpti
   }
 }
 
+bool measured(const json& one) {
+  return one.contains("throughput");
+}
+
+/** Every repetition completed something: without that there is no ratio. */
+bool positive(const json& one) {
+  const json& rates = one["throughput"]["repetitions"];
+  return std::all_of(rates.begin(), rates.end(),
+                     [](const json& rate) { return rate.get<double>() > 0; });
+}
+
+/** How many cases base measured and the other, which has them too, could not. */
+std::size_t lost_cases(const Side& base, const Side& changed) {
+  return static_cast<std::size_t>(
+      std::count_if(base.cases.begin(), base.cases.end(), [&](const auto& entry) {
+        const auto other = changed.cases.find(entry.first);
+        return other != changed.cases.end() && measured(*entry.second) && !measured(*other->second);
+      }));
+}
+
 std::vector<CaseShift> common_cases(const Side& base, const Side& changed) {
   std::vector<CaseShift> cases;
   for (const auto& [name, one] : base.cases) {
     const auto other = changed.cases.find(name);
     if (other == changed.cases.end()) continue;
-    if (!one->contains("throughput") || !other->second->contains("throughput")) continue;
+    if (!measured(*one) || !measured(*other->second)) continue;
     CaseShift shift;
     shift.name = name;
     shift.base = (*one)["throughput"]["repetitions"].get<std::vector<double>>();
     shift.changed = (*other->second)["throughput"]["repetitions"].get<std::vector<double>>();
     if (shift.base.empty() || shift.changed.empty()) continue;
-    if (*std::min_element(shift.base.begin(), shift.base.end()) <= 0) continue;
+    if (!positive(*one)) continue;
     cases.push_back(std::move(shift));
   }
-  if (cases.empty()) {
+  if (cases.empty() && lost_cases(base, changed) == 0) {
     throw std::invalid_argument(
         fmt::format("nothing to compare, {} and {}: no case was measured in both, expected "
                     "results of the same suite",
@@ -72,22 +92,42 @@ std::vector<CaseShift> common_cases(const Side& base, const Side& changed) {
   return cases;
 }
 
+std::string text_of(const json& object, const char* key) {
+  const json value = object.value(key, json("unknown"));
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
 void print_side_by_side(const Side& base, const Side& changed, std::ostream& out) {
   fmt::print(out, "base {}: {}\nnew  {}: {}\n", base.path, provenance(base.part), changed.path,
              provenance(changed.part));
   const auto differs = [&](const char* section, const char* key) {
-    const auto text = [&](const Side& side) {
-      const json value = side.part[section].value(key, json("unknown"));
-      return value.is_string() ? value.get<std::string>() : value.dump();
-    };
-    if (text(base) == text(changed)) return;
-    fmt::print(out, "{} differs: {} {} against {}\n", section, key, text(base), text(changed));
+    const std::string before = text_of(base.part[section], key);
+    const std::string after = text_of(changed.part[section], key);
+    if (before == after) return;
+    fmt::print(out, "{} differs: {} {} against {}\n", section, key, before, after);
   };
   for (const char* key : {"host", "cpu_model", "kernel", "cpus", "nodes", "smt", "governor",
                           "turbo", "thp", "numa_balancing", "virtual", "models"}) {
     differs("machine", key);
   }
   for (const char* key : {"version", "commit", "compiler", "flags", "type"}) differs("build", key);
+}
+
+void print_settings(const Side& base, const Side& changed, std::ostream& out) {
+  for (const char* key : {"workload_text", "duration_s", "warmup_s", "cpus"}) {
+    std::size_t differing = 0;
+    std::string first;
+    for (const auto& [name, one] : base.cases) {
+      const auto other = changed.cases.find(name);
+      if (other == changed.cases.end()) continue;
+      const std::string before = text_of(*one, key);
+      const std::string after = text_of(*other->second, key);
+      if (before == after) continue;
+      if (++differing == 1) first = fmt::format("{} against {} ({})", before, after, name);
+    }
+    if (differing > 0)
+      fmt::print(out, "settings differ: {} of {} case(s), first {}\n", key, differing, first);
+  }
 }
 
 std::string percent(double fraction) {
@@ -109,6 +149,7 @@ const char* word(ShiftVerdict verdict) {
 }
 
 void print_cases(const std::vector<CaseShift>& cases, std::ostream& out) {
+  if (cases.empty()) return;
   std::size_t width = 4;
   for (const CaseShift& one : cases) width = std::max(width, one.name.size());
   fmt::print(out, "\n{:<{}}  {:>9} {:>21}  {:>8}  {:>8}  {:>7}  verdict\n", "case", width, "shift",
@@ -165,14 +206,32 @@ void print_limits(const std::vector<CaseShift>& cases, const CompareOptions& opt
              noisy, cases.size(), worst->name, advice);
 }
 
+std::string reason_of(const json& one) {
+  return one.value("reason", "no reason given");
+}
+
 void print_one_sided(const Side& here, const Side& there, const char* label, std::ostream& out) {
   for (const auto& [name, one] : here.cases) {
     const auto other = there.cases.find(name);
     if (other == there.cases.end()) {
-      fmt::print(out, "only in {}: {}\n", label, name);
-    } else if (one->contains("throughput") && !other->second->contains("throughput")) {
+      fmt::print(out, "only in {}: {}{}\n", label, name,
+                 measured(*one) ? "" : fmt::format(" (not measured: {})", reason_of(*one)));
+    } else if (measured(*one) && !measured(*other->second)) {
       fmt::print(out, "measured only in {}: {} (the other: {})\n", label, name,
-                 other->second->value("reason", "no reason given"));
+                 reason_of(*other->second));
+    }
+  }
+}
+
+void print_not_compared(const Side& base, const Side& changed, std::ostream& out) {
+  for (const auto& [name, one] : base.cases) {
+    const auto other = changed.cases.find(name);
+    if (other == changed.cases.end() || measured(*one) != measured(*other->second)) continue;
+    if (!measured(*one)) {
+      fmt::print(out, "measured in neither: {} (base: {}; new: {})\n", name, reason_of(*one),
+                 reason_of(*other->second));
+    } else if (!positive(*one)) {
+      fmt::print(out, "not compared: {} (base has a repetition of 0 operations/s)\n", name);
     }
   }
 }
@@ -270,18 +329,22 @@ int compare(const std::string& base_path, const std::string& changed_path,
         power(one, shift_to_plan_for, one.base.size(), one.changed.size(), cases.size(), options);
   }
   print_side_by_side(base, changed, out);
+  print_settings(base, changed, out);
   print_cases(cases, out);
   fmt::print(out, "\n");
   print_limits(cases, options, out);
   print_one_sided(base, changed, "base", out);
   print_one_sided(changed, base, "new", out);
+  print_not_compared(base, changed, out);
   print_latency(base, changed, out);
   const auto slower = std::count_if(cases.begin(), cases.end(), [](const CaseShift& one) {
     return one.verdict == ShiftVerdict::slower;
   });
   fmt::print(out, "{} of {} cases regressed by more than {:.1f} % (corrected p < {})\n", slower,
              cases.size(), options.threshold * 100, options.alpha);
-  return slower > 0 ? 3 : 0;
+  const std::size_t lost = lost_cases(base, changed);
+  if (lost > 0) fmt::print(out, "{} case(s) that base measured failed in new\n", lost);
+  return slower > 0 ? 3 : lost > 0 ? 1 : 0;
 }
 
 }  // namespace faultline

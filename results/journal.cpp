@@ -43,6 +43,10 @@ bool is_left_out(const nlohmann::json& line) {
   return line.is_object() && line.contains("left_out") && line["left_out"].is_array();
 }
 
+bool is_end(const nlohmann::json& line) {
+  return line.is_object() && line.value("ended", nlohmann::json()) == true;
+}
+
 /** Takes one parsed line in. */
 void take(JournalContent& content, nlohmann::json line, const std::string& path,
           std::size_t number) {
@@ -55,6 +59,8 @@ void take(JournalContent& content, nlohmann::json line, const std::string& path,
   } else if (is_left_out(line)) {
     for (nlohmann::json& one : line["left_out"])
       content.header["left_out"].push_back(std::move(one));
+  } else if (is_end(line)) {
+    content.killed = false;
   } else {
     refuse_line(path, number, "a trial with case, repetition and status");
   }
@@ -105,13 +111,11 @@ void Journal::append(const nlohmann::json& record) {
 JournalContent read_journal(const std::string& path) {
   const std::string text = read_text(path, "the journal of a run");
   JournalContent content;
+  content.killed = true;
   std::size_t number = 0;
   for (std::size_t from = 0; from < text.size();) {
     const std::size_t end = text.find('\n', from);
-    if (end == std::string::npos) {
-      content.truncated = true;
-      break;
-    }
+    if (end == std::string::npos) break;
     ++number;
     nlohmann::json line =
         nlohmann::json::parse(text.begin() + static_cast<std::ptrdiff_t>(from),

@@ -11,9 +11,9 @@ namespace faultline {
  * flight and nothing else. Its first line is the header, which the final file needs besides the
  * trials:
  *   {"faultline_journal": 1, "context": {Google Benchmark's context}, "mode", "date", "suite",
- * "seed", "command", "machine", "build", "counters", "left_out": [{"what", "why"}]} Every other
- * line is a trial's record, or {"left_out": [{"what", "why"}]} for what is known only later (a run
- * ended by a signal).
+ * "seed", "command", "machine", "build", "counters", "planned_trials", "left_out": [{"what",
+ * "why"}]} Every other line is a trial's record, or {"left_out": [{"what", "why"}]} for what is
+ * known only later (a run ended by a signal), or the last: {"ended": true}.
  */
 class Journal {
  public:
@@ -38,7 +38,7 @@ class Journal {
 struct JournalContent {
   nlohmann::json header;               // with "left_out" of all lines
   std::vector<nlohmann::json> trials;  // in the order in which they ended
-  bool truncated = false;              // the last line was cut short and is left out
+  bool killed = false;                 // no line says that the run ended
 };
 
 /**

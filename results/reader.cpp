@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <stdexcept>
 
 #include "results/files.hpp"
@@ -43,6 +44,16 @@ class Checker {
       member(value, place + "/" + key, part, json::value_t::number_float);
   }
 
+  /** Calls `see` with every member, each an object, and its place. */
+  template <class F>
+  void each(const json& object, const std::string& place, const char* key, F&& see) const {
+    const json& members = member(object, place, key, json::value_t::object);
+    for (const auto& [name, unused] : members.items()) {
+      const std::string here = place + "/" + key;
+      see(member(members, here, name.c_str(), json::value_t::object), here + "/" + name);
+    }
+  }
+
   [[noreturn]] void refuse(const std::string& place, const std::string& what,
                            json::value_t type) const {
     const json sample(type);
@@ -68,14 +79,59 @@ void check_throughput(const Checker& check, const json& one, const std::string& 
   }
 }
 
+void check_kinds(const Checker& check, const json& object, const std::string& place,
+                 const char* key) {
+  check.each(object, place, key, [&](const json& kind, const std::string& here) {
+    check.estimate(kind, here, "rate");
+    if (kind.contains("latency_ns")) check.member(kind, here, "latency_ns", json::value_t::object);
+  });
+}
+
+void check_counts(const Checker& check, const json& one, const std::string& place) {
+  const auto per_operation = [&](const json& event, const std::string& here) {
+    check.estimate(event, here, "per_operation");
+  };
+  check.each(one, place, "events", per_operation);
+  const json& counters = check.member(one, place, "counters", json::value_t::object);
+  if (counters.contains("events"))
+    check.each(counters, place + "/counters", "events", per_operation);
+  if (!one.contains("fairness")) return;
+  const json& fairness = check.member(one, place, "fairness", json::value_t::object);
+  check.member(fairness, place + "/fairness", "jain", json::value_t::object);
+  check.estimate(fairness, place + "/fairness", "jain");
+}
+
 void check_case(const Checker& check, const json& one, const std::string& place) {
   if (!one.is_object()) check.refuse(place, "is no case", json::value_t::object);
   for (const char* key : {"name", "workload", "scheme", "placement"}) check.text(one, place, key);
   check.member(one, place, "threads", json::value_t::number_float);
   check_throughput(check, one, place);
+  if (one.contains("reason")) check.text(one, place, "reason");
   check.estimate(one, place, "scaling");
   check.estimate(one, place, "waiting_share");
-  check.member(one, place, "kinds", json::value_t::object);
+  check_kinds(check, one, place, "kinds");
+  if (one.contains("by_role")) {
+    const json& roles = check.member(one, place, "by_role", json::value_t::object);
+    for (const auto& [role, unused] : roles.items())
+      check_kinds(check, roles, place + "/by_role", role.c_str());
+  }
+  check_counts(check, one, place);
+}
+
+/** What did not go by plan: entries with these texts, and who held and waited where it is told. */
+void check_entries(const Checker& check, const json& part, const char* key,
+                   std::initializer_list<const char*> texts) {
+  const json& entries = check.member(part, "/faultline", key, json::value_t::array);
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::string place = fmt::format("/faultline/{}/{}", key, i);
+    if (!entries[i].is_object()) check.refuse(place, "is no entry", json::value_t::object);
+    for (const char* text : texts) check.text(entries[i], place, text);
+    if (!entries[i].contains("stall")) continue;
+    const json& stall = check.member(entries[i], place, "stall", json::value_t::object);
+    for (const char* list : {"holding", "waiting"}) {
+      if (stall.contains(list)) check.member(stall, place + "/stall", list, json::value_t::array);
+    }
+  }
 }
 
 void check_machine(const Checker& check, const json& part) {
@@ -99,9 +155,9 @@ void check_faultline(const Checker& check, const json& part) {
   const json& build = check.member(part, "/faultline", "build", json::value_t::object);
   for (const char* key : {"version", "commit"}) check.text(build, "/faultline/build", key);
   check.member(part, "/faultline", "counters", json::value_t::object);
-  for (const char* key : {"left_out", "discarded", "failures"}) {
-    check.member(part, "/faultline", key, json::value_t::array);
-  }
+  check_entries(check, part, "left_out", {"what", "why"});
+  check_entries(check, part, "discarded", {"case", "reason"});
+  check_entries(check, part, "failures", {"case", "reason"});
   const json& cases = check.member(part, "/faultline", "cases", json::value_t::array);
   for (std::size_t i = 0; i < cases.size(); ++i) {
     check_case(check, cases[i], fmt::format("/faultline/cases/{}", i));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <tuple>
 
@@ -127,6 +128,21 @@ json unfinished(const std::vector<CaseTrials>& cases, const char* status) {
   return list;
 }
 
+/** What a killed run had still to do. A trial that was discarded may stand in the journal more than
+ * once. */
+json lost_to_a_kill(const JournalContent& journal) {
+  std::set<std::tuple<std::string, std::int64_t, bool>> begun;
+  for (const json& trial : journal.trials) {
+    begun.emplace(trial.at("case").at("name"), trial.at("repetition"),
+                  trial.value("latency", false));
+  }
+  const std::size_t planned = journal.header.value("planned_trials", std::size_t{0});
+  const std::string what = planned > begun.size()
+                               ? fmt::format("{} of {} trials", planned - begun.size(), planned)
+                               : fmt::format("all after the first {} trials", begun.size());
+  return {{"what", what}, {"why", "the run was killed, or its disk was full"}};
+}
+
 json faultline_part(const JournalContent& journal, std::vector<CaseTrials>& cases) {
   json part = {{"schema_version", schema_version}};
   for (const char* key : {"mode", "suite", "seed", "command", "machine", "build", "counters"}) {
@@ -135,15 +151,16 @@ json faultline_part(const JournalContent& journal, std::vector<CaseTrials>& case
   // A simulation is of no date, and has seeds instead of chance.
   const char* own = part["mode"] == "sim" ? "seeds" : "date";
   part[own] = journal.header.at(own);
+  part["ended"] = !journal.killed;
+  if (journal.header.contains("planned_trials"))
+    part["planned_trials"] = journal.header["planned_trials"];
   part["cases"] = json::array();
   for (const CaseTrials& one : cases) part["cases"].push_back(aggregate_case(one));
   add_scaling(cases, part["cases"]);
   part["left_out"] = journal.header.at("left_out");
   part["discarded"] = unfinished(cases, "discarded");
   part["failures"] = unfinished(cases, "failed");
-  if (journal.truncated) {
-    part["left_out"].push_back({{"what", "the trial in flight"}, {"why", "the run was killed"}});
-  }
+  if (journal.killed) part["left_out"].push_back(lost_to_a_kill(journal));
   return part;
 }
 

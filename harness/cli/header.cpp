@@ -89,6 +89,7 @@ json run_header(const std::string& suite, u64 seed, const Topology& topology, co
           {"machine", machine_json(topology)},
           {"build", build_json()},
           {"counters", counters_summary()},
+          {"planned_trials", plan.trials()},
           {"left_out", left_out_json(plan.left_out)}};
 }
 
@@ -109,6 +110,7 @@ json sim_header(const std::string& suite, u64 seed, u32 seeds,
           {"build", build_json()},
           {"counters",
            {{"available", false}, {"reason", "simulated: transfers of lines are counted instead"}}},
+          {"planned_trials", plan.trials()},
           {"left_out", left_out_json(plan.left_out)}};
 }
 

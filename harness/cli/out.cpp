@@ -30,6 +30,16 @@ std::string default_out(const std::string& name) {
   return out.string();
 }
 
+// The result from the journal, which stays where there is no room for the result.
+nlohmann::json recover_or_keep(const std::string& journal, const std::string& out) {
+  try {
+    return recover(journal, out);
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(fmt::format(
+        "{}; the trials are in {}, `faultline recover` makes the result", error.what(), journal));
+  }
+}
+
 }  // namespace
 
 std::string choose_out(const std::string& given, const std::string& name) {
@@ -49,7 +59,7 @@ std::string journal_for(const std::string& out) {
 }
 
 void finish(const std::string& journal, const std::string& out, std::ostream& table) {
-  const nlohmann::json results = recover(journal, out);
+  const nlohmann::json results = recover_or_keep(journal, out);
   std::error_code ignored;
   fs::remove(journal, ignored);
   print_summary(table, results);

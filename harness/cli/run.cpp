@@ -35,10 +35,7 @@ namespace {
 }
 
 void announce(const Plan& plan) {
-  usize trials = 0;
-  for (const PlannedCase& planned : plan.cases)
-    trials += planned.repetitions + planned.latency_repetitions;
-  std::cerr << fmt::format("{} case(s), {} trials, about {}\n", plan.cases.size(), trials,
+  std::cerr << fmt::format("{} case(s), {} trials, about {}\n", plan.cases.size(), plan.trials(),
                            human_seconds(plan.seconds));
   if (!plan.left_out.empty())
     std::cerr << fmt::format("{} thing(s) left out, the end says which and why\n",
@@ -66,6 +63,7 @@ RunOutcome measure(const RunArguments& arguments, const std::string& out, const 
   {
     Journal journal(journal_path, header);
     outcome = run_plan(plan, options, journal, interrupts);
+    journal.append({{"ended", true}});
   }
   // Standard output is the library's where its formats were asked for.
   finish(journal_path, out, arguments.format.empty() ? std::cout : std::cerr);

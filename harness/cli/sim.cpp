@@ -106,11 +106,8 @@ SimRunOptions make_options(const RunArguments& arguments) {
 }
 
 void announce(const Plan& plan, const SimRunOptions& options) {
-  usize trials = 0;
-  for (const PlannedCase& planned : plan.cases)
-    trials += planned.repetitions + planned.latency_repetitions;
-  std::cerr << fmt::format("{} case(s), {} simulations, {} at once\n", plan.cases.size(), trials,
-                           options.processes);
+  std::cerr << fmt::format("{} case(s), {} simulations, {} at once\n", plan.cases.size(),
+                           plan.trials(), options.processes);
 }
 
 int sim_command(const RunArguments& arguments) {
@@ -135,6 +132,7 @@ int sim_command(const RunArguments& arguments) {
     Journal journal(journal_for(out), sim_header(selection.suite, options.seed,
                                                  selection.repetitions, selection.machines, plan));
     outcome = run_sim_plan(plan, options, journal, interrupts);
+    journal.append({{"ended", true}});
   }
   finish(journal_for(out), out, std::cout);
   if (outcome.signal != 0) return 128 + outcome.signal;

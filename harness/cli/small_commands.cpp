@@ -53,9 +53,10 @@ void add_compare(CLI::App& app, int& exit_code) {
     CompareOptions options;
   };
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* compare_app = app.add_subcommand(
-      "compare",
-      "the change between two results, with its significance; exit code 3 on a regression");
+  CLI::App* compare_app = app.add_subcommand("compare",
+                                             "the change between two results, with its "
+                                             "significance; exit code 3 on a regression, 1 if NEW "
+                                             "lost a case");
   compare_app->add_option("BASE", arguments->base, "a result file")->required();
   compare_app->add_option("NEW", arguments->changed, "a result file")->required();
   compare_app

@@ -74,6 +74,12 @@ std::string why_not(int error) {
   }
 }
 
+// Of one event, where others could be opened.
+std::string why_not_this(int error) {
+  const bool unknown = error == ENOENT || error == ENODEV || error == EOPNOTSUPP;
+  return unknown ? "neither the CPU nor the kernel has this event" : why_not(error);
+}
+
 bool forbidden(int error) {
   return error == EACCES || error == EPERM;
 }
@@ -99,6 +105,11 @@ std::optional<std::array<u64, 3>> read_event(int file) {
   return numbers;
 }
 
+std::string why_uncounted(const EventReading& reading) {
+  if (!reading.absent.empty()) return reading.absent;
+  return reading.running_ns == 0 ? "it never had one of the CPU's counters" : "";
+}
+
 }  // namespace
 
 std::optional<double> EventReading::scaled() const {
@@ -113,6 +124,8 @@ ThreadCounters::ThreadCounters(std::span<const EventRow> rows) {
 }
 
 void ThreadCounters::open_rows(std::span<const EventRow> rows) {
+  bool opened = false;
+  int first_error = 0;
   for (const EventRow& row : rows) {
     const Encoding encoding = encoding_of(row);
     std::string name = fmt::format("{}::{}", row.pmu, row.event);
@@ -121,14 +134,17 @@ void ThreadCounters::open_rows(std::span<const EventRow> rows) {
       file = open_event(encoding, false);
       name += ":u";
     }
-    if (file < 0) {
-      if (absent_.empty()) absent_ = why_not(errno);
-      continue;
-    }
+    const int error = file < 0 ? errno : 0;
+    if (error != 0 && first_error == 0) first_error = error;
+    opened = opened || error == 0;
     files_.push_back(file);
-    readings_.push_back({.name = std::move(name)});
+    readings_.push_back({.name = std::move(name), .absent = error == 0 ? "" : why_not_this(error)});
   }
-  if (!files_.empty()) absent_.clear();
+  if (!opened) {
+    files_.clear();
+    readings_.clear();
+    absent_ = why_not(first_error);
+  }
   if (rows.empty()) absent_ = "the event table has no row for this CPU";
 }
 
@@ -138,7 +154,8 @@ void ThreadCounters::open_migrations() {
 }
 
 ThreadCounters::~ThreadCounters() {
-  for (const int file : files_) close(file);
+  for (const int file : files_)
+    if (file >= 0) close(file);
   if (migrations_file_ >= 0) close(migrations_file_);
 }
 
@@ -150,8 +167,12 @@ void ThreadCounters::start() {
 void ThreadCounters::stop() {
   prctl(PR_TASK_PERF_EVENTS_DISABLE, 0, 0, 0, 0);
   for (usize i = 0; i < files_.size(); ++i) {
+    if (files_[i] < 0) continue;
     const auto numbers = read_event(files_[i]);
-    if (!numbers) continue;
+    if (!numbers) {
+      readings_[i].absent = "its count could not be read";
+      continue;
+    }
     readings_[i].value = (*numbers)[0];
     readings_[i].enabled_ns = (*numbers)[1];
     readings_[i].running_ns = (*numbers)[2];
@@ -164,24 +185,43 @@ void ThreadCounters::stop() {
   }
 }
 
-json counters_json(const std::vector<const ThreadCounters*>& threads) {
+json events_json(const std::vector<std::vector<EventReading>>& threads) {
   std::map<std::string, EventReading> sums;
-  for (const ThreadCounters* thread : threads) {
-    if (!thread->absent().empty()) return {{"absent", thread->absent()}};
-    for (const EventReading& reading : thread->readings()) {
+  std::map<std::string, usize> counted;
+  for (const std::vector<EventReading>& readings : threads)
+    for (const EventReading& reading : readings) {
       EventReading& sum = sums[reading.name];
       sum.value += reading.value;
       sum.enabled_ns += reading.enabled_ns;
       sum.running_ns += reading.running_ns;
+      const std::string why = why_uncounted(reading);
+      if (why.empty()) ++counted[reading.name];
+      if (sum.absent.empty()) sum.absent = why;
     }
-  }
-  if (sums.empty()) return {{"absent", "no thread counted"}};
   json events = json::object();
   for (const auto& [name, sum] : sums) {
-    events[name] = {
-        {"value", sum.value}, {"enabled_ns", sum.enabled_ns}, {"running_ns", sum.running_ns}};
+    const usize by = counted[name];
+    if (by == threads.size())
+      events[name] = {
+          {"value", sum.value}, {"enabled_ns", sum.enabled_ns}, {"running_ns", sum.running_ns}};
+    else if (by == 0)
+      events[name] = {{"absent", sum.absent}};
+    else
+      events[name] = {
+          {"absent", fmt::format("{} of {} threads could not count it{}{}", threads.size() - by,
+                                 threads.size(), sum.absent.empty() ? "" : ": ", sum.absent)}};
   }
-  return {{"events", events}};
+  return events;
+}
+
+json counters_json(const std::vector<const ThreadCounters*>& threads) {
+  std::vector<std::vector<EventReading>> readings;
+  for (const ThreadCounters* thread : threads) {
+    if (!thread->absent().empty()) return {{"absent", thread->absent()}};
+    readings.push_back(thread->readings());
+  }
+  if (readings.empty()) return {{"absent", "no thread counted"}};
+  return {{"events", events_json(readings)}};
 }
 
 std::optional<std::string> counters_absent() {
@@ -194,7 +234,8 @@ json counters_summary() {
   const ThreadCounters probe;
   if (!probe.absent().empty()) return {{"available", false}, {"reason", probe.absent()}};
   json events = json::array();
-  for (const EventReading& reading : probe.readings()) events.push_back(reading.name);
+  for (const EventReading& reading : probe.readings())
+    if (reading.absent.empty()) events.push_back(reading.name);
   return {{"available", true}, {"pmu", std::string(events_here().front().pmu)}, {"events", events}};
 }
 

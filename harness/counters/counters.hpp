@@ -19,6 +19,7 @@ struct EventReading {
   u64 value = 0;     // as counted, not scaled
   u64 enabled_ns = 0;
   u64 running_ns = 0;
+  std::string absent = {};  // why it could not be counted; empty if it could
 
   // What would have been counted all the time; nothing if the event never had a counter.
   std::optional<double> scaled() const;
@@ -42,6 +43,7 @@ class ThreadCounters {
 
   // Why nothing is counted; empty if anything is.
   const std::string& absent() const { return absent_; }
+  // One for each row, or none if nothing is counted.
   const std::vector<EventReading>& readings() const { return readings_; }
   // How often the kernel moved the thread to another CPU in the window; nothing if neither perf nor
   // /proc tells.
@@ -51,7 +53,7 @@ class ThreadCounters {
   void open_rows(std::span<const EventRow> rows);
   void open_migrations();
 
-  std::vector<int> files_;  // one for each reading
+  std::vector<int> files_;  // one for each reading; -1 where it is absent
   std::vector<EventReading> readings_;
   int migrations_file_ = -1;
   std::optional<u64> migrations_by_proc_;  // at the window's start
@@ -59,9 +61,12 @@ class ThreadCounters {
   std::string absent_;
 };
 
-// The trial's "counters": each event summed over the threads, {"events": {NAME: {"value",
-// "enabled_ns", "running_ns"}}}, or {"absent": why} if a thread counted nothing.
+// The trial's "counters": {"events": events_json}, or {"absent": why} if a thread counted nothing.
 nlohmann::json counters_json(const std::vector<const ThreadCounters*>& threads);
+
+// Each event summed over the threads, {NAME: {"value", "enabled_ns", "running_ns"}}, or {"absent":
+// why} where not every thread counted it: a sum over the others would be too low.
+nlohmann::json events_json(const std::vector<std::vector<EventReading>>& threads);
 
 // Why this thread could count no hardware event now; nothing if it could. Takes microseconds.
 std::optional<std::string> counters_absent();

@@ -188,6 +188,12 @@ Plan make_plan(const Selection& selection, const Topology& topology) {
   return Planner(selection, find_candidates(selection, topology)).make();
 }
 
+usize Plan::trials() const {
+  usize sum = 0;
+  for (const PlannedCase& planned : cases) sum += planned.repetitions + planned.latency_repetitions;
+  return sum;
+}
+
 nlohmann::json left_out_json(const std::vector<LeftOut>& left_out) {
   nlohmann::json entries = nlohmann::json::array();
   for (const LeftOut& entry : left_out)

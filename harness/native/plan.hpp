@@ -68,6 +68,8 @@ struct Plan {
   std::vector<PlannedCase> cases;
   std::vector<LeftOut> left_out;
   double seconds = 0;  // the estimate, calibration included
+
+  usize trials() const;
 };
 
 // Throws std::invalid_argument, before anything runs, for schemes, workloads, roles, placements

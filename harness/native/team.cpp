@@ -58,6 +58,8 @@ void Team::take_part(u32 thread) {
 }
 
 void Team::prepare(Member& member, Worker<NativePlatform>& worker) {
+  // Whatever a lock first needs memory for in the window: the thread's arena has been touched.
+  native::allocate(cache_line, cache_line);
   const Arena<NativePlatform>& arena = *member.seat.arena;
   if (arena.space) arena.space->enter();
   meet();
@@ -152,6 +154,14 @@ void Team::sample_waiting() {
   for (u32 thread = 0; thread < members_.size(); ++thread) {
     std::optional<u64>& waiting = members_[thread].waiting_ns;
     waiting = native::waited_ns(thread) - waiting.value_or(0);
+  }
+}
+
+void Team::take_turns_into_account(u64 opened, u64 closed) {
+  for (Member& member : members_) {
+    if (member.tally.last_ns == 0) continue;
+    member.tally.first_ns = opened;
+    member.tally.last_ns = closed;
   }
 }
 

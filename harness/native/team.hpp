@@ -54,6 +54,9 @@ class Team {
   std::vector<MemberProgress> progress();
   // Takes each thread's waiting so far: the second call leaves the difference in the members.
   void sample_waiting();
+  // Once joined: threads that share CPUs take turns, and each one's time is then all of the window,
+  // from `opened` to `closed`; over its own turns alone their rates would add up to too much.
+  void take_turns_into_account(u64 opened, u64 closed);
   // Once joined.
   const std::vector<Member>& members() const { return members_; }
   // Once all stand ready.

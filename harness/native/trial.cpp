@@ -88,13 +88,14 @@ class Trial {
     if (!spec_.exec_in_window.empty()) command_.emplace(spec_.exec_in_window);
     const std::optional<u64> steal_before = steal_ns(trial_case.cpus);
     const json events_before = sum_events(team_->arenas());
-    const u64 opened = P::now();
+    opened_ = P::now();
     team_->sample_waiting();
     enter_phase(phase_measure);
     pass(trial_case.duration_s, watch);
     enter_phase(phase_stop);
     team_->sample_waiting();
-    window_s_ = 1e-9 * static_cast<double>(P::now() - opened);
+    closed_ = P::now();
+    window_s_ = 1e-9 * static_cast<double>(closed_ - opened_);
     events_ = events_since(team_->arenas(), events_before);
     steal_ = difference(steal_ns(trial_case.cpus), steal_before);
     if (command_) observer_failure_ = command_->stop();
@@ -143,6 +144,7 @@ class Trial {
   }
 
   void collect() {
+    if (spec_.trial_case.oversubscribed) team_->take_turns_into_account(opened_, closed_);
     record_["window_s"] = window_s_;
     record_["events"] = events_;
     add_operations(record_, spec_.trial_case, participants(team_->members()));
@@ -192,6 +194,8 @@ class Trial {
   std::optional<Team> team_;
   std::optional<WindowCommand> command_;
   std::string observer_failure_;
+  u64 opened_ = 0;  // the window's edges, in P::now()'s time
+  u64 closed_ = 0;
   double window_s_ = 0;
   json events_ = json::object();
   std::optional<u64> steal_;

@@ -92,6 +92,8 @@ TEST_F(CommandLine, RunsToAResultThatTheReaderTakes) {
   EXPECT_EQ(results["faultline"]["cases"].size(), 2U);
   EXPECT_EQ(results["benchmarks"].size(), 4U);
   EXPECT_EQ(results["faultline"]["mode"], "native");
+  EXPECT_EQ(results["faultline"]["ended"], true);
+  EXPECT_EQ(results["faultline"]["planned_trials"], 6);
   EXPECT_NE(outcome.out.find("results: results.json"), std::string::npos);
   EXPECT_EQ(folder_.names(), std::vector<std::string>{"results.json"});
 }
@@ -172,9 +174,14 @@ TEST_F(CommandLine, RecoversARunThatWasKilled) {
   EXPECT_EQ(again.exit_code, 2);
   EXPECT_NE(again.errors.find("recover"), std::string::npos);
 
-  EXPECT_EQ(run("recover results.json.journal").exit_code, 0);
+  const Outcome recovered = run("recover results.json.journal");
+  EXPECT_EQ(recovered.exit_code, 0);
   const json results = load_results(folder_.file("results.json"));
   EXPECT_EQ(trials_in(results), trials);
+  EXPECT_EQ(results["faultline"]["ended"], false);
+  const std::string lost =
+      fmt::format("left out: {} of 1000 trials: the run was killed", 1000 - trials);
+  EXPECT_NE(recovered.out.find(lost), std::string::npos) << recovered.out;
 }
 
 TEST_F(CommandLine, LeavesNoTrialBehindWhenKilled) {

@@ -234,6 +234,38 @@ TEST(ThreadCounters, AddsUpThreadsByEvent) {
   EXPECT_GE(value, 20U);
 }
 
+TEST(ThreadCounters, SaysWhyOneOfItsEventsIsAbsent) {
+  constexpr EventRow rows[] = {software_rows[0],
+                               {"none", "NOTHING", 0x7ffffff0, 0, 0, EventRole::transfer, "none"}};
+  ThreadCounters counters(rows);
+  if (!kernel_is_counted(counters)) GTEST_SKIP() << "the kernel may not be counted here";
+  counters.start();
+  touch_pages(10);
+  counters.stop();
+  const json events = counters_json({&counters}).at("events");
+  EXPECT_TRUE(events.at("software::page-faults").contains("value"));
+  EXPECT_EQ(events.at("none::NOTHING"),
+            (json{{"absent", "neither the CPU nor the kernel has this event"}}));
+}
+
+TEST(EventsJson, IsAbsentWhereNotEveryThreadCounted) {
+  const EventReading counted = {"e", 100, 1000, 500};
+  const EventReading idle = {"e", 0, 1000, 0};
+  const EventReading refused = {"e", 0, 0, 0, "too many open files"};
+  const auto event = [](const std::vector<std::vector<EventReading>>& threads) {
+    return events_json(threads).at("e");
+  };
+  EXPECT_EQ(event({{counted}, {counted}}),
+            (json{{"value", 200}, {"enabled_ns", 2000}, {"running_ns", 1000}}));
+  EXPECT_EQ(event({{counted}, {refused}}),
+            (json{{"absent", "1 of 2 threads could not count it: too many open files"}}));
+  EXPECT_EQ(event({{}, {counted}, {}}), (json{{"absent", "2 of 3 threads could not count it"}}));
+  EXPECT_EQ(event({{refused}, {refused}}), (json{{"absent", "too many open files"}}));
+  EXPECT_EQ(event({{idle}, {counted}}).at("absent"),
+            "1 of 2 threads could not count it: it never had one of the CPU's counters");
+  EXPECT_EQ(event({{idle}}).at("absent"), "it never had one of the CPU's counters");
+}
+
 TEST(ThreadCounters, CountsMigrationsWhereItCan) {
   const Topology here = Topology::here();
   if (here.cpus().size() < 2) GTEST_SKIP() << "one CPU: nowhere to migrate to";

@@ -323,6 +323,17 @@ TEST(Trial, CountersThatWereNotAskedForAreAbsentWithAReason) {
     EXPECT_TRUE(record["software"].contains(count)) << count;
 }
 
+TEST(Trial, ThreadsThatShareCpusAreRatedOverTheWholeWindow) {
+  TrialSpec spec = short_trial("local", "mmap_sem", 8);
+  spec.trial_case.cpus.assign(8, 0);
+  spec.trial_case.oversubscribed = true;
+  const json record = run_trial(spec);
+  ASSERT_EQ(record["status"], "ok") << record["reason"];
+  EXPECT_NEAR(record["rate"].get<double>(),
+              record["operations"].get<double>() / record["window_s"].get<double>(),
+              1e-6 * record["rate"].get<double>());
+}
+
 TEST(Trial, ObserverRunsForTheWindowAndNoLonger) {
   TrialSpec spec = short_trial("local", "none", 1);
   spec.trial_case.duration_s = 1;

@@ -152,6 +152,42 @@ TEST(Report, SaysWhyBouncesWereNotCountedAndListsWhatWentWrong) {
             std::string::npos);
 }
 
+TEST(Report, NamesTheEventsThatWereNotCountedAndTellsWhichAreScaled) {
+  const TemporaryDirectory directory;
+  report({write_sample(directory, "r.json",
+                       {.repetitions = 2, .counters = true, .refused_event = true})},
+         directory.file("report.html"), "");
+  const std::string html = text_of(directory.file("report.html"));
+  EXPECT_NE(html.find("Not counted everywhere: icx::REFUSED (too many open files)."),
+            std::string::npos);
+  EXPECT_NE(html.find("scaled: counted 50.0 % of the time"), std::string::npos);
+}
+
+TEST(Report, NamesEveryFilesOwnReasonForAbsentCounters) {
+  const TemporaryDirectory directory;
+  const auto lacking = [&](const std::string& name, const std::string& reason) {
+    const sample::Shape shape{.repetitions = 1};
+    json header = sample::header(shape);
+    header["counters"]["reason"] = reason;
+    write_results(build_results({header, sample::trials(shape), false}, name),
+                  directory.file(name));
+    return directory.file(name);
+  };
+  const std::string one = lacking("one.json", "this machine has no PMU");
+  const std::string two = lacking("two.json", "paranoid is 3");
+  const std::string counted =
+      write_sample(directory, "counted.json", {.repetitions = 1, .counters = true});
+  report({one, two}, directory.file("none.html"), "");
+  EXPECT_NE(
+      text_of(directory.file("none.html"))
+          .find("Bounces were not counted: one: this machine has no PMU; two: paranoid is 3."),
+      std::string::npos);
+  report({counted, two}, directory.file("some.html"), "");
+  EXPECT_NE(
+      text_of(directory.file("some.html")).find("Not counted everywhere: two: paranoid is 3."),
+      std::string::npos);
+}
+
 TEST(Report, EverySvgSaysNativeMachineDateAndBuild) {
   const TemporaryDirectory directory;
   // Without counters: the picture that has nothing to show must say where from as well.
@@ -198,6 +234,15 @@ TEST(Report, ShowsMediansAndIntervalsAsTheyAreInTheResults) {
           << part << ' ' << number;
     }
   }
+}
+
+TEST(Report, DrawsTheIntervalsOfLockEvents) {
+  const TemporaryDirectory directory;
+  report({write_sample(directory, "many.json", {.repetitions = 3})}, "", directory.file("many"));
+  report({write_sample(directory, "once.json", {.repetitions = 1})}, "", directory.file("once"));
+  const std::string bar = "aria-roledescription=\"rule mark\"";
+  EXPECT_GT(count_of(text_of(directory.file("many/events.svg")), bar), 0u);
+  EXPECT_EQ(count_of(text_of(directory.file("once/events.svg")), bar), 0u);
 }
 
 TEST(Report, RefusesBadInputInOneLineAndLeavesNoFile) {

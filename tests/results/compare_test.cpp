@@ -233,6 +233,52 @@ TEST_F(CompareFiles, CasesOnOneSideAndOtherMachinesAndBuildsAreTold) {
   EXPECT_TRUE(says("build differs: commit 0123abc against fedcba9")) << text_;
 }
 
+TEST_F(CompareFiles, SettingsThatDifferBetweenCommonCasesAreToldOnceEach) {
+  const std::string base = write("a.json", {});
+  compare_to(base, write("b.json", {}, [](json& part) {
+               for (json& one : part["cases"]) one["duration_s"] = 0.5;
+               part["cases"][0]["warmup_s"] = 0.1;
+               part["cases"][0]["cpus"] = {1};
+               part["cases"][0]["workload_text"] = "replay:other.txt";
+             }));
+  EXPECT_TRUE(says("settings differ: duration_s of 45 case(s), first 0.2 against 0.5 (")) << text_;
+  EXPECT_TRUE(says("settings differ: warmup_s of 1 case(s), first 0.05 against 0.1 (")) << text_;
+  EXPECT_TRUE(says("settings differ: cpus of 1 case(s), first [0] against [1] (")) << text_;
+  EXPECT_TRUE(
+      says("settings differ: workload_text of 1 case(s), first unknown against replay:other.txt ("))
+      << text_;
+  compare_to(base, base);
+  EXPECT_FALSE(says("differ")) << text_;
+}
+
+TEST_F(CompareFiles, ACaseThatNewLostIsExitOneUnlessAnotherRegressed) {
+  const auto lose = [](std::size_t from, std::size_t to, const char* reason) {
+    return [=](json& part) {
+      for (std::size_t i = from; i < to; ++i) {
+        part["cases"][i].erase("throughput");
+        part["cases"][i]["reason"] = reason;
+      }
+    };
+  };
+  const std::string base = write("a.json", {}, lose(1, 2, "no progress for 10 s"));
+  EXPECT_EQ(compare_to(base, write("b.json", {}, lose(0, 2, "killed by signal 11"))), 1);
+  EXPECT_TRUE(says("1 case(s) that base measured failed in new")) << text_;
+  EXPECT_TRUE(says("measured in neither: ")) << text_;
+  EXPECT_TRUE(says("(base: no progress for 10 s; new: killed by signal 11)")) << text_;
+  EXPECT_EQ(compare_to(base, write("c.json", {.speed = 0.9}, lose(0, 2, "oracle"))), 3);
+  EXPECT_EQ(compare_to(base, write("d.json", {}, lose(0, 45, "oracle"))), 1);
+  EXPECT_TRUE(says("44 case(s) that base measured failed in new")) << text_;
+  EXPECT_EQ(compare_to(base, write("e.json", {}, lose(1, 2, "oracle"))), 0);
+  EXPECT_EQ(compare_to(base, write("f.json", {})), 0);
+}
+
+TEST_F(CompareFiles, ACaseWithARateOfZeroInBaseIsNamed) {
+  const std::string base = write(
+      "a.json", {}, [](json& part) { part["cases"][0]["throughput"]["repetitions"][0] = 0.0; });
+  EXPECT_EQ(compare_to(base, write("b.json", {})), 0);
+  EXPECT_TRUE(says("not compared: ")) << text_;
+}
+
 TEST_F(CompareFiles, RefusesWhatCannotBeCompared) {
   const std::string base = write("a.json", {.repetitions = 2});
   const std::string simulated = write("b.json", {.repetitions = 2, .mode = "sim"});

@@ -40,6 +40,7 @@ void write_journal(const std::string& path) {
   std::mt19937_64 random(1);
   for (int i = 0; i < 3; ++i)
     journal.append(sample::trial({"local", "mmap_sem", 2}, i, false, {}, random));
+  journal.append({{"ended", true}});
 }
 
 TEST(Journal, ReadsBackWhatWasAppended) {
@@ -49,7 +50,7 @@ TEST(Journal, ReadsBackWhatWasAppended) {
   EXPECT_EQ(content.header.at("suite"), "quick");
   ASSERT_EQ(content.trials.size(), 3u);
   EXPECT_EQ(content.trials[2].at("repetition"), 2);
-  EXPECT_FALSE(content.truncated);
+  EXPECT_FALSE(content.killed);
 }
 
 TEST(Journal, OfAKilledRunKeepsEveryWholeLineWhereverItWasCut) {
@@ -63,7 +64,7 @@ TEST(Journal, OfAKilledRunKeepsEveryWholeLineWhereverItWasCut) {
     const auto lines = static_cast<std::size_t>(
         std::count(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(cut), '\n'));
     EXPECT_EQ(content.trials.size(), lines - 1);
-    EXPECT_EQ(content.truncated, whole[cut - 1] != '\n');
+    EXPECT_TRUE(content.killed);
   }
 }
 
@@ -85,6 +86,8 @@ TEST(Journal, IsRecoverableAfterItsWriterWasKilled) {
   EXPECT_EQ(results.at("faultline").at("cases").at(0).at("throughput").at("repetitions").size(),
             5u);
   EXPECT_EQ(json::parse(text_of(directory.file("out.json"))), results);
+  EXPECT_EQ(results.at("faultline").at("left_out").back().at("why"),
+            "the run was killed, or its disk was full");
 }
 
 TEST(Journal, TakesWhatWasLeftOutLate) {
@@ -154,7 +157,7 @@ TEST(Journal, OnAFullDiskTakesTheHalfLineBackAndStaysReadable) {
   ASSERT_LT(appended, 100);
   const JournalContent content = read_journal(directory.file("j"));
   EXPECT_EQ(content.trials.size(), static_cast<std::size_t>(appended));
-  EXPECT_FALSE(content.truncated);
+  EXPECT_TRUE(content.killed);
 }
 
 TEST(WriteAtomically, OnAFullDiskLeavesTheFormerFileAndNothingElse) {

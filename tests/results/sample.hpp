@@ -59,7 +59,8 @@ struct Shape {
   double noise = 0.01;  // standard deviation of a rate
   std::uint64_t seed = 1;
   bool counters = false;
-  bool spoiled = true;  // with a failed and a discarded trial
+  bool refused_event = false;  // one event that could not be counted, besides those that were
+  bool spoiled = true;         // with a failed and a discarded trial
   std::string host = "testhost";
   std::string mode = "native";  // or "sim": on a modelled machine
 };
@@ -229,6 +230,8 @@ inline json trial(const SampleCase& one, int repetition, bool with_latency, cons
     record["counters"] = {{"events",
                            {{"icx::MEM_LOAD_L3_HIT_RETIRED:XSNP_HITM", event},
                             {"icx::OCR:DEMAND_RFO_L3_HIT_SNOOP_HITM", event}}}};
+    if (shape.refused_event)
+      record["counters"]["events"]["icx::REFUSED"] = {{"absent", "too many open files"}};
   }
   if (with_latency) {
     const double centre = 1e9 * one.threads / rate;

@@ -127,6 +127,29 @@ TEST(Results, FairnessComparesThreadsOfOneRoleAndCountsStarvedRepetitions) {
   EXPECT_DOUBLE_EQ(starved.at("fairness").at("jain").at("low").get<double>(), 0.5);
 }
 
+TEST(Results, ARepetitionThatCompletedNoneOfAKindCountsAsNone) {
+  const json one = one_case(
+      [](json& record, int i) {
+        record["threads"][0]["role"] = "faulters";
+        record["threads"][1]["role"] = i == 4 ? "faulters" : "updaters";
+        record["latency"] = i == 5;
+        record["kinds"] = {{"fault", {{"count", 9}, {"rate", 9.0}}}};
+        if (i == 0) record["kinds"]["unmap"] = {{"count", 6}, {"rate", 6.0}};
+        if (i == 5) record["kinds"]["walk"] = {{"count", 1}, {"rate", 1.0}};
+        record["roles"] = {{"faulters", record["kinds"]}, {"updaters", json::object()}};
+        if (i < 2) record["roles"]["updaters"]["unmap"] = {{"count", 6}, {"rate", 6.0}};
+      },
+      6);
+  const json& unmap = one.at("kinds").at("unmap");
+  EXPECT_EQ(unmap.at("count"), 6);
+  EXPECT_EQ(unmap.at("rate").at("median"), 0.0);
+  EXPECT_EQ(unmap.at("rate").at("high"), 6.0);
+  EXPECT_EQ(one.at("kinds").at("fault").at("rate").at("median"), 9.0);
+  EXPECT_FALSE(one.at("kinds").at("walk").contains("rate"));
+  // Two of the four repetitions in which the role had threads.
+  EXPECT_EQ(one.at("by_role").at("updaters").at("unmap").at("rate").at("median"), 3.0);
+}
+
 TEST(Results, LatencyIsOfTheMergedLatencyTrialsAndTooRarePercentilesAreAbsent) {
   const json one = one_case([](json& record, int i) {
     record["latency"] = i > 0;
@@ -143,6 +166,16 @@ TEST(Results, LatencyIsOfTheMergedLatencyTrialsAndTooRarePercentilesAreAbsent) {
   EXPECT_EQ(fault.at("histogram"), (json{{0, 50, 180}, {50, 100, 20}}));
 }
 
+TEST(Results, EventsPerOperationAreAnEstimateOverRepetitions) {
+  const json one = one_case([](json& record, int i) {
+    record["operations"] = 100;
+    record["events"] = {{"steal", std::vector<int>{10, 300, 20}[static_cast<std::size_t>(i)]}};
+  });
+  const json& steal = one.at("events").at("steal");
+  EXPECT_EQ(steal.at("total"), 330);
+  EXPECT_EQ(steal.at("per_operation"), (json{{"median", 0.2}, {"low", 0.1}, {"high", 3.0}}));
+}
+
 TEST(Results, CountersAreScaledPerOperationAndNeverSummed) {
   const json one = one_case([](json& record, int) {
     record["operations"] = 100;
@@ -152,7 +185,8 @@ TEST(Results, CountersAreScaledPerOperationAndNeverSummed) {
                             {"never", {{"value", 0}, {"enabled_ns", 200}, {"running_ns", 0}}}}}};
   });
   const json& events = one.at("counters").at("events");
-  EXPECT_EQ(events.size(), 2u);
+  EXPECT_EQ(events.size(), 3u);
+  EXPECT_EQ(events.at("never"), (json{{"absent", "it never had one of the CPU's counters"}}));
   EXPECT_EQ(events.at("a").at("per_operation").at("median"), 1.0);
   EXPECT_EQ(events.at("a").at("running_share"), 0.5);
   EXPECT_EQ(events.at("b").at("per_operation").at("median"), 1.0);
@@ -163,6 +197,20 @@ TEST(Results, CountersThatCouldNotBeTakenAreAbsentWithTheirReason) {
     record["counters"] = {{"absent", "paranoid is 3"}};
   });
   EXPECT_EQ(one.at("counters"), (json{{"absent", "paranoid is 3"}}));
+}
+
+TEST(Results, AnEventThatSomeRepetitionCountedIsNotAbsent) {
+  const json one = one_case([](json& record, int i) {
+    json& events = record["counters"] = {{"events", json::object()}};
+    events["events"]["refused"] = {{"absent", "too many open files"}};
+    events["events"]["once"] = {{"absent", "too many open files"}};
+    record["operations"] = 100;
+    if (i == 1)
+      events["events"]["once"] = {{"value", 50}, {"enabled_ns", 200}, {"running_ns", 200}};
+  });
+  const json& events = one.at("counters").at("events");
+  EXPECT_EQ(events.at("refused"), (json{{"absent", "too many open files"}}));
+  EXPECT_EQ(events.at("once").at("per_operation"), (json{{"median", 0.5}}));
 }
 
 TEST(Results, GoogleBenchmarksEntriesAreNanosecondsPerOperation) {
@@ -194,12 +242,29 @@ TEST(Results, ScalingIsOverTheSameCurveAtOneThread) {
 
 TEST(Results, FailedAndDiscardedTrialsAndWhatWasLeftOutAreListed) {
   JournalContent content = content_of({});
-  content.truncated = true;
+  content.killed = true;
   const json part = build_results(content, "here").at("faultline");
   ASSERT_EQ(part.at("failures").size(), 1u);
   EXPECT_EQ(part.at("failures").at(0).at("stall").at("holding").size(), 1u);
   EXPECT_EQ(part.at("discarded").size(), 1u);
   EXPECT_EQ(part.at("left_out").size(), 2u);
+}
+
+TEST(Results, OfAKilledRunSayHowManyOfThePlannedTrialsAreMissing) {
+  JournalContent content{sample::header({}), {}, true};
+  content.header["planned_trials"] = 9;
+  std::mt19937_64 random(1);
+  for (const int repetition : {0, 1, 1})
+    content.trials.push_back(
+        sample::trial({"local", "mmap_sem", 2}, repetition, false, {}, random));
+  const auto lost = [&] { return build_results(content, "here").at("faultline").at("left_out"); };
+  EXPECT_EQ(lost().back(),
+            (json{{"what", "7 of 9 trials"}, {"why", "the run was killed, or its disk was full"}}));
+  content.header.erase("planned_trials");
+  EXPECT_EQ(lost().back().at("what"), "all after the first 2 trials");
+  EXPECT_EQ(build_results(content, "here").at("faultline").at("ended"), false);
+  content.killed = false;
+  EXPECT_EQ(lost().size(), 1u);
 }
 
 TEST(Results, AreTheSameForTheSameJournal) {
@@ -223,8 +288,10 @@ TEST(Schema, TakesTheFilesOfRunsWithAndWithoutCounters) {
       build_results(content_of({.repetitions = 3}), "here"),
       build_results(content_of({.repetitions = 3, .counters = true}), "here"),
       build_results(content_of({.repetitions = 1}), "here"),
+      build_results(content_of({.repetitions = 1, .counters = true, .refused_event = true}),
+                    "here"),
       build_results(content_of({.repetitions = 3, .mode = "sim"}), "here")};
-  EXPECT_EQ(schema_verdicts(directory, results), std::vector<std::string>(4, "fits"));
+  EXPECT_EQ(schema_verdicts(directory, results), std::vector<std::string>(5, "fits"));
 }
 
 TEST(Schema, RefusesWhatCouldBeTakenForTheOtherMode) {
@@ -353,6 +420,47 @@ TEST(Reader, RefusesTruncatedForeignAndOtherVersionsInOneLine) {
   json wrong = json::parse(whole);
   wrong["faultline"]["cases"][1]["throughput"]["median"] = "fast";
   expect(wrong.dump(), "/faultline/cases/1/throughput/median is of type string");
+}
+
+TEST(Reader, RefusesADamagedCaseByItsPlace) {
+  const TemporaryDirectory directory;
+  const json whole = build_results(content_of({.repetitions = 2, .counters = true}), "here");
+  const std::string path = directory.file("r.json");
+  const auto expect = [&](const std::string& part, const std::function<void(json&)>& damage) {
+    json damaged = whole;
+    damage(damaged["faultline"]);
+    put_text(path, damaged.dump());
+    try {
+      load_results(path);
+      ADD_FAILURE() << "no error, expected " << part;
+    } catch (const std::invalid_argument& error) {
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
+  };
+  const std::string one = "/faultline/cases/0/";
+  expect(one + "events is missing", [](json& part) { part["cases"][0].erase("events"); });
+  expect(one + "events/x is of type null", [](json& part) { part["cases"][0]["events"]["x"]; });
+  expect(one + "events/x/per_operation is of type number",
+         [](json& part) { part["cases"][0]["events"]["x"]["per_operation"] = 1; });
+  expect(one + "counters is missing", [](json& part) { part["cases"][0].erase("counters"); });
+  expect(one + "counters/events/x is of type null",
+         [](json& part) { part["cases"][0]["counters"]["events"]["x"]; });
+  expect(one + "fairness/jain is missing",
+         [](json& part) { part["cases"][0]["fairness"].erase("jain"); });
+  expect(one + "fairness/jain/median is missing",
+         [](json& part) { part["cases"][0]["fairness"]["jain"] = json::object(); });
+  expect(one + "waiting_share/median is of type string", [](json& part) {
+    part["cases"][0]["waiting_share"] = {{"median", "much"}};
+  });
+  expect(one + "kinds/fault is of type null",
+         [](json& part) { part["cases"][0]["kinds"]["fault"] = nullptr; });
+  expect(one + "by_role/all/fault is of type null",
+         [](json& part) { part["cases"][0]["by_role"]["all"]["fault"]; });
+  expect("/faultline/left_out/0 is no entry", [](json& part) { part["left_out"][0] = nullptr; });
+  expect("/faultline/failures/0/reason is missing",
+         [](json& part) { part["failures"][0].erase("reason"); });
+  expect("/faultline/failures/0/stall/holding is of type string",
+         [](json& part) { part["failures"][0]["stall"]["holding"] = "thread 0"; });
 }
 
 TEST(Summary, HasARowASchemeAndNamesTheBestAndWhatWentWrong) {
