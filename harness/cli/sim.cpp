@@ -46,6 +46,7 @@ Plan plan_on(const std::string& name, Selection selection) {
   const Topology topology = machine.topology();
   const usize cpus = topology.cpus().size();
   std::vector<LeftOut> too_many;
+  const bool asked = !selection.threads.empty();
   std::erase_if(selection.threads, [&](u32 count) {
     if (count <= cpus) return false;
     too_many.push_back(
@@ -53,7 +54,8 @@ Plan plan_on(const std::string& name, Selection selection) {
     return true;
   });
   selection.defaults.machine = name;
-  Plan plan = make_plan(selection, topology);
+  Plan plan;
+  if (!asked || !selection.threads.empty()) plan = make_plan(selection, topology);
   plan.left_out.insert(plan.left_out.end(), too_many.begin(), too_many.end());
   return plan;
 }
