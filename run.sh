@@ -5,12 +5,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
   cat <<'END'
-Usage: ./run.sh [OPTION...]                         build, measure suite quick, draw the report
+Usage: ./run.sh                                     build, measure suite quick, simulate suite
+                                                    sim-quick, draw both into one report
+       ./run.sh OPTION...                           build, measure, draw the report
+       ./run.sh sim [OPTION...]                     build, simulate, draw the report
        ./run.sh test [--sanitize thread|address]    build and run every test
        ./run.sh --help
 
-OPTIONs are those of `faultline run`; --suite full, --budget 5m and --out FILE, for example.
-Results go to results/runs/TIME-HOST/: results.json, report.html and SVGs.
+OPTIONs are those of `faultline run` and `faultline sim`; --suite full, --budget 5m and --out FILE,
+for example. Results go to results/runs/TIME-HOST/: results.json, simulated.json, report.html and
+SVGs.
 Missing packages are installed with apt, as root or through sudo.
 END
 }
@@ -26,6 +30,7 @@ nlohmann-json3-dev JSON
 libcli11-dev       CLI11, the command line
 libfmt-dev         fmt, text
 liburcu-dev        liburcu, RCU
+libboost-context-dev Boost.Context, the simulator's fibers
 libgtest-dev       GoogleTest; CMake asks for it in every build
 liblzma-dev        liblzma, compressed recordings
 END
@@ -172,15 +177,19 @@ asked_out() {
   printf '%s' "$out"
 }
 
+# Draws $1, and the results in $2.. with it, beside $1.
 draw() {
-  local results=$1 folder
-  folder=$(dirname "$results")
-  build/faultline report "$results" -o "$folder/report.html" --svg "$folder/svg"
+  local folder
+  folder=$(dirname "$1")
+  build/faultline report "$@" -o "$folder/report.html" --svg "$folder/svg"
   echo "report: $folder/report.html"
 }
 
+# `faultline $1` with the options in $2..; then the report.
 measure() {
-  local out made='' status=0 before
+  local verb=$1 out made='' status=0 before
+  local -a also=()
+  shift
   out=$(asked_out "$@")
   if [[ -z $out ]]; then
     made=results/runs/$(date +%Y%m%d-%H%M%S)-$(uname -n)
@@ -189,11 +198,17 @@ measure() {
     set -- "$@" --out "$out"
   fi
   before=$(stat -c %Y.%i "$out" 2>/dev/null) || before=
-  build/faultline run "$@" || status=$?
+  build/faultline "$verb" "$@" || status=$?
   # Nothing was measured (bad input, --benchmark_list_tests): no folder without results either.
   if [[ -n $made ]]; then rmdir --ignore-fail-on-non-empty "$made"; fi
   # An interrupted run leaves a result too; one that measured nothing leaves what was there before.
-  if [[ -f $out && $(stat -c %Y.%i "$out") != "$before" ]]; then draw "$out" || status=$?; fi
+  if [[ ! -f $out || $(stat -c %Y.%i "$out") == "$before" ]]; then return "$status"; fi
+  if [[ -n ${with_simulation:-} && $status -le 1 ]]; then
+    also=("$(dirname "$out")/simulated.json")
+    build/faultline sim --out "${also[0]}" || status=$?
+    [[ -f ${also[0]} ]] || also=()
+  fi
+  draw "$out" "${also[@]}" || status=$?
   return "$status"
 }
 
@@ -201,17 +216,20 @@ main() {
   case ${1:-} in
     -h | --help)
       usage
-      if [[ -x build/faultline ]]; then build/faultline run --help; fi
+      if [[ -x build/faultline ]]; then build/faultline run --help; build/faultline sim --help; fi
       ;;
     test)
       shift
       run_tests "$@"
       ;;
     *)
+      local verb=run with_simulation=
+      if [[ $# -eq 0 ]]; then with_simulation=yes; fi
+      if [[ ${1:-} == sim ]]; then verb=sim && shift; fi
       install_missing run
       install_modules
       build build faultline
-      measure "$@"
+      measure "$verb" "$@"
       ;;
   esac
 }

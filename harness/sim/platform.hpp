@@ -1,7 +1,13 @@
-// The simulator's platform: a stub so far. It keeps the seam honest: what compiles natively alone
-// does not pass here.
+// The simulator's platform: every access and every verb is an event of the running Simulation. By a
+// thread that is not simulated (a test that makes a lock, a trial that takes it down) they cost
+// nothing, and what waits has nobody to wake it: there the platform is one of a single thread.
 #pragma once
 
+#include <bit>
+#include <cstring>
+#include <type_traits>
+
+#include "harness/sim/simulation.hpp"
 #include "harness/stub/single_thread.hpp"
 
 namespace faultline {
@@ -10,8 +16,249 @@ struct SimTag {
   static constexpr u32 max_threads = 1024;
 };
 
-struct SimPlatform : stub::SingleThread<SimTag> {};
+namespace sim {
+
+using Outside = stub::SingleThread<SimTag>;
+
+inline Simulation& simulation() {
+  return *here.simulation;
+}
+
+// The value as the store buffer keeps it.
+template <class T>
+u64 to_bits(T value) {
+  u64 bits = 0;
+  std::memcpy(&bits, &value, sizeof(T));
+  return bits;
+}
+template <class T>
+T from_bits(u64 bits) {
+  T value;
+  std::memcpy(&value, &bits, sizeof(T));
+  return value;
+}
+
+// A word of simulated memory: laid out as the plain T is.
+template <class T>
+class Word {
+  static_assert(stub::may_be_shared<T>, "only integers, bools and pointers may be shared");
+
+ public:
+  constexpr Word() = default;
+  constexpr explicit Word(T value) : value_(value) {}
+
+  T load() const {
+    if (Cpu* cpu = here.cpu) {
+      u64 posted;
+      if (simulation().forwarded(*cpu, this, posted)) [[unlikely]]
+        return from_bits<T>(posted);
+      simulation().before_load(*cpu, this, sizeof(T));
+    }
+    return value_;
+  }
+  void store(T value) {
+    Cpu* cpu = here.cpu;
+    if (cpu == nullptr)
+      store_outside(value);
+    else if (simulation().before_store(*cpu, this, sizeof(T), to_bits(value)))
+      value_ = value;
+  }
+  // Reads and writes at once: `change` gets the value, answers the new one.
+  template <class F>
+  T modify(F&& change) {
+    if (Cpu* cpu = here.cpu) simulation().before_rmw(*cpu, this, sizeof(T));
+    const T before = value_;
+    if (here.cpu != nullptr)
+      value_ = change(before);
+    else
+      store_outside(change(before));
+    return before;
+  }
+
+ private:
+  void store_outside(T value) {
+    value_ = value;
+    if (here.outside != nullptr) here.outside->outside_store(this);
+  }
+
+  T value_{};
+};
+
+// std::atomic's interface without its default orders. Orders beside seq_cst change no value here,
+// since values are sequentially consistent; a seq_cst store is an exchange, as x86 makes it one.
+template <class T>
+class Atomic {
+  using Order = std::memory_order;
+
+ public:
+  constexpr Atomic() = default;
+  constexpr Atomic(T value) : word_(value) {}
+  Atomic(const Atomic&) = delete;
+  Atomic& operator=(const Atomic&) = delete;
+
+  T load(Order) const { return word_.load(); }
+  void store(T value, Order order) {
+    if (order == Order::seq_cst)
+      exchange(value, order);
+    else
+      word_.store(value);
+  }
+  T exchange(T value, Order) {
+    return word_.modify([=](T) { return value; });
+  }
+  bool compare_exchange_strong(T& expected, T desired, Order, Order) {
+    const T wanted = expected;
+    expected = word_.modify([=](T before) { return before == wanted ? desired : before; });
+    return expected == wanted;
+  }
+  // Never fails without reason.
+  bool compare_exchange_weak(T& expected, T desired, Order success, Order failure) {
+    return compare_exchange_strong(expected, desired, success, failure);
+  }
+  template <class U>
+  T fetch_add(U amount, Order) {
+    return word_.modify([=](T before) { return static_cast<T>(before + amount); });
+  }
+  template <class U>
+  T fetch_sub(U amount, Order) {
+    return word_.modify([=](T before) { return static_cast<T>(before - amount); });
+  }
+  T fetch_and(T bits, Order) {
+    return word_.modify([=](T before) { return static_cast<T>(before & bits); });
+  }
+  T fetch_or(T bits, Order) {
+    return word_.modify([=](T before) { return static_cast<T>(before | bits); });
+  }
+  T fetch_xor(T bits, Order) {
+    return word_.modify([=](T before) { return static_cast<T>(before ^ bits); });
+  }
+
+ private:
+  Word<T> word_;
+};
+
+template <class T>
+class Data {
+ public:
+  Data() = default;
+  explicit Data(T value) : word_(value) {}
+  Data(const Data&) = delete;
+  Data& operator=(const Data&) = delete;
+  T load() const { return word_.load(); }
+  void store(T value) { word_.store(value); }
+
+ private:
+  Word<T> word_;
+};
+
+}  // namespace sim
+
+struct SimPlatform {
+  using Outside = sim::Outside;
+  template <class T>
+  using atomic = sim::Atomic<T>;
+  template <class T>
+  using data = sim::Data<T>;
+  static constexpr u32 max_threads = SimTag::max_threads;
+
+  struct rcu {
+    using Node = sim::RcuNode;
+    static void read_lock() {
+      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().rcu_lock(*cpu);
+    }
+    static void read_unlock() {
+      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().rcu_unlock(*cpu);
+    }
+    static void synchronize() {
+      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().rcu_synchronize(*cpu);
+    }
+    static void retire(Node* node, void (*reclaim)(Node*)) {
+      node->reclaim = reclaim;
+      if (sim::Cpu* cpu = sim::here.cpu)
+        sim::simulation().rcu_retire(*cpu, node);
+      else
+        reclaim(node);
+    }
+  };
+
+  static bool wait(atomic<u32>& word, u32 old, u64 deadline = no_deadline) {
+    sim::Cpu* cpu = sim::here.cpu;
+    if (cpu == nullptr) return Outside::wait(word, old, deadline);
+    sim::simulation().enter_kernel(*cpu);
+    if (word.load(std::memory_order_relaxed) != old) return true;  // relaxed: SC all the same
+    return sim::simulation().sleep(*cpu, &word, deadline);
+  }
+  static void wake(atomic<u32>& word, u32 n) {
+    if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().wake(*cpu, &word, n);
+  }
+  static void pause(const void* object) {
+    if (sim::Cpu* cpu = sim::here.cpu)
+      sim::simulation().pause(*cpu);
+    else
+      Outside::pause(object);
+  }
+  static void wait_begin(const void* object, const char* what) {
+    if (sim::Cpu* cpu = sim::here.cpu)
+      sim::simulation().wait_begin(*cpu, object, what);
+    else
+      Outside::wait_begin(object, what);
+  }
+  static void wait_end() {
+    if (sim::Cpu* cpu = sim::here.cpu)
+      sim::simulation().wait_end(*cpu);
+    else
+      Outside::wait_end();
+  }
+  static u64 now() {
+    sim::Cpu* cpu = sim::here.cpu;
+    return cpu != nullptr ? sim::simulation().read_clock(*cpu) : Outside::now();
+  }
+  static u32 cpu() { return sim::here.cpu != nullptr ? sim::here.cpu->os : 0; }
+  static u32 node() { return sim::here.cpu != nullptr ? sim::here.cpu->place.node : 0; }
+  static u32 self() { return sim::here.cpu != nullptr ? sim::here.cpu->index : 0; }
+  static bool running(u32 thread) {
+    sim::Cpu* cpu = sim::here.cpu;
+    return cpu != nullptr ? sim::simulation().running(*cpu, thread) : Outside::running(thread);
+  }
+  static u64 random() {  // xorshift64*, Vigna 2016
+    if (sim::here.cpu == nullptr) return Outside::random();
+    u64& x = sim::here.cpu->random;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    return x * 0x2545F4914F6CDD1DULL;
+  }
+  static void work(u64 ns) {
+    if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().work(*cpu, ns);
+  }
+  // Costs the machine's time for it. Nothing is written: nobody reads what a simulated page holds.
+  static void clear_page(void* page) {
+    if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().clear_page(*cpu, page);
+  }
+  static void shootdown(const CpuSet& cpus) {
+    if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().shootdown(*cpu, cpus);
+  }
+  static void settle() {
+    if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().settle(*cpu);
+  }
+  // The object's own size is what is named; without its type, four bytes.
+  template <class T>
+  static void label(const T* object, const char* name) {
+    usize bytes = 4;
+    if constexpr (!std::is_void_v<T>) bytes = sizeof(T);
+    if (sim::here.simulation != nullptr) sim::simulation().label(object, bytes, name);
+  }
+  static void* allocate(usize bytes, usize alignment) {
+    if (sim::here.cpu != nullptr || sim::here.in_arena)
+      return sim::simulation().allocate(sim::here.cpu, bytes, alignment);
+    return Outside::allocate(bytes, alignment);
+  }
+};
 
 static_assert(Platform<SimPlatform>);
+// The layout of every lock is the native one, false sharing included.
+static_assert(sizeof(SimPlatform::atomic<u32>) == 4 && alignof(SimPlatform::atomic<u32>) == 4);
+static_assert(sizeof(SimPlatform::atomic<u64>) == 8 && sizeof(SimPlatform::atomic<bool>) == 1);
+static_assert(sizeof(SimPlatform::data<void*>) == 8);
 
 }  // namespace faultline

@@ -146,7 +146,8 @@ class SingleThread {
     }
   };
 
-  static bool wait(atomic<u32>& word, u32 old, u64 deadline = no_deadline) {
+  template <class AtomicWord>
+  static bool wait(const AtomicWord& word, u32 old, u64 deadline = no_deadline) {
     if (word.load(std::memory_order_relaxed) != old) return true;  // relaxed: one thread
     if (deadline == no_deadline) fail("sleeps with nobody to wake it, for " + waits_for());
     if (deadline > state().time) state().time = deadline;

@@ -1,0 +1,149 @@
+// How fast the simulator is: fixed cases, each for a fixed simulated time and in a process of its
+// own, on one host core. An event is an access to a line; a transfer is one that moved its line.
+// Memory is what the process has grown by, a simulated CPU; in the first two cases that is the
+// simulator's alone, in the others the workload's data are in it.
+//
+//   bench/sim [CASE [CPUS]]
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "harness/sim/platform.hpp"
+#include "workloads/registry.hpp"
+
+namespace faultline {
+namespace {
+
+using P = SimPlatform;
+
+struct Case {
+  const char* name;
+  const char* workload;
+  const char* lock_or_scheme;
+  u64 simulated_us;
+};
+constexpr Case cases[] = {
+    {"ticket", "lock_loop", "ticket", 20'000},
+    {"rwsem read side", "lock_loop:read=100", "rwsem", 20'000},
+    {"page_fault1", "page_fault1", "refcount", 2'000},
+    {"mix", "mix:9:1", "refcount", 2'000},
+};
+
+double host_seconds() {
+  timespec now;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+double resident_kib() {
+  long pages = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1024;
+}
+
+// What the threads of a case share, all of it in the simulated memory.
+struct Shared {
+  std::unique_ptr<AddressSpace> space;
+  std::unique_ptr<Workload<P>> workload;
+  std::unique_ptr<Window<P>> window;
+
+  Shared(const Case& which, u32 threads) {
+    const bool bare = std::string(which.workload).starts_with("lock_loop");
+    const Scheme<P>* scheme = bare ? nullptr : find_scheme<P>(which.lock_or_scheme);
+    find_workload<P>(which.workload);  // the lists outlive the simulation
+    const sim::ArenaScope scope;
+    workload = make_workload<P>(which.workload, which.lock_or_scheme, threads);
+    window = std::make_unique<Window<P>>();
+    if (bare) return;
+    AddressSpaceOptions options;
+    options.threads = threads;
+    options.clear_pages = false;
+    workload->demands(options);
+    space = scheme->make(options);
+  }
+};
+
+void run_case(const Case& which, u32 threads) {
+  const double kib_before = resident_kib();
+  const sim::Machine machine = sim::Machine::load("ideal-1024");
+  std::vector<u32> cpus(threads);
+  std::iota(cpus.begin(), cpus.end(), 0);
+  sim::Simulation simulation(machine, cpus, {});
+  Shared shared(which, threads);
+  u64 done = 0;
+  for (u32 thread = 0; thread < threads; ++thread)
+    simulation.set_body(thread, [&, thread] {
+      Worker<P> worker(shared.space.get(), *shared.window, thread, threads, Role::all, false,
+                       nullptr);
+      if (shared.space) shared.space->enter();
+      simulation.meet();
+      if (thread == 0) shared.workload->set_up(worker);
+      simulation.meet();
+      shared.workload->enter(worker);
+      simulation.meet();
+      if (thread == 0) {
+        const u64 now = simulation.now_ns();
+        const auto enter = [&](u32 phase) {
+          return [&, phase] { shared.window->phase.store(phase, std::memory_order_relaxed); };
+        };
+        simulation.at(now, enter(phase_measure));
+        simulation.at(now + which.simulated_us * 1000, enter(phase_stop));
+      }
+      shared.workload->run(worker);
+      worker.finish();
+      const auto& operations = worker.tally().operations;
+      done += std::accumulate(operations.begin(), operations.end(), u64{0});
+    });
+  const double start = host_seconds();
+  simulation.run();
+  const double seconds = host_seconds() - start;
+  const sim::Counts counts = simulation.counts();
+  const double events = static_cast<double>(counts.accesses);
+  fmt::print("{:16} {:5} {:9.3f} {:12} {:12} {:9.1f} {:10.1f} {:9.0f}\n", which.name, threads,
+             seconds, done, counts.accesses, 100 * static_cast<double>(counts.transfers) / events,
+             1e-6 * events / seconds, (resident_kib() - kib_before) / threads);
+}
+
+int run_all(const std::string& only, u32 only_threads) {
+  fmt::print("{:16} {:>5} {:>9} {:>12} {:>12} {:>9} {:>10} {:>9}\n", "case", "CPUs", "host s",
+             "operations", "events", "moved %", "M events/s", "KiB/CPU");
+  int failed = 0;
+  for (const Case& which : cases)
+    for (const u32 threads : {16U, 64U, 256U, 1024U}) {
+      if ((!only.empty() && only != which.name) || (only_threads != 0 && only_threads != threads))
+        continue;
+      std::fflush(stdout);
+      const pid_t child = fork();
+      if (child == 0) {
+        try {
+          run_case(which, threads);
+        } catch (const sim::Stuck& stuck) {
+          fmt::print(stderr, "{}: {}\n{}\n", which.name, stuck.what(),
+                     fmt::join(stuck.waiting, "\n"));
+          _exit(1);
+        }
+        std::fflush(stdout);
+        _exit(0);
+      }
+      int status = 0;
+      waitpid(child, &status, 0);
+      failed += status != 0;
+    }
+  return failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace faultline
+
+int main(int argc, char** argv) {
+  return faultline::run_all(argc > 1 ? argv[1] : "",
+                            argc > 2 ? static_cast<faultline::u32>(std::atoi(argv[2])) : 0);
+}

@@ -1,0 +1,88 @@
+// One simulated CPU and the thread that is pinned on it. CPUs go by their thread's number; the
+// kernel's number is `os`.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "harness/sim/line.hpp"
+
+namespace faultline::sim {
+
+// What RCU retires carries this.
+struct RcuNode {
+  RcuNode* next = nullptr;
+  void (*reclaim)(RcuNode*) = nullptr;
+  Time retired = 0;
+};
+
+enum class Status : u8 { unborn, ready, queued, parked, asleep, meeting, grace, done };
+
+struct alignas(cache_line) Cpu {
+  Time clock = 0;
+  void* context = nullptr;
+  u64 accesses = 0;
+  u32 index = 0;
+  u32 fills = 0;  // lines taken into the own cache
+  Machine::Place place = {};
+  Status status = Status::unborn;
+  bool in_arena = false;  // ArenaScope
+  u16 releases = 0;       // the queue whose line is this CPU's to release
+
+  // Spinning: what has been read since the last pause(), and whether the turn was more than a look.
+  bool changed = false;  // stored or modified something
+  bool timed = false;    // has asked for the time or who runs, which can end a spin as well
+  bool woken = false;
+  u32 watching = 0;
+  u32 read_count = 0;
+  u64 reads[Watch::per_cpu] = {};  // where, one a line
+  u64 places = 0;                  // what they were in the turn before, hashed
+  u64 looked_again = 0;            // the place that a woken spinner queues for
+  u32 park_turns = 1;              // a timed spin looks again after so many turns
+  Time parked_turn = 0;            // how long a turn of the present spin takes
+
+  // The store buffer, a ring of the last stores posted. They get their lines in their order; the
+  // newest `posted` have not got theirs.
+  struct Posted {
+    Time complete = 0;
+    u32 request = 0;
+  };
+  u32 posted = 0;
+  u32 ring_at = 0;
+  enum class Awaits : u8 { nothing, slot, all } awaits = Awaits::nothing;
+  Time drained = 0;
+  std::vector<Posted> ring;
+  // The slot of the n-th last store.
+  u32 slot(u32 n) const {
+    const u32 size = static_cast<u32>(ring.size());
+    return (ring_at + size - n) % size;
+  }
+
+  // Since when it has been blocked, and where its time went.
+  Time blocked_since = 0;
+  Time spinning = 0, sleeping = 0, shootdown = 0, stalled = 0;
+
+  u32 os = 0;
+  std::function<void()> body;
+  u64 random = 0;
+  u64 jitter = 0;
+
+  // Waiting, by wait_begin and wait_end.
+  const void* waits_for = nullptr;
+  const char* waits_for_name = nullptr;
+  Time waits_since = 0;
+  Time waited = 0;
+  u32 wait_depth = 0;
+
+  u64 futex = 0;    // the word's place, while asleep
+  Time stolen = 0;  // by interrupts, not paid yet
+  Time handler_until = 0;
+
+  u32 rcu_depth = 0;
+  Time rcu_since = 0;
+  RcuNode* retired_first = nullptr;
+  RcuNode* retired_last = nullptr;
+  u32 retired = 0;
+};
+
+}  // namespace faultline::sim

@@ -1,0 +1,267 @@
+// The fibers: whose turn it is, and the way from one to the next.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/context/detail/fcontext.hpp>
+
+#include "harness/sim/overflow.hpp"
+#include "harness/sim/simulation.hpp"
+
+namespace faultline::sim {
+
+namespace context = boost::context::detail;
+
+namespace {
+// Never zero, which xorshift cannot leave.
+u64 seed_of(u64 seed, u64 stream) {
+  u64 x = seed * 0x9E3779B97F4A7C15ULL + stream * 0xD1B54A32D192ED03ULL + 1;
+  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9ULL;  // splitmix64, Steele et al. 2014
+  x = (x ^ x >> 27) * 0x94D049BB133111EBULL;
+  return (x ^ x >> 31) | 1;
+}
+}  // namespace
+
+Simulation::Simulation(const Machine& machine, const std::vector<u32>& cpus, const Options& options)
+    : machine_(machine),
+      options_(options),
+      arena_(static_cast<u32>(cpus.size()), options.stack_bytes),
+      lines_(Arena::size / Arena::line_bytes),
+      sides_(usize{1} << 24),
+      requests_(usize{1} << 18),
+      queues_(max_actors),
+      watches_(cpus.size() * Watch::per_cpu + 1),
+      cpus_(cpus.size()),
+      sharer_words_(static_cast<u32>(cpus.size() + 63) / 64),
+      cluster_words_(machine.clusters / 64 + 1),
+      home_until_(machine.nodes),
+      clear_until_(machine.nodes),
+      thread_on_(max_cpus, max_cpus),
+      transfers_(labels_.size()),
+      stalls_(cpus.size() * max_labels),
+      random_(seed_of(options.seed, 0)),
+      live_(static_cast<u32>(cpus.size())) {
+  if (cpus.empty() || cpus.size() > machine.places.size())
+    throw std::invalid_argument(fmt::format("machine '{}': {} CPUs asked for, expected 1 to {}",
+                                            machine.name, cpus.size(), machine.places.size()));
+  for (u32 i = 0; i < cpus.size(); ++i) {
+    if (cpus[i] >= machine.places.size() || thread_on_[cpus[i]] != max_cpus)
+      throw std::invalid_argument(
+          fmt::format("machine '{}': CPU {} for thread {}, expected one of its {}, once",
+                      machine.name, cpus[i], i, machine.places.size()));
+    thread_on_[cpus[i]] = i;
+    Cpu& cpu = cpus_[i];
+    cpu.index = i;
+    cpu.os = cpus[i];
+    cpu.place = machine.places[cpus[i]];
+    cpu.ring.resize(machine.store_buffer);
+    cpu.random = seed_of(options.seed, 2 * i + 1);
+    cpu.jitter = seed_of(options.seed, 2 * i + 2);
+  }
+  main_.index = no_cpu;
+  if (here.simulation != nullptr)
+    throw std::logic_error("simulator: one simulation at a time in a process");
+  here.simulation = this;
+}
+
+Simulation::~Simulation() {
+  here = {};
+}
+
+void Simulation::set_body(u32 thread, std::function<void()> body) {
+  cpus_.at(thread).body = std::move(body);
+}
+
+void Simulation::at(u64 time_ns, std::function<void()> action) {
+  const Time time = std::max(time_ns * ps_per_ns, now_);
+  const auto after = std::upper_bound(agenda_.begin(), agenda_.end(), time,
+                                      [](Time t, const Action& other) { return t < other.time; });
+  agenda_.insert(after, {time, std::move(action)});
+  schedule_actions();
+}
+
+void Simulation::schedule_actions() {
+  if (queue_.has(agenda_actor)) queue_.remove(agenda_actor);
+  if (!agenda_.empty()) queue_.push(make_key(agenda_.front().time, agenda_actor));
+}
+
+void Simulation::perform_actions() {
+  here.outside = this;
+  while (!agenda_.empty() && agenda_.front().time <= now_) {
+    const std::function<void()> call = std::move(agenda_.front().call);
+    agenda_.erase(agenda_.begin());
+    call();
+  }
+  here.outside = nullptr;
+  schedule_actions();
+}
+
+void Simulation::run() {
+  const OverflowWatch overflow(arena_, threads());
+  for (Cpu& cpu : cpus_) {
+    // Not all from the same place in a page: the host's cache would have room for few of them.
+    const usize shift = cpu.index % 32 * cache_line;
+    std::byte* top = arena_.stack(cpu.index) + arena_.stack_bytes() - shift;
+    cpu.context =
+        context::make_fcontext(top, arena_.stack_bytes() - shift, [](context::transfer_t from) {
+          *static_cast<void**>(from.data) = from.fctx;
+          here.simulation->enter_fiber(*here.cpu);
+        });
+    cpu.status = Status::ready;
+    queue_.push(make_key(0, cpu.index));
+  }
+  while (live_ != 0 && stuck_.empty() && !failure_) {
+    dispatch(main_, queue_.pop());
+    if (stuck_.empty() && !failure_) perform_actions();
+  }
+  if (failure_) std::rethrow_exception(failure_);
+  if (!stuck_.empty()) throw Stuck(stuck_, waiting());
+  for (Cpu& cpu : cpus_) reclaim(cpu, max_time);
+}
+
+void Simulation::enter_fiber(Cpu& cpu) {
+  try {
+    cpu.body();
+  } catch (...) {
+    failure_ = std::current_exception();
+  }
+  end_fiber(cpu);
+}
+
+// Never returns.
+void Simulation::end_fiber(Cpu& cpu) {
+  if (!failure_) take_turn(cpu);
+  cpu.status = Status::done;
+  --live_;
+  if (live_ == 0 || failure_) switch_to(cpu, main_);
+  dispatch(cpu, queue_.pop());
+}
+
+void Simulation::yield(Cpu& cpu) {
+  dispatch(cpu, queue_.exchange(make_key(cpu.clock, cpu.index)));
+}
+
+void Simulation::block(Cpu& cpu, Status status) {
+  cpu.status = status;
+  cpu.blocked_since = cpu.clock;
+  dispatch(cpu, queue_.pop());
+}
+
+void Simulation::make_ready(Cpu& cpu, Time time) {
+  if (queue_.has(cpu.index)) queue_.remove(cpu.index);
+  queue_.push(make_key(time, cpu.index));
+}
+
+// Performs what is due until a fiber is: `next` first, which has been taken from the queue.
+void Simulation::dispatch(Cpu& from, Key next) {
+  for (;; next = queue_.pop()) {
+    if (next == EventQueue::nothing) {
+      fail("deadlock");
+      return switch_to(from, main_);
+    }
+    now_ = time_of(next);
+    if (now_ > options_.time_limit_ns * ps_per_ns) {
+      fail("time limit");
+      return switch_to(from, main_);
+    }
+    const u32 actor = actor_of(next);
+    if (actor < cpus_.size()) {
+      Cpu& to = cpus_[actor];
+      to.clock = now_;
+      to.status = Status::ready;
+      if (to.releases != 0) release(std::exchange(to.releases, u16{0}), now_);
+      return switch_to(from, to);
+    }
+    if (actor == agenda_actor) return switch_to(from, main_);
+    release(actor - first_queue_actor, now_);
+  }
+}
+
+void Simulation::switch_to(Cpu& from, Cpu& to) {
+  if (&from == &to) return;
+  here.cpu = &to == &main_ ? nullptr : &to;
+  const context::transfer_t back = context::jump_fcontext(to.context, &from.context);
+  *static_cast<void**>(back.data) = back.fctx;
+}
+
+void Simulation::meet() {
+  Cpu& cpu = *here.cpu;
+  if (arrived_.size() + 1 < live_) {
+    arrived_.push_back(static_cast<u16>(cpu.index));
+    return block(cpu, Status::meeting);
+  }
+  for (const u16 other : arrived_) cpu.clock = std::max(cpu.clock, cpus_[other].clock);
+  for (const u16 other : arrived_) make_ready(cpus_[other], cpu.clock);
+  arrived_.clear();
+}
+
+u64 Simulation::now_ns() const {
+  return (here.cpu != nullptr ? here.cpu->clock : now_) / ps_per_ns;
+}
+
+void Simulation::fail(const std::string& what) {
+  if (!stuck_.empty()) return;
+  stuck_ = fmt::format("{} after {:.3f} us of simulated time: {} of {} threads wait", what,
+                       1e-6 * static_cast<double>(now_), waiting_, live_);
+}
+
+std::vector<std::string> Simulation::waiting() const {
+  std::vector<std::string> lines;
+  for (const Cpu& cpu : cpus_) {
+    if (cpu.status == Status::done) continue;
+    const char* how = cpu.status == Status::asleep    ? "asleep"
+                      : cpu.status == Status::parked  ? "spinning"
+                      : cpu.status == Status::grace   ? "in rcu::synchronize"
+                      : cpu.status == Status::meeting ? "at meet()"
+                                                      : "running";
+    std::string what = "nothing named";
+    if (cpu.waits_for != nullptr)
+      what = fmt::format("{} ({}) for {:.3f} us", cpu.waits_for_name, label_at(cpu.waits_for),
+                         1e-6 * static_cast<double>(std::max(now_, cpu.clock) - cpu.waits_since));
+    lines.push_back(
+        fmt::format("thread {} (CPU {}) waits for {}, {}", cpu.index, cpu.os, what, how));
+  }
+  return lines;
+}
+
+std::string Simulation::label_at(const void* object) const {
+  if (!Arena::holds(object)) return "outside of the arena";
+  const u64 at = Arena::offset(object);
+  return labels_.names()[label_of(lines_[at / Arena::line_bytes], at)];
+}
+
+Counts Simulation::counts() const {
+  Counts counts;
+  counts.time = here.cpu != nullptr ? here.cpu->clock : now_;
+  counts.transfers = transfer_count_;
+  counts.prefetches = prefetches_;
+  counts.labels = labels_.names();
+  counts.by_label = transfers_;
+  for (const Cpu& cpu : cpus_) {
+    counts.accesses += cpu.accesses;
+    counts.accounts.push_back(account_of(cpu, counts.time));
+  }
+  return counts;
+}
+
+// With the wait that it may be in counted up to `now`; but not one for a line, which is charged to
+// that when it is over.
+Account Simulation::account_of(const Cpu& cpu, Time now) const {
+  Account account{.spinning = cpu.spinning, .sleeping = cpu.sleeping, .shootdown = cpu.shootdown};
+  for (u32 label = 0; label < labels_.size(); ++label)
+    account.stall.push_back(stalls_[label * cpus_.size() + cpu.index]);
+  Time until = cpu.clock;
+  if (now > until && cpu.status != Status::done && cpu.status != Status::ready &&
+      cpu.status != Status::queued) {
+    if (cpu.status == Status::parked) account.spinning += now - until;
+    if (cpu.status == Status::asleep || cpu.status == Status::grace)
+      account.sleeping += now - until;
+    until = now;
+  }
+  account.waiting =
+      cpu.waited + (cpu.waits_for == nullptr ? 0 : until - std::min(until, cpu.waits_since));
+  account.work =
+      until - account.spinning - account.sleeping - account.shootdown - account.stalled();
+  return account;
+}
+
+}  // namespace faultline::sim

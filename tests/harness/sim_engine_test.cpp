@@ -1,0 +1,448 @@
+// The engine: determinism, order, sleeping, accounting, and what becomes of threads that cannot go
+// on.
+#include <gtest/gtest.h>
+
+#include "locks/mutex/ticket.hpp"
+#include "locks/registry.hpp"
+#include "locks/shared/rwsem.hpp"
+#include "tests/harness/sim_threads.hpp"
+
+namespace faultline {
+namespace {
+
+using P = SimPlatform;
+using sim::Machine;
+using sim::Simulation;
+constexpr auto relaxed = std::memory_order_relaxed;
+constexpr auto release = std::memory_order_release;
+constexpr u64 us = 1000;
+
+class SimEngine : public SimTest {};
+
+struct alignas(cache_line) Word {
+  P::atomic<u32> value{0};
+};
+
+// Two threads on `ideal`, by their bodies.
+struct Pair {
+  Machine machine = Machine::load("ideal-8");
+  Simulation simulation{machine, {0, 1}, {}};
+  void run(std::function<void()> first, std::function<void()> second) {
+    simulation.set_body(0, std::move(first));
+    simulation.set_body(1, std::move(second));
+    simulation.run();
+  }
+};
+
+std::string text_of(const sim::Counts& counts) {
+  std::string text = std::to_string(counts.time) + " " + std::to_string(counts.accesses);
+  for (usize label = 0; label < counts.by_label.size(); ++label) {
+    text += counts.labels[label];
+    for (const auto& by_distance : counts.by_label[label].count)
+      for (const auto& by_reason : by_distance)
+        for (const u64 count : by_reason) text += " " + std::to_string(count);
+  }
+  for (const sim::Account& account : counts.accounts) {
+    text += "\n" + std::to_string(account.work) + " " + std::to_string(account.spinning) + " " +
+            std::to_string(account.sleeping);
+    for (const sim::Time stall : account.stall) text += " " + std::to_string(stall);
+  }
+  return text;
+}
+
+std::string rwsem_counts(u64 seed) {
+  struct alignas(cache_line) Shared {
+    Rwsem<P> lock;
+  };
+  return text_of(run_loop<Shared>(
+                     Machine::load("e7-8870"), 20, 200 * us,
+                     [](Shared& shared, u32 thread) {
+                       if (thread % 4 == 0) {
+                         shared.lock.lock();
+                         P::work(300);
+                         shared.lock.unlock();
+                       } else {
+                         shared.lock.lock_shared();
+                         P::work(100);
+                         shared.lock.unlock_shared();
+                       }
+                     },
+                     seed)
+                     .counts);
+}
+
+TEST_F(SimEngine, TheSameSeedGivesTheSameCountsToTheByteAndAnotherSeedDoesNot) {
+  const std::string once = rwsem_counts(1);
+  std::vector<std::unique_ptr<char[]>> disorder;  // the host's heap is not the same any more
+  for (usize i = 1; i < 100; ++i) disorder.push_back(std::make_unique<char[]>(i * 100));
+  EXPECT_EQ(once, rwsem_counts(1));
+  EXPECT_NE(once, rwsem_counts(2));
+}
+
+TEST_F(SimEngine, AMessageIsSeenWhenItsLineHasComeAndNoSooner) {
+  Pair pair;
+  const auto message = pair.simulation.make<Word>();
+  const auto flag = pair.simulation.make<Word>();
+  u64 sent = 0, seen = 0;
+  u32 read = 0;
+  pair.run(
+      [&] {
+        P::work(1000);
+        message->value.store(7, relaxed);
+        sent = sim::here.cpu->clock;
+        flag->value.store(1, release);
+      },
+      [&] {
+        while (flag->value.load(std::memory_order_acquire) == 0) P::pause(nullptr);
+        seen = sim::here.cpu->clock;
+        read = message->value.load(relaxed);
+      });
+  EXPECT_EQ(read, 7U);
+  // The sender's store takes the line, 100 ns; then the reader's load does; and a turn of spinning.
+  EXPECT_GE(seen - sent, 200 * sim::ps_per_ns);
+  EXPECT_LE(seen - sent, 220 * sim::ps_per_ns);
+}
+
+// Dekker's: with values that are sequentially consistent not both can read 0, posted stores or not.
+TEST_F(SimEngine, PostedStoresKeepValuesSequentiallyConsistent) {
+  for (u64 delay = 0; delay < 300; delay += 7) {
+    Pair pair;
+    struct Words {
+      Word mine[2];
+    };
+    const auto words = pair.simulation.make<Words>();
+    u32 seen[2] = {};
+    const auto body = [&](u32 self, u64 wait) {
+      seen[self] = words->mine[1 - self].value.load(relaxed);  // a copy to be stale
+      P::work(1000 + wait);
+      words->mine[self].value.store(1, relaxed);
+      seen[self] = words->mine[1 - self].value.load(relaxed);
+    };
+    pair.run([&] { body(0, 0); }, [&] { body(1, delay); });
+    EXPECT_TRUE(seen[0] == 1 || seen[1] == 1) << delay;
+  }
+}
+
+TEST_F(SimEngine, APostedStoreLeavesItsCpuFreeAndAnRmwWaitsForIt) {
+  Pair pair;
+  const auto far = pair.simulation.make<Word>();
+  const auto other = pair.simulation.make<Word>();
+  sim::Time posted = 0, drained = 0;
+  pair.run(
+      [&] {
+        P::work(1000);
+        const sim::Time start = sim::here.cpu->clock;
+        far->value.store(1, relaxed);
+        posted = sim::here.cpu->clock - start;
+        other->value.fetch_add(1, relaxed);
+        drained = sim::here.cpu->clock - start;
+      },
+      [&] { far->value.store(2, relaxed); });
+  EXPECT_EQ(posted, 1 * sim::ps_per_ns);
+  EXPECT_GE(drained, 200 * sim::ps_per_ns);  // the store, and then its own line from memory
+}
+
+TEST_F(SimEngine, IdleSpinningCostsTheHostNothingAndIsAccountedAsSpinning) {
+  Pair pair;
+  const auto flag = pair.simulation.make<Word>();
+  pair.run(
+      [&] {
+        P::work(100'000'000);
+        flag->value.store(1, release);
+      },
+      [&] {
+        while (flag->value.load(std::memory_order_acquire) == 0) P::pause(nullptr);
+      });
+  const sim::Counts counts = pair.simulation.counts();
+  EXPECT_LT(counts.accesses, 10U);
+  EXPECT_NEAR(static_cast<double>(counts.accounts[1].spinning), 1e11, 1e7);
+}
+
+TEST_F(SimEngine, ASpinWithALimitOfItsOwnEndsInTime) {
+  Pair pair;
+  const auto flag = pair.simulation.make<Word>();
+  u64 gave_up = 0;
+  pair.run([] {},
+           [&] {
+             const u64 limit = P::now() + 25 * us;
+             while (flag->value.load(relaxed) == 0 && P::now() < limit) P::pause(nullptr);
+             gave_up = P::now() - limit;
+           });
+  EXPECT_LT(gave_up, 2 * us);
+  EXPECT_LT(pair.simulation.counts().accesses, 200U);
+}
+
+TEST_F(SimEngine, AStoreFromOutsideEndsASpin) {
+  Pair pair;
+  const auto stop = pair.simulation.make<Word>();
+  pair.simulation.at(50 * us, [&] { stop->value.store(1, relaxed); });
+  const auto spin = [&] {
+    while (stop->value.load(relaxed) == 0) P::pause(nullptr);
+  };
+  pair.run(spin, spin);
+  EXPECT_GE(pair.simulation.now_ns(), 50 * us);
+  EXPECT_LT(pair.simulation.now_ns(), 51 * us);
+}
+
+TEST_F(SimEngine, ASleeperIsWokenAndPaysForItsIdleCpu) {
+  Pair pair;
+  const auto word = pair.simulation.make<Word>();
+  u64 slept_until = 0, woken_at = 0;
+  bool in_time = false, timed_out = true;
+  pair.run(
+      [&] {
+        P::work(10 * us);
+        word->value.store(1, release);
+        P::wake(word->value, 1);
+        woken_at = P::now();
+      },
+      [&] {
+        timed_out = !P::wait(word->value, 0, P::now() + 3 * us);
+        in_time = P::wait(word->value, 0);
+        slept_until = P::now();
+      });
+  EXPECT_TRUE(timed_out);
+  EXPECT_TRUE(in_time);
+  // 1 us from the interrupt, and 1 us from idle: `ideal` says so.
+  EXPECT_NEAR(static_cast<double>(slept_until - woken_at), 2000, 50);
+  EXPECT_GT(pair.simulation.counts().accounts[1].sleeping, 9 * us * sim::ps_per_ns);
+}
+
+TEST_F(SimEngine, EveryNanosecondIsAccountedForOnce) {
+  struct alignas(cache_line) Shared {
+    Ticket<P> lock;
+  };
+  const LoopResult result =
+      run_loop<Shared>(Machine::load("e7-8870"), 16, 100 * us, [](Shared& shared, u32) {
+        typename Ticket<P>::Node node;
+        shared.lock.lock(node);
+        P::work(50);
+        shared.lock.unlock(node);
+      });
+  for (const sim::Account& account : result.counts.accounts) {
+    const double sum = static_cast<double>(account.work + account.spinning + account.sleeping +
+                                           account.shootdown + account.stalled());
+    EXPECT_NEAR(sum / 1e3, 100e3, 1e3);  // but for the access under way at either edge
+  }
+}
+
+TEST_F(SimEngine, TransfersAreChargedToTheObjectThatCausedThem) {
+  struct alignas(cache_line) Shared {
+    Shared() {
+      P::label(&hot, "hot");
+      P::label(&cold, "cold");
+    }
+    P::atomic<u32> hot{0};
+    P::atomic<u32> cold{0};  // in the same line
+  };
+  const LoopResult result =
+      run_loop<Shared>(Machine::load("ideal-8"), 2, 100 * us, [](Shared& shared, u32 thread) {
+        (thread == 0 ? shared.hot : shared.cold).fetch_add(1, relaxed);
+      });
+  const sim::Transfers hot = result.counts.of("hot");
+  EXPECT_GT(hot.of(sim::Kind::rmw), 300U);
+  EXPECT_EQ(hot.total(), hot.of(sim::Kind::rmw));
+  EXPECT_EQ(hot.because(sim::Reason::false_sharing), hot.total());
+  EXPECT_EQ(hot.at(sim::same_cluster), hot.total());
+  EXPECT_NEAR(static_cast<double>(result.counts.of("cold").total()),
+              static_cast<double>(hot.total()), 2);
+}
+
+TEST_F(SimEngine, AWorkingSetBeyondThePrivateCacheMissesInTurn) {
+  Machine machine = Machine::load("ideal-8");
+  machine.private_lines = 64;
+  struct alignas(cache_line) Lines {
+    Word of[128];
+  };
+  const auto misses = [&](u32 used) {
+    u32 next = 0;
+    return run_loop<Lines>(
+               machine, 1, 100 * us,
+               [&](Lines& lines, u32) { lines.of[next++ % used].value.store(1, relaxed); })
+        .counts.transfers;
+  };
+  EXPECT_EQ(misses(32), 0U);
+  EXPECT_GT(misses(128), 500U);
+}
+
+TEST_F(SimEngine, AShootdownTakesTimeFromItsTargetsAndWaitsForTheSlowest) {
+  Pair pair;
+  u64 took = 0;
+  pair.run(
+      [&] {
+        P::work(10 * us);
+        CpuSet all;
+        all.add(0), all.add(1);
+        const u64 start = P::now();
+        P::shootdown(all);
+        took = P::now() - start;
+      },
+      [&] {
+        P::work(50 * us);
+        P::settle();
+      });
+  // base 500, one target 100, interrupt 500, handler 500; and the clock was read once more.
+  EXPECT_EQ(took, 1610U);
+  EXPECT_EQ(pair.simulation.counts().accounts[1].shootdown, 500 * sim::ps_per_ns);
+}
+
+TEST_F(SimEngine, AGracePeriodWaitsForReadersAndMovesNoLine) {
+  Pair pair;
+  u64 ended = 0;
+  pair.run(
+      [&] {
+        P::work(1000);
+        P::rcu::synchronize();
+        ended = P::now();
+      },
+      [&] {
+        P::rcu::read_lock();
+        P::work(50 * us);
+        P::rcu::read_unlock();
+        P::work(50 * us);
+      });
+  EXPECT_GE(ended, 50 * us);
+  EXPECT_LT(ended, 65 * us);
+  EXPECT_EQ(pair.simulation.counts().transfers, 0U);
+}
+
+TEST_F(SimEngine, ThreadsMeetAtTheTimeOfTheLatest) {
+  Pair pair;
+  u64 first = 0, second = 0;
+  pair.run(
+      [&] {
+        P::work(500);
+        pair.simulation.meet();
+        first = pair.simulation.now_ns();
+      },
+      [&] {
+        P::work(7000);
+        pair.simulation.meet();
+        second = pair.simulation.now_ns();
+      });
+  EXPECT_EQ(first, 7000U);
+  EXPECT_EQ(second, 7000U);
+}
+
+// What Stuck says, in one text.
+std::string stuck_text(Pair& pair, std::function<void()> first, std::function<void()> second) {
+  try {
+    pair.run(std::move(first), std::move(second));
+  } catch (const sim::Stuck& stuck) {
+    std::string text = stuck.what();
+    for (const std::string& line : stuck.waiting) text += "\n" + line;
+    return text;
+  }
+  return "not stuck";
+}
+
+TEST_F(SimEngine, ADeadlockIsTold) {
+  Pair pair;
+  struct alignas(cache_line) Locks {
+    Locks() { P::label(&rwsem, "the.rwsem"), P::label(&ticket, "the.ticket"); }
+    Rwsem<P> rwsem;
+    Ticket<P> ticket;
+  };
+  const auto locks = pair.simulation.make<Locks>();
+  Ticket<P>::Node none;
+  const std::string text = stuck_text(
+      pair,
+      [&] {
+        locks->rwsem.lock();
+        P::work(1 * us);
+        locks->ticket.lock(none);
+      },
+      [&] {
+        locks->ticket.lock(none);
+        P::work(1 * us);
+        locks->rwsem.lock_shared();
+      });
+  EXPECT_NE(text.find("deadlock after"), std::string::npos) << text;
+  EXPECT_NE(text.find("2 of 2 threads wait"), std::string::npos) << text;
+  EXPECT_NE(text.find("thread 0 (CPU 0) waits for ticket (the.ticket)"), std::string::npos) << text;
+  EXPECT_NE(text.find("thread 1 (CPU 1) waits for rwsem to read (the.rwsem)"), std::string::npos)
+      << text;
+}
+
+TEST_F(SimEngine, ALivelockIsTold) {
+  Pair pair;
+  const auto word = pair.simulation.make<Word>();
+  const auto wait_for_ever = [&] {
+    const WaitScope<P> waiting(word.get(), "nobody");
+    while (word->value.load(relaxed) == 0 || P::now() == 0) P::pause(nullptr), P::now();
+  };
+  const std::string text = stuck_text(pair, wait_for_ever, wait_for_ever);
+  EXPECT_NE(text.find("livelock after"), std::string::npos) << text;
+  EXPECT_NE(text.find("waits for nobody"), std::string::npos) << text;
+}
+
+TEST_F(SimEngine, WhatAThreadThrowsEndsTheRun) {
+  Pair pair;
+  const auto fail = [] { throw std::runtime_error("the body's own"); };
+  EXPECT_THROW(pair.run(fail, [] {}), std::runtime_error);
+}
+
+TEST_F(SimEngine, MemoryOutsideOfTheArenaIsRefused) {
+  Pair pair;
+  Word outside;
+  EXPECT_THROW(pair.run([&] { outside.value.load(relaxed); }, [] {}), std::logic_error);
+}
+
+u64 sink_into(u64 depth) {
+  volatile char room[512] = {};
+  room[depth % 512] = 1;
+  return depth == 0 ? room[0] : sink_into(depth - 1) + room[depth % 512];
+}
+
+TEST_F(SimEngine, AStackOverflowNamesItsThread) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "AddressSanitizer takes the signal for itself";
+#endif
+  const auto overflow = [] {
+    Pair pair;
+    pair.run([] {}, [] { sink_into(1'000'000); });
+  };
+  EXPECT_EXIT(overflow(), testing::ExitedWithCode(1),
+              "simulator: thread 1: its stack of 64 KiB overflows");
+}
+
+TEST_F(SimEngine, EverySchemeRunsOnManyCpusAndKeepsItsBooks) {
+  for (const Scheme<P>& scheme : scheme_list<P>()) {
+    // Locks of the host know no simulated threads: one that waits stops them all.
+    const std::string name = scheme.name;
+    if (scheme.max_threads != 0 || name.find("pthread") != name.npos ||
+        name.find("std::") != name.npos)
+      continue;
+    SCOPED_TRACE(scheme.name);
+    const Machine machine = Machine::load("epyc-7742x2");
+    Simulation simulation(machine, first_cpus(12), {});
+    std::unique_ptr<AddressSpace> space;
+    u64 failed = 0;
+    for (u32 thread = 0; thread < 12; ++thread)
+      simulation.set_body(thread, [&, thread] {
+        if (thread == 0) {
+          const sim::ArenaScope scope;
+          space = scheme.make({.frames_per_thread = 64});
+        }
+        simulation.meet();
+        space->enter();
+        for (int turn = 0; turn < 20; ++turn) {
+          const MapResult mapped = space->map(0, 4 * page_size, prot_read | prot_write, 0);
+          for (u64 page = 0; page < 4; ++page)
+            failed += space->fault(mapped.address + page * page_size, Access::write) != Error::none;
+          failed += space->unmap(mapped.address, 4 * page_size) != Error::none;
+        }
+      });
+    try {
+      simulation.run();
+    } catch (const sim::Stuck& stuck) {
+      for (const std::string& line : stuck.waiting) ADD_FAILURE() << line;
+    }
+    EXPECT_EQ(failed, 0U);
+    EXPECT_EQ(space->check(), "");
+    space.reset();
+  }
+}
+
+}  // namespace
+}  // namespace faultline

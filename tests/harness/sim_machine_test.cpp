@@ -1,0 +1,142 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "tests/harness/sim_threads.hpp"
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+using sim::Machine;
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "no std::invalid_argument";
+}
+
+json preset(const std::string& name) {
+  std::ifstream in(std::string(FAULTLINE_SOURCE_DIR) + "/harness/sim/machines/" + name + ".json");
+  return json::parse(in);
+}
+
+// What load() says of a machine file with that content.
+std::string complaint(const std::string& content) {
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("machine-" + std::to_string(getpid()) + ".json");
+  std::ofstream(file) << content;
+  const std::string message = message_of([&] { Machine::load(file.string()); });
+  std::filesystem::remove(file);
+  const std::string prefix = file.string() + ": ";
+  return message.starts_with(prefix) ? message.substr(prefix.size()) : message;
+}
+
+std::string complaint(const std::function<void(json&)>& spoil,
+                      const std::string& name = "e7-8870") {
+  json machine = preset(name);
+  spoil(machine);
+  return complaint(machine.dump());
+}
+
+TEST(SimMachine, EveryPresetLoadsAndNamesTheOriginOfEveryConstant) {
+  const std::vector<std::string> names = Machine::presets();
+  EXPECT_EQ(names, (std::vector<std::string>{"e7-8870", "epyc-7742x2", "graviton3", "ideal-N",
+                                             "xeon-6242x2"}));
+  for (const std::string& name : names) {
+    const Machine machine = Machine::load(name == "ideal-N" ? "ideal-1024" : name);
+    EXPECT_GT(machine.constants.size(), 30U) << name;
+    for (const Machine::Constant& constant : machine.constants)
+      EXPECT_NE(constant.origin, "") << name << " " << constant.key;
+  }
+}
+
+TEST(SimMachine, AShapeIsTheMachinesOwn) {
+  const Machine e7 = Machine::load("e7-8870");
+  EXPECT_EQ(e7.places.size(), 80U);
+  EXPECT_EQ(e7.nodes, 8U);
+  EXPECT_EQ(e7.between(e7.places[0], e7.places[9]), sim::same_cluster);
+  EXPECT_EQ(e7.between(e7.places[0], e7.places[10]), sim::one_hop);
+  EXPECT_EQ(e7.between(e7.places[0], e7.places[25]), sim::one_hop + 1);
+  const Machine epyc = Machine::load("epyc-7742x2");
+  EXPECT_EQ(epyc.between(epyc.places[0], epyc.places[3]), sim::same_cluster);
+  EXPECT_EQ(epyc.between(epyc.places[0], epyc.places[4]), sim::same_node);
+  EXPECT_EQ(epyc.between(epyc.places[0], epyc.places[64]), sim::one_hop);
+  EXPECT_EQ(Machine::load("ideal-7").places.size(), 7U);
+}
+
+TEST(SimMachine, AMissingLatencyIsNamed) {
+  EXPECT_EQ(complaint([](json& m) { m["latency"]["load"]["shared"].erase("hop2"); }),
+            "latency.load.shared.hop2: missing, expected nanoseconds above 0");
+  EXPECT_EQ(complaint([](json& m) { m["latency"].erase("rmw"); }),
+            "latency.rmw.memory.socket: missing, expected nanoseconds above 0");
+  EXPECT_EQ(complaint([](json& m) { m["caches"]["protocol"] = "moesi"; }),
+            "latency.load.owned.cluster: missing, expected nanoseconds above 0");
+  EXPECT_EQ(complaint([](json& m) { m.erase("shootdown"); }),
+            "shootdown: missing, expected an object of constants");
+}
+
+TEST(SimMachine, ALatencyOfNothingIsRefused) {
+  EXPECT_EQ(complaint([](json& m) { m["latency"]["store"]["modified"]["hop1"] = 0; }),
+            "latency.store.modified.hop1: 0, expected nanoseconds above 0");
+  EXPECT_EQ(complaint([](json& m) { m["cpu"]["pause"] = "fast"; }),
+            "cpu.pause: \"fast\", expected nanoseconds above 0");
+}
+
+TEST(SimMachine, AConstantWithoutOriginIsRefused) {
+  EXPECT_EQ(complaint([](json& m) { m["kernel"].erase("origin"); }),
+            "kernel.origin: missing, expected a text");
+}
+
+TEST(SimMachine, DistancesAreSymmetricAndNotZero) {
+  EXPECT_EQ(complaint([](json& m) { m["shape"]["hops"][2][1] = 2; }),
+            "shape.hops[2][1]: 2, expected 1 hops, as the way back has");
+  EXPECT_EQ(complaint([](json& m) { m["shape"]["hops"][0][3] = 0; }),
+            "shape.hops[0][3]: 0, expected a whole number from 1 to 5");
+  EXPECT_EQ(complaint([](json& m) { m["shape"]["hops"][4][4] = 1; }),
+            "shape.hops[4][4]: 1, expected 0 hops from a node to itself");
+  EXPECT_EQ(complaint([](json& m) { m["shape"]["hops"].erase(7); }).substr(0, 11), "shape.hops:");
+}
+
+TEST(SimMachine, AShapeThatHwlocCannotReadIsRefused) {
+  EXPECT_EQ(
+      complaint([](json& m) { m["shape"]["hwloc"] = "a box of 80"; }),
+      "shape.hwloc: \"a box of 80\", expected hwloc's synthetic text or XML file of 1 to 1024 "
+      "CPUs, numbered from 0");
+  EXPECT_EQ(complaint("{\"summary\": ").substr(0, 5), "byte ");
+}
+
+TEST(SimMachine, AMachineThatDoesNotExistIsRefused) {
+  EXPECT_EQ(
+      message_of([] { Machine::load("pdp-11"); }),
+      "machine 'pdp-11': expected e7-8870, epyc-7742x2, graviton3, ideal-N, xeon-6242x2, or a "
+      "file that ends in .json");
+  EXPECT_EQ(message_of([] { Machine::load("/nowhere.json"); }),
+            "/nowhere.json: cannot be read, expected a machine's JSON file");
+  EXPECT_EQ(message_of([] { Machine::load("ideal-2000"); }).substr(0, 24),
+            "ideal.json: shape.hwloc:");
+}
+
+TEST(SimMachine, MoreCpusThanTheMachineHasAreRefused) {
+  const Machine machine = Machine::load("graviton3");
+  EXPECT_EQ(message_of([&] { sim::Simulation(machine, first_cpus(65), {}); }),
+            "machine 'graviton3': 65 CPUs asked for, expected 1 to 64");
+  EXPECT_EQ(message_of([&] {
+              sim::Simulation(machine, {3, 64}, {});
+            }),
+            "machine 'graviton3': CPU 64 for thread 1, expected one of its 64, once");
+  EXPECT_EQ(message_of([&] {
+              sim::Simulation(machine, {3, 3}, {});
+            }),
+            "machine 'graviton3': CPU 3 for thread 1, expected one of its 64, once");
+}
+
+}  // namespace
+}  // namespace faultline
