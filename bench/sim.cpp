@@ -71,6 +71,11 @@ struct Shared {
   }
 };
 
+struct Moment {
+  double host_s = 0;
+  sim::Counts counts;
+};
+
 void run_case(const Case& which, u32 threads) {
   const double kib_before = resident_kib();
   const sim::Machine machine = sim::Machine::load("ideal-1024");
@@ -79,6 +84,7 @@ void run_case(const Case& which, u32 threads) {
   sim::Simulation simulation(machine, cpus, {});
   Shared shared(which, threads);
   u64 done = 0;
+  Moment opened, closed;
   for (u32 thread = 0; thread < threads; ++thread)
     simulation.set_body(thread, [&, thread] {
       Worker<P> worker(shared.space.get(), *shared.window, thread, threads, Role::all, false,
@@ -91,21 +97,23 @@ void run_case(const Case& which, u32 threads) {
       simulation.meet();
       if (thread == 0) {
         const u64 now = simulation.now_ns();
-        const auto enter = [&](u32 phase) {
-          return [&, phase] { shared.window->phase.store(phase, std::memory_order_relaxed); };
+        const auto enter = [&](u32 phase, Moment& moment) {
+          return [&, phase] {
+            moment = {host_seconds(), simulation.counts()};
+            shared.window->phase.store(phase, std::memory_order_relaxed);
+          };
         };
-        simulation.at(now, enter(phase_measure));
-        simulation.at(now + which.simulated_us * 1000, enter(phase_stop));
+        simulation.at(now, enter(phase_measure, opened));
+        simulation.at(now + which.simulated_us * 1000, enter(phase_stop, closed));
       }
       shared.workload->run(worker);
       worker.finish();
       const auto& operations = worker.tally().operations;
       done += std::accumulate(operations.begin(), operations.end(), u64{0});
     });
-  const double start = host_seconds();
   simulation.run();
-  const double seconds = host_seconds() - start;
-  const sim::Counts counts = simulation.counts();
+  const double seconds = closed.host_s - opened.host_s;
+  const sim::Counts counts = closed.counts.since(opened.counts);
   const double events = static_cast<double>(counts.accesses);
   fmt::print("{:16} {:5} {:9.3f} {:12} {:12} {:9.1f} {:10.1f} {:9.0f}\n", which.name, threads,
              seconds, done, counts.accesses, 100 * static_cast<double>(counts.transfers) / events,

@@ -66,7 +66,7 @@ void Simulation::before_exclusive(Cpu& cpu, const void* address, usize bytes, Ki
 }
 
 bool Simulation::store_met(Cpu& cpu, Line& line, u64 at, usize bytes, u64 value) {
-  if (cpu.ring[cpu.ring_at].complete > cpu.clock) await_slot(cpu);
+  if (oldest_slot(cpu).complete > cpu.clock) await_slot(cpu);
   take_turn(cpu);
   cpu.clock += machine_.hit[1];
   // Not before a store that another CPU has posted for it: that one has its place already.
@@ -84,7 +84,7 @@ bool Simulation::store_met(Cpu& cpu, Line& line, u64 at, usize bytes, u64 value)
   // Granted at once, but still posted: only the others have to wait until it is complete.
   const Time complete = grant(cpu, line, at, bytes, Kind::store, cpu.clock, 1);
   cpu.ring[cpu.ring_at].complete = complete;
-  cpu.ring_at = (cpu.ring_at + 1) % machine_.store_buffer;
+  cpu.ring_at = cpu.slot(~u32{0});
   cpu.drained = std::max(cpu.drained, complete);
   return true;
 }

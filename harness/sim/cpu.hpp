@@ -51,12 +51,11 @@ struct alignas(cache_line) Cpu {
   u32 ring_at = 0;
   enum class Awaits : u8 { nothing, slot, all } awaits = Awaits::nothing;
   Time drained = 0;
-  std::vector<Posted> ring;
+  std::vector<Posted> ring;  // a power of two of them, not less than the buffer's depth
+  u64 posted_filter = 0;     // a bit for each place that one of the `posted` goes to
   // The slot of the n-th last store.
-  u32 slot(u32 n) const {
-    const u32 size = static_cast<u32>(ring.size());
-    return (ring_at + size - n) % size;
-  }
+  u32 slot(u32 n) const { return (ring_at - n) & static_cast<u32>(ring.size() - 1); }
+  static u64 filter_bit(u64 at) { return u64{1} << (at / 4 % 64); }
 
   // Since when it has been blocked, and where its time went.
   Time blocked_since = 0;

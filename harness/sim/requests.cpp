@@ -55,7 +55,8 @@ void Simulation::enqueue(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind,
   request.value = *posted_value;
   request.slot = static_cast<u16>(cpu.ring_at);
   cpu.ring[cpu.ring_at] = {not_known, append(queue.list, request)};
-  cpu.ring_at = (cpu.ring_at + 1) % machine_.store_buffer;
+  cpu.ring_at = cpu.slot(~u32{0});
+  cpu.posted_filter |= Cpu::filter_bit(at);
   ++cpu.posted;
 }
 
@@ -181,8 +182,10 @@ void Simulation::complete_posted(Cpu& cpu, const Request& request, Time now, Tim
     Request& next = requests_[cpu.ring[cpu.slot(cpu.posted)].request];
     if (next.held != 0) queue_.push(make_key(now, first_queue_actor + next.held));
     next.held = 0;
+  } else {
+    cpu.posted_filter = 0;
   }
-  const Time slot_free = cpu.ring[cpu.ring_at].complete;
+  const Time slot_free = oldest_slot(cpu).complete;
   if (cpu.awaits == Cpu::Awaits::all && cpu.posted == 0)
     make_ready(cpu, std::max(cpu.clock, cpu.drained));
   else if (cpu.awaits == Cpu::Awaits::slot && slot_free != not_known)
@@ -219,11 +222,11 @@ void Simulation::drain(Cpu& cpu) {
 // The store buffer is full: until its oldest store is complete.
 void Simulation::await_slot(Cpu& cpu) {
   const Time since = cpu.clock;
-  if (cpu.ring[cpu.ring_at].complete == not_known) {
+  if (oldest_slot(cpu).complete == not_known) {
     cpu.awaits = Cpu::Awaits::slot;
     block(cpu, Status::queued);
   } else {
-    cpu.clock = std::max(cpu.clock, cpu.ring[cpu.ring_at].complete);
+    cpu.clock = std::max(cpu.clock, oldest_slot(cpu).complete);
   }
   stall(cpu, Labels::store_buffer, since);
 }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <boost/context/detail/fcontext.hpp>
 
 #include "harness/sim/overflow.hpp"
@@ -53,7 +54,7 @@ Simulation::Simulation(const Machine& machine, const std::vector<u32>& cpus, con
     cpu.index = i;
     cpu.os = cpus[i];
     cpu.place = machine.places[cpus[i]];
-    cpu.ring.resize(machine.store_buffer);
+    cpu.ring.resize(std::bit_ceil(machine.store_buffer));
     cpu.random = seed_of(options.seed, 2 * i + 1);
     cpu.jitter = seed_of(options.seed, 2 * i + 2);
   }

@@ -121,7 +121,8 @@ class Simulation {
   }
   // The newest value that this CPU has posted for that place and nobody else can see yet.
   bool forwarded(const Cpu& cpu, const void* address, u64& value) const {
-    return cpu.posted != 0 && find_posted(cpu, Arena::offset(address), value);
+    const u64 at = Arena::offset(address);
+    return (cpu.posted_filter & Cpu::filter_bit(at)) != 0 && find_posted(cpu, at, value);
   }
   // A store from outside of every CPU.
   void outside_store(const void* address);
@@ -235,6 +236,10 @@ class Simulation {
   void serve_readers(LineQueue& queue, Line& line);
   void complete_posted(Cpu& cpu, const Request& request, Time now, Time complete);
   void drain(Cpu& cpu);
+  // The store whose place in the buffer the next one takes.
+  const Cpu::Posted& oldest_slot(const Cpu& cpu) const {
+    return cpu.ring[cpu.slot(machine_.store_buffer)];
+  }
   void await_slot(Cpu& cpu);
   bool find_posted(const Cpu& cpu, u64 at, u64& value) const;
   static void write_value(u64 at, usize bytes, u64 value);
