@@ -5,16 +5,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
   cat <<'END'
-Usage: ./run.sh                                     build, measure suite quick, simulate suite
-                                                    sim-quick, draw both into one report
-       ./run.sh OPTION...                           build, measure, draw the report
+Usage: ./run.sh [OPTION...]                         build, measure suite quick, draw the report
        ./run.sh sim [OPTION...]                     build, simulate, draw the report
        ./run.sh test [--sanitize thread|address]    build and run every test
        ./run.sh --help
 
 OPTIONs are those of `faultline run` and `faultline sim`; --suite full, --budget 5m and --out FILE,
-for example. Results go to results/runs/TIME-HOST/: results.json, simulated.json, report.html and
-SVGs.
+for example. Results go to results/runs/TIME-HOST/: results.json, report.html and SVGs.
 Missing packages are installed with apt, as root or through sudo.
 END
 }
@@ -188,7 +185,6 @@ draw() {
 # `faultline $1` with the options in $2..; then the report.
 measure() {
   local verb=$1 out made='' status=0 before
-  local -a also=()
   shift
   out=$(asked_out "$@")
   if [[ -z $out ]]; then
@@ -203,12 +199,7 @@ measure() {
   if [[ -n $made ]]; then rmdir --ignore-fail-on-non-empty "$made"; fi
   # An interrupted run leaves a result too; one that measured nothing leaves what was there before.
   if [[ ! -f $out || $(stat -c %Y.%i "$out") == "$before" ]]; then return "$status"; fi
-  if [[ -n ${with_simulation:-} && $status -le 1 ]]; then
-    also=("$(dirname "$out")/simulated.json")
-    build/faultline sim --out "${also[0]}" || status=$?
-    [[ -f ${also[0]} ]] || also=()
-  fi
-  draw "$out" "${also[@]}" || status=$?
+  draw "$out" || status=$?
   return "$status"
 }
 
@@ -223,8 +214,7 @@ main() {
       run_tests "$@"
       ;;
     *)
-      local verb=run with_simulation=
-      if [[ $# -eq 0 ]]; then with_simulation=yes; fi
+      local verb=run
       if [[ ${1:-} == sim ]]; then verb=sim && shift; fi
       install_missing run
       install_modules
