@@ -3,7 +3,6 @@
 
 #include <signal.h>
 
-#include <atomic>
 #include <string>
 #include <vector>
 
@@ -19,18 +18,16 @@ class Interrupts {
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
 
-  // The first signal that came, or 0. Any thread may ask.
+  // The first signal that came, or 0.
   int signal();
-  // Becomes readable when one comes, until a thread has asked; then `noted` is, for good.
+  // Becomes readable when one comes.
   int file() const { return file_; }
-  int noted() const { return noted_; }
   // The mask as it was, for children.
   const sigset_t& mask_before() const { return before_; }
 
  private:
   int file_ = -1;
-  int noted_ = -1;
-  std::atomic<int> signal_ = 0;
+  int signal_ = 0;
   sigset_t before_ = {};
   void (*pipe_before_)(int) = nullptr;
 };

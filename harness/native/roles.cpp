@@ -1,4 +1,4 @@
-#include "harness/trial/roles.hpp"
+#include "harness/native/roles.hpp"
 
 #include <fmt/format.h>
 
