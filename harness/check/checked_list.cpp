@@ -69,7 +69,6 @@ const std::vector<Checked>& mutant_list() {
       mutex_mutant<Flaw::trying_waits>("mutex:trying_waits"),
       shared_mutant<Flaw::late_ticket>("shared:late_ticket"),
       shared_mutant<Flaw::no_wake>("shared:no_wake"),
-      shared_mutant<Flaw::wakes_one>("shared:wakes_one"),
       shared_mutant<Flaw::rude_readers>("shared:rude_readers"),
       shared_mutant<Flaw::downgrade_gap>("shared:downgrade_gap"),
       shared_mutant<Flaw::downgrade_silent>("shared:downgrade_silent"),

@@ -18,7 +18,6 @@ enum class Flaw : int {
 
   late_ticket,       // the word is read after the look that it is to guard: a lost wake-up
   no_wake,           // a release wakes nobody
-  wakes_one,         // a release wakes one sleeper of all that may go on
   rude_readers,      // a reader does not look for writers
   downgrade_gap,     // a downgrade lets go in between
   downgrade_silent,  // a downgrade wakes nobody
@@ -55,7 +54,7 @@ class Sleeper {
   void release(const F& give, bool silent = false) {
     attempt([&] { return give(), true; });
     releases_.fetch_add(1, std::memory_order_release);  // release: pairs with until's acquire
-    if (flaw != Flaw::no_wake && !silent) P::wake(releases_, flaw == Flaw::wakes_one ? 1 : ~u32{0});
+    if (flaw != Flaw::no_wake && !silent) P::wake(releases_, ~u32{0});
   }
 
  private:

@@ -24,7 +24,7 @@ std::vector<Stage> stages_of(Family family, bool deep) {
   stages.push_back(stage("2 threads x 1, exhaustive", programs_of_pairs(family), Search::exhaustive,
                          2, 30 * more));
   stages.push_back(stage("2 threads x 2, exhaustive, no surprise", programs_of_two(family),
-                         Search::exhaustive, 2, 30 * more));
+                         Search::exhaustive, 2, 90 * more));
   stages.back().options.surprises = 0;
   if (deep) {
     stages.push_back(stage("2 threads x 1, exhaustive, 2 surprises", programs_of_pairs(family),
