@@ -209,10 +209,6 @@ struct SimPlatform {
     else
       Outside::wait_end();
   }
-  static u64 waited() {
-    const sim::Cpu* cpu = sim::here.cpu;
-    return cpu != nullptr ? cpu->waited / sim::ps_per_ns : Outside::waited();
-  }
   static u64 now() {
     sim::Cpu* cpu = sim::here.cpu;
     return cpu != nullptr ? sim::simulation().read_clock(*cpu) : Outside::now();

@@ -40,12 +40,12 @@ std::string text_of(const sim::Counts& counts) {
     text += counts.labels[label];
     for (const auto& by_distance : counts.by_label[label].count)
       for (const auto& by_reason : by_distance)
-        for (const u64 count : by_reason) text += " " + std::to_string(count);
+        for (const u64 count : by_reason) text += std::to_string(count) + " ";
   }
   for (const sim::Account& account : counts.accounts) {
     text += "\n" + std::to_string(account.work) + " " + std::to_string(account.spinning) + " " +
             std::to_string(account.sleeping);
-    for (const sim::Time stall : account.stall) text += " " + std::to_string(stall);
+    for (const sim::Time stall : account.stall) text += std::to_string(stall) + " ";
   }
   return text;
 }
