@@ -17,7 +17,7 @@ class BareTicket {
  public:
   void lock() {
     const unsigned mine = next_.fetch_add(1, rl::mo_relaxed, {});
-    while (serving_.load(rl::mo_acquire, {}) != mine) rl::yield(1, {});
+    while (serving_.load(rl::mo_acquire, {}) != mine) rl::ctx().yield(1, {});
   }
   void unlock() { serving_.store(serving_.load(rl::mo_relaxed, {}) + 1, rl::mo_release, {}); }
 
