@@ -6,11 +6,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 usage() {
   cat <<'END'
 Usage: ./run.sh [OPTION...]                         build, measure suite quick, draw the report
+       ./run.sh sim [OPTION...]                     build, simulate, draw the report
        ./run.sh test [--sanitize thread|address]    build and run every test
        ./run.sh --help
 
-OPTIONs are those of `faultline run`; --suite full, --budget 5m and --out FILE, for example.
-Results go to results/runs/TIME-HOST/: results.json, report.html and SVGs.
+OPTIONs are those of `faultline run` and `faultline sim`; --suite full, --budget 5m and --out FILE,
+for example. Results go to results/runs/TIME-HOST/: results.json, report.html and SVGs.
 Missing packages are installed with apt, as root or through sudo.
 END
 }
@@ -173,15 +174,18 @@ asked_out() {
   printf '%s' "$out"
 }
 
+# Draws $1, and the results in $2.. with it, beside $1.
 draw() {
-  local results=$1 folder
-  folder=$(dirname "$results")
-  build/faultline report "$results" -o "$folder/report.html" --svg "$folder/svg"
+  local folder
+  folder=$(dirname "$1")
+  build/faultline report "$@" -o "$folder/report.html" --svg "$folder/svg"
   echo "report: $folder/report.html"
 }
 
+# `faultline $1` with the options in $2..; then the report.
 measure() {
-  local out made='' status=0 before
+  local verb=$1 out made='' status=0 before
+  shift
   out=$(asked_out "$@")
   if [[ -z $out ]]; then
     made=results/runs/$(date +%Y%m%d-%H%M%S)-$(uname -n)
@@ -190,11 +194,12 @@ measure() {
     set -- "$@" --out "$out"
   fi
   before=$(stat -c %Y.%i "$out" 2>/dev/null) || before=
-  build/faultline run "$@" || status=$?
+  build/faultline "$verb" "$@" || status=$?
   # Nothing was measured (bad input, --benchmark_list_tests): no folder without results either.
   if [[ -n $made ]]; then rmdir --ignore-fail-on-non-empty "$made"; fi
   # An interrupted run leaves a result too; one that measured nothing leaves what was there before.
-  if [[ -f $out && $(stat -c %Y.%i "$out") != "$before" ]]; then draw "$out" || status=$?; fi
+  if [[ ! -f $out || $(stat -c %Y.%i "$out") == "$before" ]]; then return "$status"; fi
+  draw "$out" || status=$?
   return "$status"
 }
 
@@ -202,17 +207,19 @@ main() {
   case ${1:-} in
     -h | --help)
       usage
-      if [[ -x build/faultline ]]; then build/faultline run --help; fi
+      if [[ -x build/faultline ]]; then build/faultline run --help; build/faultline sim --help; fi
       ;;
     test)
       shift
       run_tests "$@"
       ;;
     *)
+      local verb=run
+      if [[ ${1:-} == sim ]]; then verb=sim && shift; fi
       install_missing run
       install_modules
       build build faultline
-      measure "$@"
+      measure "$verb" "$@"
       ;;
   esac
 }

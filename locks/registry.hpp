@@ -20,6 +20,7 @@
 #include "locks/schemes/refcount.hpp"
 #include "locks/shared/no_lock.hpp"
 #include "locks/shared/rwsem.hpp"
+#include "locks/shared/rwsem_2012.hpp"
 
 namespace faultline {
 
@@ -43,16 +44,30 @@ inline constexpr RwsemPolicy no_osq{.osq = false};
 inline constexpr RwsemPolicy no_steal{.steal = false};
 inline constexpr RwsemPolicy no_handoff{.handoff = false};
 
+// Whether the platform is this machine: locks that others wrote and the running kernel are there
+// alone.
+template <class P>
+concept Native = requires {
+  P::touch(nullptr, Access::read);
+};
+
 template <class P>
 constexpr auto shared_list() {
-  return std::tuple{
+  const std::tuple ours{
       NamedLock<Rwsem<P>>{"rwsem", "Linux's reader-writer semaphore"},
       NamedLock<Rwsem<P, no_osq>>{"rwsem:no-osq", "rwsem without the queue of spinners"},
       NamedLock<Rwsem<P, no_steal>>{"rwsem:no-steal", "rwsem without lock stealing"},
       NamedLock<Rwsem<P, no_handoff>>{"rwsem:no-handoff", "rwsem without handoff"},
-      NamedLock<PthreadRwlock<P>>{"pthread_rwlock", "the C library's reader-writer lock"},
-      NamedLock<StdSharedMutex<P>>{"std::shared_mutex", "the C++ library's reader-writer lock"},
+      NamedLock<Rwsem2012<P>>{"rwsem_2012", "Linux's semaphore of 2012: who waits sleeps"},
   };
+  if constexpr (!Native<P>)
+    return ours;
+  else
+    return std::tuple_cat(
+        ours, std::tuple{NamedLock<PthreadRwlock<P>>{"pthread_rwlock",
+                                                     "the C library's reader-writer lock"},
+                         NamedLock<StdSharedMutex<P>>{"std::shared_mutex",
+                                                      "the C++ library's reader-writer lock"}});
 }
 
 template <class P>
@@ -90,10 +105,8 @@ const std::vector<Scheme<P>>& scheme_list() {
          make_scheme<MmapSem<P, Rwsem<P, no_steal>>>},
         {"mmap_sem:no-handoff", "mmap_sem without handoff", 0, true,
          make_scheme<MmapSem<P, Rwsem<P, no_handoff>>>},
-        {"mmap_sem:pthread_rwlock", "mmap_sem over the C library's lock", 0, true,
-         make_scheme<MmapSem<P, PthreadRwlock<P>>>},
-        {"mmap_sem:std::shared_mutex", "mmap_sem over the C++ library's lock", 0, true,
-         make_scheme<MmapSem<P, StdSharedMutex<P>>>},
+        {"mmap_sem:rwsem_2012", "mmap_sem over Linux's semaphore of 2012", 0, true,
+         make_scheme<MmapSem<P, Rwsem2012<P>>>},
         {"range_lock", "narrow ranges, the tree of VMAs under a ticket lock", 0, true,
          make_scheme<RangeLockScheme<P, MutexStructure<P, Ticket<P>>>>},
         {"range_lock:mcs", "narrow ranges, the tree of VMAs under an MCS lock", 0, true,
@@ -107,9 +120,13 @@ const std::vector<Scheme<P>>& scheme_list() {
         {"refcount", "a reference count in each VMA, falling back to the rwsem", 0, true,
          make_scheme<Refcount<P, Rwsem<P>>>},
     };
-    // Only natively are there real faults.
-    if constexpr (requires { P::touch(nullptr, Access::read); })
+    if constexpr (Native<P>) {
+      schemes.push_back({"mmap_sem:pthread_rwlock", "mmap_sem over the C library's lock", 0, true,
+                         make_scheme<MmapSem<P, PthreadRwlock<P>>>});
+      schemes.push_back({"mmap_sem:std::shared_mutex", "mmap_sem over the C++ library's lock", 0,
+                         true, make_scheme<MmapSem<P, StdSharedMutex<P>>>});
       schemes.push_back({"linux", "the running kernel", 0, false, make_scheme<LinuxScheme<P>>});
+    }
     return schemes;
   }();
   return list;

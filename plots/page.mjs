@@ -1,6 +1,6 @@
 // The report: one file with everything in it, since it is mailed, archived and opened offline.
 import { readFileSync } from 'node:fs';
-import { entries } from './rows.mjs';
+import { entries, whereOf } from './rows.mjs';
 import { provenance } from './pictures.mjs';
 
 const here = new URL('.', import.meta.url);
@@ -87,18 +87,30 @@ function definition(values) {
   return `<dl>${rows.map(([key, value]) => `<dt>${escapeHtml(key.replaceAll('_', ' '))}</dt><dd>${escapeHtml(value)}</dd>`).join('')}</dl>`;
 }
 
+/** The modelled machines, and every constant of them with its origin. */
+function modelsOf({ models }) {
+  return models
+    .map(({ constants, ...model }) => {
+      const rows = constants.map(({ key, value, origin }) => row([key, value, origin].map(escapeHtml)));
+      const list = table(['constant', 'value', 'origin'], rows);
+      return `${definition(model)}<details><summary>${constants.length} constants</summary>${list}</details>`;
+    })
+    .join('\n');
+}
+
 function provenanceOf({ label, results }, several) {
   const counters = results.counters.available === false ? `none: ${results.counters.reason}` : results.counters.pmu ?? 'available';
+  const simulated = results.mode === 'sim';
   const run = {
-    mode: results.mode,
-    date: results.date,
+    mode: simulated ? `simulated on ${whereOf(results)}` : results.mode,
+    ...(simulated ? {} : { date: results.date }),
     suite: results.suite,
     seed: results.seed,
     command: results.command,
     'hardware counters': counters,
   };
   return `${several ? `<h3>${escapeHtml(label)}</h3>` : ''}<div class="columns"><div><h4>Run</h4>${definition(run)}</div>
-<div><h4>Machine</h4>${definition(results.machine)}</div><div><h4>Build</h4>${definition(results.build)}</div></div>`;
+<div><h4>Machine</h4>${simulated ? modelsOf(results.machine) : definition(results.machine)}</div><div><h4>Build</h4>${definition(results.build)}</div></div>`;
 }
 
 function stallText(stall) {
@@ -140,7 +152,7 @@ export function makePage(runs, pictures) {
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
-<title>faultline: ${escapeHtml(runs.map(({ results }) => `${results.suite}, ${results.machine.host}`).join('; '))}</title>
+<title>faultline: ${escapeHtml(runs.map(({ results }) => `${results.suite}, ${whereOf(results)}`).join('; '))}</title>
 <style>${own('page.css')}</style></head><body>
 <header><h1>faultline</h1><p>${where}</p>
 <nav>${links.map(([id, title]) => `<a href="#${id}">${escapeHtml(title)}</a>`).join('')}</nav></header>

@@ -1,6 +1,6 @@
 // Specifications fitted to their rows: scales, colours, panel columns, and the line that says where a picture is from.
 import { readFileSync } from 'node:fs';
-import { CEILING, rowsByPicture, whyNotCounted } from './rows.mjs';
+import { CEILING, REST, rowsByPicture, whereOf, whyNotCounted } from './rows.mjs';
 
 const here = new URL('.', import.meta.url);
 const readJson = (name) => JSON.parse(readFileSync(new URL(name, here), 'utf8'));
@@ -15,6 +15,24 @@ const pictures = [
       'Operations per second over all threads: the median of the repetitions, with its 95 % interval as a bar (often ' +
       'smaller than the mark). The dotted ceiling is the same work with one address space a thread: what no lock can beat here.',
     missing: 'No case was measured.',
+  },
+  {
+    name: 'stall',
+    title: 'Which line stops it',
+    simulated: true,
+    about:
+      "Where the simulated CPUs' time goes: at the bottom work, then waiting, and above it the stall for each line that " +
+      'moves from cache to cache, by the name of what is in it. The colour that grows with the CPUs is what stops the scheme.',
+    missing: 'No case was simulated.',
+  },
+  {
+    name: 'transfers',
+    title: 'Transfers of lines',
+    simulated: true,
+    about:
+      'How often a line had to move, per operation, counted exactly by what is in it. Rest on a bar for the kinds of access, ' +
+      'distances, and true or false sharing.',
+    missing: 'No case was simulated.',
   },
   {
     name: 'linux',
@@ -62,11 +80,14 @@ const pictures = [
   },
 ];
 
+/** What a simulation cannot have. */
+const nativeAlone = ['linux', 'bounces'];
+
 /** Where the numbers are from: every picture carries it. */
 export function provenance(runs) {
   return runs.map(({ label, results }) => {
-    const { machine, build } = results;
-    const parts = [results.mode, `${machine.host} (${machine.cpu_model})`, results.date, `build ${build.commit}`];
+    const mode = results.mode === 'sim' ? `simulated on ${whereOf(results)}` : `native \u00b7 ${whereOf(results)}`;
+    const parts = [mode, results.date, `build ${results.build.commit}`].filter(Boolean);
     return (runs.length > 1 ? `${label}: ` : '') + parts.join(' \u00b7 ');
   });
 }
@@ -107,6 +128,14 @@ function threadAxis(rows) {
   };
 }
 
+/** Times in greys and one warm tone, lines in colours. */
+function partScale(rows) {
+  const domain = distinct([...rows].sort((a, b) => a.rank - b.rank), 'part');
+  let next = 0;
+  const colourOf = (part) => style.times[part] ?? (part === REST ? style.rest : style.labels[next++ % style.labels.length]);
+  return { domain, range: domain.map(colourOf) };
+}
+
 function eachEncoding(spec, apply) {
   if (spec.encoding) apply(spec.encoding);
   for (const layer of spec.layer ?? []) eachEncoding(layer, apply);
@@ -122,7 +151,18 @@ function fit(picture, rows, subtitle) {
   spec.columns = Math.min(spec.columns, panels.length);
   // A lone panel has the room of two.
   if (panels.length === 1) spec.spec.width = 520;
+  // Ceilings and schemes of a modelled machine are decades apart.
+  const logarithmic = picture.name === 'throughput' && rows.some((one) => one.simulated);
   eachEncoding(spec.spec, (encoding) => {
+    if (logarithmic && encoding.y) {
+      encoding.y.scale = { type: 'log' };
+      encoding.y.axis = { format: '~s', tickCount: 5, labelOverlap: 'greedy' };
+      if (encoding.y.title) encoding.y.title += ' (log)';
+    }
+    if (encoding.color?.field === 'part') {
+      encoding.color.scale = partScale(rows);
+      return;
+    }
     for (const channel of Object.keys(scales)) {
       if (encoding[channel]) encoding[channel].scale = scales[channel];
     }
@@ -146,7 +186,10 @@ function fit(picture, rows, subtitle) {
 export function makePictures(runs) {
   const rows = rowsByPicture(runs);
   const subtitle = provenance(runs);
-  return pictures.map((picture) => {
+  const simulated = runs.some(({ results }) => results.mode === 'sim');
+  const native = runs.some(({ results }) => results.mode !== 'sim');
+  const fitting = pictures.filter(({ name, simulated: own }) => (own ? simulated : native || !nativeAlone.includes(name)));
+  return fitting.map((picture) => {
     const { name, title } = picture;
     const uncounted = name === 'bounces' ? whyNotCounted(runs) : '';
     const about = picture.about + (uncounted && ` Not counted everywhere: ${uncounted}.`);

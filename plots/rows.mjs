@@ -41,7 +41,9 @@ function panelNamer(runs) {
     thp: (one) => (one.thp ? 'THP' : 'no THP'),
   };
   const shown = Object.keys(names).filter(varies);
-  return (one) => [one.workload, ...shown.map((key) => names[key](one)).filter(Boolean)].join(', ');
+  const nameOf = (one) => [one.workload, ...shown.map((key) => names[key](one)).filter(Boolean)].join(', ');
+  // Always in view, and never in one panel with what was measured.
+  return (one) => (one.machine ? `${nameOf(one)}\nsimulated on ${one.machine}` : nameOf(one));
 }
 
 /** Every case of every file with what all its rows share. */
@@ -50,7 +52,9 @@ export function entries(runs) {
   return runs.flatMap((run) =>
     run.results.cases.map((one) => {
       const { base, variant } = splitScheme(one.scheme);
-      const line = [variant, one.private ? CEILING : '', runs.length > 1 ? run.label : '']
+      // Simulated and measured cases have panels of their own already.
+      const alike = runs.filter(({ results }) => results.mode === run.results.mode);
+      const line = [variant, one.private ? CEILING : '', alike.length > 1 ? run.label : '']
         .filter(Boolean)
         .join(', ');
       const notes = [
@@ -64,6 +68,7 @@ export function entries(runs) {
           scheme: base,
           line: line || 'plain',
           threads: one.threads,
+          simulated: Boolean(one.machine),
           note: notes.join('; ') || '-',
         },
       };
@@ -116,6 +121,78 @@ function eventRows(entry) {
     );
 }
 
+/** What bars of time and of transfers are made of, from the bottom: the labels of memory come last. */
+export const TIMES = ['work', 'spinning', 'sleeping', 'shootdown'];
+export const REST = 'other lines';
+const LABELS = 10;
+
+/** The labels that matter most somewhere; the others together are REST. */
+function mainLabels(simulated) {
+  const most = new Map();
+  for (const { one } of simulated) {
+    for (const [label, share] of Object.entries(one.sim.time.stall)) {
+      most.set(label, Math.max(most.get(label) ?? 0, share));
+    }
+  }
+  return [...most].sort((a, b) => b[1] - a[1]).slice(0, LABELS).map(([label]) => label);
+}
+
+/** Of variants there are too many for a panel each; the plain schemes have one, and so has whatever has no plain one. */
+function withOwnBars(all) {
+  const simulated = all.filter((entry) => entry.one.sim && !entry.one.private);
+  const plain = simulated.filter((entry) => entry.common.scheme === entry.one.scheme && entry.one.scheme !== 'none');
+  return plain.length > 0 ? plain : simulated;
+}
+
+/** [{panel, threads, part, rank, ...fields(value)}] of one case's values by label, small ones together. */
+function barRows(entry, values, labels, fields, times = []) {
+  const rest = [];
+  const parts = [...times];
+  for (const [label, value] of Object.entries(values)) {
+    if (labels.includes(label)) parts.push([label, [value]]);
+    else rest.push(value);
+  }
+  if (rest.length > 0) parts.push([REST, rest]);
+  const order = [...TIMES, ...labels, REST];
+  const of = entry.common.line === 'plain' ? entry.one.scheme : `${entry.common.scheme}, ${entry.common.line}`;
+  return parts.map(([part, list]) => ({
+    panel: `${of}\n${entry.panel}`,
+    threads: entry.one.threads,
+    part,
+    rank: order.indexOf(part),
+    ...fields(list),
+  }));
+}
+
+const sum = (list) => list.reduce((a, b) => a + b, 0);
+
+function stallRows(entry, labels) {
+  const { stall, ...rest } = entry.one.sim.time;
+  const times = TIMES.map((part) => [part, [rest[part]]]);
+  return barRows(entry, stall, labels, (shares) => ({ share: sum(shares) }), times);
+}
+
+/** "rmw hop1 true sharing 0.42, ..." */
+function detailOf(by) {
+  return Object.entries(by)
+    .flatMap(([kind, distances]) =>
+      Object.entries(distances).flatMap(([distance, reasons]) =>
+        Object.entries(reasons).map(([reason, count]) => [count, `${kind} ${distance} ${reason.replace('_', ' ')} ${count.toPrecision(2)}`]),
+      ),
+    )
+    .sort((a, b) => b[0] - a[0])
+    .slice(0, 6)
+    .map(([, text]) => text)
+    .join(', ');
+}
+
+function transferRows(entry, labels) {
+  return barRows(entry, entry.one.sim.transfers, labels, (list) => ({
+    per_operation: sum(list.map((one) => one.per_operation)),
+    detail: list.length === 1 ? detailOf(list[0].by) : `${list.length} labels`,
+  }));
+}
+
 /** Panels in the order in which they first appear, so that facets stay together. */
 function ordered(rows) {
   const order = new Map();
@@ -128,6 +205,8 @@ export function rowsByPicture(runs) {
   const all = entries(runs);
   const ours = all.filter((entry) => !isLinux(entry));
   const each = (list, make) => ordered(list.flatMap(make));
+  const simulated = withOwnBars(all);
+  const labels = mainLabels(simulated);
   return {
     throughput: each(ours, (entry) => spread(entry, entry.panel, entry.one.throughput)),
     linux: each(all.filter(isLinux), (entry) => spread(entry, entry.panel, entry.one.scaling)),
@@ -136,7 +215,17 @@ export function rowsByPicture(runs) {
     waiting: each(ours, (entry) => spread(entry, entry.panel, entry.one.waiting_share)),
     bounces: each(all, bounceRows),
     events: each(all, eventRows),
+    stall: each(simulated, (entry) => stallRows(entry, labels)),
+    transfers: each(simulated, (entry) => transferRows(entry, labels)),
   };
+}
+
+/** What and where: never to be taken for each other. */
+export function whereOf(results) {
+  if (results.mode !== 'sim') return `${results.machine.host} (${results.machine.cpu_model})`;
+  const { seeds } = results;
+  const range = seeds.length === 1 ? `seed ${seeds[0]}` : `seeds ${seeds[0]}\u2013${seeds[seeds.length - 1]}`;
+  return `${results.machine.models.map((model) => model.name).join(', ')}, ${range}`;
 }
 
 function reasonsOf({ results }) {

@@ -7,6 +7,7 @@
 
 #include "harness/stats/histogram.hpp"
 #include "harness/stats/stats.hpp"
+#include "results/simulated.hpp"
 
 namespace faultline {
 namespace {
@@ -260,6 +261,8 @@ json aggregate_case(const CaseTrials& trials) {
   result["events"] = events_of(trials);
   result["software"] = totals(trials.throughput, "software");
   result["counters"] = counters_of(trials);
+  if (json simulated = simulated_of(trials.throughput); !simulated.is_null())
+    result["sim"] = std::move(simulated);
   for (const json* record : trials.all) {
     json trial = *record;
     trial.erase("case");

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "results/reader.hpp"
+#include "results/summary.hpp"
 
 namespace faultline {
 namespace {
@@ -97,7 +98,8 @@ std::string text_of(const json& object, const char* key) {
 }
 
 void print_side_by_side(const Side& base, const Side& changed, std::ostream& out) {
-  fmt::print(out, "base {}\nnew  {}\n", base.path, changed.path);
+  fmt::print(out, "base {}: {}\nnew  {}: {}\n", base.path, provenance(base.part), changed.path,
+             provenance(changed.part));
   const auto differs = [&](const char* section, const char* key) {
     const std::string before = text_of(base.part[section], key);
     const std::string after = text_of(changed.part[section], key);
@@ -105,7 +107,7 @@ void print_side_by_side(const Side& base, const Side& changed, std::ostream& out
     fmt::print(out, "{} differs: {} {} against {}\n", section, key, before, after);
   };
   for (const char* key : {"host", "cpu_model", "kernel", "cpus", "nodes", "smt", "governor",
-                          "turbo", "thp", "numa_balancing", "virtual"}) {
+                          "turbo", "thp", "numa_balancing", "virtual", "models"}) {
     differs("machine", key);
   }
   for (const char* key : {"version", "commit", "compiler", "flags", "type"}) differs("build", key);

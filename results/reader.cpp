@@ -134,11 +134,24 @@ void check_entries(const Checker& check, const json& part, const char* key,
   }
 }
 
-void check_faultline(const Checker& check, const json& part) {
-  for (const char* key : {"mode", "date", "suite"}) check.text(part, "/faultline", key);
+void check_machine(const Checker& check, const json& part) {
+  check.text(part, "/faultline", "date");
   const json& machine = check.member(part, "/faultline", "machine", json::value_t::object);
   for (const char* key : {"host", "cpu_model", "kernel"})
     check.text(machine, "/faultline/machine", key);
+}
+
+void check_models(const Checker& check, const json& part) {
+  check.member(part, "/faultline", "seeds", json::value_t::array);
+  const json& machine = check.member(part, "/faultline", "machine", json::value_t::object);
+  const json& models = check.member(machine, "/faultline/machine", "models", json::value_t::array);
+  for (std::size_t i = 0; i < models.size(); ++i)
+    check.text(models[i], fmt::format("/faultline/machine/models/{}", i), "name");
+}
+
+void check_faultline(const Checker& check, const json& part) {
+  for (const char* key : {"mode", "suite"}) check.text(part, "/faultline", key);
+  part["mode"] == "sim" ? check_models(check, part) : check_machine(check, part);
   const json& build = check.member(part, "/faultline", "build", json::value_t::object);
   for (const char* key : {"version", "commit"}) check.text(build, "/faultline/build", key);
   check.member(part, "/faultline", "counters", json::value_t::object);

@@ -40,6 +40,7 @@ std::string row_name(const json& one) {
 std::string panel_name(const json& one) {
   std::string name =
       one["workload"].get<std::string>() + ", " + one["placement"].get<std::string>();
+  if (one.contains("machine")) name += ", simulated on " + one["machine"].get<std::string>();
   const std::string roles = one.value("roles", "");
   if (!roles.empty()) name += ", " + roles;
   const auto differs = [&](const char* key, const json& usual) {
@@ -178,7 +179,7 @@ void print_unfinished(std::ostream& out, const json& part) {
                one["why"].get<std::string>());
   }
   const json& counters = part["counters"];
-  if (counters.contains("available") && counters["available"] == false) {
+  if (part["mode"] != "sim" && counters.contains("available") && counters["available"] == false) {
     fmt::print(out, "no hardware counters: {}\n", counters.value("reason", "no reason given"));
   }
 }
@@ -196,12 +197,26 @@ std::string human_rate(double per_second) {
   return fmt::format("{:.{}f}{}", per_second, digits, prefixes[step]);
 }
 
+std::string provenance(const json& part) {
+  const std::string build = part["build"]["commit"].get<std::string>();
+  const json& machine = part["machine"];
+  if (part["mode"] != "sim")
+    return fmt::format("{}, {}, {}, {}, build {}", part["mode"].get<std::string>(),
+                       machine["host"].get<std::string>(), machine["cpu_model"].get<std::string>(),
+                       part["date"].get<std::string>(), build);
+  std::string names;
+  for (const json& model : machine["models"])
+    names += (names.empty() ? "" : ", ") + model["name"].get<std::string>();
+  const json& seeds = part["seeds"];
+  const std::string range =
+      seeds.size() == 1 ? fmt::format("seed {}", seeds.front().dump())
+                        : fmt::format("seeds {}-{}", seeds.front().dump(), seeds.back().dump());
+  return fmt::format("simulated on {}, {}, build {}", names, range, build);
+}
+
 void print_summary(std::ostream& out, const json& results) {
   const json& part = results.at("faultline");
-  const json& machine = part["machine"];
-  fmt::print(out, "{}, {}, {}, {}, build {}\n", part["mode"].get<std::string>(),
-             machine["host"].get<std::string>(), machine["cpu_model"].get<std::string>(),
-             part["date"].get<std::string>(), part["build"]["commit"].get<std::string>());
+  fmt::print(out, "{}\n", provenance(part));
   fmt::print(out, "operations per second: median, half its 95 % interval, share of the best\n");
   if (const std::size_t fewest = fewest_repetitions(part["cases"]); fewest < bounding_repetitions)
     fmt::print(out,

@@ -37,9 +37,10 @@ std::vector<CaseTrials> by_case(const std::vector<json>& trials) {
   }
   std::vector<CaseTrials> ordered;
   for (auto& [key, entry] : cases) {
-    const auto by_repetition = [](const json* a, const json* b) {
-      return a->at("repetition").get<std::int64_t>() < b->at("repetition").get<std::int64_t>();
+    const auto place = [](const json* trial) {
+      return std::pair(trial->at("repetition").get<std::int64_t>(), trial->value("latency", false));
     };
+    const auto by_repetition = [&](const json* a, const json* b) { return place(a) < place(b); };
     for (auto* records : {&entry.all, &entry.throughput, &entry.latency}) {
       std::stable_sort(records->begin(), records->end(), by_repetition);
     }
@@ -111,15 +112,18 @@ json benchmark_entries(const std::vector<CaseTrials>& cases) {
   return entries;
 }
 
-json unfinished(const std::vector<json>& trials, const char* status) {
+/** Case by case, since the order in which trials end may be chance. */
+json unfinished(const std::vector<CaseTrials>& cases, const char* status) {
   json list = json::array();
-  for (const json& trial : trials) {
-    if (trial.at("status") != status) continue;
-    json entry = {{"case", trial.at("case").at("name")},
-                  {"repetition", trial.at("repetition")},
-                  {"reason", trial.value("reason", "")}};
-    if (trial.contains("stall")) entry["stall"] = trial["stall"];
-    list.push_back(std::move(entry));
+  for (const CaseTrials& one : cases) {
+    for (const json* trial : one.all) {
+      if (trial->at("status") != status) continue;
+      json entry = {{"case", one.description.at("name")},
+                    {"repetition", trial->at("repetition")},
+                    {"reason", trial->value("reason", "")}};
+      if (trial->contains("stall")) entry["stall"] = (*trial)["stall"];
+      list.push_back(std::move(entry));
+    }
   }
   return list;
 }
@@ -141,10 +145,12 @@ json lost_to_a_kill(const JournalContent& journal) {
 
 json faultline_part(const JournalContent& journal, std::vector<CaseTrials>& cases) {
   json part = {{"schema_version", schema_version}};
-  for (const char* key :
-       {"mode", "date", "suite", "seed", "command", "machine", "build", "counters"}) {
+  for (const char* key : {"mode", "suite", "seed", "command", "machine", "build", "counters"}) {
     part[key] = journal.header.at(key);
   }
+  // A simulation is of no date, and has seeds instead of chance.
+  const char* own = part["mode"] == "sim" ? "seeds" : "date";
+  part[own] = journal.header.at(own);
   part["ended"] = !journal.killed;
   if (journal.header.contains("planned_trials"))
     part["planned_trials"] = journal.header["planned_trials"];
@@ -152,8 +158,8 @@ json faultline_part(const JournalContent& journal, std::vector<CaseTrials>& case
   for (const CaseTrials& one : cases) part["cases"].push_back(aggregate_case(one));
   add_scaling(cases, part["cases"]);
   part["left_out"] = journal.header.at("left_out");
-  part["discarded"] = unfinished(journal.trials, "discarded");
-  part["failures"] = unfinished(journal.trials, "failed");
+  part["discarded"] = unfinished(cases, "discarded");
+  part["failures"] = unfinished(cases, "failed");
   if (journal.killed) part["left_out"].push_back(lost_to_a_kill(journal));
   return part;
 }

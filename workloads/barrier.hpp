@@ -32,7 +32,7 @@ class alignas(cache_line) Barrier {
       if (sleepers_.load(std::memory_order_seq_cst) != 0) P::wake(round_, worker.threads());
       return worker.running();
     }
-    for (u32 turn = 0; turn < spins && !over(round); ++turn) {
+    for (const u64 limit = P::now() + spin_ns; !over(round) && P::now() < limit;) {
       if (!worker.running()) return false;
       P::pause(this);
     }
@@ -51,7 +51,7 @@ class alignas(cache_line) Barrier {
     sleepers_.fetch_sub(1, std::memory_order_relaxed);  // relaxed: too high costs a vain wake only
   }
 
-  static constexpr u32 spins = 500;
+  static constexpr u64 spin_ns = 20'000;
   static constexpr u64 nap_ns = 1'000'000;
   typename P::template atomic<u32> arrived_{0};
   typename P::template atomic<u32> round_{0};

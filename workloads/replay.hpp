@@ -45,7 +45,7 @@ class alignas(cache_line) ReplayProgress {
   // False when `running()` became so first.
   template <class F>
   bool wait(u32 value, F&& running) {
-    for (u32 turn = 0; turn < spins; ++turn) {
+    for (const u64 limit = P::now() + spin_ns; P::now() < limit;) {
       if (reached(value)) return true;
       P::pause(this);
     }
@@ -61,7 +61,7 @@ class alignas(cache_line) ReplayProgress {
   }
 
  private:
-  static constexpr u32 spins = 200;
+  static constexpr u64 spin_ns = 8'000;
   static constexpr u64 nap_ns = 1'000'000;
   typename P::template atomic<u32> value_{0};
   typename P::template atomic<u32> sleepers_{0};

@@ -7,10 +7,11 @@
 namespace faultline {
 
 void add_run_command(CLI::App& app, int& exit_code);
+void add_sim_command(CLI::App& app, int& exit_code);
 void add_list_command(CLI::App& app, int& exit_code);
 void add_trial_commands(CLI::App& app, int& exit_code);  // hidden: trial, check-placement
 void add_record_command(CLI::App& app, int& exit_code);
-void add_results_commands(CLI::App& app, int& exit_code);  // compare, report, recover
+void add_results_commands(CLI::App& app, int& exit_code);  // compare, report, fit, recover
 void add_doctor_command(CLI::App& app, int& exit_code);
 
 }  // namespace faultline

@@ -7,6 +7,7 @@
 
 #include "harness/cli/build_info.hpp"
 #include "harness/counters/counters.hpp"
+#include "harness/sim/machine.hpp"
 #include "harness/topology/machine.hpp"
 
 namespace faultline {
@@ -52,12 +53,32 @@ std::string command_line() {
   return text;
 }
 
+json build_json() {
+  return {{"version", build_version},
+          {"commit", build_commit},
+          {"compiler", build_compiler},
+          {"flags", build_flags},
+          {"type", build_type}};
+}
+
+json model_json(const std::string& name) {
+  const sim::Machine machine = sim::Machine::load(name);
+  json constants = json::array();
+  for (const sim::Machine::Constant& constant : machine.constants)
+    constants.push_back(
+        {{"key", constant.key}, {"value", constant.value}, {"origin", constant.origin}});
+  CaseSpec spec;
+  spec.machine = name;
+  return {{"name", spec.machine_name()},
+          {"summary", machine.summary},
+          {"cpus", machine.places.size()},
+          {"nodes", machine.nodes},
+          {"constants", constants}};
+}
+
 }  // namespace
 
 json run_header(const std::string& suite, u64 seed, const Topology& topology, const Plan& plan) {
-  json left_out = json::array();
-  for (const LeftOut& entry : plan.left_out)
-    left_out.push_back({{"what", entry.what}, {"why", entry.why}});
   return {{"faultline_journal", 1},
           {"context", benchmark_context()},
           {"mode", "native"},
@@ -66,19 +87,43 @@ json run_header(const std::string& suite, u64 seed, const Topology& topology, co
           {"seed", seed},
           {"command", command_line()},
           {"machine", machine_json(topology)},
-          {"build",
-           {{"version", build_version},
-            {"commit", build_commit},
-            {"compiler", build_compiler},
-            {"flags", build_flags},
-            {"type", build_type}}},
+          {"build", build_json()},
           {"counters", counters_summary()},
           {"planned_trials", plan.trials()},
-          {"left_out", left_out}};
+          {"left_out", left_out_json(plan.left_out)}};
+}
+
+json sim_header(const std::string& suite, u64 seed, u32 seeds,
+                const std::vector<std::string>& machines, const Plan& plan) {
+  json models = json::array();
+  for (const std::string& name : machines) models.push_back(model_json(name));
+  json used = json::array();
+  for (u64 one = seed; one < seed + seeds; ++one) used.push_back(one);
+  return {{"faultline_journal", 1},
+          {"context", {{"executable", "faultline"}, {"library_build_type", "release"}}},
+          {"mode", "sim"},
+          {"suite", suite},
+          {"seed", seed},
+          {"seeds", used},
+          {"command", command_line()},
+          {"machine", {{"models", models}}},
+          {"build", build_json()},
+          {"counters",
+           {{"available", false}, {"reason", "simulated: transfers of lines are counted instead"}}},
+          {"planned_trials", plan.trials()},
+          {"left_out", left_out_json(plan.left_out)}};
+}
+
+void list_cases(const Plan& plan, std::ostream& out) {
+  for (const PlannedCase& planned : plan.cases) out << planned.spec.name() << '\n';
 }
 
 std::string small_trace_path() {
   return std::string(source_directory) + "/tests/workloads/data/pack.txt.xz";
+}
+
+std::string published_curves_path() {
+  return std::string(source_directory) + "/results/reference/mapbench-local-e7-8870.json";
 }
 
 }  // namespace faultline

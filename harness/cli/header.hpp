@@ -2,7 +2,9 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <ostream>
 #include <string>
+#include <vector>
 
 #include "harness/native/plan.hpp"
 
@@ -11,7 +13,18 @@ namespace faultline {
 nlohmann::json run_header(const std::string& suite, u64 seed, const Topology& topology,
                           const Plan& plan);
 
+// That of a simulation: the modelled machines instead of this one, and nothing of time or load, so
+// that the same command gives the same file.
+nlohmann::json sim_header(const std::string& suite, u64 seed, u32 seeds,
+                          const std::vector<std::string>& machines, const Plan& plan);
+
+// The cases by name, a line each.
+void list_cases(const Plan& plan, std::ostream& out);
+
 // The project's own recording, for the suites.
 std::string small_trace_path();
+
+// The published curves that simulations are held against.
+std::string published_curves_path();
 
 }  // namespace faultline

@@ -9,6 +9,7 @@
 #include "harness/counters/counters.hpp"
 #include "harness/native/platform.hpp"
 #include "harness/native/registry.hpp"
+#include "harness/sim/machine.hpp"
 #include "harness/topology/machine.hpp"
 #include "harness/topology/topology.hpp"
 #include "workloads/suites/suites.hpp"
@@ -45,8 +46,27 @@ json workloads_json() {
   return workloads;
 }
 
+json machines_json() {
+  json machine = machine_json(Topology::here());
+  machine["name"] = "here";
+  machine["summary"] =
+      fmt::format("this machine: {}, {} CPUs, {} node(s)", machine["cpu_model"].get<std::string>(),
+                  machine["cpus"].get<u32>(), machine["nodes"].get<u32>());
+  machine["simulated"] = false;
+  machine.erase("hwloc_xml");
+  json machines = json::array({machine});
+  for (const std::string& name : sim::Machine::presets()) {
+    const sim::Machine model = sim::Machine::load(name);
+    machines.push_back({{"name", name},
+                        {"summary", model.summary},
+                        {"simulated", true},
+                        {"cpus", model.places.size()},
+                        {"nodes", model.nodes}});
+  }
+  return machines;
+}
+
 json everything() {
-  const Topology topology = Topology::here();
   json schemes = json::array();
   for (const Scheme<P>& scheme : scheme_list<P>())
     schemes.push_back({{"name", scheme.name}, {"summary", scheme.summary}});
@@ -54,15 +74,12 @@ json everything() {
   for (const Suite& suite : suite_list(small_trace_path()))
     suites.push_back(
         {{"name", suite.name}, {"summary", suite.summary}, {"budget_s", suite.budget_s}});
-  json machine = machine_json(topology);
-  machine["name"] = "here";
-  machine.erase("hwloc_xml");
   return {{"schemes", schemes},
           {"locks", locks_json()},
           {"workloads", workloads_json()},
           {"suites", suites},
           {"placements", placement_names()},
-          {"machines", json::array({machine})},
+          {"machines", machines_json()},
           {"counters", counters_summary()}};
 }
 
@@ -96,10 +113,8 @@ void print_text(const json& all) {
   print_section(all["suites"], "suites", "name");
   std::cout << fmt::format("placements\n  {}\n",
                            fmt::join(all["placements"].get<std::vector<std::string>>(), ", "));
-  const json& machine = all["machines"][0];
-  std::cout << fmt::format("machines\n  {:<28} {}, {} CPUs, {} node(s)\n", "here",
-                           machine["cpu_model"].get<std::string>(), machine["cpus"].get<u32>(),
-                           machine["nodes"].get<u32>());
+  print_section(all["machines"], "machines: this one, and those that `faultline sim` has models of",
+                "name");
   print_counters(all["counters"]);
 }
 
@@ -107,7 +122,7 @@ void print_text(const json& all) {
 
 void add_list_command(CLI::App& app, int& exit_code) {
   CLI::App* list = app.add_subcommand(
-      "list", "schemes, locks, workloads, suites, and what this machine can measure");
+      "list", "schemes, locks, workloads, suites, machines, and what this one can measure");
   auto as_json = std::make_shared<bool>(false);
   list->add_flag("--json", *as_json, "as JSON");
   list->callback([as_json, &exit_code] {

@@ -71,14 +71,14 @@ double parse_share(const std::string& option, const std::string& text) {
   return value;
 }
 
-std::vector<u32> parse_threads(const std::string& text) {
+std::vector<u32> parse_counts(const std::string& option, const std::string& text) {
   if (text.empty() || text == "all") return {};
   std::vector<u32> counts;
   try {
-    for (const std::string& part : split_list("--threads", text))
-      counts.push_back(static_cast<u32>(parse_number("--threads", part, 1, native::max_threads)));
+    for (const std::string& part : split_list(option, text))
+      counts.push_back(static_cast<u32>(parse_number(option, part, 1, native::max_threads)));
   } catch (const std::invalid_argument&) {
-    refuse("--threads", text,
+    refuse(option, text,
            fmt::format("numbers from 1 to {} with commas between, or all", native::max_threads));
   }
   return counts;

@@ -20,7 +20,7 @@ u64 parse_number(const std::string& option, const std::string& text, u64 least, 
 double parse_share(const std::string& option, const std::string& text);
 
 // "1,2,4"; "all" or nothing: empty, the machine's own counts.
-std::vector<u32> parse_threads(const std::string& text);
+std::vector<u32> parse_counts(const std::string& option, const std::string& text);
 
 // The parts between commas; an empty one is refused.
 std::vector<std::string> split_list(const std::string& option, const std::string& text);

@@ -1,60 +1,27 @@
 // `faultline run`: from the command line to a result file and its table.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <ctime>
-#include <filesystem>
 #include <iostream>
 #include <stdexcept>
 
 #include "harness/cli/commands.hpp"
 #include "harness/cli/header.hpp"
+#include "harness/cli/out.hpp"
 #include "harness/cli/parse.hpp"
 #include "harness/cli/run_arguments.hpp"
 #include "harness/native/candidates.hpp"
-#include "results/files.hpp"
-#include "results/summary.hpp"
-#include "results/writer.hpp"
 
 namespace faultline {
 namespace {
-
-namespace fs = std::filesystem;
-
-std::string default_out() {
-  char host[256] = "host";
-  gethostname(host, sizeof(host) - 1);
-  const std::time_t now = std::time(nullptr);
-  char time[32];
-  std::strftime(time, sizeof(time), "%Y%m%d-%H%M%S", std::localtime(&now));
-  const fs::path out = fmt::format("results/runs/{}-{}/results.json", time, host);
-  std::error_code error;
-  fs::create_directories(out.parent_path(), error);
-  if (error)
-    throw std::invalid_argument("cannot make " + out.parent_path().string() + ": " +
-                                error.message() + ", expected --out FILE in a writable folder");
-  return out.string();
-}
-
-// The journal beside the result. One that a killed run left holds trials that nobody has yet.
-std::string journal_for(const std::string& out) {
-  const std::string journal = out + ".journal";
-  if (fs::exists(journal))
-    throw std::invalid_argument(
-        fmt::format("{}: left by a run that did not end; expected it away: `faultline recover {}` "
-                    "makes its result, then remove it",
-                    journal, journal));
-  return journal;
-}
 
 // Shows what would be pinned where, and refuses to run: hwloc would bind nothing on a foreign
 // topology and call it success.
 [[noreturn]] void show_foreign(const RunArguments& arguments) {
   const Topology topology = Topology::foreign(arguments.topology);
   for (const std::string& placement : placements_of(arguments)) {
-    std::vector<u32> counts = parse_threads(arguments.threads);
+    std::vector<u32> counts = parse_counts("--threads", arguments.threads);
     if (counts.empty()) counts = topology.thread_counts(placement);
     for (u32 threads : counts)
       std::cout << placement << ", " << threads << " thread(s):\n"
@@ -65,10 +32,6 @@ std::string journal_for(const std::string& out) {
       "--topology '{}': above is where threads would go; expected no --topology to run, since "
       "nothing can be pinned on another machine",
       arguments.topology));
-}
-
-void list_tests(const Plan& plan) {
-  for (const PlannedCase& planned : plan.cases) std::cout << planned.spec.name() << '\n';
 }
 
 void announce(const Plan& plan) {
@@ -91,16 +54,6 @@ void set_up_library(const RunArguments& arguments) {
                                                               : benchmark::kNanosecond);
 }
 
-// The result from the journal, which stays where there is no room for the result.
-nlohmann::json finish(const std::string& journal, const std::string& out) {
-  try {
-    return recover(journal, out);
-  } catch (const std::invalid_argument& error) {
-    throw std::invalid_argument(fmt::format(
-        "{}; the trials are in {}, `faultline recover` makes the result", error.what(), journal));
-  }
-}
-
 // The header, plan and trials into the journal; then the result from it.
 RunOutcome measure(const RunArguments& arguments, const std::string& out, const Plan& plan,
                    const RunOptions& options, const nlohmann::json& header,
@@ -112,13 +65,8 @@ RunOutcome measure(const RunArguments& arguments, const std::string& out, const 
     outcome = run_plan(plan, options, journal, interrupts);
     journal.append({{"ended", true}});
   }
-  const nlohmann::json results = finish(journal_path, out);
-  std::error_code ignored;
-  fs::remove(journal_path, ignored);
   // Standard output is the library's where its formats were asked for.
-  std::ostream& table = arguments.format.empty() ? std::cout : std::cerr;
-  print_summary(table, results);
-  table << "results: " << out << '\n';
+  finish(journal_path, out, arguments.format.empty() ? std::cout : std::cerr);
   return outcome;
 }
 
@@ -130,13 +78,11 @@ int run_command(const RunArguments& arguments) {
   RunOptions options = make_run_options(arguments);
   const auto context = context_of(arguments);
   if (arguments.list_tests) {
-    list_tests(make_plan(selection, topology));
+    list_cases(make_plan(selection, topology), std::cout);
     return 0;
   }
   find_candidates(selection, topology);  // what it refuses leaves no folder behind
-  const std::string out = arguments.out.empty() ? default_out() : arguments.out;
-  require_writable(out);
-  journal_for(out);
+  const std::string out = choose_out(arguments.out, host_name());
 
   Interrupts interrupts;
   selection.overhead = [&](const CaseSpec& spec) {

@@ -18,9 +18,15 @@ namespace {
 
 using P = NativePlatform;
 
-Suite find_suite(const std::string& name) {
+// A simulation is slower than what it simulates, and the more so the more CPUs; the seeds are as
+// few as give a median a bound.
+constexpr double sim_duration_s = 0.005;
+constexpr u32 sim_seeds = 6;
+
+Suite find_suite(const std::string& name, bool simulated) {
   std::vector<std::string> names;
   for (const Suite& suite : suite_list(small_trace_path())) {
+    if (suite.simulated && !simulated) continue;
     if (suite.name == name) return suite;
     names.push_back(suite.name);
   }
@@ -90,18 +96,26 @@ void select_workloads(const RunArguments& arguments, Selection& selection) {
                                    schemes.empty() ? all_schemes(locks) : fitting(schemes, locks),
                                    locks ? "" : arguments.roles});
     }
-  selection.defaults.duration_s = 1;
+  selection.defaults.duration_s = arguments.simulated ? sim_duration_s : 1;
+  if (!arguments.simulated) return;
+  selection.repetitions = sim_seeds;
+  selection.latency_repetitions = std::min(selection.latency_repetitions, 1U);
 }
 
 void select_suite(const RunArguments& arguments, Selection& selection) {
-  const Suite suite = find_suite(arguments.suite.empty() ? "quick" : arguments.suite);
+  const std::string usual = arguments.simulated ? "sim-quick" : "quick";
+  const Suite suite =
+      find_suite(arguments.suite.empty() ? usual : arguments.suite, arguments.simulated);
   selection.suite = suite.name;
   selection.entries = suite.entries;
   selection.budget_s = suite.budget_s;
   selection.repetitions = suite.repetitions;
   // Smoke's two repetitions ask for speed in the latency trials too.
   selection.latency_repetitions = std::min(selection.latency_repetitions, suite.repetitions / 2);
-  selection.defaults.duration_s = suite.duration_s;
+  selection.defaults.duration_s =
+      arguments.simulated && !suite.simulated ? sim_duration_s : suite.duration_s;
+  selection.most_threads = suite.most_threads;
+  selection.machines = suite.machines;
   selection.every_option = suite.every_option;
   if (const std::vector<std::string> schemes = named_schemes(arguments); !schemes.empty()) {
     for (SuiteEntry& entry : selection.entries)
@@ -182,7 +196,10 @@ Selection make_selection(const RunArguments& arguments) {
     select_workloads(arguments, selection);
   set_case_options(arguments, selection.defaults);
   selection.placements = placements_of(arguments);
-  selection.threads = parse_threads(arguments.threads);
+  const std::vector<u32> counts =
+      parse_counts(arguments.simulated ? "--cpus" : "--threads", arguments.threads);
+  if (!arguments.threads.empty()) selection.threads = counts;
+  if (!arguments.machines.empty()) selection.machines = split_list("--machine", arguments.machines);
   selection.ceiling = arguments.ceiling;
   selection.filter = arguments.filter;
   if (!arguments.repetitions.empty())

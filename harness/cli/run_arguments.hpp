@@ -1,4 +1,4 @@
-// What `faultline run` was told, and what it comes to.
+// What `faultline run` or `faultline sim` was told, and what it comes to.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -39,6 +39,11 @@ struct RunArguments {
   bool no_merge = false;
   bool thp = false;
 
+  // Of `faultline sim` alone.
+  bool simulated = false;
+  std::string machines;
+  std::string processes;
+
   // Google Benchmark's flags.
   std::string filter;
   std::string format;
@@ -53,6 +58,7 @@ struct RunArguments {
 };
 
 void add_run_options(CLI::App& run, RunArguments& arguments);
+void add_sim_options(CLI::App& sim, RunArguments& arguments);
 
 // All throw std::invalid_argument for what cannot be.
 Selection make_selection(const RunArguments& arguments);

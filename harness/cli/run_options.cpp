@@ -19,14 +19,17 @@ CLI::Option* add_text(CLI::App& run, const char* name, std::vector<std::string>&
 }
 
 void add_selection(CLI::App& run, RunArguments& to) {
-  const std::string group = "What to measure";
+  const std::string group = to.simulated ? "What to simulate" : "What to measure";
   const auto add = [&](const char* name, auto& value, const char* help) {
     return add_text(run, name, value, help)->group(group);
   };
-  add("--suite", to.suite, "quick (the default), full, smoke");
+  add("--suite", to.suite,
+      to.simulated ? "sim-quick (the default), quick, full, smoke"
+                   : "quick (the default), full, smoke");
   add("--workload", to.workloads, "instead of a suite: workloads, with commas between");
   add("--scheme", to.schemes, "schemes (or locks, for lock_loop), with commas between");
-  add("--threads", to.threads, "1,2,4, or all: 1, 2, powers of two, the machine's edges");
+  add(to.simulated ? "--cpus" : "--threads", to.threads,
+      "1,2,4, or all: 1, 2, powers of two, the machine's edges");
   add("--placement", to.placements, "compact, scatter, per-node, smt-first, or CPUs: 0,2,4-7");
   add("--roles", to.roles, "such as faulters:N-1,updaters:1, N being the number of threads");
   const auto flag = [&](const char* name, bool& value, const char* help) {
@@ -37,7 +40,7 @@ void add_selection(CLI::App& run, RunArguments& to) {
   add("--page-clear", to.page_clear, "memset or model")->capture_default_str();
   add("--shootdown", to.shootdown, "cpumask, precise or broadcast")->capture_default_str();
   flag("--no-merge", to.no_merge, "adjacent VMAs do not merge");
-  flag("--thp", to.thp, "allow transparent huge pages on linux");
+  if (!to.simulated) flag("--thp", to.thp, "allow transparent huge pages on linux");
 }
 
 void add_measurement(CLI::App& run, RunArguments& to) {
@@ -63,6 +66,30 @@ void add_measurement(CLI::App& run, RunArguments& to) {
   add("--seed", to.seed, "of order and workloads; drawn and recorded if not given");
   add("--topology", to.topology, "show where threads would go on that machine, and run nothing");
   add("-o,--out", to.out, "the result; results/runs/TIME-HOST/results.json if not given");
+}
+
+void add_simulation(CLI::App& sim, RunArguments& to) {
+  const std::string group = "How to simulate";
+  const auto add = [&](const char* name, auto& value, const char* help) {
+    return add_text(sim, name, value, help)->group(group);
+  };
+  add("--machine", to.machines,
+      "the modelled machines: presets that `faultline list` names, ideal-N, or FILE.json");
+  add("--duration", to.duration, "of the simulated window; 2ms in sim-quick, else 5ms");
+  add("--warmup", to.warmup, "before the window, simulated")->capture_default_str();
+  add("--repetitions,--seeds", to.repetitions, "seeds a case, 6; 3 in sim-quick");
+  add("--latency-repetitions", to.latency_repetitions,
+      "further seeds a case that time every operation, 1");
+  sim.add_flag("--latency,!--no-latency", to.latency, "with latency trials, the default, or none")
+      ->group(group);
+  add("--seed", to.seed, "the first seed; the others follow")->capture_default_str();
+  add("--budget", to.budget, "of this machine's time: what is not begun by then is left out");
+  add("--processes", to.processes, "simulations at once; as many as this machine has CPUs");
+  add("--stall-limit", to.stall_limit, "simulated: end a case without progress for so long")
+      ->capture_default_str();
+  add("--filter", to.filter, "cases whose name matches; -REGEX: all others");
+  sim.add_flag("--list-cases", to.list_tests, "name the cases, run nothing")->group(group);
+  add("-o,--out", to.out, "the result; results/runs/TIME-MACHINE/results.json if not given");
 }
 
 // The library's own spelling, also of what has another name here.
@@ -98,6 +125,15 @@ void add_run_options(CLI::App& run, RunArguments& arguments) {
   add_selection(run, arguments);
   add_measurement(run, arguments);
   add_benchmark_flags(run, arguments);
+}
+
+void add_sim_options(CLI::App& sim, RunArguments& arguments) {
+  arguments.simulated = true;
+  arguments.warmup = "200us";
+  arguments.stall_limit = "1s";
+  arguments.seed = "1";
+  add_selection(sim, arguments);
+  add_simulation(sim, arguments);
 }
 
 }  // namespace faultline

@@ -8,12 +8,15 @@
 #include <stdexcept>
 
 #include "harness/cli/commands.hpp"
+#include "harness/cli/header.hpp"
 #include "harness/cli/record.hpp"
 #include "harness/native/trial.hpp"
+#include "harness/sim/trial.hpp"
 #include "harness/topology/check_placement.hpp"
 #include "harness/topology/doctor.hpp"
 #include "plots/report.hpp"
 #include "results/compare.hpp"
+#include "results/fit.hpp"
 #include "results/summary.hpp"
 #include "results/writer.hpp"
 
@@ -29,7 +32,9 @@ int run_trial_command() {
   if (!spec.is_object())
     throw std::invalid_argument(
         "standard input: expected a trial's spec, as `faultline run` writes it");
-  std::cout << run_trial(spec.get<TrialSpec>()).dump() << '\n';
+  const auto trial = spec.get<TrialSpec>();
+  const auto run = trial.trial_case.simulated() ? run_sim_trial : run_trial;
+  std::cout << run(trial).dump() << '\n';
   return 0;
 }
 
@@ -85,6 +90,22 @@ void add_report(CLI::App& app, int& exit_code) {
   });
 }
 
+void add_fit(CLI::App& app, int& exit_code) {
+  struct Arguments {
+    std::vector<std::string> files;
+    std::string reference = published_curves_path();
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* fit = app.add_subcommand("fit", "how far simulated results are from published curves");
+  fit->add_option("FILE", arguments->files, "results of `faultline sim`")->required();
+  fit->add_option("--reference", arguments->reference,
+                  "the curves; mapbench `local` on 8 x 10 cores if not given");
+  fit->callback([arguments, &exit_code] {
+    print_fit(arguments->files, arguments->reference, std::cout);
+    exit_code = 0;
+  });
+}
+
 void add_recover(CLI::App& app, int& exit_code) {
   struct Arguments {
     std::string journal;
@@ -113,6 +134,7 @@ void add_recover(CLI::App& app, int& exit_code) {
 void add_results_commands(CLI::App& app, int& exit_code) {
   add_compare(app, exit_code);
   add_report(app, exit_code);
+  add_fit(app, exit_code);
   add_recover(app, exit_code);
 }
 

@@ -11,7 +11,7 @@
 
 #include "harness/native/platform.hpp"
 #include "harness/native/registry.hpp"
-#include "harness/native/roles.hpp"
+#include "harness/trial/roles.hpp"
 
 namespace faultline {
 namespace {
@@ -100,6 +100,8 @@ class Finder {
       return counts;
     }
     std::vector<u32> counts = topology_.thread_counts(placement);
+    if (const u32 most = selection_.most_threads; most != 0)
+      std::erase_if(counts, [most](u32 count) { return count > most; });
     // A recording's own number of threads stands in for the machine's.
     const u32 limit = thread_limit(entry.workload);
     if (limit >= counts.back()) return counts;

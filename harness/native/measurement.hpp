@@ -1,4 +1,4 @@
-// From the threads' numbers to a trial's record, in the journal's JSON shape.
+// What the system and the hardware counted of the threads, in the journal's JSON shape.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -8,10 +8,6 @@
 #include "harness/native/team.hpp"
 
 namespace faultline {
-
-// Fills in operations, rate, threads, kinds, and roles where the case has them.
-void add_operations(nlohmann::json& record, const CaseSpec& spec,
-                    const std::vector<Member>& members);
 
 // The system's counts; `steal` in nanoseconds.
 nlohmann::json software_json(const std::vector<Member>& members, std::optional<u64> steal);

@@ -194,6 +194,20 @@ usize Plan::trials() const {
   return sum;
 }
 
+nlohmann::json left_out_json(const std::vector<LeftOut>& left_out) {
+  nlohmann::json entries = nlohmann::json::array();
+  for (const LeftOut& entry : left_out)
+    entries.push_back({{"what", entry.what}, {"why", entry.why}});
+  return entries;
+}
+
+std::vector<LeftOut> LeftOutTrials::list() const {
+  std::vector<LeftOut> entries;
+  for (const auto& [which, trials] : trials_)
+    entries.push_back({fmt::format("{} trial(s) of {}", trials, which.first), which.second});
+  return entries;
+}
+
 std::vector<PlannedTrial> interleave(const Plan& plan, u64 seed) {
   std::mt19937_64 random(seed);
   u32 rounds = 0;

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "harness/native/trial.hpp"
 #include "harness/topology/topology.hpp"
+#include "harness/trial/spec.hpp"
 #include "workloads/suites/suites.hpp"
 
 namespace faultline {
@@ -23,8 +25,10 @@ struct Selection {
   std::string suite;                // its name, or empty
   std::vector<SuiteEntry> entries;  // the most important first
   std::vector<std::string> placements = {"compact"};
-  std::vector<u32> threads;  // empty: the machine's own counts
-  CaseSpec defaults;         // page_clear, shootdown, merge, thp, private, warm-up and duration
+  std::vector<u32> threads;                // empty: the machine's own counts
+  u32 most_threads = 0;                    // of the machine's own counts; 0: no matter
+  std::vector<std::string> machines = {};  // the modelled ones; empty: this machine
+  CaseSpec defaults;  // page_clear, shootdown, merge, thp, private, warm-up and duration
   u32 repetitions = 9;
   u32 latency_repetitions = 2;
   bool ceiling = true;        // also one address space a thread, under `none`
@@ -44,6 +48,20 @@ struct PlannedCase {
 struct LeftOut {
   std::string what;
   std::string why;
+};
+
+// As journal and header have them.
+nlohmann::json left_out_json(const std::vector<LeftOut>& left_out);
+
+// Trials that were planned and did not run, counted by case and reason.
+class LeftOutTrials {
+ public:
+  void add(const std::string& name, const std::string& why) { ++trials_[{name, why}]; }
+  bool empty() const { return trials_.empty(); }
+  std::vector<LeftOut> list() const;
+
+ private:
+  std::map<std::pair<std::string, std::string>, u32> trials_;
 };
 
 struct Plan {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <map>
 
 namespace faultline {
 namespace {
@@ -57,7 +56,7 @@ class Runner {
     benchmark::RunSpecifiedBenchmarks(reporter.get(), ".");
     benchmark::ClearRegisteredBenchmarks();
     if (failure_) std::rethrow_exception(failure_);
-    tell_left_out();
+    if (!left_out_.empty()) journal_.append({{"left_out", left_out_json(left_out_.list())}});
     outcome_.signal = interrupts_.signal();
     outcome_.spoiled = static_cast<u32>(
         std::count_if(of_cases_.begin(), of_cases_.end(),
@@ -89,13 +88,13 @@ class Runner {
     json record;
     for (int attempt = 0; attempt < max_attempts; ++attempt) {
       if (const std::string why = reason_to_leave_out(trial); !why.empty()) {
-        if (attempt == 0) ++left_out_[{name, why}];
+        if (attempt == 0) left_out_.add(name, why);
         break;
       }
       std::optional<json> ended =
           run_trial_process(spec_of(index), options_.command, interrupts_, options_.patience_s);
       if (!ended) {
-        ++left_out_[{name, "the run was interrupted"}];
+        left_out_.add(name, "the run was interrupted");
         return nullptr;
       }
       record = std::move(*ended);
@@ -149,15 +148,6 @@ class Runner {
     progress_.remark(fmt::format("failed: {}: {}", name, record["reason"].get<std::string>()));
   }
 
-  void tell_left_out() {
-    json entries = json::array();
-    for (const auto& [which, trials] : left_out_) {
-      const auto& [name, why] = which;
-      entries.push_back({{"what", fmt::format("{} trial(s) of {}", trials, name)}, {"why", why}});
-    }
-    if (!entries.empty()) journal_.append({{"left_out", entries}});
-  }
-
   const Plan& plan_;
   const RunOptions& options_;
   Journal& journal_;
@@ -168,7 +158,7 @@ class Runner {
   ReportedTrial current_;
   std::exception_ptr failure_;
   RunOutcome outcome_;
-  std::map<std::pair<std::string, std::string>, u32> left_out_;  // by case and reason
+  LeftOutTrials left_out_;
 };
 
 }  // namespace

@@ -34,7 +34,7 @@ struct RunOutcome {
   u32 failed = 0;  // trials
   u32 discarded = 0;
   u32 spoiled = 0;  // cases all of whose trials were discarded
-  int signal = 0;  // that ended the run early, or 0
+  int signal = 0;   // that ended the run early, or 0
 };
 
 // Appends every trial's record to the journal as it ends, and what was left out, why. A trial that

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -13,6 +14,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <iterator>
 #include <stdexcept>
 
 namespace faultline {
@@ -161,8 +163,9 @@ class Child {
     pollfd news[] = {{ended_.get(), POLLIN, 0},
                      {out_open_ ? out_.read.get() : -1, POLLIN, 0},
                      {error_open_ ? error_.read.get() : -1, POLLIN, 0},
-                     {result.interrupted ? -1 : interrupts_.file(), POLLIN, 0}};
-    if (poll(news, 4, wait_ms) <= 0) return false;
+                     {result.interrupted ? -1 : interrupts_.file(), POLLIN, 0},
+                     {result.interrupted ? -1 : interrupts_.noted(), POLLIN, 0}};
+    if (poll(news, std::size(news), wait_ms) <= 0) return false;
     if (news[1].revents != 0) out_open_ = take(out_.read.get(), result.out);
     if (news[2].revents != 0) error_open_ = take(error_.read.get(), result.error);
     keep_tail(result.error);
@@ -187,7 +190,8 @@ Interrupts::Interrupts() {
   sigaddset(&watched, SIGTERM);
   sigprocmask(SIG_BLOCK, &watched, &before_);
   file_ = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (file_ < 0) fail("cannot watch for signals");
+  noted_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (file_ < 0 || noted_ < 0) fail("cannot watch for signals");
   pipe_before_ = ::signal(SIGPIPE, SIG_IGN);
 }
 
@@ -195,13 +199,17 @@ Interrupts::~Interrupts() {
   signal();  // what is pending has been seen, and must not end the process now
   ::signal(SIGPIPE, pipe_before_);
   close(file_);
+  close(noted_);
   sigprocmask(SIG_SETMASK, &before_, nullptr);
 }
 
 int Interrupts::signal() {
   signalfd_siginfo info;
-  while (read(file_, &info, sizeof(info)) == sizeof(info))
-    if (signal_ == 0) signal_ = static_cast<int>(info.ssi_signo);
+  while (read(file_, &info, sizeof(info)) == sizeof(info)) {
+    int none = 0;
+    signal_.compare_exchange_strong(none, static_cast<int>(info.ssi_signo));
+    eventfd_write(noted_, 1);
+  }
   return signal_;
 }
 

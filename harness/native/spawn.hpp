@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -18,16 +19,18 @@ class Interrupts {
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
 
-  // The first signal that came, or 0.
+  // The first signal that came, or 0. Any thread may ask.
   int signal();
-  // Becomes readable when one comes.
+  // Becomes readable when one comes, until a thread has asked; then `noted` is, for good.
   int file() const { return file_; }
+  int noted() const { return noted_; }
   // The mask as it was, for children.
   const sigset_t& mask_before() const { return before_; }
 
  private:
   int file_ = -1;
-  int signal_ = 0;
+  int noted_ = -1;
+  std::atomic<int> signal_ = 0;
   sigset_t before_ = {};
   void (*pipe_before_)(int) = nullptr;
 };

@@ -7,24 +7,19 @@
 #include <utility>
 
 #include "harness/native/own_memory.hpp"
-#include "harness/native/roles.hpp"
 #include "harness/topology/pages.hpp"
 
 namespace faultline {
 
-Team::Team(const TrialSpec& spec, const Topology& topology, MakeArena make)
+Team::Team(const TrialSpec& spec, const Topology& topology, MakeArena<NativePlatform> make)
     : spec_(spec), topology_(topology), make_(std::move(make)), members_(spec.trial_case.threads) {
   const CaseSpec& trial_case = spec.trial_case;
   const u32 threads = trial_case.threads;
-  const std::vector<Role> roles = assign_roles(trial_case.roles, threads);
-  for (u32 i = 0; i < (trial_case.private_spaces ? threads : 1); ++i)
-    arenas_.push_back(std::make_unique<Arena>());
+  const std::vector<Seat<NativePlatform>> seats = seat_threads(trial_case, arenas_);
   for (u32 i = 0; i < threads; ++i) {
     members_[i].cpu = trial_case.cpus.at(i);
-    members_[i].role = roles[i];
-    members_[i].arena = arenas_[trial_case.private_spaces ? i : 0].get();
-    members_[i].index = trial_case.private_spaces ? 0 : i;
-    members_[i].threads = trial_case.private_spaces ? 1 : threads;
+    members_[i].role = seats[i].role;
+    members_[i].seat = seats[i];
   }
   for (u32 i = 0; i < threads; ++i) threads_.emplace_back([this, i] { run(i); });
 }
@@ -52,11 +47,12 @@ void Team::take_part(u32 thread) {
   member.node = topology_.node_of(member.cpu);
   exempt_from_numa_balancing();
   const NativeThread registered(thread, member.cpu, member.node, spec_.seed * 1024 + thread);
-  if (member.index == 0) *member.arena = make_(member.threads);
+  const Seat<NativePlatform>& seat = member.seat;
+  if (seat.index == 0) *seat.arena = make_(seat.threads);
   meet();
   member.observer = std::make_unique<ThreadObserver>(spec_.counters);
-  Worker<NativePlatform> worker(member.arena->space.get(), window_, member.index, member.threads,
-                                member.role, spec_.latency, member.observer.get());
+  Worker<NativePlatform> worker(seat.arena->space.get(), window_, seat.index, seat.threads,
+                                seat.role, spec_.latency, member.observer.get());
   prepare(member, worker);
   play(member, worker);
 }
@@ -64,11 +60,12 @@ void Team::take_part(u32 thread) {
 void Team::prepare(Member& member, Worker<NativePlatform>& worker) {
   // Whatever a lock first needs memory for in the window: the thread's arena has been touched.
   native::allocate(cache_line, cache_line);
-  if (member.arena->space) member.arena->space->enter();
+  const Arena<NativePlatform>& arena = *member.seat.arena;
+  if (arena.space) arena.space->enter();
   meet();
-  if (member.index == 0) member.arena->workload->set_up(worker);
+  if (member.seat.index == 0) arena.workload->set_up(worker);
   meet();
-  member.arena->workload->enter(worker);
+  arena.workload->enter(worker);
   for (const auto& [memory, bytes] : native::self_record().chunks)
     if (const auto wrong = misplaced_pages(memory, bytes, member.node))
       throw std::runtime_error(
@@ -88,7 +85,7 @@ void Team::play(Member& member, Worker<NativePlatform>& worker) {
   };
   show(&worker);
   try {
-    member.arena->workload->run(worker);
+    member.seat.arena->workload->run(worker);
   } catch (...) {
     show(nullptr);
     throw;

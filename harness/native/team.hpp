@@ -9,23 +9,17 @@
 #include <thread>
 #include <vector>
 
-#include "harness/native/arena.hpp"
 #include "harness/native/observer.hpp"
+#include "harness/native/trial.hpp"
 #include "harness/topology/topology.hpp"
+#include "harness/trial/measurement.hpp"
 
 namespace faultline {
 
-struct Member {
-  u32 cpu = 0;
-  u32 node = 0;
-  Role role = Role::all;
-  Arena* arena = nullptr;
-  u32 index = 0;    // among those that share the arena
-  u32 threads = 1;  // how many they are
+struct Member : Participant {
+  Seat<NativePlatform> seat;
   std::unique_ptr<ThreadObserver> observer;
   const Worker<NativePlatform>* worker = nullptr;  // while it runs
-  Tally tally;
-  std::optional<u64> waiting_ns;  // in the window; none where waits cannot be seen
 };
 
 // What can be seen of a thread while it runs.
@@ -39,7 +33,7 @@ class Team {
  public:
   // Starts the threads: each pins itself, the first on each arena makes it, all enter it. Nothing
   // runs yet.
-  Team(const TrialSpec& spec, const Topology& topology, MakeArena make);
+  Team(const TrialSpec& spec, const Topology& topology, MakeArena<NativePlatform> make);
   ~Team();
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
@@ -66,7 +60,7 @@ class Team {
   // Once joined.
   const std::vector<Member>& members() const { return members_; }
   // Once all stand ready.
-  Arenas& arenas() { return arenas_; }
+  Arenas<NativePlatform>& arenas() { return arenas_; }
 
  private:
   void run(u32 thread);
@@ -80,10 +74,10 @@ class Team {
 
   const TrialSpec& spec_;
   const Topology& topology_;
-  const MakeArena make_;
+  const MakeArena<NativePlatform> make_;
   Window<NativePlatform> window_;
   std::vector<Member> members_;
-  Arenas arenas_;
+  Arenas<NativePlatform> arenas_;
   std::vector<std::thread> threads_;
 
   std::mutex mutex_;

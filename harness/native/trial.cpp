@@ -9,11 +9,11 @@
 #include <ctime>
 #include <iostream>
 
-#include "harness/native/arena.hpp"
 #include "harness/native/crash.hpp"
 #include "harness/native/helpers.hpp"
 #include "harness/native/measurement.hpp"
 #include "harness/native/own_memory.hpp"
+#include "harness/native/registry.hpp"
 #include "harness/native/stall.hpp"
 #include "harness/native/team.hpp"
 
@@ -47,11 +47,11 @@ std::optional<u64> difference(std::optional<u64> after, std::optional<u64> befor
 
 class Trial {
  public:
-  Trial(const TrialSpec& spec, const MakeArena& make)
+  Trial(const TrialSpec& spec, const MakeArena<P>& make)
       : spec_(spec),
         topology_(Topology::here()),
         helpers_(topology_, spec.trial_case.cpus),
-        record_(begin_record()) {
+        record_(begin()) {
     team_.emplace(spec, topology_, make);
   }
 
@@ -70,19 +70,13 @@ class Trial {
   }
 
  private:
-  json begin_record() {
+  json begin() {
     prctl(PR_SET_THP_DISABLE, spec_.trial_case.thp ? 0 : 1, 0, 0, 0);
     catch_crashes();
     populate_program();
-    return {{"case", spec_.trial_case},
-            {"repetition", spec_.repetition},
-            {"latency", spec_.latency},
-            {"status", "ok"},
-            {"reason", ""},
-            {"started", utc_now()},
-            {"threads", json::array()},
-            {"operations", 0},
-            {"helpers", helpers_.where()}};
+    json record = begin_record(spec_);
+    record.update({{"started", utc_now()}, {"helpers", helpers_.where()}});
+    return record;
   }
 
   // Warm-up, window, close; the threads are then on their way out.
@@ -102,9 +96,7 @@ class Trial {
     team_->sample_waiting();
     closed_ = P::now();
     window_s_ = 1e-9 * static_cast<double>(closed_ - opened_);
-    events_ = sum_events(team_->arenas());
-    for (auto& [name, total] : events_.items())
-      total = total.get<u64>() - events_before.value(name, u64{0});
+    events_ = events_since(team_->arenas(), events_before);
     steal_ = difference(steal_ns(trial_case.cpus), steal_before);
     if (command_) observer_failure_ = command_->stop();
   }
@@ -143,7 +135,7 @@ class Trial {
   // Threads that hang cannot be unwound: the record is written here, and the process ends.
   void give_up_if(const std::string& reason) {
     if (reason.empty()) return;
-    fail(reason);
+    fail(record_, reason);
     record_["stall"] = {{"waiting", native::waiting_threads()},
                         {"holding", holders(team_->arenas())}};
     if (command_) command_->stop();
@@ -155,19 +147,17 @@ class Trial {
     if (spec_.trial_case.oversubscribed) team_->take_turns_into_account(opened_, closed_);
     record_["window_s"] = window_s_;
     record_["events"] = events_;
-    add_operations(record_, spec_.trial_case, team_->members());
+    add_operations(record_, spec_.trial_case, participants(team_->members()));
     record_["software"] = software_json(team_->members(), steal_);
     record_["counters"] = hardware_json(team_->members(), spec_.counters);
   }
 
   void judge() {
-    if (const std::string failure = team_->failure(); !failure.empty()) return fail(failure);
-    const std::string wrong = check(team_->arenas());
-    record_["oracle"] = wrong.empty() ? "ok" : wrong;
-    if (!wrong.empty()) return fail("oracle: " + wrong);
-    if (!observer_failure_.empty()) return fail(observer_failure_);
-    if (!record_.contains("rate"))
-      return fail(fmt::format("no operation completed in a window of {:.3f} s", window_s_));
+    if (const std::string failure = team_->failure(); !failure.empty())
+      return fail(record_, failure);
+    judge_outcome(record_, check(team_->arenas()));
+    if (record_["status"] == "failed") return;
+    if (!observer_failure_.empty()) return fail(record_, observer_failure_);
     judge_surroundings();
   }
 
@@ -197,11 +187,6 @@ class Trial {
     record_["reason"] = reason;
   }
 
-  void fail(const std::string& reason) {
-    record_["status"] = "failed";
-    record_["reason"] = reason;
-  }
-
   const TrialSpec& spec_;
   const Topology topology_;
   const Helpers helpers_;
@@ -218,13 +203,13 @@ class Trial {
 
 }  // namespace
 
-json run_trial_on(const TrialSpec& spec, const MakeArena& make) {
+json run_trial_on(const TrialSpec& spec, const MakeArena<P>& make) {
   return Trial(spec, make).run();
 }
 
 json run_trial(const TrialSpec& spec) {
-  validate(spec.trial_case);
-  return run_trial_on(spec, [&](u32 threads) { return make_arena(spec.trial_case, threads); });
+  validate<P>(spec.trial_case);
+  return run_trial_on(spec, [&](u32 threads) { return make_arena<P>(spec.trial_case, threads); });
 }
 
 }  // namespace faultline

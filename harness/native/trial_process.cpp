@@ -7,6 +7,8 @@
 #include <chrono>
 #include <ctime>
 
+#include "harness/trial/measurement.hpp"
+
 namespace faultline {
 namespace {
 
@@ -20,10 +22,10 @@ std::string utc_now() {
 }
 
 json failed_record(const TrialSpec& spec, const std::string& started, const std::string& reason) {
-  return {{"case", spec.trial_case}, {"repetition", spec.repetition},
-          {"latency", spec.latency}, {"status", "failed"},
-          {"reason", reason},        {"started", started},
-          {"operations", 0},         {"threads", json::array()}};
+  json record = begin_record(spec);
+  fail(record, reason);
+  if (!spec.trial_case.simulated()) record["started"] = started;
+  return record;
 }
 
 std::string last_line(std::string text) {

@@ -9,7 +9,7 @@
 
 #include "harness/native/plan.hpp"
 #include "harness/native/spawn.hpp"
-#include "harness/native/trial.hpp"
+#include "harness/trial/spec.hpp"
 
 namespace faultline {
 

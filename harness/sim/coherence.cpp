@@ -57,7 +57,7 @@ void Simulation::before_exclusive(Cpu& cpu, const void* address, usize bytes, Ki
   if (cpu.posted != 0 || cpu.drained > cpu.clock) drain(cpu);
   if (!is_private(cpu, line)) {
     take_turn(cpu);
-    if (!owns_alone(cpu, line)) return obtain(cpu, line, at, bytes, kind);
+    if (!owns_alone(cpu, line) || awaits_store(line)) return obtain(cpu, line, at, bytes, kind);
   }
   refresh(cpu, line, at);
   line.state = State::modified;
@@ -69,7 +69,8 @@ bool Simulation::store_met(Cpu& cpu, Line& line, u64 at, usize bytes, u64 value)
   if (oldest_slot(cpu).complete > cpu.clock) await_slot(cpu);
   take_turn(cpu);
   cpu.clock += machine_.hit[1];
-  if (cpu.posted == 0 && owns_alone(cpu, line)) {
+  // Not before a store that another CPU has posted for it: that one has its place already.
+  if (cpu.posted == 0 && owns_alone(cpu, line) && !awaits_store(line)) {
     refresh(cpu, line, at);
     line.state = State::modified;
     line.used |= bytes_of(at, bytes);

@@ -1,5 +1,6 @@
 #include "harness/sim/counts.hpp"
 
+#include <algorithm>
 #include <numeric>
 
 namespace faultline::sim {
@@ -20,6 +21,11 @@ u64 sum_if(const Transfers& transfers, F&& wanted) {
     if (wanted(kind, distance, reason)) sum += transfers.count[kind][distance][reason];
   });
   return sum;
+}
+
+// A wait under way is counted as what it looks like, and may be another kind once it is over.
+void take_off(Time& time, Time before) {
+  time -= std::min(time, before);
 }
 
 }  // namespace
@@ -63,12 +69,13 @@ Counts Counts::since(const Counts& before) const {
   for (usize i = 0; i < before.accounts.size(); ++i) {
     Account& account = result.accounts[i];
     const Account& old = before.accounts[i];
-    account.work -= old.work;
-    account.spinning -= old.spinning;
-    account.sleeping -= old.sleeping;
-    account.shootdown -= old.shootdown;
+    take_off(account.work, old.work);
+    take_off(account.spinning, old.spinning);
+    take_off(account.sleeping, old.sleeping);
+    take_off(account.shootdown, old.shootdown);
+    take_off(account.waiting, old.waiting);
     for (usize label = 0; label < old.stall.size(); ++label)
-      account.stall[label] -= old.stall[label];
+      take_off(account.stall[label], old.stall[label]);
   }
   return result;
 }

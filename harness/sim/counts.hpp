@@ -39,6 +39,7 @@ struct Account {
   Time sleeping = 0;
   Time shootdown = 0;            // sending, waiting for the answers, being interrupted
   std::vector<Time> stall = {};  // for lines, by label's number
+  Time waiting = 0;              // for locks, as they tell it: not one of those, some of each
   Time stalled() const;
 };
 

@@ -244,19 +244,22 @@ Counts Simulation::counts() const {
   return counts;
 }
 
-// With the wait that it may be in counted up to `now`.
+// With the wait that it may be in counted up to `now`; but not one for a line, which is charged to
+// that when it is over.
 Account Simulation::account_of(const Cpu& cpu, Time now) const {
   Account account{.spinning = cpu.spinning, .sleeping = cpu.sleeping, .shootdown = cpu.shootdown};
   for (u32 label = 0; label < labels_.size(); ++label)
     account.stall.push_back(stalls_[label * cpus_.size() + cpu.index]);
   Time until = cpu.clock;
-  if (now > until && cpu.status != Status::done && cpu.status != Status::ready) {
+  if (now > until && cpu.status != Status::done && cpu.status != Status::ready &&
+      cpu.status != Status::queued) {
     if (cpu.status == Status::parked) account.spinning += now - until;
     if (cpu.status == Status::asleep || cpu.status == Status::grace)
       account.sleeping += now - until;
-    if (cpu.status == Status::queued) account.stall[Labels::other] += now - until;
     until = now;
   }
+  account.waiting =
+      cpu.waited + (cpu.waits_for == nullptr ? 0 : until - std::min(until, cpu.waits_since));
   account.work =
       until - account.spinning - account.sleeping - account.shootdown - account.stalled();
   return account;

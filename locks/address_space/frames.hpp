@@ -141,6 +141,7 @@ class Frames {
 
  private:
   struct Frame {
+    Frame() { P::label(this, "frame"); }
     typename P::template atomic<u32> count{0};
     typename P::template atomic<u32> stale{0};
     typename P::template data<u32> next;
@@ -156,6 +157,7 @@ class Frames {
     List list;
   };
   struct alignas(cache_line) NodePool {
+    NodePool() { P::label(this, "frames.pool"); }
     Ticket<P> lock;
     List list;
   };

@@ -56,7 +56,9 @@ class PageTable {
   static constexpr u64 broadcast_ns = 500;
 
   PageTable(const AddressSpaceOptions& options, Violations<P>& violations)
-      : options_(options), frames_(options.frames_per_thread, options.clear_pages, violations) {}
+      : options_(options), frames_(options.frames_per_thread, options.clear_pages, violations) {
+    P::label(&users_, "mm.cpumask");
+  }
 
   // Once a thread, before its first operation.
   void enter() {
@@ -175,6 +177,11 @@ class PageTable {
 
  private:
   struct alignas(cache_line) Leaf {
+    Leaf() {
+      P::label(&lock, "pte_page.lock");
+      P::label(&many_users, "pte_page.users");
+      P::label(&entries, "pte_page.entries");
+    }
     Ticket<P> lock;
     typename P::template atomic<u64> many_users[max_cpus / 64] = {};
     typename P::template data<u32> many;  // entries marked so
@@ -183,6 +190,7 @@ class PageTable {
     alignas(cache_line) typename P::template atomic<u64> entries[PageTable::entries] = {};
   };
   struct alignas(cache_line) Upper {
+    Upper() { P::label(&entries, "page_table.upper"); }
     Upper* next_free = nullptr;
     alignas(cache_line) typename P::template atomic<void*> entries[PageTable::entries] = {};
   };

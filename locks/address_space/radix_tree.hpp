@@ -129,6 +129,7 @@ class RadixTree {
   static constexpr u32 spins = 200;  // turns before a waiter sleeps: some microseconds
 
   struct alignas(cache_line) Node {
+    Node() { P::label(&slots, "radix_tree.slots"); }
     Slot slots[fan_out] = {};
     Node* next_free = nullptr;
   };

@@ -14,6 +14,11 @@ namespace faultline {
 // VMA (refcount: the count and the sequence).
 template <class P, class State>
 struct alignas(cache_line) Vma {
+  // The state names itself, if it must be told apart.
+  Vma() {
+    P::label(this, "vma");
+    if constexpr (requires { state.label(); }) state.label();
+  }
   typename P::template atomic<u64> start{0};
   typename P::template atomic<u64> end{0};
   typename P::template atomic<u32> prot{0};

@@ -32,6 +32,10 @@ namespace faultline {
 // One a address space: the sequence, and where its one writer waits for readers to drain.
 template <class P>
 struct alignas(cache_line) RefcountOwner {
+  RefcountOwner() {
+    P::label(&sequence, "mm.sequence");
+    P::label(&drained, "mm.drained");
+  }
   typename P::template atomic<u64> sequence{2};
   alignas(cache_line) typename P::template atomic<u32> drained{0};
   typename P::template atomic<u32> holds{0};
@@ -72,6 +76,12 @@ class VmaRefcount {
       return PinResult::sequence_changed;
     }
     return PinResult::pinned;
+  }
+
+  // Both lie in one line: the pins come to it.
+  void label() {
+    P::label(&count_, "vma.vm_refcnt");
+    P::label(&lock_seq_, "vma.vm_lock_seq");
   }
 
   void unpin(RefcountOwner<P>& owner) {

@@ -1,22 +1,12 @@
 // The program as its users meet it: exit codes, one-line errors, and what is on the disk after.
-#include <fmt/format.h>
-#include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <chrono>
-#include <nlohmann/json.hpp>
 #include <set>
-#include <string>
-#include <thread>
-#include <vector>
 
 #include "harness/cli/parse.hpp"
 #include "results/journal.hpp"
 #include "results/reader.hpp"
-#include "tests/results/sample.hpp"
+#include "tests/harness/command_line.hpp"
 
 namespace faultline {
 namespace {
@@ -29,70 +19,15 @@ const std::string tiny =
     "--workload local --scheme mmap_sem,none --threads 1 --duration 200ms --warmup 1ms "
     "--repetitions 2 --latency-repetitions 1 --steal-limit 1 --stall-limit 2s ";
 
-struct Outcome {
-  int exit_code = -1;
-  std::string out;
-  std::string errors;
-};
-
-class CommandLine : public testing::Test {
- protected:
-  // Runs the program by a shell in the test's folder; `before` is the shell's.
-  Outcome run(const std::string& arguments, const std::string& before = "") const {
-    const std::string command =
-        fmt::format("cd '{}' && {} '{}' {} >'{}' 2>'{}' </dev/null", folder_.file(""), before,
-                    FAULTLINE_BINARY, arguments, out_.file("out"), out_.file("errors"));
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, sample::text_of(out_.file("out")),
-            sample::text_of(out_.file("errors"))};
-  }
-
-  // Starts a run that would take minutes and waits until its first trials are in the journal.
-  pid_t start_long_run() const {
-    const pid_t pid = fork();
-    if (pid == 0) {
-      freopen(out_.file("errors").c_str(), "w", stderr);
-      freopen(out_.file("out").c_str(), "w", stdout);
-      execl(FAULTLINE_BINARY, "faultline", "run", "--workload", "local", "--scheme", "mmap_sem",
-            "--threads", "1", "--duration", "200ms", "--no-latency", "--repetitions", "1000",
-            "--steal-limit", "1", "--out", folder_.file("results.json").c_str(), nullptr);
-      _exit(127);
-    }
-    for (int i = 0; i < 1000 && lines(folder_.file("results.json.journal")) < 3; ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    return pid;
-  }
-
-  static std::ptrdiff_t lines(const std::string& path) {
-    const std::string text = sample::text_of(path);
-    return std::count(text.begin(), text.end(), '\n');
-  }
-
-  static usize trials_in(const json& results) {
-    usize trials = 0;
-    for (const json& one : results["faultline"]["cases"]) trials += one["trials"].size();
-    return trials;
-  }
-
-  static int end_of(pid_t pid) {
-    int status = 0;
-    waitpid(pid, &status, 0);
-    return status;
-  }
-
-  sample::TemporaryDirectory folder_;
-  sample::TemporaryDirectory out_;
-};
+// What start_long_run starts.
+const std::vector<std::string> endless = {
+    "run",        "--workload", "local",        "--scheme",      "mmap_sem", "--threads",     "1",
+    "--duration", "200ms",      "--no-latency", "--repetitions", "1000",     "--steal-limit", "1"};
 
 class BadInput : public CommandLine, public testing::WithParamInterface<const char*> {};
 
 TEST_P(BadInput, IsOneLineAndExitCode2AndLeavesNothing) {
-  const Outcome outcome = run(GetParam());
-  EXPECT_EQ(outcome.exit_code, 2);
-  EXPECT_TRUE(outcome.errors.starts_with("faultline: ")) << outcome.errors;
-  EXPECT_EQ(std::count(outcome.errors.begin(), outcome.errors.end(), '\n'), 1) << outcome.errors;
-  EXPECT_NE(outcome.errors.find("expected"), std::string::npos) << outcome.errors;
-  EXPECT_TRUE(folder_.names().empty());
+  expect_refused(run(GetParam()));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -210,7 +145,7 @@ TEST_F(CommandLine, GoesOnAfterACrashAndEndsWith1) {
 
 TEST_F(CommandLine, KeepsFinishedTrialsWhenInterrupted) {
   for (const int signal : {SIGINT, SIGTERM}) {
-    const pid_t pid = start_long_run();
+    const pid_t pid = start_long_run(endless);
     kill(pid, signal);
     const int status = end_of(pid);
     ASSERT_TRUE(WIFEXITED(status));
@@ -227,7 +162,7 @@ TEST_F(CommandLine, KeepsFinishedTrialsWhenInterrupted) {
 }
 
 TEST_F(CommandLine, RecoversARunThatWasKilled) {
-  const pid_t pid = start_long_run();
+  const pid_t pid = start_long_run(endless);
   kill(pid, SIGKILL);
   end_of(pid);
   EXPECT_EQ(folder_.names(), std::vector<std::string>{"results.json.journal"});
@@ -250,7 +185,7 @@ TEST_F(CommandLine, RecoversARunThatWasKilled) {
 }
 
 TEST_F(CommandLine, LeavesNoTrialBehindWhenKilled) {
-  const pid_t pid = start_long_run();
+  const pid_t pid = start_long_run(endless);
   // The trials of that run, by their parent.
   const auto children = [&] {
     const std::string path = fmt::format("/proc/{}/task/{}/children", pid, pid);
@@ -277,7 +212,7 @@ TEST_F(CommandLine, LeavesNoTrialBehindWhenKilled) {
 TEST_F(CommandLine, EndsAtAFullDiskWithoutAPartialResult) {
   // A limit on the size of files stands in for the disk: the header, which grows with the machine,
   // and a few trials fit.
-  const pid_t pid = start_long_run();
+  const pid_t pid = start_long_run(endless);
   kill(pid, SIGKILL);
   end_of(pid);
   const std::string journal = folder_.file("results.json.journal");

@@ -5,8 +5,8 @@
 #include <map>
 #include <mutex>
 
-#include "harness/native/arena.hpp"
 #include "harness/native/registry.hpp"
+#include "harness/native/trial.hpp"
 #include "harness/topology/topology.hpp"
 
 namespace faultline {
@@ -116,12 +116,13 @@ inline TrialSpec short_trial(const std::string& workload, const std::string& sch
 }
 
 // Makes the workload of the spec over FakeSpaces, which `look` sees before anything runs.
-inline MakeArena fake_arenas(const TrialSpec& spec, std::function<void(FakeSpace&)> look) {
+inline MakeArena<NativePlatform> fake_arenas(const TrialSpec& spec,
+                                             std::function<void(FakeSpace&)> look) {
   return [&spec, look](u32 threads) {
     auto space = std::make_unique<FakeSpace>();
     look(*space);
-    return Arena{std::move(space),
-                 make_workload<NativePlatform>(spec.trial_case.workload, "", threads)};
+    return Arena<NativePlatform>{
+        std::move(space), make_workload<NativePlatform>(spec.trial_case.workload, "", threads)};
   };
 }
 

@@ -190,7 +190,7 @@ TEST(Trial, AnErrorThatTheWorkloadDoesNotExpectFailsTheTrialAtOnce) {
 
 TEST(Trial, MemoryThatDoesNotSufficeFailsTheTrial) {
   const TrialSpec spec = short_trial("local", "fake", 2);
-  const json record = run_trial_on(spec, [](u32) -> Arena { throw std::bad_alloc(); });
+  const json record = run_trial_on(spec, [](u32) -> Arena<P> { throw std::bad_alloc(); });
   EXPECT_EQ(record["status"], "failed");
   EXPECT_NE(record["reason"], "");
 }

@@ -95,6 +95,30 @@ TEST(Report, DrawsEveryPictureInABrowserWithoutConsoleErrors) {
             7u);
 }
 
+TEST(Report, ShowsSimulatedResultsApartFromMeasuredOnes) {
+  const TemporaryDirectory directory;
+  const std::string native = write_sample(directory, "n.json", {.repetitions = 2});
+  const std::string simulated =
+      write_sample(directory, "s.json", {.repetitions = 2, .mode = "sim"});
+  report({simulated}, "", directory.file("alone"));
+  for (const char* picture : {"throughput", "stall", "transfers", "waiting"}) {
+    const std::string svg = text_of(directory.file(std::string("alone/") + picture + ".svg"));
+    EXPECT_NE(svg.find("simulated on testbox, seeds 1\u20133"), std::string::npos) << picture;
+    EXPECT_EQ(svg.find("native"), std::string::npos) << picture;
+  }
+  EXPECT_NE(text_of(directory.file("alone/stall.svg")).find(">rwsem.count<"), std::string::npos);
+  EXPECT_NE(text_of(directory.file("alone/transfers.svg")).find(">vma.lock<"), std::string::npos);
+
+  ASSERT_EQ(report({native, simulated}, directory.file("both.html"), directory.file("both")), 0);
+  const std::string svg = text_of(directory.file("both/throughput.svg"));
+  // Three workloads, a panel each in either mode.
+  EXPECT_EQ(count_of(svg, ">simulated on testbox<"), 3u);
+  const Page page = open_page(directory, directory.file("both.html"));
+  EXPECT_EQ(console_of(page), "");
+  EXPECT_NE(page.dom.find("data-drawn=\"8\""), std::string::npos);
+  EXPECT_NE(text_of(directory.file("both.html")).find("made up"), std::string::npos);
+}
+
 TEST(Report, IsOneFileThatLoadsNothing) {
   const TemporaryDirectory directory;
   report({write_sample(directory, "r.json", {.repetitions = 2})}, directory.file("report.html"),

@@ -281,7 +281,7 @@ TEST_F(CompareFiles, ACaseWithARateOfZeroInBaseIsNamed) {
 
 TEST_F(CompareFiles, RefusesWhatCannotBeCompared) {
   const std::string base = write("a.json", {.repetitions = 2});
-  const std::string simulated = write("b.json", {.repetitions = 2, .mode = "simulated"});
+  const std::string simulated = write("b.json", {.repetitions = 2, .mode = "sim"});
   EXPECT_NE(refusal(base, simulated).find("expected the same mode"), std::string::npos);
   const std::string other = write("c.json", {.repetitions = 2}, [](json& part) {
     for (json& one : part["cases"]) one["name"] = one["name"].get<std::string>() + "x";

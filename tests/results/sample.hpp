@@ -62,10 +62,26 @@ struct Shape {
   bool refused_event = false;  // one event that could not be counted, besides those that were
   bool spoiled = true;         // with a failed and a discarded trial
   std::string host = "testhost";
-  std::string mode = "native";
+  std::string mode = "native";  // or "sim": on a modelled machine
 };
 
-inline json header(const Shape& shape) {
+/** What a simulation says of itself instead of date and machine. */
+inline json simulated_header(json header) {
+  header["context"] = {{"executable", "faultline"}};
+  header.erase("date");
+  header["mode"] = "sim";
+  header["seeds"] = {1, 2, 3};
+  const json constant = {{"key", "hit.load"}, {"value", "1.5"}, {"origin", "made up"}};
+  header["machine"] = {{"models",
+                        {{{"name", "testbox"},
+                          {"summary", "a made-up machine"},
+                          {"cpus", 128},
+                          {"nodes", 2},
+                          {"constants", {constant}}}}}};
+  return header;
+}
+
+inline json native_header(const Shape& shape) {
   return {{"context",
            {{"date", "2026-11-24T02:30:00+00:00"},
             {"host_name", shape.host},
@@ -102,6 +118,10 @@ inline json header(const Shape& shape) {
                            ? json{{"available", true}, {"pmu", "icx"}}
                            : json{{"available", false}, {"reason", "this machine has no PMU"}}},
           {"left_out", {{{"what", "threads 3 of page_fault1"}, {"why", "budget 2m"}}}}};
+}
+
+inline json header(const Shape& shape) {
+  return shape.mode == "sim" ? simulated_header(native_header(shape)) : native_header(shape);
 }
 
 struct SampleCase {
@@ -266,6 +286,35 @@ inline json spoiled(const std::string& status, const std::string& reason) {
   return record;
 }
 
+/** The record as a simulation writes it: every operation moves a line twice, and half of the time
+ * is stall. */
+inline void make_simulated(json& record) {
+  json& one = record["case"];
+  one["machine"] = "testbox";
+  one["name"] = one["name"].get<std::string>() + "/on:testbox";
+  for (const char* key : {"started", "software"}) record.erase(key);
+  if (record["status"] != "ok") return;
+  const auto operations = record["operations"].get<std::uint64_t>();
+  const std::vector<std::uint64_t> share(one["threads"].get<std::size_t>(), 50'000'000);
+  const std::vector<std::uint64_t> none(share.size(), 0);
+  record["sim"] = {
+      {"machine", "testbox"},
+      {"seed", 1 + record["repetition"].get<std::uint64_t>()},
+      {"simulated_ms", 200},
+      {"accesses", operations * 20},
+      {"transfers",
+       {{"rwsem.count", {{"rmw", {{"hop1", {{"true_sharing", operations}}}}}}},
+        {"vma.lock",
+         {{"load",
+           {{"cluster", {{"false_sharing", operations / 2}, {"cold", operations / 2}}}}}}}}},
+      {"time",
+       {{"work", share},
+        {"spinning", share},
+        {"sleeping", none},
+        {"shootdown", none},
+        {"stall", {{"rwsem.count", share}, {"vma.lock", share}}}}}};
+}
+
 inline std::vector<json> trials(const Shape& shape) {
   std::mt19937_64 random(shape.seed);
   std::vector<json> records;
@@ -277,6 +326,10 @@ inline std::vector<json> trials(const Shape& shape) {
   if (shape.spoiled) {
     records.push_back(spoiled("failed", "no progress for 10 s"));
     records.push_back(spoiled("discarded", "steal 7 % of the window"));
+  }
+  if (shape.mode == "sim") {
+    std::erase_if(records, [](const json& one) { return one["case"]["scheme"] == "linux"; });
+    for (json& record : records) make_simulated(record);
   }
   // A run interleaves its repetitions at random.
   std::shuffle(records.begin(), records.end(), random);

@@ -289,8 +289,47 @@ TEST(Schema, TakesTheFilesOfRunsWithAndWithoutCounters) {
       build_results(content_of({.repetitions = 3, .counters = true}), "here"),
       build_results(content_of({.repetitions = 1}), "here"),
       build_results(content_of({.repetitions = 1, .counters = true, .refused_event = true}),
-                    "here")};
-  EXPECT_EQ(schema_verdicts(directory, results), std::vector<std::string>(4, "fits"));
+                    "here"),
+      build_results(content_of({.repetitions = 3, .mode = "sim"}), "here")};
+  EXPECT_EQ(schema_verdicts(directory, results), std::vector<std::string>(5, "fits"));
+}
+
+TEST(Schema, RefusesWhatCouldBeTakenForTheOtherMode) {
+  const TemporaryDirectory directory;
+  const json native = build_results(content_of({.repetitions = 2}), "here");
+  const json simulated = build_results(content_of({.repetitions = 2, .mode = "sim"}), "here");
+  std::vector<json> all = {native, native, native, simulated, simulated, simulated};
+  all[0]["faultline"]["mode"] = "sim";
+  all[1]["faultline"]["cases"][0]["machine"] = "e7-8870";
+  all[2]["faultline"]["cases"][0]["sim"] = simulated["faultline"]["cases"][0]["sim"];
+  all[3]["faultline"]["mode"] = "native";
+  all[4]["faultline"]["cases"][0].erase("machine");
+  all[5]["faultline"]["date"] = "2026-11-24T02:30:00Z";
+  for (const std::string& verdict : schema_verdicts(directory, all)) EXPECT_NE(verdict, "fits");
+}
+
+TEST(Results, SimulatedTransfersArePerOperationAndTimesAreShares) {
+  json results =
+      build_results(content_of({.repetitions = 3, .spoiled = false, .mode = "sim"}), "x");
+  for (const json& one : results["faultline"]["cases"]) {
+    const json& sim = one.at("sim");
+    EXPECT_EQ(sim.at("seeds"), (json{1, 2, 3}));
+    EXPECT_EQ(sim.at("simulated_ms"), 600);
+    EXPECT_NEAR(sim["transfers"]["rwsem.count"]["per_operation"].get<double>(), 1, 1e-3);
+    EXPECT_NEAR(sim["transfers"]["vma.lock"]["by"]["load"]["cluster"]["cold"].get<double>(), 0.5,
+                1e-3);
+    EXPECT_EQ(sim["time"]["work"], 0.25);
+    EXPECT_EQ(sim["time"]["sleeping"], 0);
+    EXPECT_EQ(sim["time"]["stall"], (json{{"rwsem.count", 0.25}, {"vma.lock", 0.25}}));
+  }
+}
+
+// Processes side by side end in any order; the file must not tell.
+TEST(Results, TheOrderInWhichTrialsEndChangesNothing) {
+  JournalContent content = content_of({.repetitions = 3, .mode = "sim"});
+  const json once = build_results(content, "here");
+  std::reverse(content.trials.begin(), content.trials.end());
+  EXPECT_EQ(build_results(content, "here"), once);
 }
 
 TEST(Schema, RefusesMutatedFiles) {

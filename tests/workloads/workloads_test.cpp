@@ -336,12 +336,12 @@ TEST(Suites, NameOnlyWhatExistsAndGoesTogether) {
         CaseSpec spec = short_trial(entry.workload, scheme, 2).trial_case;
         spec.roles = entry.roles;
         if (scheme == "none") continue;  // alone, or private
-        EXPECT_NO_THROW(validate(spec)) << suite.name << ": " << spec.name();
+        EXPECT_NO_THROW(validate<P>(spec)) << suite.name << ": " << spec.name();
       }
       EXPECT_NO_THROW(make_workload<P>(entry.workload, entry.schemes.front(), 1));
     }
   }
-  EXPECT_EQ(names, (std::set<std::string>{"quick", "full", "smoke"}));
+  EXPECT_EQ(names, (std::set<std::string>{"quick", "full", "smoke", "sim-quick"}));
 }
 
 TEST(Suites, QuickIsWhatTheFirstReportShows) {

@@ -9,17 +9,16 @@ const std::vector<std::string> main_schemes = {"mmap_sem", "range_lock", "lock_i
 std::vector<std::string> all_schemes() {
   std::vector<std::string> schemes = main_schemes;
   for (const char* variant :
-       {"mmap_sem:no-osq", "mmap_sem:no-steal", "mmap_sem:no-handoff", "mmap_sem:pthread_rwlock",
-        "mmap_sem:std::shared_mutex", "range_lock:mcs", "range_lock:rwsem", "range_lock:full"})
+       {"mmap_sem:no-osq", "mmap_sem:no-steal", "mmap_sem:no-handoff", "mmap_sem:rwsem_2012",
+        "mmap_sem:pthread_rwlock", "mmap_sem:std::shared_mutex", "range_lock:mcs",
+        "range_lock:rwsem", "range_lock:full"})
     schemes.emplace_back(variant);
   return schemes;
 }
 
-const std::vector<std::string> locks = {"ticket",         "mcs",
-                                        "rwsem",          "rwsem:no-osq",
-                                        "rwsem:no-steal", "rwsem:no-handoff",
-                                        "pthread_rwlock", "std::shared_mutex",
-                                        "tree_range_lock"};
+const std::vector<std::string> locks = {
+    "ticket",           "mcs",        "rwsem",          "rwsem:no-osq",      "rwsem:no-steal",
+    "rwsem:no-handoff", "rwsem_2012", "pthread_rwlock", "std::shared_mutex", "tree_range_lock"};
 
 Suite smoke(const std::string& replay) {
   return {.name = "smoke",
@@ -71,11 +70,33 @@ Suite full(const std::string& replay) {
   return suite;
 }
 
+// All schemes that a modelled machine can run.
+Suite sim_quick(const std::string& replay) {
+  std::vector<std::string> every = all_schemes();
+  std::erase_if(every, [](const std::string& name) {
+    return name == "linux" || name.find("::") != std::string::npos ||
+           name.find("pthread") != std::string::npos;
+  });
+  return {.name = "sim-quick",
+          .summary = "all schemes on two modelled machines, up to 128 CPUs",
+          .budget_s = 120,
+          .repetitions = 3,
+          .duration_s = 0.002,
+          .simulated = true,
+          .machines = {"e7-8870", "epyc-7742x2"},
+          .most_threads = 128,
+          .entries = {{"page_fault1:64K", every, ""},
+                      {"local", every, ""},
+                      {"pipeline", every, ""},
+                      {"mix:9:1", every, ""},
+                      {replay, every, ""}}};
+}
+
 }  // namespace
 
 std::vector<Suite> suite_list(const std::string& small_trace) {
   const std::string replay = "replay:" + small_trace;
-  return {quick(replay), full(replay), smoke(replay)};
+  return {quick(replay), full(replay), smoke(replay), sim_quick(replay)};
 }
 
 }  // namespace faultline

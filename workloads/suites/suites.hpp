@@ -19,7 +19,10 @@ struct Suite {
   double budget_s = 0;
   unsigned repetitions = 9;
   double duration_s = 0.2;
-  bool every_option = false;  // page-clearing model and shootdown policies as axes too
+  bool every_option = false;               // page-clearing model and shootdown policies as axes too
+  bool simulated = false;                  // for `faultline sim` alone
+  std::vector<std::string> machines = {};  // the modelled ones
+  unsigned most_threads = 0;               // 0: as many as the machine has CPUs
   std::vector<SuiteEntry> entries;
 };
 

@@ -1,4 +1,4 @@
-#include "harness/native/roles.hpp"
+#include "harness/trial/roles.hpp"
 
 #include <fmt/format.h>
 

@@ -1,19 +1,33 @@
+#include "harness/trial/spec.hpp"
+
 #include <fmt/format.h>
 
-#include "harness/native/trial.hpp"
+#include <stdexcept>
 
 namespace faultline {
+namespace {
+
+// "/a/b/pack.txt.xz" is "pack".
+std::string stem_of(const std::string& path) {
+  const std::string file = path.substr(path.find_last_of("/:") + 1);
+  return file.substr(0, file.find('.'));
+}
+
+}  // namespace
 
 std::string CaseSpec::workload_name() const {
   constexpr std::string_view replay = "replay:";
-  if (!workload.starts_with(replay)) return workload;
-  const std::string file = workload.substr(workload.find_last_of("/:") + 1);
-  return std::string(replay) + file.substr(0, file.find('.'));
+  return workload.starts_with(replay) ? std::string(replay) + stem_of(workload) : workload;
+}
+
+std::string CaseSpec::machine_name() const {
+  return machine.ends_with(".json") ? stem_of(machine) : machine;
 }
 
 std::string CaseSpec::name() const {
   std::string text =
       fmt::format("{}/{}/{}/threads:{}", workload_name(), scheme, placement, threads);
+  if (simulated()) text += "/on:" + machine_name();
   if (private_spaces) text += "/private";
   if (!roles.empty()) text += "/roles:" + roles;
   if (page_clear != "memset") text += "/page-clear:" + page_clear;
@@ -40,6 +54,8 @@ void to_json(nlohmann::json& json, const CaseSpec& spec) {
           {"thp", spec.thp},
           {"warmup_s", spec.warmup_s},
           {"duration_s", spec.duration_s}};
+  if (spec.simulated())
+    json.update({{"machine", spec.machine_name()}, {"machine_text", spec.machine}});
 }
 
 void from_json(const nlohmann::json& json, CaseSpec& spec) {
@@ -57,6 +73,7 @@ void from_json(const nlohmann::json& json, CaseSpec& spec) {
   json.at("thp").get_to(spec.thp);
   json.at("warmup_s").get_to(spec.warmup_s);
   json.at("duration_s").get_to(spec.duration_s);
+  spec.machine = json.value("machine_text", "");
 }
 
 void to_json(nlohmann::json& json, const TrialSpec& spec) {
@@ -79,6 +96,25 @@ void from_json(const nlohmann::json& json, TrialSpec& spec) {
   json.at("steal_limit").get_to(spec.steal_limit);
   json.at("exec_in_window").get_to(spec.exec_in_window);
   json.at("counters").get_to(spec.counters);
+}
+
+void refuse_case(const CaseSpec& spec, const std::string& why) {
+  throw std::invalid_argument(fmt::format("case '{}': {}", spec.name(), why));
+}
+
+void validate_options(const CaseSpec& spec) {
+  constexpr u32 most = 1024;  // max_threads of every platform that trials run on
+  if (spec.threads == 0 || spec.threads > most)
+    refuse_case(spec, fmt::format("{} threads: expected 1 to {}", spec.threads, most));
+  if (spec.cpus.size() != spec.threads)
+    refuse_case(spec, fmt::format("{} CPUs: expected one for each thread", spec.cpus.size()));
+  if (!(spec.duration_s > 0))
+    refuse_case(spec, "a window without duration: expected more than 0 s");
+  if (!(spec.warmup_s >= 0)) refuse_case(spec, "a negative warm-up: expected 0 s or more");
+  if (spec.page_clear != "memset" && spec.page_clear != "model")
+    refuse_case(spec, "page-clear '" + spec.page_clear + "': expected memset or model");
+  if (spec.shootdown != "cpumask" && spec.shootdown != "precise" && spec.shootdown != "broadcast")
+    refuse_case(spec, "shootdown '" + spec.shootdown + "': expected cpumask, precise or broadcast");
 }
 
 }  // namespace faultline

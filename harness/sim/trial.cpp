@@ -1,0 +1,170 @@
+#include "harness/sim/trial.hpp"
+
+#include <fmt/format.h>
+
+#include "harness/sim/counts_json.hpp"
+#include "harness/sim/registry.hpp"
+#include "harness/trial/measurement.hpp"
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+using P = SimPlatform;
+
+constexpr double ns_per_s = 1e9;
+constexpr u64 look_ns = 10'000;           // between two looks whether all threads stand ready
+constexpr usize stack_bytes = 256 << 10;  // the first thread of an arena reads recordings on it
+constexpr usize most_waiting = 32;        // threads that a record names, of those that are stuck
+
+u64 to_ns(double seconds) {
+  return static_cast<u64>(seconds * ns_per_s + 0.5);
+}
+
+class SimTrial {
+ public:
+  SimTrial(const TrialSpec& spec, const MakeArena<P>& make)
+      : spec_(spec),
+        make_(make),
+        machine_(sim::Machine::load(spec.trial_case.machine)),
+        simulation_(machine_, spec.trial_case.cpus,
+                    {.seed = spec.seed,
+                     .stack_bytes = stack_bytes,
+                     .progress_limit_ns = to_ns(spec.stall_limit_s)}),
+        window_(simulation_.make<Window<P>>()),
+        seats_(seat_threads(spec.trial_case, arenas_)),
+        members_(spec.trial_case.threads),
+        record_(begin_record(spec)) {
+    P::label(window_.get(), "window");
+  }
+
+  json run() {
+    for (u32 thread = 0; thread < members_.size(); ++thread)
+      simulation_.set_body(thread, [this, thread] { take_part(thread); });
+    simulation_.at(0, [this] { look(); });
+    try {
+      simulation_.run();
+      collect();
+      judge_outcome(record_, check(arenas_));
+    } catch (const sim::Stuck& stuck) {
+      fail(record_, stuck.what());
+      tell_stall(stuck.waiting);
+      abandon();
+    } catch (const std::exception& error) {
+      fail(record_, error.what());
+      abandon();
+    }
+    return std::move(record_);
+  }
+
+ private:
+  // One simulated thread, from its set-up to its end.
+  void take_part(u32 thread) {
+    Participant& member = members_[thread];
+    const Seat<P>& seat = seats_[thread];
+    member.cpu = P::cpu();
+    member.node = P::node();
+    member.role = seat.role;
+    if (seat.index == 0) {
+      const sim::ArenaScope scope;
+      *seat.arena = make_(seat.threads);
+    }
+    simulation_.meet();
+    Arena<P>& arena = *seat.arena;
+    Worker<P> worker(arena.space.get(), *window_, seat.index, seat.threads, seat.role,
+                     spec_.latency, nullptr);
+    if (arena.space) arena.space->enter();
+    simulation_.meet();
+    if (seat.index == 0) arena.workload->set_up(worker);
+    simulation_.meet();
+    arena.workload->enter(worker);
+    simulation_.meet();
+    ready_ = true;
+    arena.workload->run(worker);
+    worker.finish();
+    member.tally = worker.tally();
+  }
+
+  // Set-up takes the simulated time that it takes: warm-up begins when all are seen to be through.
+  void look() {
+    const u64 now = simulation_.now_ns();
+    if (!ready_) return simulation_.at(now + look_ns, [this] { look(); });
+    const u64 opens = now + to_ns(spec_.trial_case.warmup_s);
+    simulation_.at(opens, [this] { open(); });
+    simulation_.at(opens + to_ns(spec_.trial_case.duration_s), [this] { close(); });
+  }
+
+  // relaxed, both: the phase passes no data.
+  void open() {
+    opened_ = simulation_.counts();
+    events_ = sum_events(arenas_);
+    window_->phase.store(phase_measure, std::memory_order_relaxed);
+  }
+  void close() {
+    counted_ = simulation_.counts().since(opened_);
+    events_ = events_since(arenas_, events_);
+    window_->phase.store(phase_stop, std::memory_order_relaxed);
+  }
+
+  void collect() {
+    const double window_ns = static_cast<double>(counted_.time) / sim::ps_per_ns;
+    record_["window_s"] = window_ns / ns_per_s;
+    record_["events"] = events_;
+    for (usize i = 0; i < members_.size(); ++i) finish_member(i);
+    add_operations(record_, spec_.trial_case, participants(members_));
+    record_["counters"] = {{"absent", "simulated: transfers of lines are counted instead"}};
+    json& simulated = record_["sim"] = sim::counts_json(counted_);
+    simulated.update({{"machine", spec_.trial_case.machine_name()},
+                      {"seed", spec_.seed},
+                      {"simulated_ms", window_ns / 1e6}});
+  }
+
+  // A simulated window is short beside a long wait: a thread that saw it open late is taken to have
+  // worked from the opening on, or its first operation would count as one of no duration.
+  void finish_member(usize i) {
+    Participant& member = members_[i];
+    member.waiting_ns = counted_.accounts[i].waiting / sim::ps_per_ns;
+    if (member.tally.last_ns != 0) member.tally.first_ns = opened_.time / sim::ps_per_ns;
+  }
+
+  void tell_stall(std::vector<std::string> waiting) {
+    if (waiting.size() > most_waiting) {
+      const usize more = waiting.size() - most_waiting;
+      waiting.resize(most_waiting);
+      waiting.push_back(fmt::format("and {} threads more", more));
+    }
+    record_["stall"] = {{"waiting", std::move(waiting)}, {"holding", holders(arenas_)}};
+  }
+
+  // What threads are in the middle of cannot be taken down: its memory goes with the simulation.
+  void abandon() {
+    for (auto& arena : arenas_) static_cast<void>(arena.release());
+  }
+
+  const TrialSpec& spec_;
+  const MakeArena<P>& make_;
+  const sim::Machine machine_;
+  sim::Simulation simulation_;
+  std::unique_ptr<Window<P>> window_;
+  Arenas<P> arenas_;
+  std::vector<Seat<P>> seats_;
+  std::vector<Participant> members_;
+  json record_;
+  bool ready_ = false;
+  sim::Counts opened_, counted_;
+  json events_ = json::object();
+};
+
+}  // namespace
+
+json run_sim_trial_on(const TrialSpec& spec, const MakeArena<P>& make) {
+  return SimTrial(spec, make).run();
+}
+
+json run_sim_trial(const TrialSpec& spec) {
+  validate<P>(spec.trial_case);
+  return run_sim_trial_on(spec,
+                          [&](u32 threads) { return make_arena<P>(spec.trial_case, threads); });
+}
+
+}  // namespace faultline

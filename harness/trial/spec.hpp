@@ -1,0 +1,61 @@
+// What a trial is told: one case, once. The same for a trial on this machine and for one on a
+// modelled machine.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "locks/platform.hpp"
+
+namespace faultline {
+
+struct CaseSpec {
+  std::string workload;   // with its parameters: "page_fault1:2M"
+  std::string scheme;     // or, for lock_loop, a lock: "mmap_sem:no-osq", "ticket"
+  std::string placement;  // as asked for: "compact"
+  u32 threads = 1;
+  std::vector<u32> cpus;  // cpus[i]: the CPU of thread i
+  bool oversubscribed = false;
+  std::string roles;  // "" or "faulters:N-1,updaters:1"
+  bool private_spaces = false;
+  std::string page_clear = "memset";  // or "model"
+  std::string shootdown = "cpumask";  // or "precise", "broadcast"
+  bool merge = true;
+  bool thp = false;
+  double warmup_s = 0.05;
+  double duration_s = 0.2;
+  std::string machine = {};  // the modelled machine: a preset or a file; empty: this machine
+
+  bool simulated() const { return !machine.empty(); }
+  // The workload as results call it: a replay by the stem of its file, not by its path.
+  std::string workload_name() const;
+  // The modelled machine as results call it: a file by its stem.
+  std::string machine_name() const;
+  std::string name() const;  // "workload/scheme/placement/threads:N[/on:MACHINE][/private]
+                             // [/roles:..][/shootdown:..]...": what differs from the default
+};
+
+struct TrialSpec {
+  CaseSpec trial_case;
+  u32 repetition = 0;
+  bool latency = false;
+  u64 seed = 1;
+  double stall_limit_s = 10;   // of a simulated trial: simulated seconds
+  double steal_limit = 0.1;    // share of the window's CPU time above which the trial is discarded
+  std::string exec_in_window;  // "" or a command; {pid} stands for the trial's process
+  bool counters = true;        // try the hardware counters
+};
+
+void to_json(nlohmann::json& json, const CaseSpec& spec);
+void from_json(const nlohmann::json& json, CaseSpec& spec);
+void to_json(nlohmann::json& json, const TrialSpec& spec);
+void from_json(const nlohmann::json& json, TrialSpec& spec);
+
+// Throws std::invalid_argument for values that no case can have, wherever it runs.
+void validate_options(const CaseSpec& spec);
+
+// "case '...': why".
+[[noreturn]] void refuse_case(const CaseSpec& spec, const std::string& why);
+
+}  // namespace faultline

@@ -1,0 +1,195 @@
+// Linux's reader-writer semaphore as of 2012 (lib/rwsem.c of v3.5 over x86's count): what RadixVM
+// was measured against. A thread that does not get it at once queues and sleeps: nobody spins (that
+// came with v3.16) and no writer steals (v3.9), so each handoff under contention is a sleep and a
+// wake-up.
+//
+// The count has two halves: below the active ones, each holder and each that is trying; above, -1
+// while somebody is queued, and -1 for each writer. So a reader's addition has failed where the sum
+// is negative, a writer's where the count was not 0. Who has failed takes its own part back under
+// wait_lock_ as it queues. The last active one to go wakes the head of the queue: one writer, or
+// all readers up to the first writer; it counts them as active first, so whoever is woken owns the
+// lock.
+//
+// Not kept: downgrade is unlock and lock_shared. v3.5 can do it atomically, but munmap made no use
+// of that before v4.20, and zapped under the exclusive hold.
+#pragma once
+
+#include <array>
+#include <string>
+
+#include "locks/events.hpp"
+#include "locks/mutex/ticket.hpp"
+#include "locks/shared/concept.hpp"
+#include "locks/shared/rwsem_queue.hpp"
+
+namespace faultline {
+
+namespace rwsem_2012_event {
+enum Event : usize { read_queued, write_queued, sleep, readers_woken, writers_woken, count };
+inline constexpr std::array<const char*, count> names = {
+    "rwsem_2012.readers_queued", "rwsem_2012.writers_queued", "rwsem_2012.sleeps",
+    "rwsem_2012.woken_readers", "rwsem_2012.woken_writers"};
+}  // namespace rwsem_2012_event
+
+template <class P>
+class Rwsem2012 {
+ public:
+  static constexpr bool atomic_downgrade = false;
+
+  void lock_shared() {
+    // acquire: pairs with unlock's release.
+    if (count_.fetch_add(active, std::memory_order_acquire) + active < 0) [[unlikely]]
+      queue(false);
+  }
+  bool try_lock_shared() {
+    i64 count = count_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
+    while (count >= 0)
+      // acquire: as in lock_shared. relaxed on failure: the next turn decides.
+      if (count_.compare_exchange_weak(count, count + active, std::memory_order_acquire,
+                                       std::memory_order_relaxed))
+        return true;
+    return false;
+  }
+  void unlock_shared() {
+    // release: pairs with the writers' acquire.
+    const i64 left = count_.fetch_sub(active, std::memory_order_release) - active;
+    if (left < 0 && (left & active_mask) == 0) [[unlikely]]
+      wake_next();
+  }
+
+  void lock() {
+    // acquire: pairs with both unlocks' release.
+    if (count_.fetch_add(writer, std::memory_order_acquire) != 0) [[unlikely]]
+      queue(true);
+  }
+  bool try_lock() {
+    i64 expected = 0;
+    // acquire: as in lock. relaxed on failure: nothing is read.
+    return count_.compare_exchange_strong(expected, writer, std::memory_order_acquire,
+                                          std::memory_order_relaxed);
+  }
+  void unlock() {
+    // release: pairs with every acquire of count_.
+    if (count_.fetch_sub(writer, std::memory_order_release) - writer < 0) [[unlikely]]
+      wake_next();
+  }
+  void downgrade() {
+    unlock();
+    lock_shared();
+  }
+
+  void append_events(Events& events) const { counters_.append_to(events); }
+  std::string describe() const {
+    const i64 count = count_.load(std::memory_order_relaxed);  // relaxed: a racy report
+    if (count == 0) return "free";
+    return std::to_string(count & active_mask) + " active, who it does not say" +
+           (count < 0 ? ", a writer or waiters" : "");
+  }
+
+ private:
+  using Waiter = RwsemWaiter<P>;
+  using Parker = RwsemParker<P>;
+  using WakeList = RwsemWakeList<P>;
+
+  static constexpr i64 active = 1, active_mask = (i64{1} << 32) - 1;
+  static constexpr i64 waiting = -(i64{1} << 32);  // once, while the queue is not empty
+  static constexpr i64 writer = waiting + active;
+
+  [[gnu::noinline]] void queue(bool is_writer) {
+    WaitScope<P> scope(this, is_writer ? "rwsem_2012 to write" : "rwsem_2012 to read");
+    counters_.add(is_writer ? rwsem_2012_event::write_queued : rwsem_2012_event::read_queued);
+    Waiter waiter(is_writer, parkers_.here());
+    typename Ticket<P>::Node node;
+    wait_lock_.lock(node);
+    const i64 back = is_writer ? -writer : -active;
+    const i64 adjustment = back + (queue_.first() == nullptr ? waiting : 0);
+    queue_.append(waiter);
+    // release: gives the place back, as an unlock does.
+    const i64 count = count_.fetch_add(adjustment, std::memory_order_release) + adjustment;
+    // Nobody is active any more, who would wake the queue; or readers are, to whom the readers
+    // before this writer may be let in.
+    if (count == waiting)
+      wake_head(true);
+    else if (count > waiting && is_writer && adjustment == back)
+      wake_head(false);
+    wait_lock_.unlock(node);
+    sleep_until_granted(waiter);
+  }
+
+  void sleep_until_granted(Waiter& waiter) {
+    auto& word = waiter.parker.load()->word;
+    for (;;) {
+      // acquire: pairs with the release in WakeList::wake, and is read first.
+      const u32 ticket = word.load(std::memory_order_acquire);
+      if (waiter.granted()) return;
+      counters_.add(rwsem_2012_event::sleep);
+      P::wait(word, ticket, no_deadline);
+    }
+  }
+
+  [[gnu::noinline]] void wake_next() {
+    typename Ticket<P>::Node node;
+    wait_lock_.lock(node);
+    // Another may have got in meanwhile, and will wake the queue in its turn.
+    // relaxed: whoever is granted the lock is so under wait_lock_, by an acquire.
+    if (queue_.first() != nullptr && (count_.load(std::memory_order_relaxed) & active_mask) == 0)
+      wake_head(true);
+    wait_lock_.unlock(node);
+  }
+
+  // Under wait_lock_; the queue is not empty. `writers`: the head may be let in though it is one.
+  // As in the kernel, the wake-ups themselves happen under wait_lock_ too.
+  void wake_head(bool writers) {
+    WakeList woken;
+    if (!queue_.first()->writer.load())
+      grant_readers(woken);
+    else if (writers)
+      grant_writer(*queue_.first(), woken);
+    woken.wake();
+  }
+
+  void grant_writer(Waiter& head, WakeList& woken) {
+    const i64 adjustment = writer - (queue_.holds_only(head) ? waiting : 0);
+    // Whoever tries right now is active for a moment: it queues behind, and takes that back. One
+    // that really is in makes this the wrong time.
+    for (;;) {
+      // acquire: pairs with the unlocks' release, on behalf of the writer.
+      const i64 before = count_.fetch_add(adjustment, std::memory_order_acquire);
+      if ((before & active_mask) == 0) break;
+      // relaxed: nothing was done in between.
+      const i64 after = count_.fetch_sub(adjustment, std::memory_order_relaxed) - adjustment;
+      if ((after & active_mask) != 0) return;
+    }
+    counters_.add(rwsem_2012_event::writers_woken);
+    queue_.remove(head);
+    woken.add(*head.parker.load());
+    head.grant();
+  }
+
+  // All readers before the first writer, as many as one list of wake-ups holds.
+  void grant_readers(WakeList& woken) {
+    u64 number = 0;
+    Waiter* end = queue_.first();
+    for (; end != nullptr && !end->writer.load() && number < WakeList::capacity; ++number)
+      end = end->next.load();
+    i64 adjustment = static_cast<i64>(number) * active;
+    if (end == nullptr) adjustment -= waiting;
+    // acquire: pairs with unlock's release, on behalf of the readers.
+    count_.fetch_add(adjustment, std::memory_order_acquire);
+    counters_.add(rwsem_2012_event::readers_woken, number);
+    for (; number != 0; --number) {
+      Waiter& reader = *queue_.first();
+      queue_.remove(reader);
+      woken.add(*reader.parker.load());
+      reader.grant();
+    }
+  }
+
+  alignas(cache_line) typename P::template atomic<i64> count_{0};
+  Ticket<P> wait_lock_;
+  RwsemWaitList<P> queue_;
+  PerThread<P, Parker> parkers_;
+  EventCounters<P, rwsem_2012_event::count> counters_{rwsem_2012_event::names};
+};
+
+}  // namespace faultline

@@ -1,0 +1,171 @@
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "harness/sim/machine.hpp"
+#include "harness/sim/registry.hpp"
+#include "harness/sim/trial.hpp"
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+
+TrialSpec sim_trial(const std::string& workload, const std::string& scheme, u32 threads,
+                    const std::string& machine = "ideal-16") {
+  TrialSpec spec;
+  CaseSpec& one = spec.trial_case;
+  one.workload = workload;
+  one.scheme = scheme;
+  one.placement = "compact";
+  one.threads = threads;
+  one.cpus.resize(threads);
+  std::iota(one.cpus.begin(), one.cpus.end(), 0U);
+  one.machine = machine;
+  one.warmup_s = 20e-6;
+  one.duration_s = 200e-6;
+  spec.stall_limit_s = 0.1;
+  return spec;
+}
+
+u64 transfers_in(const json& tree) {
+  if (tree.is_number()) return tree.get<u64>();
+  u64 sum = 0;
+  for (const json& value : tree) sum += transfers_in(value);
+  return sum;
+}
+
+std::vector<std::string> all_schemes() {
+  std::vector<std::string> names;
+  for (const auto& scheme : scheme_list<SimPlatform>()) names.emplace_back(scheme.name);
+  return names;
+}
+
+TEST(SimTrial, EverySchemeRunsEveryWorkloadAndSatisfiesTheOracle) {
+  const std::string trace = FAULTLINE_SOURCE_DIR "/tests/workloads/data/pack.txt.xz";
+  for (const std::string& scheme : all_schemes())
+    for (const std::string& workload :
+         {std::string("page_fault1:64K"), std::string("local"), std::string("pipeline"),
+          std::string("global"), std::string("mix:1:1"), std::string("threads"),
+          "replay:" + trace}) {
+      const u32 threads = scheme == "none" ? 1 : 3;
+      const json record = run_sim_trial(sim_trial(workload, scheme, threads));
+      EXPECT_EQ(record["status"], "ok") << scheme << " " << workload << " " << record["reason"];
+      EXPECT_EQ(record["oracle"], "ok") << scheme << " " << workload;
+      EXPECT_GT(record["rate"].get<double>(), 0) << scheme << " " << workload;
+    }
+}
+
+TEST(SimTrial, TheSameSeedGivesTheSameBytesAndAnotherSeedDoesNot) {
+  TrialSpec spec = sim_trial("mix:1:1", "mmap_sem", 8, "e7-8870");
+  const std::string first = run_sim_trial(spec).dump();
+  EXPECT_EQ(run_sim_trial(spec).dump(), first);
+  spec.seed = 2;
+  EXPECT_NE(run_sim_trial(spec).dump(), first);
+}
+
+TEST(SimTrial, TheRecordHasTheWindowsTransfersAndTheTimeOfEveryCpu) {
+  const json record = run_sim_trial(sim_trial("mix:1:1", "mmap_sem", 4));
+  EXPECT_NEAR(record["window_s"].get<double>(), 200e-6, 1e-9);
+  EXPECT_EQ(record["threads"].size(), 4u);
+  EXPECT_FALSE(record.contains("software"));
+  EXPECT_FALSE(record.contains("started"));
+  const json& sim = record["sim"];
+  EXPECT_EQ(sim["machine"], "ideal-16");
+  EXPECT_EQ(sim["seed"], 1);
+  EXPECT_NEAR(sim["simulated_ms"].get<double>(), 0.2, 1e-6);
+  EXPECT_GT(transfers_in(sim["transfers"]["mmap_sem"]["rmw"]), 0u) << sim["transfers"].dump();
+  EXPECT_GT(sim["accesses"].get<u64>(), transfers_in(sim["transfers"]));
+  for (usize cpu = 0; cpu < 4; ++cpu) {
+    u64 all = 0;
+    for (const char* part : {"work", "spinning", "sleeping", "shootdown"})
+      all += sim["time"][part][cpu].get<u64>();
+    for (const json& stall : sim["time"]["stall"]) all += stall[cpu].get<u64>();
+    // A CPU's clock stands at most one access away from the window's edges.
+    EXPECT_NEAR(static_cast<double>(all), 200e3, 20e3) << "CPU " << cpu;
+  }
+}
+
+TEST(SimTrial, PrivateSpacesShareNoLine) {
+  TrialSpec spec = sim_trial("local", "none", 4);
+  spec.trial_case.private_spaces = true;
+  const json record = run_sim_trial(spec);
+  EXPECT_EQ(record["status"], "ok") << record["reason"];
+  u64 shared = 0;
+  for (const auto& [label, kinds] : record["sim"]["transfers"].items())
+    for (const json& places : kinds)
+      for (const json& reasons : places)
+        shared += reasons.value("true_sharing", u64{0}) + reasons.value("false_sharing", u64{0});
+  // But for the window's phase, which all threads read.
+  EXPECT_LT(shared, 20u) << record["sim"]["transfers"].dump();
+}
+
+TEST(SimTrial, ALatencyTrialTimesEveryOperation) {
+  TrialSpec spec = sim_trial("local", "mmap_sem", 2);
+  spec.latency = true;
+  const json record = run_sim_trial(spec);
+  u64 timed = 0;
+  for (const json& bucket : record["kinds"]["fault"]["latency"]["buckets"])
+    timed += bucket[2].get<u64>();
+  EXPECT_GT(timed, 0u);
+}
+
+TEST(SimTrial, BareLocksRunInTheLoop) {
+  for (const char* lock : {"ticket", "mcs", "rwsem", "tree_range_lock"}) {
+    const json record = run_sim_trial(sim_trial("lock_loop", lock, 4));
+    EXPECT_EQ(record["status"], "ok") << lock << " " << record["reason"];
+  }
+}
+
+// Two locks that threads take in either order.
+class Deadlock final : public Workload<SimPlatform> {
+ public:
+  using P = SimPlatform;
+  Deadlock() {
+    P::label(&locks_[0], "left");
+    P::label(&locks_[1], "right");
+  }
+  void demands(AddressSpaceOptions&) const override {}
+  void run(Worker<P>& worker) override {
+    while (worker.running()) {
+      Ticket<P>::Node first, second;
+      locks_[worker.index()].lock(first);
+      P::work(1000);
+      locks_[1 - worker.index()].lock(second);
+      locks_[1 - worker.index()].unlock(second);
+      locks_[worker.index()].unlock(first);
+    }
+  }
+  std::vector<std::string> holders() const override { return {"both locks are held"}; }
+
+ private:
+  alignas(cache_line) Ticket<P> locks_[2];
+};
+
+TEST(SimTrial, ADeadlockFailsTheTrialAndSaysWhoWaitsForWhat) {
+  const json record = run_sim_trial_on(sim_trial("local", "none", 2), [](u32) {
+    return Arena<SimPlatform>{nullptr, std::make_unique<Deadlock>()};
+  });
+  EXPECT_EQ(record["status"], "failed");
+  EXPECT_NE(record["reason"].get<std::string>().find("lock"), std::string::npos);
+  EXPECT_EQ(record["stall"]["holding"], json{"both locks are held"});
+  ASSERT_EQ(record["stall"]["waiting"].size(), 2u);
+  EXPECT_NE(record["stall"]["waiting"][0].get<std::string>().find("right"), std::string::npos)
+      << record["stall"].dump();
+}
+
+TEST(SimTrial, AFailureOfTheWorkloadFailsTheTrial) {
+  const json record = run_sim_trial_on(
+      sim_trial("local", "none", 2),
+      [](u32) -> Arena<SimPlatform> { throw std::runtime_error("no such memory"); });
+  EXPECT_EQ(record["status"], "failed");
+  EXPECT_EQ(record["reason"], "no such memory");
+}
+
+TEST(SimTrial, RefusesWhatIsNativeAlone) {
+  for (const char* scheme : {"linux", "mmap_sem:pthread_rwlock", "mmap_sem:std::shared_mutex"})
+    EXPECT_THROW(run_sim_trial(sim_trial("local", scheme, 1)), std::invalid_argument) << scheme;
+}
+
+}  // namespace
+}  // namespace faultline

@@ -1,0 +1,87 @@
+#include "results/fit.hpp"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "results/writer.hpp"
+#include "tests/results/sample.hpp"
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+
+TEST(Fit, ErrorsAreDecadesOverThePointsThatBothHave) {
+  const FitError error = error_of({{1, 100}, {2, 100}, {4, 100}}, {{1, 10}, {2, 100}, {8, 5}});
+  EXPECT_EQ(error.points, 2u);
+  EXPECT_DOUBLE_EQ(error.mean, 0.5);
+  EXPECT_DOUBLE_EQ(error.worst, 1);
+}
+
+TEST(Fit, EachTrivialModelFitsItsOwnCurve) {
+  Curve flat, linear, amdahl;
+  for (int n : {1, 10, 40, 80}) {
+    flat[n] = 500;
+    linear[n] = 30.0 * n;
+    amdahl[n] = 1000.0 * n / (1 + 0.1 * (n - 1));
+  }
+  EXPECT_NEAR(error_of(flat, trivial_models(flat).at("flat")).worst, 0, 1e-9);
+  EXPECT_NEAR(error_of(linear, trivial_models(linear).at("linear")).worst, 0, 1e-9);
+  EXPECT_NEAR(error_of(amdahl, trivial_models(amdahl).at("Amdahl")).worst, 0, 1e-6);
+  EXPECT_GT(error_of(amdahl, trivial_models(amdahl).at("linear")).worst, 0.1);
+  EXPECT_EQ(peak_of(amdahl), 80);
+  EXPECT_EQ(peak_of(flat), 1);
+}
+
+class FitFiles : public testing::Test {
+ protected:
+  std::string reference(const json& change = json::object()) const {
+    json one = {{"source", "made up"},
+                {"workload", "local"},
+                {"machine", "testbox"},
+                {"kind", "fault"},
+                {"systems",
+                 {{"first",
+                   {{"about", "a"},
+                    {"case", {{"scheme", "mmap_sem"}, {"shootdown", "cpumask"}}},
+                    {"rates", {{"1", 1e6}, {"2", 1e6}}}}},
+                  {"second",
+                   {{"about", "b"},
+                    {"case", {{"scheme", "refcount"}}},
+                    {"rates", {{"1", 1e5}, {"2", 9e5}}}}},
+                  {"third", {{"about", "c"}, {"without_case", "x"}, {"rates", {{"1", 1}}}}}}}};
+    one.update(change);
+    sample::put_text(directory_.file("reference.json"), one.dump());
+    return directory_.file("reference.json");
+  }
+  std::string simulated() const {
+    const sample::Shape shape{.repetitions = 2, .mode = "sim"};
+    write_results(build_results({sample::header(shape), sample::trials(shape), false}, "here"),
+                  directory_.file("s.json"));
+    return directory_.file("s.json");
+  }
+  sample::TemporaryDirectory directory_;
+};
+
+TEST_F(FitFiles, TellsErrorsPeaksOrderAndTrivialModels) {
+  std::ostringstream out;
+  print_fit({simulated()}, reference(), out);
+  for (const char* part :
+       {"published: made up", "simulated on testbox", "first (a), for which stands mmap_sem",
+        "flat, fitted to it: 0.00 on average", "not beaten", "order of the systems",
+        "1 CPUs: second > first, published first > second"})
+    EXPECT_NE(out.str().find(part), std::string::npos) << part << "\n" << out.str();
+  EXPECT_EQ(out.str().find("third"), std::string::npos);
+}
+
+TEST_F(FitFiles, RefusesWhatIsNoReferenceAndWhatHasNoCaseOfIt) {
+  std::ostringstream out;
+  const std::string results = simulated();
+  EXPECT_THROW(print_fit({results}, directory_.file("none"), out), std::invalid_argument);
+  EXPECT_THROW(print_fit({results}, reference({{"systems", 1}}), out), std::invalid_argument);
+  EXPECT_THROW(print_fit({results}, reference({{"machine", "other"}}), out), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace faultline
