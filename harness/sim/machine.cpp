@@ -72,12 +72,16 @@ std::filesystem::path preset_folder() {
   return std::filesystem::path(FAULTLINE_SOURCE_DIR) / "harness/sim/machines";
 }
 
-// "ideal-256": the number, and the preset "ideal".
-std::string split_number(std::string name, std::string& number) {
-  const usize dash = name.rfind('-');
-  if (dash == std::string::npos || !name.starts_with("ideal-")) return name;
-  number = name.substr(dash + 1);
-  return name.substr(0, dash);
+// "ideal-256": the number, and the preset "ideal". "ideal-N" is how the list names it.
+std::string split_number(const std::string& name, std::string& number) {
+  if (!name.starts_with("ideal-")) return name;
+  number = name.substr(6);
+  if (number == "N") number.clear();
+  const bool digits = number.find_first_not_of("0123456789") == std::string::npos;
+  if (!digits || number.size() > 4 || (!number.empty() && std::stoul(number) - 1 >= max_cpus))
+    throw std::invalid_argument(
+        fmt::format("machine '{}': expected ideal-N with N from 1 to {}", name, max_cpus));
+  return "ideal";
 }
 
 json read_file(const std::filesystem::path& path) {

@@ -40,7 +40,9 @@ void Simulation::enqueue(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind,
   line.met = true;
   const bool fresh = !is_queued(line);
   LineQueue& queue = queue_of(line, at);
-  if (fresh) queue_.push(make_key(line.until, first_queue_actor + sides_[line.side].queue));
+  if (fresh)
+    queue_.push(
+        make_key(std::max(line.until, cpu.clock), first_queue_actor + sides_[line.side].queue));
   Request request;
   request.address = at;
   request.cpu = static_cast<u16>(cpu.index);
@@ -111,7 +113,7 @@ void Simulation::release(u32 queue_number, Time now) {
   } else if (queue.successor != no_cpu && line.state != State::shared) {
     cpus_[queue.successor].releases = static_cast<u16>(queue_number);
   } else {
-    queue_.push(make_key(line.until, first_queue_actor + queue_number));
+    queue_.push(make_key(std::max(line.until, now), first_queue_actor + queue_number));
   }
 }
 

@@ -159,6 +159,7 @@ void Simulation::dispatch(Cpu& from, Key next) {
       fail("deadlock");
       return switch_to(from, main_);
     }
+    if (time_of(next) < now_) throw std::logic_error("simulator: an event in the past");
     now_ = time_of(next);
     if (now_ > options_.time_limit_ns * ps_per_ns) {
       fail("time limit");

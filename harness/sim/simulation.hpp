@@ -119,10 +119,15 @@ class Simulation {
     }
     return store_met(cpu, line, at, bytes, value);
   }
-  // The newest value that this CPU has posted for that place and nobody else can see yet.
-  bool forwarded(const Cpu& cpu, const void* address, u64& value) const {
+  // The newest value that this CPU has posted for that place and nobody else can see yet. A load
+  // like any other: who spins on a value of its own must let the time come in which others see it.
+  bool forwarded(Cpu& cpu, const void* address, u64& value) {
     const u64 at = Arena::offset(address);
-    return (cpu.posted_filter & Cpu::filter_bit(at)) != 0 && find_posted(cpu, at, value);
+    if ((cpu.posted_filter & Cpu::filter_bit(at)) == 0 || !find_posted(cpu, at, value))
+      return false;
+    begin_access(cpu);
+    cpu.clock += machine_.hit[0];
+    return true;
   }
   // A store from outside of every CPU.
   void outside_store(const void* address);

@@ -126,7 +126,7 @@ class RadixTree {
       "lock_in_tree.false_conflicts"};
 
   static constexpr u64 fan_out = u64{1} << bits;
-  static constexpr u32 spins = 200;  // turns before a waiter sleeps: some microseconds
+  static constexpr u64 spin_ns = 8'000;  // before a waiter sleeps
 
   struct alignas(cache_line) Node {
     Node() { P::label(&slots, "radix_tree.slots"); }
@@ -190,7 +190,7 @@ class RadixTree {
     if (!held(slot.load(std::memory_order_relaxed))) return false;
     WaitScope<P> waiting(&slot, "slot of lock_in_tree");
     counters_.add(waits);
-    for (u32 turn = 0; turn < spins; ++turn) {
+    for (const u64 limit = P::now() + spin_ns; P::now() < limit;) {
       if (!held(slot.load(std::memory_order_relaxed))) return true;
       P::pause(&slot);
     }

@@ -142,6 +142,26 @@ TEST_F(SimEngine, APostedStoreLeavesItsCpuFreeAndAnRmwWaitsForIt) {
   EXPECT_GE(drained, 200 * sim::ps_per_ns);  // the store, and then its own line from memory
 }
 
+TEST_F(SimEngine, ASpinnerOnItsOwnPostedStoreLetsOthersSeeIt) {
+  Pair pair;
+  const auto far = pair.simulation.make<Word>();
+  const auto mine = pair.simulation.make<Word>();
+  u32 answer = 0;
+  pair.run(
+      [&] {
+        P::work(50);
+        far->value.store(1, relaxed);  // on its way to the other
+        mine->value.store(1, relaxed);  // behind the other, so both are posted
+        while ((answer = mine->value.load(relaxed)) == 1) P::pause(nullptr);
+      },
+      [&] {
+        far->value.store(2, relaxed);
+        while (mine->value.load(relaxed) == 0) P::pause(nullptr);
+        mine->value.store(2, relaxed);
+      });
+  EXPECT_EQ(answer, 2U);
+}
+
 TEST_F(SimEngine, IdleSpinningCostsTheHostNothingAndIsAccountedAsSpinning) {
   Pair pair;
   const auto flag = pair.simulation.make<Word>();
