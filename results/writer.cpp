@@ -38,7 +38,8 @@ std::vector<CaseTrials> by_case(const std::vector<json>& trials) {
   std::vector<CaseTrials> ordered;
   for (auto& [key, entry] : cases) {
     const auto place = [](const json* trial) {
-      return std::pair(trial->at("repetition").get<std::int64_t>(), trial->value("latency", false));
+      return std::tuple(trial->at("repetition").get<std::int64_t>(), trial->value("latency", false),
+                        trial->at("status").get<std::string>(), trial->value("reason", ""));
     };
     const auto by_repetition = [&](const json* a, const json* b) { return place(a) < place(b); };
     for (auto* records : {&entry.all, &entry.throughput, &entry.latency}) {

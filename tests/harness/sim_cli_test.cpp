@@ -34,7 +34,14 @@ INSTANTIATE_TEST_SUITE_P(
                     "sim --workload local --placement nowhere", "sim --threads 2",
                     "sim --workload local --cpus 1 --out no_such_folder/x.json"));
 
-using Simulation = CommandLine;
+class Simulation : public CommandLine {
+ protected:
+  void SetUp() override {
+#if defined(__SANITIZE_THREAD__)
+    GTEST_SKIP() << "ThreadSanitizer does not know the simulator's fibers";
+#endif
+  }
+};
 
 TEST_F(Simulation, TheSameCommandGivesTheSameBytes) {
   ASSERT_EQ(run(tiny + "--out a.json").exit_code, 0);

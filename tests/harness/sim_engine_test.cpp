@@ -150,7 +150,7 @@ TEST_F(SimEngine, ASpinnerOnItsOwnPostedStoreLetsOthersSeeIt) {
   pair.run(
       [&] {
         P::work(50);
-        far->value.store(1, relaxed);  // on its way to the other
+        far->value.store(1, relaxed);   // on its way to the other
         mine->value.store(1, relaxed);  // behind the other, so both are posted
         while ((answer = mine->value.load(relaxed)) == 1) P::pause(nullptr);
       },

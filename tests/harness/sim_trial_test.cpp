@@ -5,11 +5,13 @@
 #include "harness/sim/machine.hpp"
 #include "harness/sim/registry.hpp"
 #include "harness/sim/trial.hpp"
+#include "tests/harness/sim_threads.hpp"
 
 namespace faultline {
 namespace {
 
 using nlohmann::json;
+using SimTrial = SimTest;
 
 TrialSpec sim_trial(const std::string& workload, const std::string& scheme, u32 threads,
                     const std::string& machine = "ideal-16") {
@@ -41,7 +43,7 @@ std::vector<std::string> all_schemes() {
   return names;
 }
 
-TEST(SimTrial, EverySchemeRunsEveryWorkloadAndSatisfiesTheOracle) {
+TEST_F(SimTrial, EverySchemeRunsEveryWorkloadAndSatisfiesTheOracle) {
   const std::string trace = FAULTLINE_SOURCE_DIR "/tests/workloads/data/pack.txt.xz";
   for (const std::string& scheme : all_schemes())
     for (const std::string& workload :
@@ -56,7 +58,7 @@ TEST(SimTrial, EverySchemeRunsEveryWorkloadAndSatisfiesTheOracle) {
     }
 }
 
-TEST(SimTrial, TheSameSeedGivesTheSameBytesAndAnotherSeedDoesNot) {
+TEST_F(SimTrial, TheSameSeedGivesTheSameBytesAndAnotherSeedDoesNot) {
   TrialSpec spec = sim_trial("mix:1:1", "mmap_sem", 8, "e7-8870");
   const std::string first = run_sim_trial(spec).dump();
   EXPECT_EQ(run_sim_trial(spec).dump(), first);
@@ -64,7 +66,7 @@ TEST(SimTrial, TheSameSeedGivesTheSameBytesAndAnotherSeedDoesNot) {
   EXPECT_NE(run_sim_trial(spec).dump(), first);
 }
 
-TEST(SimTrial, TheRecordHasTheWindowsTransfersAndTheTimeOfEveryCpu) {
+TEST_F(SimTrial, TheRecordHasTheWindowsTransfersAndTheTimeOfEveryCpu) {
   const json record = run_sim_trial(sim_trial("mix:1:1", "mmap_sem", 4));
   EXPECT_NEAR(record["window_s"].get<double>(), 200e-6, 1e-9);
   EXPECT_EQ(record["threads"].size(), 4u);
@@ -86,7 +88,7 @@ TEST(SimTrial, TheRecordHasTheWindowsTransfersAndTheTimeOfEveryCpu) {
   }
 }
 
-TEST(SimTrial, PrivateSpacesShareNoLine) {
+TEST_F(SimTrial, PrivateSpacesShareNoLine) {
   TrialSpec spec = sim_trial("local", "none", 4);
   spec.trial_case.private_spaces = true;
   const json record = run_sim_trial(spec);
@@ -100,7 +102,7 @@ TEST(SimTrial, PrivateSpacesShareNoLine) {
   EXPECT_LT(shared, 20u) << record["sim"]["transfers"].dump();
 }
 
-TEST(SimTrial, ALatencyTrialTimesEveryOperation) {
+TEST_F(SimTrial, ALatencyTrialTimesEveryOperation) {
   TrialSpec spec = sim_trial("local", "mmap_sem", 2);
   spec.latency = true;
   const json record = run_sim_trial(spec);
@@ -110,7 +112,7 @@ TEST(SimTrial, ALatencyTrialTimesEveryOperation) {
   EXPECT_GT(timed, 0u);
 }
 
-TEST(SimTrial, BareLocksRunInTheLoop) {
+TEST_F(SimTrial, BareLocksRunInTheLoop) {
   for (const char* lock : {"ticket", "mcs", "rwsem", "tree_range_lock"}) {
     const json record = run_sim_trial(sim_trial("lock_loop", lock, 4));
     EXPECT_EQ(record["status"], "ok") << lock << " " << record["reason"];
@@ -142,7 +144,7 @@ class Deadlock final : public Workload<SimPlatform> {
   alignas(cache_line) Ticket<P> locks_[2];
 };
 
-TEST(SimTrial, ADeadlockFailsTheTrialAndSaysWhoWaitsForWhat) {
+TEST_F(SimTrial, ADeadlockFailsTheTrialAndSaysWhoWaitsForWhat) {
   const json record = run_sim_trial_on(sim_trial("local", "none", 2), [](u32) {
     return Arena<SimPlatform>{nullptr, std::make_unique<Deadlock>()};
   });
@@ -154,7 +156,7 @@ TEST(SimTrial, ADeadlockFailsTheTrialAndSaysWhoWaitsForWhat) {
       << record["stall"].dump();
 }
 
-TEST(SimTrial, AFailureOfTheWorkloadFailsTheTrial) {
+TEST_F(SimTrial, AFailureOfTheWorkloadFailsTheTrial) {
   const json record = run_sim_trial_on(
       sim_trial("local", "none", 2),
       [](u32) -> Arena<SimPlatform> { throw std::runtime_error("no such memory"); });
@@ -162,7 +164,7 @@ TEST(SimTrial, AFailureOfTheWorkloadFailsTheTrial) {
   EXPECT_EQ(record["reason"], "no such memory");
 }
 
-TEST(SimTrial, RefusesWhatIsNativeAlone) {
+TEST_F(SimTrial, RefusesWhatIsNativeAlone) {
   for (const char* scheme : {"linux", "mmap_sem:pthread_rwlock", "mmap_sem:std::shared_mutex"})
     EXPECT_THROW(run_sim_trial(sim_trial("local", scheme, 1)), std::invalid_argument) << scheme;
 }

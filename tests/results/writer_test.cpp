@@ -329,7 +329,7 @@ TEST(Results, TheOrderInWhichTrialsEndChangesNothing) {
   JournalContent content = content_of({.repetitions = 3, .mode = "sim"});
   const json once = build_results(content, "here");
   std::reverse(content.trials.begin(), content.trials.end());
-  EXPECT_EQ(build_results(content, "here"), once);
+  EXPECT_EQ(json::diff(build_results(content, "here"), once), json::array());
 }
 
 TEST(Schema, RefusesMutatedFiles) {

@@ -94,7 +94,7 @@ TEST(Workloads, EachRunsCleanOnItsSchemes) {
       if (entry.linux_only && scheme != std::string("linux")) continue;
       TrialSpec spec = short_trial(entry.name, scheme, 2);
       spec.trial_case.duration_s = 0.02;
-      const json record = run_trial(spec);
+      const json record = run_long_enough(spec);
       EXPECT_EQ(record["status"], "ok") << spec.trial_case.name() << ": " << record["reason"];
       for (const auto& [kind, counts] : record["kinds"].items())
         EXPECT_EQ(counts["errors"], 0) << spec.trial_case.name() << " " << kind;
@@ -107,7 +107,7 @@ TEST(Workloads, LockLoopRunsOnEveryPrimitive) {
     for (const char* text : {"lock_loop", "lock_loop:section=50,gap=50,read=50,layout=random"}) {
       TrialSpec spec = short_trial(text, named.name, 2);
       spec.trial_case.duration_s = 0.02;
-      const json record = run_trial(spec);
+      const json record = run_long_enough(spec);
       EXPECT_EQ(record["status"], "ok") << spec.trial_case.name() << ": " << record["reason"];
       EXPECT_GT(record["kinds"]["lock"]["count"].get<u64>(), 0u) << spec.trial_case.name();
     }
@@ -235,7 +235,7 @@ TEST(Mix, FaultersFaultAndUpdatersUpdate) {
 TEST(Mix, FaultsOnASharedRegionThatIsBeingReplacedAreCountedAsErrors) {
   TrialSpec spec = short_trial("mix:9:1,shared", "mmap_sem", 4);
   spec.trial_case.duration_s = 0.3;
-  const json record = run_trial(spec);
+  const json record = run_long_enough(spec);
   ASSERT_EQ(record["status"], "ok") << record["reason"];
   EXPECT_LT(record["kinds"]["fault"]["errors"].get<u64>(),
             record["kinds"]["fault"]["count"].get<u64>());
@@ -265,7 +265,7 @@ TEST(Threads, StackHasAGuardPageThatIsNeverTouched) {
 
 TEST(LockLoop, DisjointRangesNeverWaitForOneAnother) {
   TrialSpec spec = short_trial("lock_loop:section=200,layout=disjoint", "tree_range_lock", 2);
-  const json record = run_trial(spec);
+  const json record = run_long_enough(spec);
   ASSERT_EQ(record["status"], "ok") << record["reason"];
   u64 acquired = 0;
   for (const auto& [name, count] : record["events"].items()) {
