@@ -5,7 +5,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
   cat <<'END'
-Usage: ./run.sh [OPTION...]                         build, measure suite quick, draw the report
+Usage: ./run.sh                                     build, measure suite quick, simulate suite
+                                                    sim-quick on modelled machines, draw the report
+       ./run.sh OPTION...                           build, measure as asked, draw the report
        ./run.sh sim [OPTION...]                     build, simulate, draw the report
        ./run.sh test [--sanitize thread|address]    build and run every test
        ./run.sh --help
@@ -182,7 +184,8 @@ draw() {
   echo "report: $folder/report.html"
 }
 
-# `faultline $1` with the options in $2..; then the report.
+# `faultline $1` with the options in $2.., then suite $models of simulations, if there is one; then
+# the report.
 measure() {
   local verb=$1 out made='' status=0 before
   shift
@@ -199,7 +202,12 @@ measure() {
   if [[ -n $made ]]; then rmdir --ignore-fail-on-non-empty "$made"; fi
   # An interrupted run leaves a result too; one that measured nothing leaves what was there before.
   if [[ ! -f $out || $(stat -c %Y.%i "$out") == "$before" ]]; then return "$status"; fi
-  draw "$out" || status=$?
+  local results=("$out")
+  if [[ -n $models && $status -lt 128 ]]; then
+    build/faultline sim --suite "$models" --out "$(dirname "$out")/simulated.json" || status=$?
+    results+=("$(dirname "$out")"/simulated.jso[n])
+  fi
+  draw "${results[@]}" || status=$?
   return "$status"
 }
 
@@ -214,7 +222,8 @@ main() {
       run_tests "$@"
       ;;
     *)
-      local verb=run
+      local verb=run models=''
+      if [[ $# -eq 0 ]]; then models=sim-quick; fi
       if [[ ${1:-} == sim ]]; then verb=sim && shift; fi
       install_missing run
       install_modules

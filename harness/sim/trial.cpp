@@ -16,6 +16,10 @@ constexpr double ns_per_s = 1e9;
 constexpr u64 look_ns = 10'000;           // between two looks whether all threads stand ready
 constexpr usize stack_bytes = 256 << 10;  // the first thread of an arena reads recordings on it
 constexpr usize most_waiting = 32;        // threads that a record names, of those that are stuck
+// A window goes on until so many operations a thread have completed in it, or for so many times its
+// length: where each waits for the turns of 127 others, few may complete in a short one.
+constexpr u64 least_operations = 4;
+constexpr u32 most_windows = 32;
 
 u64 to_ns(double seconds) {
   return static_cast<u64>(seconds * ns_per_s + 0.5);
@@ -34,6 +38,7 @@ class SimTrial {
         window_(simulation_.make<Window<P>>()),
         seats_(seat_threads(spec.trial_case, arenas_)),
         members_(spec.trial_case.threads),
+        workers_(spec.trial_case.threads),
         record_(begin_record(spec)) {
     P::label(window_.get(), "window");
   }
@@ -73,6 +78,7 @@ class SimTrial {
     Arena<P>& arena = *seat.arena;
     Worker<P> worker(arena.space.get(), *window_, seat.index, seat.threads, seat.role,
                      spec_.latency, nullptr);
+    workers_[thread] = &worker;
     if (arena.space) arena.space->enter();
     simulation_.meet();
     if (seat.index == 0) arena.workload->set_up(worker);
@@ -91,16 +97,32 @@ class SimTrial {
     if (!ready_) return simulation_.at(now + look_ns, [this] { look(); });
     const u64 opens = now + to_ns(spec_.trial_case.warmup_s);
     simulation_.at(opens, [this] { open(); });
-    simulation_.at(opens + to_ns(spec_.trial_case.duration_s), [this] { close(); });
+    simulation_.at(opens + to_ns(spec_.trial_case.duration_s), [this] { close(1); });
+  }
+
+  // Operations from the beginning on; none where a workload does not tell them one by one.
+  std::optional<u64> completed() const {
+    u64 sum = 0;
+    for (const Worker<P>* worker : workers_) {
+      if (worker->excused() && worker->completed() == 0) return std::nullopt;
+      sum += worker->completed();
+    }
+    return sum;
   }
 
   // relaxed, both: the phase passes no data.
   void open() {
     opened_ = simulation_.counts();
+    completed_ = completed();
     events_ = sum_events(arenas_);
     window_->phase.store(phase_measure, std::memory_order_relaxed);
   }
-  void close() {
+  void close(u32 windows) {
+    const std::optional<u64> done = completed();
+    if (completed_ && done && *done < *completed_ + least_operations * members_.size() &&
+        windows < most_windows)
+      return simulation_.at(simulation_.now_ns() + to_ns(spec_.trial_case.duration_s),
+                            [this, windows] { close(windows + 1); });
     counted_ = simulation_.counts().since(opened_);
     events_ = events_since(arenas_, events_);
     window_->phase.store(phase_stop, std::memory_order_relaxed);
@@ -149,9 +171,11 @@ class SimTrial {
   Arenas<P> arenas_;
   std::vector<Seat<P>> seats_;
   std::vector<Participant> members_;
+  std::vector<const Worker<P>*> workers_;  // each lives while its thread works
   json record_;
   bool ready_ = false;
   sim::Counts opened_, counted_;
+  std::optional<u64> completed_;  // at the opening
   json events_ = json::object();
 };
 
