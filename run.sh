@@ -204,8 +204,9 @@ measure() {
   if [[ ! -f $out || $(stat -c %Y.%i "$out") == "$before" ]]; then return "$status"; fi
   local results=("$out")
   if [[ -n $models && $status -lt 128 ]]; then
-    build/faultline sim --suite "$models" --out "$(dirname "$out")/simulated.json" || status=$?
-    results+=("$(dirname "$out")"/simulated.jso[n])
+    local simulated=${out%/*}/simulated.json
+    build/faultline sim --suite "$models" --out "$simulated" || status=$?
+    if [[ -f $simulated ]]; then results+=("$simulated"); fi
   fi
   draw "${results[@]}" || status=$?
   return "$status"

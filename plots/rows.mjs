@@ -42,8 +42,10 @@ function panelNamer(runs) {
   };
   const shown = Object.keys(names).filter(varies);
   const nameOf = (one) => [one.workload, ...shown.map((key) => names[key](one)).filter(Boolean)].join(', ');
-  // Always in view, and never in one panel with what was measured.
-  return (one) => (one.machine ? `${nameOf(one)}\nsimulated on ${one.machine}` : nameOf(one));
+  // Never in one panel with what was measured, and always in view which is which.
+  const mixed = cases.some((one) => one.machine);
+  const measured = (one) => (mixed ? `${nameOf(one)}\nmeasured` : nameOf(one));
+  return (one) => (one.machine ? `${nameOf(one)}\nsimulated on ${one.machine}` : measured(one));
 }
 
 /** Every case of every file with what all its rows share. */
