@@ -1,0 +1,92 @@
+#include "harness/check/mutants.hpp"
+#include "harness/check/subjects.hpp"
+#include "locks/registry.hpp"
+
+namespace faultline::check {
+namespace {
+
+template <class L>
+inline constexpr bool is_external = false;
+template <class Q>
+inline constexpr bool is_external<PthreadRwlock<Q>> = true;
+template <class Q>
+inline constexpr bool is_external<StdSharedMutex<Q>> = true;
+
+template <template <class> class SubjectOf, class... Named>
+void append(std::vector<Checked>& list, Family family, const std::tuple<Named...>& registered) {
+  std::apply(
+      [&](const auto&... named) {
+        const auto add = [&]<class L>(const NamedLock<L>& one) {
+          if constexpr (!is_external<L>)
+            list.push_back({one.name, family, make_subject<SubjectOf<L>>});
+        };
+        (add(named), ...);
+      },
+      registered);
+}
+
+template <Flaw flaw>
+Checked mutex_mutant(const char* name) {
+  return {name, Family::mutex, make_subject<MutexSubject<FlawedMutex<P, flaw>>>};
+}
+template <Flaw flaw>
+Checked shared_mutant(const char* name) {
+  return {name, Family::shared, make_subject<SharedSubject<FlawedShared<P, flaw>>>};
+}
+template <Flaw flaw>
+Checked range_mutant(const char* name) {
+  return {name, Family::range, make_subject<RangeSubject<FlawedRange<P, flaw>>>};
+}
+
+}  // namespace
+
+const std::vector<Checked>& checked_list() {
+  static const std::vector<Checked> list = [] {
+    std::vector<Checked> all;
+    append<MutexSubject>(all, Family::mutex, mutex_list<P>());
+    append<SharedSubject>(all, Family::shared, shared_list<P>());
+    append<RangeSubject>(all, Family::range, range_list<P>());
+    all.push_back({"refcount", Family::refcount, make_subject<RefcountSubject>});
+    return all;
+  }();
+  return list;
+}
+
+const std::vector<Checked>& control_list() {
+  static const std::vector<Checked> list = {
+      {"control:mutex", Family::mutex, make_subject<MutexSubject<FlawedMutex<P, Flaw::none>>>},
+      {"control:shared", Family::shared, make_subject<SharedSubject<FlawedShared<P, Flaw::none>>>},
+      {"control:range", Family::range, make_subject<RangeSubject<FlawedRange<P, Flaw::none>>>},
+  };
+  return list;
+}
+
+const std::vector<Checked>& mutant_list() {
+  static const std::vector<Checked> list = {
+      {"busted", Family::mutex, make_subject<MutexSubject<Busted<P>>>},
+      mutex_mutant<Flaw::late_ticket>("mutex:late_ticket"),
+      mutex_mutant<Flaw::no_wake>("mutex:no_wake"),
+      mutex_mutant<Flaw::trying_waits>("mutex:trying_waits"),
+      shared_mutant<Flaw::late_ticket>("shared:late_ticket"),
+      shared_mutant<Flaw::no_wake>("shared:no_wake"),
+      shared_mutant<Flaw::rude_readers>("shared:rude_readers"),
+      shared_mutant<Flaw::downgrade_gap>("shared:downgrade_gap"),
+      shared_mutant<Flaw::downgrade_silent>("shared:downgrade_silent"),
+      range_mutant<Flaw::late_ticket>("range:late_ticket"),
+      range_mutant<Flaw::rude_readers>("range:rude_readers"),
+      range_mutant<Flaw::downgrade_silent>("range:downgrade_silent"),
+      range_mutant<Flaw::hole>("range:hole"),
+      range_mutant<Flaw::shrink_silent>("range:shrink_silent"),
+      range_mutant<Flaw::late_touch>("range:late_touch"),
+  };
+  return list;
+}
+
+const Checked* find_checked(std::string_view name) {
+  for (const auto* list : {&checked_list(), &control_list(), &mutant_list()})
+    for (const Checked& checked : *list)
+      if (name == checked.name) return &checked;
+  return nullptr;
+}
+
+}  // namespace faultline::check
