@@ -11,17 +11,17 @@ namespace {
 
 using nlohmann::json;
 
-// One program of one stage: a child's work.
-struct Task {
-  const Checked* checked;
-  usize stage;  // in all of `stages`
-  const Program* program;
+// The failure of a lock that takes the fewest operations to tell.
+struct Shortest {
+  u32 operations = ~u32{0};
+  std::string text;
 };
 
 struct Row {
   const Checked* checked;
   Stage stage;
-  usize left = 0;  // programs that have not ended
+  Shortest* shortest;  // the lock's
+  usize left = 0;      // programs that have not ended
   usize incomplete = 0, failed = 0;
   u64 executions = 0;
   double seconds = 0;
@@ -39,27 +39,26 @@ json to_json(const Outcome& outcome) {
   return answer;
 }
 
-void print_failure(const Row& row, const Program& program, const json& failure) {
-  fmt::print("\n{}: {}\n  {}, threads {}, execution {}; {} operations:\n{}\n", row.checked->name,
-             failure["what"].get<std::string>(), row.stage.what, to_string(program),
-             failure["execution"].get<u64>(), failure["operations"].get<u32>(),
-             failure["story"].get<std::string>());
+void note_failure(Row& row, const Program& program, u32 operations, const std::string& text) {
+  ++row.failed;
+  if (operations >= row.shortest->operations && !row.shortest->text.empty()) return;
+  *row.shortest = {operations, fmt::format("\n{}: threads {}; {}: {}", row.checked->name,
+                                           to_string(program), row.stage.what, text)};
 }
 
 void take(Row& row, const Program& program, const Answer& answer) {
   --row.left;
-  if (!answer.text) {
-    ++row.failed;
-    fmt::print("\n{}: {}\n  {}, threads {}\n", row.checked->name, answer.reason, row.stage.what,
-               to_string(program));
-    return;
-  }
+  if (!answer.text) return note_failure(row, program, ~u32{0}, answer.reason + "\n");
   const json outcome = json::parse(*answer.text);
   row.executions += outcome["executions"].get<u64>();
   row.seconds += outcome["seconds"].get<double>();
   if (outcome.contains("failure")) {
-    // One failure a row is told; the others are counted.
-    if (row.failed++ == 0) print_failure(row, program, outcome["failure"]);
+    const json& failure = outcome["failure"];
+    const u32 operations = failure["operations"].get<u32>();
+    note_failure(row, program, operations,
+                 fmt::format("{}, in execution {}, here in {} operations:\n{}",
+                             failure["what"].get<std::string>(), failure["execution"].get<u64>(),
+                             operations, failure["story"].get<std::string>()));
   } else if (!outcome["complete"].get<bool>()) {
     ++row.incomplete;
   }
@@ -81,15 +80,8 @@ void print_row(const Row& row) {
   std::fflush(stdout);
 }
 
-}  // namespace
-
-int check_locks(const CheckOptions& options) {
-  std::vector<Row> rows;
-  for (const Checked* checked : options.chosen)
-    for (Stage& stage : stages_of(checked->family, options.deep)) {
-      const usize programs = stage.programs.size();
-      rows.push_back({checked, std::move(stage), programs});
-    }
+// Runs every program of every row; whether one failed.
+bool run_rows(std::vector<Row>& rows, usize at_once) {
   std::vector<std::pair<usize, usize>> places;  // row and program of each job
   std::vector<std::function<std::string()>> jobs;
   for (usize r = 0; r < rows.size(); ++r)
@@ -101,23 +93,38 @@ int check_locks(const CheckOptions& options) {
             .dump();
       });
     }
-  fmt::print("{:<18} {:<46} {:>4} {:>10} {:>7}  {}\n", "lock", "threads x acquisitions, search",
-             "of", "executions", "CPU s", "result");
   bool failed = false;
-  run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
+  run_in_children(jobs, at_once, [&](usize job, const Answer& answer) {
     Row& row = rows[places[job].first];
     take(row, row.stage.programs[places[job].second], answer);
-    if (row.left == 0) {
-      print_row(row);
-      failed |= row.failed != 0 || row.executions == 0;
-    }
+    if (row.left != 0) return;
+    print_row(row);
+    failed |= row.failed != 0 || row.executions == 0;
   });
+  return failed;
+}
+
+}  // namespace
+
+int check_locks(const CheckOptions& options) {
+  std::vector<Shortest> shortest(options.chosen.size());
+  std::vector<Row> rows;
+  for (usize i = 0; i < options.chosen.size(); ++i)
+    for (Stage& stage : stages_of(*options.chosen[i], options.deep)) {
+      const usize programs = stage.programs.size();
+      rows.push_back({options.chosen[i], std::move(stage), &shortest[i], programs});
+    }
+  fmt::print("{:<18} {:<46} {:>4} {:>10} {:>7}  {}\n", "lock", "threads x acquisitions, search",
+             "of", "executions", "CPU s", "result");
+  const bool failed = run_rows(rows, options.at_once);
   u64 executions = 0;
   for (const Row& row : rows) executions += row.executions;
   fmt::print(
       "{} executions; of: programs a row; a surprise: time over, an owner off its CPU, a weak "
-      "exchange that fails, a wait that returns early\n",
+      "exchange that fails, a wait that returns early; light: the spinlock inside is taken in one "
+      "step\n",
       executions);
+  for (const Shortest& failure : shortest) fmt::print("{}", failure.text);
   return failed || executions == 0 ? 1 : 0;
 }
 

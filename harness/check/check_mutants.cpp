@@ -15,8 +15,8 @@ using nlohmann::json;
 constexpr usize most_sites = 512;
 
 // The stages of a search for a flaw: shorter than those that are to complete.
-std::vector<Stage> hunt_of(Family family, bool deep) {
-  std::vector<Stage> hunt = stages_of(family, false);
+std::vector<Stage> hunt_of(const Checked& checked, bool deep) {
+  std::vector<Stage> hunt = stages_of(checked, false);
   for (Stage& stage : hunt) {
     stage.limits.seconds = std::min(stage.limits.seconds, deep ? 60.0 : 1.0);
     stage.limits.seconds_for_shorter = 0;
@@ -29,7 +29,7 @@ std::vector<Stage> hunt_of(Family family, bool deep) {
 // Until the first failure.
 json hunt(const Checked& checked, const Mutation* mutation, bool deep) {
   u64 executions = 0;
-  for (const Stage& stage : hunt_of(checked.family, deep))
+  for (const Stage& stage : hunt_of(checked, deep))
     for (const Program& program : stage.programs) {
       const Outcome outcome = explore(checked, program, stage.options, stage.limits, mutation);
       executions += outcome.executions;
@@ -44,7 +44,7 @@ json hunt(const Checked& checked, const Mutation* mutation, bool deep) {
 json sites_of(const Checked& checked) {
   std::vector<Site> sites;
   sites.reserve(most_sites);
-  for (const Stage& stage : hunt_of(checked.family, false))
+  for (const Stage& stage : hunt_of(checked, false))
     for (const Program& program : stage.programs) {
       SearchLimits limits = stage.limits;
       limits.seconds = 0.2;

@@ -1,4 +1,5 @@
 #include "harness/check/mutants.hpp"
+#include "harness/check/step_mutex.hpp"
 #include "harness/check/subjects.hpp"
 #include "locks/registry.hpp"
 
@@ -12,13 +13,27 @@ inline constexpr bool is_external<PthreadRwlock<Q>> = true;
 template <class Q>
 inline constexpr bool is_external<StdSharedMutex<Q>> = true;
 
+// The subject of a lock with a spinlock inside, that spinlock being a StepMutex.
+template <class L>
+struct Light {
+  static constexpr Subject* (*make)() = nullptr;
+};
+template <RwsemPolicy policy>
+struct Light<Rwsem<P, policy>> {
+  static constexpr auto make = make_subject<SharedSubject<Rwsem<P, policy, StepMutex>>>;
+};
+template <>
+struct Light<TreeRangeLock<P>> {
+  static constexpr auto make = make_subject<RangeSubject<TreeRangeLock<P, StepMutex>>>;
+};
+
 template <template <class> class SubjectOf, class... Named>
 void append(std::vector<Checked>& list, Family family, const std::tuple<Named...>& registered) {
   std::apply(
       [&](const auto&... named) {
         const auto add = [&]<class L>(const NamedLock<L>& one) {
           if constexpr (!is_external<L>)
-            list.push_back({one.name, family, make_subject<SubjectOf<L>>});
+            list.push_back({one.name, family, make_subject<SubjectOf<L>>, Light<L>::make});
         };
         (add(named), ...);
       },
@@ -46,7 +61,9 @@ const std::vector<Checked>& checked_list() {
     append<MutexSubject>(all, Family::mutex, mutex_list<P>());
     append<SharedSubject>(all, Family::shared, shared_list<P>());
     append<RangeSubject>(all, Family::range, range_list<P>());
-    all.push_back({"refcount", Family::refcount, make_subject<RefcountSubject>});
+    all.push_back({"osq", Family::queue, make_subject<OsqSubject>});
+    all.push_back({"refcount", Family::refcount, make_subject<RefcountSubject<Ticket<P>>>,
+                   make_subject<RefcountSubject<StepMutex<P>>>});
     return all;
   }();
   return list;

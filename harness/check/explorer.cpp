@@ -105,6 +105,7 @@ void Explorer::perform(u32 thread, bool counted) {
   for (const Footprint::Touch& touch : next_[thread]) {
     if (touch.writes) {
       touch.object->write = event_count_;
+      if (touch.takes) touch.object->taken = event_count_;
       touch.object->reads = {};
     } else {
       touch.object->reads[thread] = event_count_;
@@ -145,6 +146,12 @@ void Explorer::look_for_races(u32 thread, const std::array<u32, 32>& events, usi
       for (u32 k = 0; k < most_threads; ++k) clock[k] = std::max(clock[k], other.clock[k]);
     }
     if (!ordered) reverse(events[i], thread, clock);
+  }
+  // What let a mutex go cannot come later; that it was taken can.
+  for (const Footprint::Touch& touch : next_[thread]) {
+    const u32 taken = touch.takes ? touch.object->taken : 0;
+    if (taken != 0 && !before(trace_[taken - 1], clocks_[thread]))
+      reverse(taken, thread, clocks_[thread]);
   }
 }
 

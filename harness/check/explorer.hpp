@@ -23,6 +23,7 @@ namespace faultline::check {
 struct Conflicts {
   u32 version = 0;                        // writes so far
   u32 write = 0;                          // the last
+  u32 taken = 0;                          // the last of those writes that waited to be able to
   std::array<u32, most_threads> reads{};  // each thread's last since that write
 };
 
@@ -32,13 +33,14 @@ class Footprint {
   struct Touch {
     Conflicts* object;
     bool writes;
+    bool takes;  // as a mutex: the thread is not ready until another write lets it be
   };
   static constexpr u32 capacity = 24;
 
   void clear() { count_ = 0; }
-  bool add(Conflicts& object, bool writes) {
+  bool add(Conflicts& object, bool writes, bool takes = false) {
     if (count_ == capacity) return false;
-    touches_[count_++] = {&object, writes};
+    touches_[count_++] = {&object, writes, takes};
     return true;
   }
   void remove(const Conflicts& object) {
@@ -76,6 +78,7 @@ struct SearchOptions {
   u32 preemptions = 3;  // of a bounded search
   u32 deviations = 3;   // of a bounded search: choices off the default
   u64 seed = 1;         // of a random search
+  bool light = false;   // see Checked
 };
 
 class Explorer {

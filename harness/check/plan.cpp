@@ -5,46 +5,75 @@
 namespace faultline::check {
 namespace {
 
-Stage stage(std::string what, std::vector<Program> programs, Search search, u32 threads,
-            double seconds) {
-  Stage made;
-  made.what = std::move(what);
-  made.programs = std::move(programs);
-  made.options.search = search;
-  made.options.threads = threads;
-  made.limits.seconds = seconds;
-  return made;
-}
+class Plan {
+ public:
+  Plan(const Checked& checked, bool deep)
+      : family_(checked.family), light_(checked.make_light != nullptr), more_(deep ? 300 : 1) {}
+
+  // `seconds`: of CPU time, a program.
+  SearchOptions& add(std::string what, std::vector<Program> programs, Search search,
+                     double seconds) {
+    Stage& stage = stages_.emplace_back();
+    stage.what = std::move(what);
+    stage.options.search = search;
+    stage.options.threads = static_cast<u32>(programs.front().threads.size());
+    stage.programs = std::move(programs);
+    stage.limits.seconds = seconds * more_;
+    return stage.options;
+  }
+  void lighten() {
+    if (!light_) return;
+    stages_.back().options.light = true;
+    stages_.back().what += ", light";
+  }
+  void add_pairs(u32 surprises) {
+    const std::string more = surprises == 1 ? "" : fmt::format(", {} surprises", surprises);
+    add("2 threads x 1, exhaustive" + more, programs_of_pairs(family_), Search::exhaustive, 30)
+        .surprises = surprises;
+  }
+  void add_bounded(u32 preemptions, u32 deviations) {
+    SearchOptions& options = add(
+        fmt::format("3 threads x 1, {} preemption(s), {} deviation(s)", preemptions, deviations),
+        programs_of_many(family_, 3), Search::bounded, 20);
+    options.preemptions = preemptions;
+    options.deviations = deviations;
+  }
+  void add_random() {
+    add("4 threads x 1, random", programs_of_many(family_, 4), Search::random, 3).surprises = 3;
+    stages_.back().limits.executions = more_ == 1 ? 20'000 : ~u64{0};
+  }
+  std::vector<Stage> stages() { return std::move(stages_); }
+
+ private:
+  Family family_;
+  bool light_;
+  double more_;
+  std::vector<Stage> stages_;
+};
 
 }  // namespace
 
-std::vector<Stage> stages_of(Family family, bool deep) {
-  const double more = deep ? 300 : 1;
-  std::vector<Stage> stages;
-  stages.push_back(stage("2 threads x 1, exhaustive", programs_of_pairs(family), Search::exhaustive,
-                         2, 30 * more));
-  stages.push_back(stage("2 threads x 2, exhaustive, no surprise", programs_of_two(family),
-                         Search::exhaustive, 2, 90 * more));
-  stages.back().options.surprises = 0;
-  if (deep) {
-    stages.push_back(stage("2 threads x 1, exhaustive, 2 surprises", programs_of_pairs(family),
-                           Search::exhaustive, 2, 30 * more));
-    stages.back().options.surprises = 2;
-  }
+std::vector<Stage> stages_of(const Checked& checked, bool deep) {
+  const Family family = checked.family;
+  Plan plan(checked, deep);
+  plan.add_pairs(1);
+  plan.add("2 threads x 2, exhaustive, no surprise", programs_of_two(family), Search::exhaustive,
+           90)
+      .surprises = 0;
   if (family == Family::mutex)
-    stages.push_back(stage("3 threads x 1, exhaustive", programs_of_many(family, 3),
-                           Search::exhaustive, 3, 10 * more));
-  for (u32 bound = 1; bound <= 3; ++bound) {
-    stages.push_back(stage(fmt::format("3 threads x 1, {} preemption(s), 1 deviation", bound),
-                           programs_of_many(family, 3), Search::bounded, 3, 6 * more));
-    stages.back().options.preemptions = bound;
-    stages.back().options.deviations = 1;
-  }
-  stages.push_back(
-      stage("4 threads x 1, random", programs_of_many(family, 4), Search::random, 4, 3 * more));
-  stages.back().options.surprises = 3;
-  stages.back().limits.executions = deep ? ~u64{0} : 20'000;
-  return stages;
+    plan.add("3 threads x 1, exhaustive", programs_of_many(family, 3), Search::exhaustive, 10);
+  plan.add_bounded(1, 1);
+  plan.add_bounded(2, 1);
+  plan.add_pairs(2);
+  plan.lighten();
+  plan.add("2 threads x 1 or 2, exhaustive, no surprise", programs_of_two_long(family),
+           Search::exhaustive, 60)
+      .surprises = 0;
+  plan.lighten();
+  plan.add_bounded(3, 1);
+  plan.lighten();
+  plan.add_random();
+  return plan.stages();
 }
 
 }  // namespace faultline::check

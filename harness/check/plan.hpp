@@ -15,6 +15,6 @@ struct Stage {
   SearchLimits limits;  // a program
 };
 
-std::vector<Stage> stages_of(Family family, bool deep);
+std::vector<Stage> stages_of(const Checked& checked, bool deep);
 
 }  // namespace faultline::check

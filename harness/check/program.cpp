@@ -36,6 +36,8 @@ std::vector<Act> verbs_of(Family family) {
               over(write, 2, 3),     over(downgrade, 0, 3),
               over(try_write, 1, 3), over({.hold = Hold::shrunk}, 0, 3),
               over(try_read, 0, 3)};
+    case Family::queue:
+      return {write};
     case Family::refcount:
       return {write, read, {.hold = Hold::moved}};
   }
@@ -58,6 +60,8 @@ std::vector<Program> meetings_of(Family family) {
               pair(over({.hold = Hold::shrunk}, 0, 2), over(write, 1, 3)),
               pair(over(write, 0, 3), over(try_read, 0, 1)),
               pair(over(write, 0, 3), over(try_write, 0, 1))};
+    case Family::queue:
+      return {};
     case Family::refcount:
       return {pair(read, meeting(read))};
   }
@@ -126,10 +130,30 @@ std::vector<Program> programs_of_two(Family family) {
               {{{read, read}, {read, try_write}}},
               {{{read, read}, {read, read}}}};
     case Family::range:
-      return {{{{over(write, 0, 1), over(write, 0, 1)}, {over(write, 2, 3), over(write, 2, 3)}}},
-              {{{over(write, 0, 2), over(read, 0, 2)}, {over(write, 1, 3), over(read, 1, 3)}}}};
+      return {{{{over(write, 0, 1), over(write, 0, 1)}, {over(write, 2, 3), over(write, 2, 3)}}}};
+    case Family::queue:
+      return {{{{write, write}, {write, write}}}};
     case Family::refcount:
       return {{{{write, write}, {read, read}}}};
+  }
+  return {};
+}
+
+std::vector<Program> programs_of_two_long(Family family) {
+  switch (family) {
+    case Family::mutex:
+      return {{{{try_write, write}, {write, try_write}}}};
+    case Family::shared:
+      return {
+          {{{write, read}, {write}}}, {{{read, write}, {read}}}, {{{downgrade, write}, {read}}}};
+    case Family::range:
+      return {{{{over(write, 0, 2), over(read, 0, 2)}, {over(write, 1, 3), over(read, 1, 3)}}},
+              {{{over(write, 0, 2), over(write, 0, 2)}, {over(write, 1, 3), over(write, 1, 3)}}}};
+    case Family::queue:
+      return {{{{write, write}, {write}}}};
+    case Family::refcount:
+      return {{{{write, {.hold = Hold::moved}}, {read}}},
+              {{{{.hold = Hold::moved}}, {read, read}}}};
   }
   return {};
 }
@@ -148,6 +172,8 @@ std::vector<Program> programs_of_many(Family family, u32 threads) {
     case Family::range:
       return {of({over(write, 0, 2), over(write, 1, 3), over(write, 2, 3)}),
               of({over(write, 0, 2), over(read, 0, 3), over(read, 1, 3)})};
+    case Family::queue:
+      return {of({write})};
     case Family::refcount:
       return {of({write, read, read}), of({read, {.hold = Hold::moved}, read})};
   }

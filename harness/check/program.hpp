@@ -39,12 +39,14 @@ std::string to_string(const Act& act);
 std::string to_string(const Program& program);
 
 // What is checked in one kind of lock.
-enum class Family : u8 { mutex, shared, range, refcount };
+enum class Family : u8 { mutex, shared, range, queue, refcount };
 
 // All pairs of acquisitions, one by each of two threads; and what must be able to meet inside.
 std::vector<Program> programs_of_pairs(Family family);
 // Two acquisitions by each of two threads.
 std::vector<Program> programs_of_two(Family family);
+// Two and one or two, of those that wait for each other: for a lock of fewer steps.
+std::vector<Program> programs_of_two_long(Family family);
 // One by each of so many threads.
 std::vector<Program> programs_of_many(Family family, u32 threads);
 

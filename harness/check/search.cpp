@@ -12,6 +12,8 @@ using P = CheckPlatform;
 struct Job {
   const Checked* checked = nullptr;
   const Program* program = nullptr;
+  bool light = false;
+  Subject* make() const { return light ? checked->make_light() : checked->make(); }
 };
 
 // What Relacy's test suite, which it constructs itself, is to run.
@@ -78,7 +80,7 @@ class Guarded {
 template <rl::thread_id_t threads>
 class Suite : public rl::test_suite<Suite<threads>, threads> {
  public:
-  Suite() : subject_(job().checked->make()) { world().name(this, sizeof(*this), "guarded"); }
+  Suite() : subject_(job().make()) { world().name(this, sizeof(*this), "guarded"); }
   ~Suite() { subject_->~Subject(); }
 
   void before() { world().parallel = true; }
@@ -195,7 +197,7 @@ std::string tell(const SearchOptions& options, const Explorer::Path& path) {
 
 Outcome explore(const Checked& checked, const Program& program, const SearchOptions& options,
                 const SearchLimits& limits, const Mutation* mutation, std::vector<Site>* sites) {
-  job() = {&checked, &program};
+  job() = {&checked, &program, options.light};
   world().surprises = options.surprises;
   world().mutation = mutation;
   world().sites = sites;

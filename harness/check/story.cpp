@@ -41,7 +41,7 @@ std::string source_line(const Where& where) {
   if (where.line() == 0 || where.line() > found->second.size()) return "";
   std::string line = found->second[where.line() - 1];
   line.erase(0, line.find_first_not_of(' '));
-  return line;
+  return line.substr(0, line.find("  //"));
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 #include "harness/check/platform.hpp"
 #include "harness/check/subject.hpp"
 #include "locks/mutex/concept.hpp"
-#include "locks/mutex/ticket.hpp"
+#include "locks/mutex/osq.hpp"
 #include "locks/range/concept.hpp"
 #include "locks/shared/concept.hpp"
 #include "locks/shared/vma_refcount.hpp"
@@ -105,9 +105,26 @@ class RangeSubject final : public Subject {
   Nodes<typename L::Node> nodes_;
 };
 
-// The protocol of locks/shared/vma_refcount.hpp: one VMA, an address space under a ticket lock. A
+// The queue of optimistic spinners, as a lock of its head. Who leaves the queue has not got it.
+class OsqSubject final : public Subject {
+ public:
+  void start(u32) override {}
+  void finish(u32) override {}
+  bool acquire(u32, const Act&) override {
+    const WaitScope<P> waiting(this, "the head of the queue");
+    return queue_.enter() != OsqEntry::left;
+  }
+  void weaken(u32, const Act&) override {}
+  void release(u32, const Act&) override { queue_.exit(); }
+
+ private:
+  Osq<P> queue_;
+};
+
+// The protocol of locks/shared/vma_refcount.hpp: one VMA, an address space under a mutex. A
 // reader pins the VMA and gives up where a fault would fall back. A move detaches it and lets it
 // live in another address space, which then dies: a reader that pinned it there must have let go.
+template <Mutex BigLock>
 class RefcountSubject final : public Subject {
  public:
   RefcountSubject() {
@@ -119,7 +136,7 @@ class RefcountSubject final : public Subject {
   void finish(u32) override {}
   bool acquire(u32, const Act& act) override {
     if (act.hold == Hold::shared) return vma_.pin(policy_.owner()) == PinResult::pinned;
-    Ticket<P>::Node node;
+    typename BigLock::Node node;
     big_lock_.lock(node);
     policy_.open();
     if (gone_) return true;
@@ -146,12 +163,12 @@ class RefcountSubject final : public Subject {
   void release(u32, const Act& act) override {
     if (act.hold == Hold::shared) return vma_.unpin(policy_.owner());
     policy_.close();
-    Ticket<P>::Node node;
+    typename BigLock::Node node;
     big_lock_.unlock(node);
   }
 
  private:
-  Ticket<P> big_lock_;
+  BigLock big_lock_;
   RefcountPolicy<P> policy_;
   VmaRefcount<P> vma_;
   bool gone_ = false;  // under big_lock_

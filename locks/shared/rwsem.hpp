@@ -48,7 +48,8 @@ struct RwsemPolicy {
   bool handoff = true;  // a waiter may demand the lock after 4 ms
 };
 
-template <class P, RwsemPolicy policy = RwsemPolicy{}>
+// `Spinlock`, a mutex (locks/mutex/concept.hpp), guards the queue; it is never held over a sleep.
+template <class P, RwsemPolicy policy = RwsemPolicy{}, template <class> class Spinlock = Ticket>
 class Rwsem {
  public:
   static constexpr bool atomic_downgrade = true;
@@ -168,7 +169,7 @@ class Rwsem {
 
    private:
     Rwsem& rwsem_;
-    typename Ticket<P>::Node node_;
+    typename Spinlock<P>::Node node_;
     bool held_ = false;
   };
 
@@ -490,7 +491,7 @@ class Rwsem {
   // kernel places the semaphore so that count and owner fall into two.)
   alignas(cache_line) typename P::template atomic<u64> count_{0};
   Owner owner_;
-  Ticket<P> wait_lock_;
+  Spinlock<P> wait_lock_;
   RwsemWaitList<P> queue_;
   Osq<P> osq_;  // begins with its tail
   PerThread<P, Parker> parkers_;
