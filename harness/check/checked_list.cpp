@@ -40,6 +40,7 @@ void append(std::vector<Checked>& list, Family family, const std::tuple<Named...
       registered);
 }
 
+// The simple lock of each kind, with that flaw.
 template <Flaw flaw>
 Checked mutex_mutant(const char* name) {
   return {name, Family::mutex, make_subject<MutexSubject<FlawedMutex<P, flaw>>>};
@@ -52,6 +53,14 @@ template <Flaw flaw>
 Checked range_mutant(const char* name) {
   return {name, Family::range, make_subject<RangeSubject<FlawedRange<P, flaw>>>};
 }
+template <Flaw flaw>
+Checked queue_mutant(const char* name) {
+  return {name, Family::queue, make_subject<QueueSubject<FlawedQueue<P, flaw>>>};
+}
+template <Flaw flaw>
+Checked refcount_mutant(const char* name) {
+  return {name, Family::refcount, make_subject<RefcountSubject<StepMutex<P>, flaw>>};
+}
 
 }  // namespace
 
@@ -59,11 +68,11 @@ const std::vector<Checked>& checked_list() {
   static const std::vector<Checked> list = [] {
     std::vector<Checked> all;
     append<MutexSubject>(all, Family::mutex, mutex_list<P>());
-    append<SharedSubject>(all, Family::shared, shared_list<P>());
-    append<RangeSubject>(all, Family::range, range_list<P>());
-    all.push_back({"osq", Family::queue, make_subject<OsqSubject>});
+    all.push_back({"osq", Family::queue, make_subject<QueueSubject<Osq<P>>>});
     all.push_back({"refcount", Family::refcount, make_subject<RefcountSubject<Ticket<P>>>,
                    make_subject<RefcountSubject<StepMutex<P>>>});
+    append<RangeSubject>(all, Family::range, range_list<P>());
+    append<SharedSubject>(all, Family::shared, shared_list<P>());
     return all;
   }();
   return list;
@@ -71,31 +80,43 @@ const std::vector<Checked>& checked_list() {
 
 const std::vector<Checked>& control_list() {
   static const std::vector<Checked> list = {
-      {"control:mutex", Family::mutex, make_subject<MutexSubject<FlawedMutex<P, Flaw::none>>>},
-      {"control:shared", Family::shared, make_subject<SharedSubject<FlawedShared<P, Flaw::none>>>},
-      {"control:range", Family::range, make_subject<RangeSubject<FlawedRange<P, Flaw::none>>>},
+      mutex_mutant<Flaw::none>("control:mutex"),
+      queue_mutant<Flaw::none>("control:queue"),
+      range_mutant<Flaw::none>("control:range"),
+      shared_mutant<Flaw::none>("control:shared"),
   };
   return list;
 }
 
 const std::vector<Checked>& mutant_list() {
-  static const std::vector<Checked> list = {
-      {"busted", Family::mutex, make_subject<MutexSubject<Busted<P>>>},
-      mutex_mutant<Flaw::late_ticket>("mutex:late_ticket"),
-      mutex_mutant<Flaw::no_wake>("mutex:no_wake"),
-      mutex_mutant<Flaw::trying_waits>("mutex:trying_waits"),
-      shared_mutant<Flaw::late_ticket>("shared:late_ticket"),
-      shared_mutant<Flaw::no_wake>("shared:no_wake"),
-      shared_mutant<Flaw::rude_readers>("shared:rude_readers"),
-      shared_mutant<Flaw::downgrade_gap>("shared:downgrade_gap"),
-      shared_mutant<Flaw::downgrade_silent>("shared:downgrade_silent"),
-      range_mutant<Flaw::late_ticket>("range:late_ticket"),
-      range_mutant<Flaw::rude_readers>("range:rude_readers"),
-      range_mutant<Flaw::downgrade_silent>("range:downgrade_silent"),
-      range_mutant<Flaw::hole>("range:hole"),
-      range_mutant<Flaw::shrink_silent>("range:shrink_silent"),
-      range_mutant<Flaw::late_touch>("range:late_touch"),
-  };
+  static const std::vector<Checked> list = [] {
+    std::vector<Checked> all;
+    append<MutexSubject>(all, Family::mutex, broken_list<P>());
+    const std::initializer_list<Checked> by_kind = {
+        mutex_mutant<Flaw::late_ticket>("mutex:late_ticket"),
+        mutex_mutant<Flaw::no_wake>("mutex:no_wake"),
+        mutex_mutant<Flaw::trying_waits>("mutex:trying_waits"),
+        queue_mutant<Flaw::handoff_ignored>("queue:handoff_ignored"),
+        queue_mutant<Flaw::no_handoff>("queue:no_handoff"),
+        queue_mutant<Flaw::stale_head>("queue:stale_head"),
+        refcount_mutant<Flaw::no_write_lock>("refcount:no_write_lock"),
+        refcount_mutant<Flaw::early_close>("refcount:early_close"),
+        refcount_mutant<Flaw::early_free>("refcount:early_free"),
+        range_mutant<Flaw::late_ticket>("range:late_ticket"),
+        range_mutant<Flaw::rude_readers>("range:rude_readers"),
+        range_mutant<Flaw::downgrade_silent>("range:downgrade_silent"),
+        range_mutant<Flaw::hole>("range:hole"),
+        range_mutant<Flaw::shrink_silent>("range:shrink_silent"),
+        range_mutant<Flaw::late_touch>("range:late_touch"),
+        shared_mutant<Flaw::late_ticket>("shared:late_ticket"),
+        shared_mutant<Flaw::no_wake>("shared:no_wake"),
+        shared_mutant<Flaw::rude_readers>("shared:rude_readers"),
+        shared_mutant<Flaw::downgrade_gap>("shared:downgrade_gap"),
+        shared_mutant<Flaw::downgrade_silent>("shared:downgrade_silent"),
+    };
+    all.insert(all.end(), by_kind.begin(), by_kind.end());
+    return all;
+  }();
   return list;
 }
 

@@ -1,14 +1,15 @@
 // Locks that are broken on purpose, each in one place: what a checker that is worth its name finds.
-// One mutex, one semaphore and one range lock, simple and sound (Flaw::none is checked too), and
-// their flaws. They sleep on one word whose value counts the releases.
+// One mutex, one semaphore, one range lock and one queue, simple and sound (Flaw::none is checked
+// too), and their flaws. All but the queue sleep on one word whose value counts the releases.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "harness/check/step_mutex.hpp"
 #include "locks/address_space/types.hpp"
 #include "locks/events.hpp"
-#include "locks/mutex/ticket.hpp"
+#include "locks/mutex/osq.hpp"
 #include "locks/platform.hpp"
 
 namespace faultline::check {
@@ -25,6 +26,12 @@ enum class Flaw : int {
   shrink_silent,     // a smaller range wakes nobody
   late_touch,        // the node is written after the inner lock was let go
   trying_waits,      // a try waits for its turn
+  handoff_ignored,   // who leaves the queue does not see that it has become the head
+  no_handoff,        // the head makes nobody the head
+  stale_head,        // an entry keeps the word that made its thread the head the last time
+  no_write_lock,     // a writer does not drain the readers
+  early_close,       // the section is closed before the last edit
+  early_free,        // an address space dies while readers still hold it
 };
 
 // Sleeps until a release, if `free` does not hold; `take` is called under the inner lock.
@@ -44,7 +51,7 @@ class Sleeper {
   }
   template <class F>
   bool attempt(const F& take) {
-    typename Ticket<P>::Node node;
+    typename StepMutex<P>::Node node;
     inner_.lock(node);
     const bool taken = take();
     inner_.unlock(node);
@@ -58,7 +65,7 @@ class Sleeper {
   }
 
  private:
-  Ticket<P> inner_;
+  StepMutex<P> inner_;
   typename P::template atomic<u32> releases_{0};
 };
 
@@ -82,26 +89,6 @@ class FlawedMutex {
   bool take(Node&) { return held_.exchange(1, std::memory_order_acquire) == 0; }
 
   Sleeper<P, flaw> sleeper_;
-  typename P::template atomic<u32> held_{0};
-};
-
-// For users to see the checker fail: a spinlock that looks, and then takes.
-template <class P>
-class Busted {
- public:
-  struct Node {};
-  void lock(Node& node) {
-    const WaitScope<P> waiting(this, "busted");
-    while (!try_lock(node)) P::pause(this);
-  }
-  bool try_lock(Node&) {
-    if (held_.load(std::memory_order_acquire) != 0) return false;  // acquire: pairs with unlock
-    held_.store(1, std::memory_order_relaxed);  // relaxed: wrong anyway, another may be as far
-    return true;
-  }
-  void unlock(Node&) { held_.store(0, std::memory_order_release); }  // release: see try_lock
-
- private:
   typename P::template atomic<u32> held_{0};
 };
 
@@ -210,6 +197,65 @@ class FlawedRange {
 
   Sleeper<P, flaw> sleeper_;
   typename P::template data<Node*> first_;
+};
+
+// A queue whose members may leave it, in an array under a mutex.
+template <class P, Flaw flaw>
+class FlawedQueue {
+ public:
+  OsqEntry enter() {
+    const u32 self = P::self();
+    if (flaw != Flaw::stale_head) is_head_[self].store(0, std::memory_order_relaxed);
+    const bool first = locked([&] { return append(self); });
+    if (first) return OsqEntry::at_once;
+    // acquire: pairs with exit's release.
+    while (is_head_[self].load(std::memory_order_acquire) == 0) {
+      if (!P::running(self) && locked([&] { return leave(self); })) return OsqEntry::left;
+      P::pause(this);
+    }
+    return OsqEntry::waited;
+  }
+  void exit() {
+    locked([&] {
+      remove(0);
+      // release: pairs with enter's acquire.
+      if (flaw != Flaw::no_handoff && count_.load() != 0)
+        is_head_[members_[0].load()].store(1, std::memory_order_release);
+      return true;
+    });
+  }
+
+ private:
+  template <class F>
+  bool locked(const F& edit) {
+    typename StepMutex<P>::Node node;
+    mutex_.lock(node);
+    const bool answer = edit();
+    mutex_.unlock(node);
+    return answer;
+  }
+  bool append(u32 self) {
+    members_[count_.load()].store(self);
+    count_.store(count_.load() + 1);
+    return count_.load() == 1;
+  }
+  void remove(u32 place) {
+    count_.store(count_.load() - 1);
+    for (u32 i = place; i < count_.load(); ++i) members_[i].store(members_[i + 1].load());
+  }
+  // False: it has become the head.
+  bool leave(u32 self) {
+    u32 place = 0;
+    while (members_[place].load() != self) ++place;
+    if (place == 0) return flaw == Flaw::handoff_ignored;
+    remove(place);
+    return true;
+  }
+
+  StepMutex<P> mutex_;
+  typename P::template data<u32> members_[P::max_threads];
+  typename P::template data<u32> count_;
+  typename P::template atomic<u32> is_head_[P::max_threads] = {};
 };
 
 }  // namespace faultline::check

@@ -17,8 +17,9 @@ struct CheckOptions {
 // Both print to standard output and answer the exit code: 0, or 1 where something failed, or
 // nothing was run.
 int check_locks(const CheckOptions& options);
-// Each memory order of the chosen locks weakened and each wake-up dropped, and the locks that are
-// broken by hand: 1 if one of the latter is not caught, or a control fails.
+// Each memory order of the chosen locks weakened and each wake-up dropped, and the locks of their
+// kinds that are broken by hand: 1 if one is not caught (a weaker order may survive where its
+// header says why), or a control fails.
 int check_mutants(const CheckOptions& options);
 
 }  // namespace faultline::check

@@ -147,14 +147,16 @@ rl::test_result_e run_suite(rl::test_params& params) {
   return rl::run_test<Suite<threads>, Scheduler<threads>>(params, state, false);
 }
 
-// One context of Relacy's: until the search is over, or a failure.
-rl::test_result_e run_context(usize threads) {
+// One context of Relacy's: until the search is over, or a failure. A load sees the last store or
+// the one before, in random search also the second before.
+rl::test_result_e run_context(const SearchOptions& options) {
   std::ostream nowhere(nullptr);
   rl::test_params params;
   params.output_stream = params.progress_stream = &nowhere;
-  params.search_type = rl::fair_full_search_scheduler_type;
+  params.search_type = options.search == Search::random ? rl::random_scheduler_type
+                                                        : rl::fair_full_search_scheduler_type;
   params.execution_depth_limit = 1U << 30;
-  switch (threads) {
+  switch (options.threads) {
     case 2:
       return run_suite<2>(params);
     case 3:
@@ -186,7 +188,7 @@ std::string tell(const SearchOptions& options, const Explorer::Path& path) {
   world().log = &log;
   world().labels = &labels;
   progress() = &last;
-  const rl::test_result_e result = run_context(options.threads);
+  const rl::test_result_e result = run_context(options);
   world().log = nullptr;
   world().labels = nullptr;
   if (result == rl::test_result_success) return "  (the execution does not fail when run again)\n";
@@ -209,7 +211,7 @@ Outcome explore(const Checked& checked, const Program& program, const SearchOpti
   for (;;) {
     world().explorer = &explorer;
     progress() = &now;
-    const rl::test_result_e result = run_context(options.threads);
+    const rl::test_result_e result = run_context(options);
     if (result == rl::test_result_success) break;
     ++now.executions;
     if (!outcome.failure) {

@@ -31,7 +31,8 @@ struct Checked {
   Subject* (*make_light)() = nullptr;
 };
 
-// The mutexes, semaphores and range locks of locks/registry.hpp, and the reference count.
+// The mutexes, range locks and semaphores of locks/registry.hpp, the queue of spinners, and the
+// reference count; what is part of another comes first.
 const std::vector<Checked>& checked_list();
 // The mutants without their flaw.
 const std::vector<Checked>& control_list();

@@ -3,10 +3,10 @@
 
 #include <optional>
 
+#include "harness/check/mutants.hpp"
 #include "harness/check/platform.hpp"
 #include "harness/check/subject.hpp"
 #include "locks/mutex/concept.hpp"
-#include "locks/mutex/osq.hpp"
 #include "locks/range/concept.hpp"
 #include "locks/shared/concept.hpp"
 #include "locks/shared/vma_refcount.hpp"
@@ -105,8 +105,9 @@ class RangeSubject final : public Subject {
   Nodes<typename L::Node> nodes_;
 };
 
-// The queue of optimistic spinners, as a lock of its head. Who leaves the queue has not got it.
-class OsqSubject final : public Subject {
+// A queue of spinners, as a lock of its head. Who leaves the queue has not got it.
+template <class Queue>
+class QueueSubject final : public Subject {
  public:
   void start(u32) override {}
   void finish(u32) override {}
@@ -118,13 +119,13 @@ class OsqSubject final : public Subject {
   void release(u32, const Act&) override { queue_.exit(); }
 
  private:
-  Osq<P> queue_;
+  Queue queue_;
 };
 
 // The protocol of locks/shared/vma_refcount.hpp: one VMA, an address space under a mutex. A
 // reader pins the VMA and gives up where a fault would fall back. A move detaches it and lets it
 // live in another address space, which then dies: a reader that pinned it there must have let go.
-template <Mutex BigLock>
+template <Mutex BigLock, Flaw flaw = Flaw::none>
 class RefcountSubject final : public Subject {
  public:
   RefcountSubject() {
@@ -139,8 +140,8 @@ class RefcountSubject final : public Subject {
     typename BigLock::Node node;
     big_lock_.lock(node);
     policy_.open();
-    if (gone_) return true;
-    vma_.start_write(policy_.owner());
+    if (!gone_ && flaw != Flaw::no_write_lock) vma_.start_write(policy_.owner());
+    if (flaw == Flaw::early_close) policy_.close();
     return true;
   }
   void weaken(u32 thread, const Act&) override {
@@ -157,12 +158,12 @@ class RefcountSubject final : public Subject {
     vma_.start_write(other->owner());
     vma_.detach(other->owner());
     other->close();
-    other->close_down();
+    if (flaw != Flaw::early_free) other->close_down();
     other->~RefcountPolicy<P>();
   }
   void release(u32, const Act& act) override {
     if (act.hold == Hold::shared) return vma_.unpin(policy_.owner());
-    policy_.close();
+    if (flaw != Flaw::early_close) policy_.close();
     typename BigLock::Node node;
     big_lock_.unlock(node);
   }

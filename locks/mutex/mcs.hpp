@@ -31,7 +31,8 @@ class Mcs {
   bool try_lock(Node& node) {
     prepare(node);
     Node* expected = nullptr;
-    // acq_rel: as in lock. relaxed on failure: nothing is read.
+    // acq_rel: as in lock, where it is said why the release survives being weakened. relaxed on
+    // failure: nothing is read.
     return tail_.compare_exchange_strong(expected, &node, std::memory_order_acq_rel,
                                          std::memory_order_relaxed);
   }

@@ -209,8 +209,8 @@ class Rwsem {
       }
       counters_.add(rwsem_event::reader_queued);
       queue_.append(waiter);
-      // release: gives the place back, as unlock_shared does.
-      const u64 count = count_.fetch_add(adjustment, std::memory_order_release) + adjustment;
+      // relaxed: the place that it gives back was never used; wait_lock_ orders the queue.
+      const u64 count = count_.fetch_add(adjustment, std::memory_order_relaxed) + adjustment;
       wake_if_free(count, woken);
     }
     woken.wake();
@@ -259,8 +259,9 @@ class Rwsem {
       }
     }
     for (;;) {
-      // acquire: pairs with the release in WakeList::wake, and is read before the attempt.
-      const u32 ticket = word.load(std::memory_order_acquire);
+      // relaxed: wait_lock_ orders. Who wakes has held it before: a wake-up that is seen here comes
+      // with its reason, and one that is not changes the word before the sleep.
+      const u32 ticket = word.load(std::memory_order_relaxed);
       if (try_lock_queued(waiter)) break;
       locked.unlock();
       // The lock will be handed to a marked waiter: it may be quicker to spin for it than to sleep.

@@ -44,7 +44,7 @@ TEST(Check, ShowsTheInterleavingInWhichABustedLockFails) {
   EXPECT_EQ(outcome.exit_code, 1) << outcome.text;
   EXPECT_TRUE(says(outcome, "data race")) << outcome.text;
   EXPECT_TRUE(says(outcome, "thread 1  store")) << outcome.text;
-  EXPECT_TRUE(says(outcome, "relaxed  harness/check/mutants.hpp:")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "relaxed  locks/mutex/busted.hpp:")) << outcome.text;
 }
 
 TEST(Check, FindsALostWakeUp) {
