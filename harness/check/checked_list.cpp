@@ -1,3 +1,4 @@
+#include "harness/check/coverage.hpp"
 #include "harness/check/mutants.hpp"
 #include "harness/check/step_mutex.hpp"
 #include "harness/check/subjects.hpp"
@@ -5,13 +6,6 @@
 
 namespace faultline::check {
 namespace {
-
-template <class L>
-inline constexpr bool is_external = false;
-template <class Q>
-inline constexpr bool is_external<PthreadRwlock<Q>> = true;
-template <class Q>
-inline constexpr bool is_external<StdSharedMutex<Q>> = true;
 
 // The subject of a lock with a spinlock inside, that spinlock being a StepMutex.
 template <class L>
@@ -69,7 +63,7 @@ const std::vector<Checked>& checked_list() {
     std::vector<Checked> all;
     append<MutexSubject>(all, Family::mutex, mutex_list<P>());
     all.push_back({"osq", Family::queue, make_subject<QueueSubject<Osq<P>>>});
-    all.push_back({"refcount", Family::refcount, make_subject<RefcountSubject<Ticket<P>>>,
+    all.push_back({"vma_refcount", Family::refcount, make_subject<RefcountSubject<Ticket<P>>>,
                    make_subject<RefcountSubject<StepMutex<P>>>});
     append<RangeSubject>(all, Family::range, range_list<P>());
     append<SharedSubject>(all, Family::shared, shared_list<P>());

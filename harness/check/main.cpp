@@ -32,7 +32,7 @@ int run(int argc, char** argv) {
   CheckOptions options;
   options.at_once = std::max(1U, std::thread::hardware_concurrency());
   app.add_option("NAME", names,
-                 "locks, as `faultline list` names them, or refcount; all if not given");
+                 "locks, as `faultline list` names them, osq, or vma_refcount; all if not given");
   app.add_flag(
       "--mutants", mutants,
       "weaken every memory order and drop every wake-up in turn, and check what is broken by "

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
+#include <nlohmann/json.hpp>
 #include <string>
 
 namespace faultline {
@@ -59,6 +60,34 @@ TEST(Check, CatchesEveryWeakenedOrderOfTheTicketLock) {
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
   EXPECT_TRUE(says(outcome, "4 of 4 caught")) << outcome.text;
   EXPECT_FALSE(says(outcome, "SURVIVES")) << outcome.text;
+}
+
+TEST(Check, KnowsEveryLockThatTheListSaysItChecks) {
+  FILE* pipe = popen(fmt::format("'{}' list --json", FAULTLINE_BINARY).c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  const auto all = nlohmann::json::parse(pipe);
+  pclose(pipe);
+  std::string names;
+  for (const char* kind : {"locks", "schemes"})
+    for (const auto& entry : all[kind])
+      if (entry["checked_by"].get<std::string>().find("faultline check") == 0)
+        names += fmt::format("'{}' ", entry["name"].get<std::string>());
+  EXPECT_NE(names.find("'rwsem'"), std::string::npos) << names;
+  const Outcome outcome = check(names + "no_such_lock");
+  EXPECT_TRUE(says(outcome, "no lock 'no_such_lock'")) << outcome.text;
+}
+
+TEST(Check, LeavesABrokenLockOutOfWhatIsMeasured) {
+  FILE* pipe =
+      popen(fmt::format("'{}' run --workload lock_loop --scheme busted --out /dev/null 2>&1",
+                        FAULTLINE_BINARY)
+                .c_str(),
+            "r");
+  ASSERT_NE(pipe, nullptr);
+  char text[512] = {};
+  EXPECT_NE(fread(text, 1, sizeof(text) - 1, pipe), 0U);
+  EXPECT_EQ(WEXITSTATUS(pclose(pipe)), 2) << text;
+  EXPECT_NE(std::string(text).find("busted"), std::string::npos) << text;
 }
 
 TEST(Check, RefusesALockThatIsNotThere) {
