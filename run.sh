@@ -32,6 +32,7 @@ liburcu-dev        liburcu, RCU
 libboost-context-dev Boost.Context, the simulator's fibers
 libgtest-dev       GoogleTest; CMake asks for it in every build
 liblzma-dev        liblzma, compressed recordings
+relacy-dev         Relacy, the memory model and the fibers of the checker
 END
 }
 

@@ -27,7 +27,8 @@ class PerThread {
     T* item = slot.load(std::memory_order_relaxed);
     if (item == nullptr) {
       item = new (P::allocate(sizeof(T), cache_line)) T();
-      // release: pairs with the acquire in for_each, which may run while threads work.
+      // release: pairs with the acquire in for_each, which may run while threads work. In the model
+      // checker it does not, so there the release survives being weakened.
       slot.store(item, std::memory_order_release);
     }
     return *item;

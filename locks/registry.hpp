@@ -9,6 +9,7 @@
 
 #include "locks/external/pthread_rwlock.hpp"
 #include "locks/external/std_shared_mutex.hpp"
+#include "locks/mutex/busted.hpp"
 #include "locks/mutex/mcs.hpp"
 #include "locks/mutex/ticket.hpp"
 #include "locks/range/full_range.hpp"
@@ -37,6 +38,14 @@ constexpr auto mutex_list() {
   return std::tuple{
       NamedLock<Ticket<P>>{"ticket", "ticket lock"},
       NamedLock<Mcs<P>>{"mcs", "MCS queue lock"},
+  };
+}
+
+// For the checker alone: never measured.
+template <class P>
+constexpr auto broken_list() {
+  return std::tuple{
+      NamedLock<Busted<P>>{"busted", "broken on purpose: `faultline check busted` shows how"},
   };
 }
 

@@ -2,8 +2,10 @@
 #include <fmt/ranges.h>
 
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 
+#include "harness/check/coverage.hpp"
 #include "harness/cli/commands.hpp"
 #include "harness/cli/header.hpp"
 #include "harness/counters/counters.hpp"
@@ -22,12 +24,25 @@ using P = NativePlatform;
 
 json locks_json() {
   json locks = json::array();
-  const auto add = [&](const char* kind, const auto& named) {
-    locks.push_back({{"name", named.name}, {"kind", kind}, {"summary", named.summary}});
+  const auto add = [&]<class L>(const char* kind, const NamedLock<L>& named) {
+    locks.push_back({{"name", named.name},
+                     {"kind", kind},
+                     {"summary", named.summary},
+                     {"checked_by", check::checked_by<L>()}});
   };
   std::apply([&](const auto&... named) { (add("mutex", named), ...); }, mutex_list<P>());
   std::apply([&](const auto&... named) { (add("shared", named), ...); }, shared_list<P>());
   std::apply([&](const auto&... named) { (add("range", named), ...); }, range_list<P>());
+  return locks;
+}
+
+json broken_json() {
+  json locks = json::array();
+  std::apply(
+      [&](const auto&... named) {
+        (locks.push_back({{"name", named.name}, {"summary", named.summary}}), ...);
+      },
+      broken_list<P>());
   return locks;
 }
 
@@ -69,13 +84,16 @@ json machines_json() {
 json everything() {
   json schemes = json::array();
   for (const Scheme<P>& scheme : scheme_list<P>())
-    schemes.push_back({{"name", scheme.name}, {"summary", scheme.summary}});
+    schemes.push_back({{"name", scheme.name},
+                       {"summary", scheme.summary},
+                       {"checked_by", check::scheme_checked_by(scheme.name)}});
   json suites = json::array();
   for (const Suite& suite : suite_list(small_trace_path()))
     suites.push_back(
         {{"name", suite.name}, {"summary", suite.summary}, {"budget_s", suite.budget_s}});
   return {{"schemes", schemes},
           {"locks", locks_json()},
+          {"broken", broken_json()},
           {"workloads", workloads_json()},
           {"suites", suites},
           {"placements", placement_names()},
@@ -90,6 +108,17 @@ void print_section(const json& entries, const char* title, const char* key) {
                              entry["summary"].get<std::string>());
 }
 
+// "checked by" and then each way with the names that it covers.
+void print_coverage(const json& all) {
+  std::map<std::string, std::vector<std::string>> covered;
+  for (const char* kind : {"locks", "schemes"})
+    for (const json& entry : all[kind])
+      covered[entry["checked_by"].get<std::string>()].push_back(entry["name"].get<std::string>());
+  std::cout << "checked by\n";
+  for (const auto& [way, names] : covered)
+    std::cout << fmt::format("  {}\n    {}\n", way, fmt::join(names, ", "));
+}
+
 void print_counters(const json& counters) {
   std::cout << "hardware counters\n";
   if (!counters["available"].get<bool>())
@@ -102,6 +131,8 @@ void print_counters(const json& counters) {
 void print_text(const json& all) {
   print_section(all["schemes"], "schemes", "name");
   print_section(all["locks"], "locks, for lock_loop", "name");
+  print_section(all["broken"], "broken locks, never measured", "name");
+  print_coverage(all);
   print_section(all["workloads"], "workloads", "name");
   std::cout << "their parameters\n";
   std::string before;

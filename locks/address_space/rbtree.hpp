@@ -191,7 +191,8 @@ class RbTree {
 
  private:
   // release, in all three: pairs with the acquire loads of the _rcu accessors, and publishes the
-  // stores made to the node before.
+  // stores made to the node before. Where there are no readers under RCU, as in a range lock, it
+  // survives being weakened.
   void set_root(Node* node) { root_.store(node, std::memory_order_release); }
   static void set_left(Node* node, Node* child) {
     Traits::links(*node).left.store(child, std::memory_order_release);

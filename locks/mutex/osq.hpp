@@ -11,6 +11,10 @@
 // Linux leaves when it must reschedule, or when the predecessor's CPU is preempted. Here a spinner
 // leaves when its predecessor is not running, or after `patience`, which stands in for the
 // scheduler's tick.
+//
+// Several orders below only keep one thread's store to a word before another thread's to the same
+// word (a reset of `next` or `head` before what a neighbour puts there). The model checker's stores
+// take effect in the order of execution, so there such an order survives being weakened: (S).
 #pragma once
 
 #include "locks/per_thread.hpp"
@@ -39,14 +43,15 @@ class Osq {
     Spinner* previous = tail_.exchange(&self, std::memory_order_acq_rel);
     if (previous == nullptr) return OsqEntry::at_once;
     self.previous.store(previous, std::memory_order_relaxed);  // relaxed: published by the link
-    // release: pairs with the acquire in successor(), by which the predecessor reaches self.
+    // release: pairs with the acquire in successor(), by which the predecessor reaches self; (S)
+    // survives.
     previous->next.store(&self, std::memory_order_release);
     const u64 limit = P::now() + patience;
     for (u32 turn = 1;; ++turn) {
       // acquire: pairs with exit()'s release
       if (self.head.load(std::memory_order_acquire) != 0) return OsqEntry::waited;
       // acquire: pairs with the release in leave(): `previous` may have been replaced by one that
-      // we do not know yet.
+      // we do not know yet. Only a hint is read there, so it survives being weakened.
       const Spinner* before = self.previous.load(std::memory_order_acquire);
       const bool late = turn % 64 == 0 && P::now() > limit;
       // relaxed: a hint
@@ -78,24 +83,27 @@ class Osq {
 
   // False: the head was handed over after all.
   bool leave(Spinner& self) {
-    Spinner* previous = self.previous.load(std::memory_order_acquire);  // acquire: as in enter()
+    // acquire: as in enter(), before the exchange below; (S) survives.
+    Spinner* previous = self.previous.load(std::memory_order_acquire);
     for (;;) {
       Spinner* expected = &self;
-      // acq_rel: after this the predecessor cannot hand the head to self; it waits in successor()
-      // for a new link.
-      if (previous->next.compare_exchange_strong(expected, nullptr, std::memory_order_acq_rel,
+      // After this the predecessor cannot hand the head to self; it waits in successor() for a new
+      // link. relaxed: the order of this word's values is all that matters, and what follows from
+      // it is published by successor()'s exchange of the tail or by the stores below.
+      if (previous->next.compare_exchange_strong(expected, nullptr, std::memory_order_relaxed,
                                                  std::memory_order_relaxed))
         break;
       // acquire: pairs with exit()'s release
       if (self.head.load(std::memory_order_acquire) != 0) return false;
       P::pause(this);
-      previous = self.previous.load(std::memory_order_acquire);  // acquire: as above
+      // acquire: as above; (S) survives.
+      previous = self.previous.load(std::memory_order_acquire);
     }
     Spinner* next = successor(self, previous);
     if (next == nullptr) return true;
-    // release: pairs with the acquire loads of `previous`.
+    // release: pairs with the acquire loads of `previous`; (S) survives.
     next->previous.store(previous, std::memory_order_release);
-    // release: pairs with the acquire in successor().
+    // release: pairs with the acquire in successor(); (S) survives.
     previous->next.store(next, std::memory_order_release);
     return true;
   }
@@ -105,15 +113,17 @@ class Osq {
   Spinner* successor(Spinner& self, Spinner* heir) {
     for (;;) {
       Spinner* expected = &self;
-      // relaxed look, acq_rel exchange: as the exchange in enter().
+      // relaxed look, acq_rel exchange: as the exchange in enter(). The acquire keeps what a leaver
+      // did to self.next before self's next entry; (S) it survives.
       if (tail_.load(std::memory_order_relaxed) == &self &&
           tail_.compare_exchange_strong(expected, heir, std::memory_order_acq_rel,
                                         std::memory_order_relaxed))
         return nullptr;
       // By exchange, since the successor may be leaving: it takes its link back by one too.
-      // acquire: pairs with enter's release.
+      // acquire: pairs with the release of the link; (S) survives. No release: who finds the null
+      // reads nothing by it.
       if (self.next.load(std::memory_order_relaxed) != nullptr)
-        if (Spinner* next = self.next.exchange(nullptr, std::memory_order_acq_rel)) return next;
+        if (Spinner* next = self.next.exchange(nullptr, std::memory_order_acquire)) return next;
       P::pause(this);
     }
   }

@@ -48,7 +48,8 @@ struct RwsemPolicy {
   bool handoff = true;  // a waiter may demand the lock after 4 ms
 };
 
-template <class P, RwsemPolicy policy = RwsemPolicy{}>
+// `Spinlock`, a mutex (locks/mutex/concept.hpp), guards the queue; it is never held over a sleep.
+template <class P, RwsemPolicy policy = RwsemPolicy{}, template <class> class Spinlock = Ticket>
 class Rwsem {
  public:
   static constexpr bool atomic_downgrade = true;
@@ -168,7 +169,7 @@ class Rwsem {
 
    private:
     Rwsem& rwsem_;
-    typename Ticket<P>::Node node_;
+    typename Spinlock<P>::Node node_;
     bool held_ = false;
   };
 
@@ -208,8 +209,8 @@ class Rwsem {
       }
       counters_.add(rwsem_event::reader_queued);
       queue_.append(waiter);
-      // release: gives the place back, as unlock_shared does.
-      const u64 count = count_.fetch_add(adjustment, std::memory_order_release) + adjustment;
+      // relaxed: the place that it gives back was never used; wait_lock_ orders the queue.
+      const u64 count = count_.fetch_add(adjustment, std::memory_order_relaxed) + adjustment;
       wake_if_free(count, woken);
     }
     woken.wake();
@@ -258,8 +259,9 @@ class Rwsem {
       }
     }
     for (;;) {
-      // acquire: pairs with the release in WakeList::wake, and is read before the attempt.
-      const u32 ticket = word.load(std::memory_order_acquire);
+      // relaxed: wait_lock_ orders. Who wakes has held it before: a wake-up that is seen here comes
+      // with its reason, and one that is not changes the word before the sleep.
+      const u32 ticket = word.load(std::memory_order_relaxed);
       if (try_lock_queued(waiter)) break;
       locked.unlock();
       // The lock will be handed to a marked waiter: it may be quicker to spin for it than to sleep.
@@ -490,7 +492,7 @@ class Rwsem {
   // kernel places the semaphore so that count and owner fall into two.)
   alignas(cache_line) typename P::template atomic<u64> count_{0};
   Owner owner_;
-  Ticket<P> wait_lock_;
+  Spinlock<P> wait_lock_;
   RwsemWaitList<P> queue_;
   Osq<P> osq_;  // begins with its tail
   PerThread<P, Parker> parkers_;

@@ -118,10 +118,10 @@ class VmaRefcount {
   void detach(RefcountOwner<P>& owner) {
     // acquire: pairs with unpin's release, when this drops the last reference.
     u32 seen = count_.fetch_sub(1, std::memory_order_acquire) - 1;
-    // Readers linger that will find the VMA write-locked. Acquire: as above, when the last of them
-    // has just gone.
+    // Readers linger that will find the VMA write-locked. relaxed: drain's acquire orders what
+    // follows. acquire on failure: as above, when the last of them has just gone.
     while (seen != 0 &&
-           !count_.compare_exchange_weak(seen, seen + writer_flag, std::memory_order_acquire,
+           !count_.compare_exchange_weak(seen, seen + writer_flag, std::memory_order_relaxed,
                                          std::memory_order_acquire)) {
     }
     if (seen == 0) return;

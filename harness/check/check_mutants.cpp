@@ -1,0 +1,216 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <tuple>
+
+#include "harness/check/plan.hpp"
+#include "harness/check/pool.hpp"
+#include "harness/check/report.hpp"
+
+namespace faultline::check {
+namespace {
+
+using nlohmann::json;
+
+constexpr usize most_sites = 512;
+
+// The stages of a search for a flaw: those that are soon through first, and none until the end. By
+// executions, so that a slow machine finds what a fast one does.
+std::vector<Stage> hunt_of(const Checked& checked, bool deep) {
+  std::vector<Stage> hunt = stages_of(checked, false);
+  for (Stage& stage : hunt) {
+    stage.limits.seconds = 600;
+    stage.limits.executions = std::min<u64>(stage.limits.executions, deep ? 5'000'000 : 30'000);
+    stage.limits.seconds_for_shorter = 0;
+  }
+  const auto rank = [](const Stage& stage) {
+    return stage.options.search == Search::random ? 0 : stage.options.light ? 1 : 2;
+  };
+  std::stable_sort(hunt.begin(), hunt.end(),
+                   [&](const Stage& a, const Stage& b) { return rank(a) < rank(b); });
+  return hunt;
+}
+
+// Until the first failure.
+json hunt(const Checked& checked, const Mutation* mutation, bool deep) {
+  u64 executions = 0;
+  for (const Stage& stage : hunt_of(checked, deep))
+    for (const Program& program : stage.programs) {
+      const Outcome outcome = explore(checked, program, stage.options, stage.limits, mutation);
+      executions += outcome.executions;
+      if (outcome.failure)
+        return {{"executions", executions},
+                {"caught", outcome.failure->what},
+                {"program", stage.what + ": " + to_string(program)}};
+    }
+  return {{"executions", executions}};
+}
+
+json sites_of(const Checked& checked) {
+  std::vector<Site> sites;
+  sites.reserve(most_sites);
+  for (const Stage& stage : hunt_of(checked, false))
+    for (const Program& program : stage.programs) {
+      SearchLimits limits = stage.limits;
+      limits.executions = 5'000;
+      explore(checked, program, stage.options, limits, nullptr, &sites);
+    }
+  std::sort(sites.begin(), sites.end(), [](const Site& a, const Site& b) {
+    const int files = std::strcmp(a.file, b.file);
+    return files != 0 ? files < 0 : std::tie(a.line, a.column) < std::tie(b.line, b.column);
+  });
+  json answer = json::array();
+  for (const Site& site : sites)
+    answer.push_back({site.file, site.line, site.column, static_cast<int>(site.kind),
+                      static_cast<int>(site.order)});
+  return answer;
+}
+
+// The locks' own: what the checker's programs and broken locks contribute is not on trial.
+bool is_on_trial(const Site& site) {
+  return std::strstr(site.file, "locks/") != nullptr;
+}
+
+struct Trial {
+  const Checked* checked;
+  Mutation mutation;
+};
+
+Site site_of(const json& entry) {
+  // Kept for good: a Site points to its file's name.
+  static std::set<std::string> files;
+  return {files.insert(entry[0].get<std::string>()).first->c_str(), entry[1].get<u32>(),
+          entry[2].get<u32>(), static_cast<SiteKind>(entry[3].get<int>()),
+          static_cast<Order>(entry[4].get<int>())};
+}
+
+// Each site once: with the first lock of the list that comes by it, the simplest that does.
+std::vector<Trial> trials_of(const CheckOptions& options) {
+  std::vector<std::function<std::string()>> jobs;
+  for (const Checked* checked : options.chosen)
+    jobs.push_back([checked] { return sites_of(*checked).dump(); });
+  std::vector<json> found(jobs.size());
+  run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
+    if (answer.text) found[job] = json::parse(*answer.text);
+  });
+  std::vector<Trial> trials;
+  const auto is_known = [&](const Site& site) {
+    return std::any_of(trials.begin(), trials.end(),
+                       [&](const Trial& trial) { return trial.mutation.site == site; });
+  };
+  for (usize i = 0; i < found.size(); ++i)
+    for (const json& entry : found[i]) {
+      const Site site = site_of(entry);
+      if (!is_on_trial(site) || is_known(site)) continue;
+      for (const Mutation& mutation : mutations_of(site))
+        trials.push_back({options.chosen[i], mutation});
+    }
+  return trials;
+}
+
+// Whether the comment above the site says why a weaker order survives there.
+bool is_explained(const Site& site) {
+  std::ifstream stream(site.file);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line) && lines.size() < site.line;)
+    lines.push_back(line);
+  bool in_comment = false;
+  for (usize above = 1; above < lines.size() && above <= 16; ++above) {
+    const std::string& line = lines[lines.size() - 1 - above];
+    const bool comment = line.find_first_not_of(' ') == line.find("//");
+    if (comment && line.find("survives") != std::string::npos) return true;
+    if (in_comment && !comment) return false;
+    in_comment = comment;
+  }
+  return false;
+}
+
+struct Verdict {
+  bool caught = false;
+  std::string text;
+};
+
+Verdict verdict_of(const Answer& answer) {
+  if (!answer.text) return {true, answer.reason};
+  const json found = json::parse(*answer.text);
+  const u64 executions = found["executions"].get<u64>();
+  if (!found.contains("caught")) return {false, fmt::format("{} executions", executions)};
+  return {true,
+          fmt::format("{} executions, {} in {}", executions, found["caught"].get<std::string>(),
+                      found["program"].get<std::string>())};
+}
+
+std::vector<Verdict> run_hunts(const std::vector<std::function<std::string()>>& jobs,
+                               usize at_once) {
+  std::vector<Verdict> verdicts(jobs.size());
+  run_in_children(jobs, at_once,
+                  [&](usize job, const Answer& answer) { verdicts[job] = verdict_of(answer); });
+  return verdicts;
+}
+
+bool check_weakened(const CheckOptions& options) {
+  const std::vector<Trial> trials = trials_of(options);
+  std::vector<std::function<std::string()>> jobs;
+  for (const Trial& trial : trials)
+    jobs.push_back([&trial, deep = options.deep] {
+      return hunt(*trial.checked, &trial.mutation, deep).dump();
+    });
+  const std::vector<Verdict> verdicts = run_hunts(jobs, options.at_once);
+  fmt::print("weakened one step, or dropped\n");
+  usize caught = 0, explained = 0;
+  for (usize i = 0; i < trials.size(); ++i) {
+    const Mutation& mutation = trials[i].mutation;
+    const bool told = !verdicts[i].caught && is_explained(mutation.site);
+    caught += verdicts[i].caught ? 1 : 0;
+    explained += told ? 1 : 0;
+    fmt::print("  {:<9} {:<15} {:<68} {}\n",
+               verdicts[i].caught ? "caught"
+               : told             ? "explained"
+                                  : "SURVIVES",
+               trials[i].checked->name, to_string(mutation), verdicts[i].text);
+  }
+  fmt::print("{} of {} caught, {} survive as their header explains\n", caught, trials.size(),
+             explained);
+  return !trials.empty() && caught + explained == trials.size();
+}
+
+// Of the kinds of lock that were chosen.
+bool check_broken(const CheckOptions& options) {
+  std::vector<std::function<std::string()>> jobs;
+  std::vector<std::pair<const Checked*, bool>> locks;  // and whether it is sound
+  for (const auto* list : {&control_list(), &mutant_list()})
+    for (const Checked& checked : *list) {
+      if (std::none_of(options.chosen.begin(), options.chosen.end(),
+                       [&](const Checked* one) { return one->family == checked.family; }))
+        continue;
+      locks.push_back({&checked, list == &control_list()});
+      jobs.push_back(
+          [&checked, deep = options.deep] { return hunt(checked, nullptr, deep).dump(); });
+    }
+  const std::vector<Verdict> verdicts = run_hunts(jobs, options.at_once);
+  bool as_expected = true;
+  fmt::print("\nbroken by hand, and their controls\n");
+  for (usize i = 0; i < locks.size(); ++i) {
+    const auto [checked, sound] = locks[i];
+    as_expected &= verdicts[i].caught != sound;
+    fmt::print("  {:<9} {:<24} {}\n",
+               verdicts[i].caught ? sound ? "FAILS" : "caught"
+               : sound            ? "sound"
+                                  : "SURVIVES",
+               checked->name, verdicts[i].text);
+  }
+  return as_expected;
+}
+
+}  // namespace
+
+int check_mutants(const CheckOptions& options) {
+  const bool orders = check_weakened(options);
+  const bool broken = check_broken(options);
+  return orders && broken ? 0 : 1;
+}
+
+}  // namespace faultline::check

@@ -1,0 +1,124 @@
+#include "harness/check/coverage.hpp"
+#include "harness/check/mutants.hpp"
+#include "harness/check/step_mutex.hpp"
+#include "harness/check/subjects.hpp"
+#include "locks/registry.hpp"
+
+namespace faultline::check {
+namespace {
+
+// The subject of a lock with a spinlock inside, that spinlock being a StepMutex.
+template <class L>
+struct Light {
+  static constexpr Subject* (*make)() = nullptr;
+};
+template <RwsemPolicy policy>
+struct Light<Rwsem<P, policy>> {
+  static constexpr auto make = make_subject<SharedSubject<Rwsem<P, policy, StepMutex>>>;
+};
+template <>
+struct Light<TreeRangeLock<P>> {
+  static constexpr auto make = make_subject<RangeSubject<TreeRangeLock<P, StepMutex>>>;
+};
+
+template <template <class> class SubjectOf, class... Named>
+void append(std::vector<Checked>& list, Family family, const std::tuple<Named...>& registered) {
+  std::apply(
+      [&](const auto&... named) {
+        const auto add = [&]<class L>(const NamedLock<L>& one) {
+          if constexpr (!is_external<L>)
+            list.push_back({one.name, family, make_subject<SubjectOf<L>>, Light<L>::make});
+        };
+        (add(named), ...);
+      },
+      registered);
+}
+
+// The simple lock of each kind, with that flaw.
+template <Flaw flaw>
+Checked mutex_mutant(const char* name) {
+  return {name, Family::mutex, make_subject<MutexSubject<FlawedMutex<P, flaw>>>};
+}
+template <Flaw flaw>
+Checked shared_mutant(const char* name) {
+  return {name, Family::shared, make_subject<SharedSubject<FlawedShared<P, flaw>>>};
+}
+template <Flaw flaw>
+Checked range_mutant(const char* name) {
+  return {name, Family::range, make_subject<RangeSubject<FlawedRange<P, flaw>>>};
+}
+template <Flaw flaw>
+Checked queue_mutant(const char* name) {
+  return {name, Family::queue, make_subject<QueueSubject<FlawedQueue<P, flaw>>>};
+}
+template <Flaw flaw>
+Checked refcount_mutant(const char* name) {
+  return {name, Family::refcount, make_subject<RefcountSubject<StepMutex<P>, flaw>>};
+}
+
+}  // namespace
+
+const std::vector<Checked>& checked_list() {
+  static const std::vector<Checked> list = [] {
+    std::vector<Checked> all;
+    append<MutexSubject>(all, Family::mutex, mutex_list<P>());
+    all.push_back({"osq", Family::queue, make_subject<QueueSubject<Osq<P>>>});
+    all.push_back({"vma_refcount", Family::refcount, make_subject<RefcountSubject<Ticket<P>>>,
+                   make_subject<RefcountSubject<StepMutex<P>>>});
+    append<RangeSubject>(all, Family::range, range_list<P>());
+    append<SharedSubject>(all, Family::shared, shared_list<P>());
+    return all;
+  }();
+  return list;
+}
+
+const std::vector<Checked>& control_list() {
+  static const std::vector<Checked> list = {
+      mutex_mutant<Flaw::none>("control:mutex"),
+      queue_mutant<Flaw::none>("control:queue"),
+      range_mutant<Flaw::none>("control:range"),
+      shared_mutant<Flaw::none>("control:shared"),
+  };
+  return list;
+}
+
+const std::vector<Checked>& mutant_list() {
+  static const std::vector<Checked> list = [] {
+    std::vector<Checked> all;
+    append<MutexSubject>(all, Family::mutex, broken_list<P>());
+    const std::initializer_list<Checked> by_kind = {
+        mutex_mutant<Flaw::late_ticket>("mutex:late_ticket"),
+        mutex_mutant<Flaw::no_wake>("mutex:no_wake"),
+        mutex_mutant<Flaw::trying_waits>("mutex:trying_waits"),
+        queue_mutant<Flaw::handoff_ignored>("queue:handoff_ignored"),
+        queue_mutant<Flaw::no_handoff>("queue:no_handoff"),
+        queue_mutant<Flaw::stale_head>("queue:stale_head"),
+        refcount_mutant<Flaw::no_write_lock>("refcount:no_write_lock"),
+        refcount_mutant<Flaw::early_close>("refcount:early_close"),
+        refcount_mutant<Flaw::early_free>("refcount:early_free"),
+        range_mutant<Flaw::late_ticket>("range:late_ticket"),
+        range_mutant<Flaw::rude_readers>("range:rude_readers"),
+        range_mutant<Flaw::downgrade_silent>("range:downgrade_silent"),
+        range_mutant<Flaw::hole>("range:hole"),
+        range_mutant<Flaw::shrink_silent>("range:shrink_silent"),
+        range_mutant<Flaw::late_touch>("range:late_touch"),
+        shared_mutant<Flaw::late_ticket>("shared:late_ticket"),
+        shared_mutant<Flaw::no_wake>("shared:no_wake"),
+        shared_mutant<Flaw::rude_readers>("shared:rude_readers"),
+        shared_mutant<Flaw::downgrade_gap>("shared:downgrade_gap"),
+        shared_mutant<Flaw::downgrade_silent>("shared:downgrade_silent"),
+    };
+    all.insert(all.end(), by_kind.begin(), by_kind.end());
+    return all;
+  }();
+  return list;
+}
+
+const Checked* find_checked(std::string_view name) {
+  for (const auto* list : {&checked_list(), &control_list(), &mutant_list()})
+    for (const Checked& checked : *list)
+      if (name == checked.name) return &checked;
+  return nullptr;
+}
+
+}  // namespace faultline::check

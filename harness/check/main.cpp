@@ -1,0 +1,67 @@
+// The checker's executable: `faultline check` starts it with its own arguments.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <thread>
+
+#include "harness/check/report.hpp"
+
+namespace faultline::check {
+namespace {
+
+std::vector<const Checked*> chosen(const std::vector<std::string>& names) {
+  std::vector<const Checked*> found;
+  if (names.empty())
+    for (const Checked& checked : checked_list()) found.push_back(&checked);
+  for (const std::string& name : names) {
+    found.push_back(find_checked(name));
+    if (found.back() != nullptr) continue;
+    std::string known;
+    for (const Checked& checked : checked_list()) known += std::string(checked.name) + ", ";
+    throw std::invalid_argument(
+        fmt::format("check: no lock '{}': expected one of {}or busted", name, known));
+  }
+  return found;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("explores what threads can do with a lock, and says what was explored",
+               "faultline check");
+  std::vector<std::string> names;
+  bool mutants = false;
+  CheckOptions options;
+  options.at_once = std::max(1U, std::thread::hardware_concurrency());
+  app.add_option("NAME", names,
+                 "locks, as `faultline list` names them, osq, or vma_refcount; all if not given");
+  app.add_flag(
+      "--mutants", mutants,
+      "weaken every memory order and drop every wake-up in turn, and check what is broken by "
+      "hand");
+  app.add_flag("--deep", options.deep, "search for hours");
+  app.add_option("--jobs", options.at_once, "processes at once")->check(CLI::Range(1, 1024));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    throw std::invalid_argument(fmt::format(
+        "command line: {}, expected what `faultline check --help` shows", error.what()));
+  }
+  options.chosen = chosen(names);
+  return mutants ? check_mutants(options) : check_locks(options);
+}
+
+}  // namespace
+}  // namespace faultline::check
+
+int main(int argc, char** argv) {
+  try {
+    return faultline::check::run(argc, argv);
+  } catch (const std::invalid_argument& error) {
+    fmt::print(stderr, "faultline: {}\n", error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "faultline: {}\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,43 @@
+// A lock of any kind behind one interface, for the checker's programs.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/check/program.hpp"
+
+namespace faultline::check {
+
+class Subject {
+ public:
+  virtual ~Subject() = default;
+  // Brackets all that a thread does: its node lives in between.
+  virtual void start(u32 thread) = 0;
+  virtual void finish(u32 thread) = 0;
+  // False: it was a try, and failed; or a pin that may fail.
+  virtual bool acquire(u32 thread, const Act& act) = 0;
+  virtual void weaken(u32 thread, const Act& act) = 0;  // as act.hold says, half way
+  virtual void release(u32 thread, const Act& act) = 0;
+};
+
+// What can be checked. `make` is called where an execution begins, on memory of the checker's.
+struct Checked {
+  const char* name;
+  Family family;
+  Subject* (*make)();
+  // The same with a StepMutex for the spinlock inside: fewer steps, so deeper searches complete.
+  // Null where there is none inside.
+  Subject* (*make_light)() = nullptr;
+};
+
+// The mutexes, range locks and semaphores of locks/registry.hpp, the queue of spinners, and the
+// reference count; what is part of another comes first.
+const std::vector<Checked>& checked_list();
+// The mutants without their flaw.
+const std::vector<Checked>& control_list();
+// Those that are broken on purpose.
+const std::vector<Checked>& mutant_list();
+const Checked* find_checked(std::string_view name);
+
+}  // namespace faultline::check

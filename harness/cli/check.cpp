@@ -1,0 +1,37 @@
+// `faultline check` is an executable of its own, since Relacy replaces the global operator new: it
+// lies beside this one.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <stdexcept>
+
+#include "harness/cli/commands.hpp"
+
+namespace faultline {
+namespace {
+
+[[noreturn]] void become_checker(std::vector<std::string> arguments) {
+  const auto checker =
+      std::filesystem::read_symlink("/proc/self/exe").replace_filename("faultline-check").string();
+  arguments.insert(arguments.begin(), checker);
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  execv(checker.c_str(), pointers.data());
+  throw std::invalid_argument(
+      fmt::format("check: {}: {}, expected the checker there (builds with a sanitizer have none)",
+                  checker, std::strerror(errno)));
+}
+
+}  // namespace
+
+void add_check_command(CLI::App& app) {
+  CLI::App* check = app.add_subcommand("check", "model checking; ends with what was explored");
+  // All that follows is the checker's, --help too.
+  check->prefix_command()->set_help_flag();
+  check->callback([check] { become_checker(check->remaining()); });
+}
+
+}  // namespace faultline

@@ -1,0 +1,35 @@
+// Broken on purpose, for users to see the checker fail (`faultline check busted`): a spinlock that
+// looks, and then takes. It is in no list of locks that are measured.
+#pragma once
+
+#include "locks/mutex/concept.hpp"
+#include "locks/platform.hpp"
+
+namespace faultline {
+
+template <class P>
+class Busted {
+ public:
+  struct Node {};
+
+  void lock(Node& node) {
+    WaitScope<P> waiting(this, "busted");
+    while (!try_lock(node)) P::pause(this);
+  }
+
+  bool try_lock(Node&) {
+    // acquire: pairs with unlock's release.
+    if (held_.load(std::memory_order_acquire) != 0) return false;
+    // relaxed: wrong whatever the order, since another thread may have looked as well.
+    held_.store(1, std::memory_order_relaxed);
+    return true;
+  }
+
+  // release: pairs with try_lock's acquire.
+  void unlock(Node&) { held_.store(0, std::memory_order_release); }
+
+ private:
+  typename P::template atomic<u32> held_{0};
+};
+
+}  // namespace faultline

@@ -1,0 +1,100 @@
+// The checker as its users meet it: sound locks pass and say what was explored, broken ones fail
+// with their interleaving.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace faultline {
+namespace {
+
+struct Outcome {
+  int exit_code = -1;
+  std::string text;
+};
+
+Outcome check(const std::string& arguments) {
+  Outcome outcome;
+  FILE* pipe = popen(fmt::format("'{}' check {} 2>&1", FAULTLINE_BINARY, arguments).c_str(), "r");
+  if (pipe == nullptr) return outcome;
+  char buffer[4096];
+  for (std::size_t n = 0; (n = fread(buffer, 1, sizeof(buffer), pipe)) > 0;)
+    outcome.text.append(buffer, n);
+  const int status = pclose(pipe);
+  outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return outcome;
+}
+
+bool says(const Outcome& outcome, const char* text) {
+  return outcome.text.find(text) != std::string::npos;
+}
+
+TEST(Check, ExploresTicketAndMcsCompletely) {
+  const Outcome outcome = check("ticket mcs");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_TRUE(says(outcome, "2 threads x 2, exhaustive")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "complete")) << outcome.text;
+  EXPECT_FALSE(says(outcome, "not complete")) << outcome.text;
+}
+
+TEST(Check, ShowsTheInterleavingInWhichABustedLockFails) {
+  const Outcome outcome = check("busted");
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.text;
+  EXPECT_TRUE(says(outcome, "data race")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "thread 1  store")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "relaxed  locks/mutex/busted.hpp:")) << outcome.text;
+}
+
+TEST(Check, FindsALostWakeUp) {
+  const Outcome outcome = check("mutex:late_ticket");
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.text;
+  EXPECT_TRUE(says(outcome, "deadlock: thread")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "wait, sleeps")) << outcome.text;
+}
+
+TEST(Check, CatchesEveryWeakenedOrderOfTheTicketLock) {
+  const Outcome outcome = check("ticket --mutants");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_TRUE(says(outcome, "4 of 4 caught")) << outcome.text;
+  EXPECT_FALSE(says(outcome, "SURVIVES")) << outcome.text;
+}
+
+TEST(Check, KnowsEveryLockThatTheListSaysItChecks) {
+  FILE* pipe = popen(fmt::format("'{}' list --json", FAULTLINE_BINARY).c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  const auto all = nlohmann::json::parse(pipe);
+  pclose(pipe);
+  std::string names;
+  for (const char* kind : {"locks", "schemes"})
+    for (const auto& entry : all[kind])
+      if (entry["checked_by"].get<std::string>().find("faultline check") == 0)
+        names += fmt::format("'{}' ", entry["name"].get<std::string>());
+  EXPECT_NE(names.find("'rwsem'"), std::string::npos) << names;
+  const Outcome outcome = check(names + "no_such_lock");
+  EXPECT_TRUE(says(outcome, "no lock 'no_such_lock'")) << outcome.text;
+}
+
+TEST(Check, LeavesABrokenLockOutOfWhatIsMeasured) {
+  FILE* pipe =
+      popen(fmt::format("'{}' run --workload lock_loop --scheme busted --out /dev/null 2>&1",
+                        FAULTLINE_BINARY)
+                .c_str(),
+            "r");
+  ASSERT_NE(pipe, nullptr);
+  char text[512] = {};
+  EXPECT_NE(fread(text, 1, sizeof(text) - 1, pipe), 0U);
+  EXPECT_EQ(WEXITSTATUS(pclose(pipe)), 2) << text;
+  EXPECT_NE(std::string(text).find("busted"), std::string::npos) << text;
+}
+
+TEST(Check, RefusesALockThatIsNotThere) {
+  const Outcome outcome = check("no_such_lock");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_TRUE(says(outcome, "no lock 'no_such_lock': expected one of ticket")) << outcome.text;
+}
+
+}  // namespace
+}  // namespace faultline
