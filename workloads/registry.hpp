@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "locks/registry.hpp"
+#include "workloads/clear_pages.hpp"
 #include "workloads/lock_loop.hpp"
 #include "workloads/mapbench.hpp"
 #include "workloads/mix.hpp"
@@ -61,6 +62,12 @@ const std::vector<WorkloadEntry<P>>& workload_list() {
         .summary = "read every page of a private file",
         .linux_only = true},
        make_plain<P, PageFault<P>>},
+      {{.name = "clear_pages",
+        .form = ClearPages<P>::form,
+        .summary = "clear page_fault1's pages and nothing else: the ceiling of memory"},
+       [](const Parameters& parameters, u32 threads) -> std::unique_ptr<Workload<P>> {
+         return std::make_unique<ClearPages<P>>(parameters, threads);
+       }},
       {{.name = "mmap1", .form = MmapLoop<P>::form, .summary = "map and unmap, no touch"},
        make_plain<P, MmapLoop<P>>},
       {{.name = "local",

@@ -136,6 +136,12 @@ TEST(PageFault, TouchesEveryPageOnceBetweenMapAndUnmap) {
   }
 }
 
+TEST(ClearPages, CountsFaultsAndAsksNothingOfTheAddressSpace) {
+  const FakeRun run = run_fake("clear_pages:64K", 2);
+  EXPECT_GT(run.record["kinds"]["fault"]["count"].get<u64>(), 0u);
+  EXPECT_TRUE(run.calls.empty());
+}
+
 TEST(PageFault, ThreadsStartOutOfStep) {
   const std::vector<Call> calls = run_fake("page_fault1:64K", 4).calls;
   std::set<u64> depths;
@@ -349,8 +355,9 @@ TEST(Suites, QuickIsWhatTheFirstReportShows) {
     if (suite.name != "quick") continue;
     std::set<std::string> workloads;
     for (const SuiteEntry& entry : suite.entries) workloads.insert(entry.workload);
-    EXPECT_EQ(workloads, (std::set<std::string>{"page_fault1:2M", "local", "mix:9:1", "mix:1:1",
-                                                "threads", "replay:pack.txt.xz"}));
+    EXPECT_EQ(workloads,
+              (std::set<std::string>{"page_fault1:2M", "clear_pages:2M", "local", "mix:9:1",
+                                     "mix:1:1", "threads", "replay:pack.txt.xz"}));
     EXPECT_GE(suite.repetitions, 9u);
     EXPECT_GE(suite.duration_s, 0.2);
     EXPECT_EQ(suite.budget_s, 120);

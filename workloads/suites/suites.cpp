@@ -37,6 +37,7 @@ Suite quick(const std::string& replay) {
           .summary = "the main schemes under the main workloads",
           .budget_s = 120,
           .entries = {{"page_fault1:2M", main_schemes, ""},
+                      {"clear_pages:2M", {"none"}, ""},
                       {"local", main_schemes, ""},
                       {"mix:9:1", main_schemes, ""},
                       {"mix:1:1", main_schemes, ""},
@@ -50,9 +51,11 @@ Suite full(const std::string& replay) {
   suite.summary = "everything: all schemes, ablations, workloads and bare locks";
   suite.budget_s = 900;
   const std::vector<std::string> every = all_schemes();
-  for (SuiteEntry& entry : suite.entries) entry.schemes = every;
+  for (SuiteEntry& entry : suite.entries)
+    if (entry.schemes == main_schemes) entry.schemes = every;
   const std::vector<SuiteEntry> more = {
       {"page_fault1:128M", main_schemes, ""},
+      {"clear_pages:128M", {"none"}, ""},
       {"mmap1", every, ""},
       {"pipeline", main_schemes, ""},
       {"global", main_schemes, ""},
@@ -86,6 +89,7 @@ Suite sim_quick(const std::string& replay) {
           .machines = {"e7-8870", "epyc-7742x2"},
           .most_threads = 128,
           .entries = {{"page_fault1:64K", every, ""},
+                      {"clear_pages:64K", {"none"}, ""},
                       {"local", every, ""},
                       {"pipeline", every, ""},
                       {"mix:9:1", every, ""},
