@@ -118,10 +118,11 @@ class VmaRefcount {
   void detach(RefcountOwner<P>& owner) {
     // acquire: pairs with unpin's release, when this drops the last reference.
     u32 seen = count_.fetch_sub(1, std::memory_order_acquire) - 1;
-    // Readers linger that will find the VMA write-locked. relaxed: drain's acquire orders what
-    // follows. acquire on failure: as above, when the last of them has just gone.
+    // Readers linger that will find the VMA write-locked. acquire on failure: as above, when the
+    // last of them has just gone. On success drain's acquire would do, but an order weaker than
+    // that of failure is one that GCC 12 refuses: there it survives being weakened.
     while (seen != 0 &&
-           !count_.compare_exchange_weak(seen, seen + writer_flag, std::memory_order_relaxed,
+           !count_.compare_exchange_weak(seen, seen + writer_flag, std::memory_order_acquire,
                                          std::memory_order_acquire)) {
     }
     if (seen == 0) return;
