@@ -100,8 +100,9 @@ TEST_P(PlanOnMachine, SaysWhatItLeavesOutIfAnything) {
   selection.budget_s = 0;
   const Plan everything = make_plan(selection, topology);
   const auto by_budget = [](const LeftOut& left_out) { return left_out.why.starts_with("budget"); };
-  EXPECT_EQ(plan.trials() < everything.trials(),
-            std::any_of(plan.left_out.begin(), plan.left_out.end(), by_budget));
+  const bool told = std::any_of(plan.left_out.begin(), plan.left_out.end(), by_budget);
+  if (plan.cases.size() < everything.cases.size()) EXPECT_TRUE(told);
+  if (told) EXPECT_LT(plan.trials(), everything.trials());
   EXPECT_TRUE(std::none_of(everything.left_out.begin(), everything.left_out.end(), by_budget));
 }
 
