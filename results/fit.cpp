@@ -63,6 +63,15 @@ Curve best_amdahl(const Curve& reference) {
   return best;
 }
 
+/** What `curve` has where `other` has something too. */
+Curve common_points(const Curve& curve, const Curve& other) {
+  Curve common;
+  for (const auto& [cpus, rate] : curve) {
+    if (other.contains(cpus)) common[cpus] = rate;
+  }
+  return common;
+}
+
 std::vector<System> read_systems(const json& reference) {
   std::vector<System> systems;
   for (const auto& [name, one] : reference.at("systems").items()) {
@@ -70,8 +79,13 @@ std::vector<System> read_systems(const json& reference) {
     System system{name, one.at("about"), one.at("case"), {}, {}};
     system.wanted["workload"] = reference.at("workload");
     system.wanted["machine"] = reference.at("machine");
-    for (const auto& [cpus, rate] : one.at("rates").items())
+    for (const auto& [cpus, rate] : one.at("rates").items()) {
+      if (rate.get<double>() <= 0)
+        throw std::invalid_argument(
+            fmt::format("systems.{}.rates.{}: {}, expected operations per second above 0", name,
+                        cpus, rate.dump()));
       system.reference[std::stoi(cpus)] = rate.get<double>();
+    }
     systems.push_back(std::move(system));
   }
   return systems;
@@ -104,11 +118,18 @@ void print_curve(std::ostream& out, const System& system) {
     fmt::print(out, "  {:>5} {:>11} {:>11} {:>+12.2f}\n", cpus, human_rate(rate),
                human_rate(found->second), std::log10(found->second / rate));
   }
-  const FitError error = error_of(system.reference, system.simulated);
-  fmt::print(out, "  error {:.2f} on average, {:.2f} at worst; peak at {} CPUs, published at {}\n",
-             error.mean, error.worst, peak_of(system.simulated), peak_of(system.reference));
-  for (const auto& [name, model] : trivial_models(system.reference)) {
-    const FitError trivial = error_of(system.reference, model);
+  const Curve reference = common_points(system.reference, system.simulated);
+  const Curve simulated = common_points(system.simulated, system.reference);
+  const FitError error = error_of(reference, simulated);
+  fmt::print(out,
+             "  error over {} of {} points {:.2f} on average, {:.2f} at worst; peak at {} CPUs, "
+             "published at {}\n",
+             error.points, system.reference.size(), error.mean, error.worst, peak_of(simulated),
+             peak_of(reference));
+  constexpr std::size_t fewest = 3;  // a model with two constants goes through two points
+  if (error.points < fewest) return;
+  for (const auto& [name, model] : trivial_models(reference)) {
+    const FitError trivial = error_of(reference, model);
     fmt::print(out, "  {}, fitted to it: {:.2f} on average, {:.2f} at worst; {}\n", name,
                trivial.mean, trivial.worst, error.mean < trivial.mean ? "beaten" : "not beaten");
   }

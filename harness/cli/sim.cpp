@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <set>
 #include <stdexcept>
 
 #include "harness/cli/commands.hpp"
@@ -72,8 +73,34 @@ void require_cpus(const Selection& selection) {
                                               most));
 }
 
+// One name in a result is one machine.
+void require_distinct(const std::vector<std::string>& machines) {
+  std::set<std::string> names;
+  const std::vector<std::string> presets = sim::Machine::presets();
+  for (const std::string& given : machines) {
+    const std::string name = sim::Machine::load(given).name;
+    const bool taken = given != name && std::count(presets.begin(), presets.end(), name) != 0;
+    if (taken || !names.insert(name).second)
+      throw std::invalid_argument(
+          fmt::format("--machine {}: the name {} is {}, expected one of its own", given, name,
+                      taken ? "that of a machine of faultline's" : "there twice"));
+  }
+}
+
+// Beyond that the engine's clock has no room.
+void require_time(const Selection& selection) {
+  constexpr double most_s = 150;
+  const double together = selection.defaults.warmup_s + selection.defaults.duration_s;
+  if (together > most_s)
+    throw std::invalid_argument(fmt::format(
+        "--warmup and --duration: {:g} s of simulated time together, expected at most {:g} s",
+        together, most_s));
+}
+
 // The machines' cases by turns, the most important first.
 Plan plan_machines(const Selection& given) {
+  require_distinct(given.machines);
+  require_time(given);
   require_cpus(given);
   Plan plan;
   const Selection selection = without_native(given, plan.left_out);

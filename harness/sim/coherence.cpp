@@ -32,7 +32,7 @@ void Simulation::refill(Cpu& cpu, Line& line, u64 at) {
 
 void Simulation::load_met(Cpu& cpu, Line& line, u64 at, usize bytes) {
   take_turn(cpu);
-  if (cpu.looked_again / Arena::line_bytes == at / Arena::line_bytes) {
+  if (cpu.looked_again / Arena::line_bytes == at / Arena::line_bytes && !awaits_store(line)) {
     // The line has been fetched for this very load, and may be gone again.
     cpu.looked_again = 0;
     cpu.clock += machine_.hit[0];
@@ -93,6 +93,7 @@ void Simulation::obtain(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind) {
   const Time since = cpu.clock;
   if (line.until > cpu.clock || is_queued(line)) {
     enqueue(cpu, line, at, bytes, kind, nullptr);
+    cpu.awaited = at;
     block(cpu, Status::queued);
   } else {
     cpu.clock = grant(cpu, line, at, bytes, kind, cpu.clock, 1);
@@ -120,8 +121,10 @@ Time Simulation::grant(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind, Tim
         latency *
             machine_.contention[source.distance][std::min(requesters, Machine::max_requesters)] >>
         10;
-  // The only owner so far may have run ahead, since its own accesses had no need of turns.
-  if (!line.met && line.state != State::invalid) now = std::max(now, cpus_[line.owner].clock);
+  // The only owner so far may have run ahead, since its own accesses had no need of turns; if by
+  // more than the lead, then with other things than this line.
+  if (!line.met && line.state != State::invalid)
+    now = std::max(now, std::min(cpus_[line.owner].clock, now + lead));
   const Time complete = begin_transfer(at, source.distance, now) + jittered(cpu, latency);
   count_transfer(line, at, kind, source.distance, source.reason);
   if (line.state != State::invalid) line.met = true;
@@ -260,6 +263,7 @@ void Simulation::bring_pair(Cpu& cpu, u64 at, Time complete) {
     add_sharer(sides_[pair.side], cpu);
   else
     take_copy(cpu, pair, 0);
+  cpu.changed = true;  // may be newer than what this turn has read of it: no parking
   pair.until = complete;
   ++prefetches_;
 }

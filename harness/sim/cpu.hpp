@@ -57,8 +57,10 @@ struct alignas(cache_line) Cpu {
   u32 slot(u32 n) const { return (ring_at - n) & static_cast<u32>(ring.size() - 1); }
   static u64 filter_bit(u64 at) { return u64{1} << (at / 4 % 64); }
 
-  // Since when it has been blocked, and where its time went.
+  // Since when it has been blocked, while queued for what place (0: for its store buffer), and
+  // where its time went.
   Time blocked_since = 0;
+  u64 awaited = 0;
   Time spinning = 0, sleeping = 0, shootdown = 0, stalled = 0;
 
   u32 os = 0;
@@ -73,8 +75,9 @@ struct alignas(cache_line) Cpu {
   Time waited = 0;
   u32 wait_depth = 0;
 
-  u64 futex = 0;    // the word's place, while asleep
-  Time stolen = 0;  // by interrupts, not paid yet
+  u64 futex = 0;      // the word's place, while asleep
+  bool left = false;  // the address space, in this sleep: no shootdown needs it any more
+  Time stolen = 0;    // by interrupts, not paid yet
   Time handler_until = 0;
 
   u32 rcu_depth = 0;

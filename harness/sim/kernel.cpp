@@ -25,6 +25,7 @@ bool Simulation::sleep(Cpu& cpu, const void* word, u64 deadline_ns) {
   const Time deadline = deadline_ns > max_time / ps_per_ns ? max_time : deadline_ns * ps_per_ns;
   cpu.futex = at;
   cpu.woken = false;
+  cpu.left = false;
   std::vector<u16>& sleepers = sleepers_[bucket_of(at)];
   sleepers.push_back(static_cast<u16>(cpu.index));
   if (deadline != max_time) queue_.push(make_key(std::max(deadline, cpu.clock), cpu.index));
@@ -35,6 +36,7 @@ bool Simulation::sleep(Cpu& cpu, const void* word, u64 deadline_ns) {
     look_for_progress(cpu);
   }
   cpu.sleeping += cpu.clock - since;
+  cpu.left = false;
   return cpu.woken;
 }
 
@@ -54,7 +56,8 @@ void Simulation::wake(Cpu& cpu, const void* word, u32 n) {
     const Time asleep = cpu.clock - std::min(cpu.clock, sleeper.blocked_since);
     cpu.clock += machine_.wake_one;
     sleeper.woken = true;
-    make_ready(sleeper, cpu.clock + machine_.wake_latency + idle_exit(asleep));
+    make_ready(sleeper,
+               std::max(sleeper.clock, cpu.clock + machine_.wake_latency + idle_exit(asleep)));
   }
 }
 
@@ -97,7 +100,7 @@ void Simulation::shootdown(Cpu& cpu, const CpuSet& targets) {
   for (u32 word = 0; word < max_cpus / 64; ++word)
     for (u64 left = targets.words[word]; left != 0; left &= left - 1) {
       const u32 thread = thread_on_[word * 64 + static_cast<u32>(std::countr_zero(left))];
-      if (thread == max_cpus || thread == cpu.index) continue;
+      if (thread == max_cpus || thread == cpu.index || cpus_[thread].left) continue;
       sent += machine_.shootdown_per_target;
       answered = std::max(answered, interrupt(cpu, cpus_[thread], sent));
     }
@@ -106,11 +109,14 @@ void Simulation::shootdown(Cpu& cpu, const CpuSet& targets) {
 }
 
 // When the target has answered: its handler runs when the interrupt arrives, after those that came
-// before. It takes the time from the thread there, unless that is asleep.
+// before. It takes the time from the thread there, unless that is asleep: then the CPU leaves the
+// address space and gets no more of them in this sleep (lazy TLB mode: Linux's arch/x86/mm/tlb.c,
+// leave_mm).
 Time Simulation::interrupt(Cpu& sender, Cpu& target, Time sent) {
   if (target.status == Status::done) return sent;
   Time arrival = sent + machine_.interrupt[machine_.between(sender.place, target.place)];
   const bool idle = target.status == Status::asleep;
+  target.left = idle;
   if (idle) arrival += idle_exit(arrival - std::min(arrival, target.blocked_since));
   target.handler_until = std::max(arrival, target.handler_until) + machine_.shootdown_handler;
   if (!idle) target.stolen += machine_.shootdown_handler;

@@ -86,7 +86,7 @@ std::string split_number(const std::string& name, std::string& number) {
 
 json read_file(const std::filesystem::path& path) {
   std::ifstream in(path);
-  if (!in)
+  if (!in || std::filesystem::is_directory(path))
     throw std::invalid_argument(
         fmt::format("{}: cannot be read, expected a machine's JSON file", path.string()));
   try {

@@ -135,11 +135,11 @@ void Simulation::serve(u32 queue_number, Time now) {
   const u32 number = take_next(queue, line);
   Request& request = requests_[number];
   Cpu& cpu = cpus_[request.cpu];
-  // A posted store may find its line its CPU's own.
-  const Time complete = request.posted && owns_alone(cpu, line)
-                            ? now
-                            : grant(cpu, line, request.address, request.bytes, request.kind,
-                                    std::max(now, request.arrival), requesters);
+  // It may find its line its CPU's own: a posted store, or what has waited behind one.
+  const Time start = std::max(now, request.arrival);
+  const Time complete = owns_alone(cpu, line) ? start
+                                              : grant(cpu, line, request.address, request.bytes,
+                                                      request.kind, start, requesters);
   if (request.posted) {
     queue.successor = no_cpu;
     complete_posted(cpu, request, now, complete);
@@ -213,6 +213,7 @@ void Simulation::drain(Cpu& cpu) {
   if (cpu.posted != 0) {
     const u64 at = requests_[cpu.ring[cpu.slot(cpu.posted)].request].address;
     cpu.awaits = Cpu::Awaits::all;
+    cpu.awaited = at;
     block(cpu, Status::queued);
     stall(cpu, label_of(lines_[at / 64], at), since);
   } else if (cpu.drained > cpu.clock) {
@@ -226,6 +227,7 @@ void Simulation::await_slot(Cpu& cpu) {
   const Time since = cpu.clock;
   if (oldest_slot(cpu).complete == not_known) {
     cpu.awaits = Cpu::Awaits::slot;
+    cpu.awaited = 0;
     block(cpu, Status::queued);
   } else {
     cpu.clock = std::max(cpu.clock, oldest_slot(cpu).complete);

@@ -245,18 +245,25 @@ Counts Simulation::counts() const {
   return counts;
 }
 
-// With the wait that it may be in counted up to `now`; but not one for a line, which is charged to
-// that when it is over.
+// With the wait that it may be in counted up to `now`.
 Account Simulation::account_of(const Cpu& cpu, Time now) const {
   Account account{.spinning = cpu.spinning, .sleeping = cpu.sleeping, .shootdown = cpu.shootdown};
   for (u32 label = 0; label < labels_.size(); ++label)
     account.stall.push_back(stalls_[label * cpus_.size() + cpu.index]);
   Time until = cpu.clock;
-  if (now > until && cpu.status != Status::done && cpu.status != Status::ready &&
-      cpu.status != Status::queued) {
-    if (cpu.status == Status::parked) account.spinning += now - until;
+  if (now > until && cpu.status != Status::done && cpu.status != Status::ready) {
     if (cpu.status == Status::asleep || cpu.status == Status::grace)
       account.sleeping += now - until;
+    if (cpu.status == Status::parked) account.spinning += now - until;
+    if (cpu.status == Status::queued) {
+      // A spinner looks again when it would have done so; until then it spins.
+      const Time since = std::clamp(cpu.blocked_since, until, now);
+      account.spinning += since - until;
+      const u32 label = cpu.awaited == 0
+                            ? u32{Labels::store_buffer}
+                            : label_of(lines_[cpu.awaited / Arena::line_bytes], cpu.awaited);
+      account.stall[label] += now - since;
+    }
     until = now;
   }
   account.waiting =

@@ -126,6 +126,7 @@ class Simulation {
     if ((cpu.posted_filter & Cpu::filter_bit(at)) == 0 || !find_posted(cpu, at, value))
       return false;
     begin_access(cpu);
+    cpu.changed = true;  // what others see there is still to come: no parking
     cpu.clock += machine_.hit[0];
     return true;
   }

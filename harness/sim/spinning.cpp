@@ -61,6 +61,7 @@ void Simulation::queue_for(Cpu& cpu, RequestList& list, u64 at, Time arrival) {
   request.arrival = arrival;
   append(list, request);
   cpu.looked_again = at;
+  cpu.awaited = at;
   cpu.status = Status::queued;
   cpu.blocked_since = arrival;
 }
@@ -119,7 +120,7 @@ void Simulation::wake_watchers(Line& line, u64 at, Time complete) {
   Side& side = sides_[line.side];
   if (fresh) queue_.push(make_key(complete, first_queue_actor + side.queue));
   const u32 number = side.watching;
-  for (u32 i = 0; i < number; ++i) {
+  for (u32 i = 0; side.watchers != 0; ++i) {  // a CPU may have read the line twice in its turn
     Cpu& cpu = cpus_[(side.watchers - 1u) / Watch::per_cpu];
     const u32 which = (side.watchers - 1u) % Watch::per_cpu;
     unwatch(cpu);

@@ -20,6 +20,7 @@ constexpr usize most_waiting = 32;        // threads that a record names, of tho
 // length: where each waits for the turns of 127 others, few may complete in a short one.
 constexpr u64 least_operations = 4;
 constexpr u32 most_windows = 32;
+constexpr u64 latest_close_ns = 30'000'000'000;  // a window that ends later does not go on
 
 u64 to_ns(double seconds) {
   return static_cast<u64>(seconds * ns_per_s + 0.5);
@@ -120,7 +121,7 @@ class SimTrial {
   void close(u32 windows) {
     const std::optional<u64> done = completed();
     if (completed_ && done && *done < *completed_ + least_operations * members_.size() &&
-        windows < most_windows)
+        windows < most_windows && simulation_.now_ns() < latest_close_ns)
       return simulation_.at(simulation_.now_ns() + to_ns(spec_.trial_case.duration_s),
                             [this, windows] { close(windows + 1); });
     counted_ = simulation_.counts().since(opened_);
@@ -141,12 +142,15 @@ class SimTrial {
                       {"simulated_ms", window_ns / 1e6}});
   }
 
-  // A simulated window is short beside a long wait: a thread that saw it open late is taken to have
-  // worked from the opening on, or its first operation would count as one of no duration.
+  // A simulated window is short beside a long wait, so the rate is over the whole of it: what a
+  // thread has counted is as many as have completed between opening and close, since it leaves out
+  // the first of them and takes in the first after the close.
   void finish_member(usize i) {
     Participant& member = members_[i];
     member.waiting_ns = counted_.accounts[i].waiting / sim::ps_per_ns;
-    if (member.tally.last_ns != 0) member.tally.first_ns = opened_.time / sim::ps_per_ns;
+    if (member.tally.last_ns == 0) return;
+    member.tally.first_ns = opened_.time / sim::ps_per_ns;
+    member.tally.last_ns = (opened_.time + counted_.time) / sim::ps_per_ns;
   }
 
   void tell_stall(std::vector<std::string> waiting) {

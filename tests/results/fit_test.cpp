@@ -45,7 +45,7 @@ class FitFiles : public testing::Test {
                  {{"first",
                    {{"about", "a"},
                     {"case", {{"scheme", "mmap_sem"}, {"shootdown", "cpumask"}}},
-                    {"rates", {{"1", 1e6}, {"2", 1e6}}}}},
+                    {"rates", {{"1", 1e6}, {"2", 1e6}, {"4", 1e6}, {"8", 1e7}}}}},
                   {"second",
                    {{"about", "b"},
                     {"case", {{"scheme", "refcount"}}},
@@ -56,7 +56,7 @@ class FitFiles : public testing::Test {
     return directory_.file("reference.json");
   }
   std::string simulated() const {
-    const sample::Shape shape{.repetitions = 2, .mode = "sim"};
+    const sample::Shape shape{.threads = {1, 2, 4}, .repetitions = 2, .mode = "sim"};
     write_results(build_results({sample::header(shape), sample::trials(shape), false}, "here"),
                   directory_.file("s.json"));
     return directory_.file("s.json");
@@ -69,7 +69,8 @@ TEST_F(FitFiles, TellsErrorsPeaksOrderAndTrivialModels) {
   print_fit({simulated()}, reference(), out);
   for (const char* part :
        {"published: made up", "simulated on testbox", "first (a), for which stands mmap_sem",
-        "flat, fitted to it: 0.00 on average", "not beaten", "order of the systems",
+        "over 3 of 4 points", "flat, fitted to it: 0.00 on average", "not beaten",
+        "over 2 of 2 points", "order of the systems",
         "1 CPUs: second > first, published first > second"})
     EXPECT_NE(out.str().find(part), std::string::npos) << part << "\n" << out.str();
   EXPECT_EQ(out.str().find("third"), std::string::npos);
