@@ -38,6 +38,19 @@ class Plan {
     options.preemptions = preemptions;
     options.deviations = deviations;
   }
+  void add_calls() {
+    add("2 threads of calls, exhaustive, no surprise", programs_of_calls(), Search::exhaustive, 4)
+        .surprises = 0;
+    for (u32 bound : {1U, 2U}) {
+      SearchOptions& options =
+          add(fmt::format("2 threads of calls, {} preemption(s), 1 deviation(s)", bound),
+              programs_of_calls(), Search::bounded, 10);
+      options.preemptions = bound;
+      options.deviations = 1;
+    }
+    add("2 threads of calls, random", programs_of_calls(), Search::random, 3).surprises = 3;
+    stages_.back().limits.executions = more_ == 1 ? 5'000 : ~u64{0};
+  }
   void add_random() {
     add("4 threads x 1, random", programs_of_many(family_, 4), Search::random, 3).surprises = 3;
     stages_.back().limits.executions = more_ == 1 ? 20'000 : ~u64{0};
@@ -56,6 +69,10 @@ class Plan {
 std::vector<Stage> stages_of(const Checked& checked, bool deep) {
   const Family family = checked.family;
   Plan plan(checked, deep);
+  if (family == Family::space) {
+    plan.add_calls();
+    return plan.stages();
+  }
   plan.add_pairs(1);
   plan.add("2 threads x 2, exhaustive, no surprise", programs_of_two(family), Search::exhaustive,
            90)

@@ -13,7 +13,7 @@ struct Job {
   const Checked* checked = nullptr;
   const Program* program = nullptr;
   bool light = false;
-  Subject* make() const { return light ? checked->make_light() : checked->make(); }
+  Subject* make() const { return (light ? checked->make_light : checked->make)(*program); }
 };
 
 // What Relacy's test suite, which it constructs itself, is to run.
@@ -80,8 +80,15 @@ class Guarded {
 template <rl::thread_id_t threads>
 class Suite : public rl::test_suite<Suite<threads>, threads> {
  public:
-  Suite() : subject_(job().make()) { world().name(this, sizeof(*this), "guarded"); }
-  ~Suite() { subject_->~Subject(); }
+  Suite() {
+    world().keeps = job().checked->family == Family::space;
+    subject_ = job().make();
+    world().name(this, sizeof(*this), "guarded");
+  }
+  ~Suite() {
+    subject_->~Subject();
+    world().destroy_kept();
+  }
 
   void before() { world().parallel = true; }
 
