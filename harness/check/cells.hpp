@@ -22,6 +22,7 @@ u64 as_number(T value) {
 }
 
 inline u32 self() {
+  if (!world().parallel) return world().acting_as;
   const auto* thread = rl::ctx().threadx_;
   return thread == nullptr ? 0 : static_cast<u32>(thread->index_);
 }
@@ -55,6 +56,15 @@ class Undisturbed {
   ~Undisturbed() { rl::ctx().enable_preemption(); }
   Undisturbed(const Undisturbed&) = delete;
   Undisturbed& operator=(const Undisturbed&) = delete;
+};
+
+// While an execution is prepared: what is done is done for that thread.
+class ActingAs {
+ public:
+  explicit ActingAs(u32 thread) { world().acting_as = thread; }
+  ~ActingAs() { world().acting_as = 0; }
+  ActingAs(const ActingAs&) = delete;
+  ActingAs& operator=(const ActingAs&) = delete;
 };
 
 // Waits until the search lets the caller do an operation that touches `object`.
@@ -139,15 +149,15 @@ inline bool is_surprise() {
 
 // std::atomic's interface without its default orders and its operators.
 template <class T>
-class Atomic {
+class Atomic : private Kept {
   static_assert(may_be_shared<T>, "only integers, bools and pointers may be shared");
   using Values = LogEntry::Values;
 
  public:
   Atomic() : Atomic(T{}) {}
-  Atomic(T value) {
+  Atomic(T value) : Kept([](Kept* self) { static_cast<Atomic*>(self)->~Atomic(); }) {
     const Undisturbed undisturbed;
-    value_.store(value, rl::mo_relaxed, {});
+    value_.store(stored(value), rl::mo_relaxed, {});
   }
   ~Atomic() {
     accesses_.check_destroyed();
@@ -174,7 +184,7 @@ class Atomic {
     announce(conflicts_, true);
     const Undisturbed undisturbed;
     log_access("store", this, as_number(value), 0, order, where, Values::one);
-    value_.store(value, relacy_order(order), info_of(where));
+    value_.store(stored(value), relacy_order(order), info_of(where));
     accesses_.note();
     note_write(conflicts_);
   }
@@ -222,7 +232,7 @@ class Atomic {
     announce(conflicts_, true);
     const Undisturbed undisturbed;
     const T before =
-        value_.rmw(rl::rmw_type_t<type>(), operand, relacy_order(order), info_of(where));
+        value_.rmw(rl::rmw_type_t<type>(), stored(operand), relacy_order(order), info_of(where));
     accesses_.note();
     note_write(conflicts_);
     note_read(conflicts_, false);
@@ -242,13 +252,14 @@ class Atomic {
     bool succeeds = before == expected;
     if (succeeds && weak) succeeds = !is_surprise();
     if (succeeds) {
-      value_.compare_exchange(rl::bool_t<false>(), expected, desired, relacy_order(success),
+      Stored same = stored(before);
+      value_.compare_exchange(rl::bool_t<false>(), same, stored(desired), relacy_order(success),
                               rl::mo_relaxed, info_of(where));
       note_write(conflicts_);
     } else {
       // Relacy knows an exchange that fails by its value alone, so a weak one that fails without
       // reason is a load of the last value.
-      T other = before == wanted ? different(before) : wanted;
+      Stored other = stored(before == wanted ? different(before) : wanted);
       const rl::memory_order order = relacy_order(failure);
       value_.compare_exchange(rl::bool_t<false>(), other, other, order, order, info_of(where));
       expected = before;
@@ -270,20 +281,31 @@ class Atomic {
       return static_cast<T>(value + 1);
   }
 
-  rl::atomic<T> value_;
+  // Relacy takes no pointers to what is constant.
+  using Stored =
+      std::conditional_t<std::is_pointer_v<T>, std::remove_const_t<std::remove_pointer_t<T>>*, T>;
+  static Stored stored(T value) {
+    if constexpr (std::is_pointer_v<T>)
+      return const_cast<Stored>(value);
+    else
+      return value;
+  }
+
+  rl::atomic<Stored> value_;
   mutable Conflicts conflicts_;
   mutable Conflicts queue_;  // of those asleep on the word
   mutable LastAccesses accesses_;
 };
 
 template <class T>
-class Data {
+class Data : private Kept {
   static_assert(may_be_shared<T>, "only integers, bools and pointers may be shared");
   using Values = LogEntry::Values;
 
  public:
   Data() : Data(T{}) {}
-  explicit Data(T value) : value_(value) {}
+  explicit Data(T value)
+      : Kept([](Kept* self) { static_cast<Data*>(self)->~Data(); }), value_(value) {}
   // A last store: whoever may still read it races with that.
   ~Data() { value_(rl::debug_info("destruction")).store(T{}); }
   Data(const Data&) = delete;

@@ -1,5 +1,7 @@
 #include "harness/check/coverage.hpp"
+#include "harness/check/flawed_space.hpp"
 #include "harness/check/mutants.hpp"
+#include "harness/check/space_subject.hpp"
 #include "harness/check/step_mutex.hpp"
 #include "harness/check/subjects.hpp"
 #include "locks/registry.hpp"
@@ -10,7 +12,7 @@ namespace {
 // The subject of a lock with a spinlock inside, that spinlock being a StepMutex.
 template <class L>
 struct Light {
-  static constexpr Subject* (*make)() = nullptr;
+  static constexpr Subject* (*make)(const Program&) = nullptr;
 };
 template <RwsemPolicy policy>
 struct Light<Rwsem<P, policy>> {
@@ -56,6 +58,11 @@ Checked refcount_mutant(const char* name) {
   return {name, Family::refcount, make_subject<RefcountSubject<StepMutex<P>, flaw>>};
 }
 
+template <class Scheme>
+Checked space_mutant(const char* name) {
+  return {name, Family::space, make_subject<SpaceSubject<Scheme>>};
+}
+
 }  // namespace
 
 const std::vector<Checked>& checked_list() {
@@ -67,6 +74,9 @@ const std::vector<Checked>& checked_list() {
                    make_subject<RefcountSubject<StepMutex<P>>>});
     append<RangeSubject>(all, Family::range, range_list<P>());
     append<SharedSubject>(all, Family::shared, shared_list<P>());
+    using LightRwsem = Rwsem<P, RwsemPolicy{}, StepMutex>;
+    all.push_back({"mmap_sem", Family::space, make_subject<SpaceSubject<MmapSem<P, LightRwsem>>>});
+    all.push_back({"refcount", Family::space, make_subject<SpaceSubject<Refcount<P, LightRwsem>>>});
     return all;
   }();
   return list;
@@ -78,6 +88,7 @@ const std::vector<Checked>& control_list() {
       queue_mutant<Flaw::none>("control:queue"),
       range_mutant<Flaw::none>("control:range"),
       shared_mutant<Flaw::none>("control:shared"),
+      space_mutant<MmapSem<P, FlawedShared<P, Flaw::none>>>("control:space"),
   };
   return list;
 }
@@ -107,6 +118,11 @@ const std::vector<Checked>& mutant_list() {
         shared_mutant<Flaw::rude_readers>("shared:rude_readers"),
         shared_mutant<Flaw::downgrade_gap>("shared:downgrade_gap"),
         shared_mutant<Flaw::downgrade_silent>("shared:downgrade_silent"),
+        space_mutant<FlawedSpace<P, Flaw::unlocked_fault>>("space:unlocked_fault"),
+        space_mutant<FlawedSpace<P, Flaw::stale_vma>>("space:stale_vma"),
+        space_mutant<FlawedSpace<P, Flaw::late_zap>>("space:late_zap"),
+        space_mutant<MmapSem<P, FlawedShared<P, Flaw::rude_readers>>>("space:rude_readers"),
+        space_mutant<MmapSem<P, FlawedShared<P, Flaw::downgrade_gap>>>("space:downgrade_gap"),
     };
     all.insert(all.end(), by_kind.begin(), by_kind.end());
     return all;

@@ -181,7 +181,7 @@ void Explorer::reverse(u32 first, u32 thread, Clock clock) {
 }
 
 u32 Explorer::pick_bounded(u32 current) {
-  const bool goes_on = ready(current);
+  const bool goes_on = ready(current) && event_count_ != 0;  // which thread begins is free
   if (goes_on && (preemptions_ == options_.preemptions || ready_ == bit(current))) return current;
   if (ready_ == bit(lowest(ready_))) return lowest(ready_);
   if (depth_ == nodes_.size()) {

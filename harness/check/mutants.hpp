@@ -32,6 +32,9 @@ enum class Flaw : int {
   no_write_lock,     // a writer does not drain the readers
   early_close,       // the section is closed before the last edit
   early_free,        // an address space dies while readers still hold it
+  unlocked_fault,    // a fault takes no lock
+  stale_vma,         // a fault does not look again for its VMA after it has let the lock go
+  late_zap,          // an unmap clears its pages when it has let the lock go
 };
 
 // Sleeps until a release, if `free` does not hold; `take` is called under the inner lock.

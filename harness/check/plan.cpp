@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
+
 namespace faultline::check {
 namespace {
 
@@ -34,9 +36,22 @@ class Plan {
   void add_bounded(u32 preemptions, u32 deviations) {
     SearchOptions& options = add(
         fmt::format("3 threads x 1, {} preemption(s), {} deviation(s)", preemptions, deviations),
-        programs_of_many(family_, 3), Search::bounded, 20);
+        programs_of_many(family_, 3), Search::bounded, 60);
     options.preemptions = preemptions;
     options.deviations = deviations;
+  }
+  void add_calls() {
+    add("2 threads of calls, exhaustive, no surprise", programs_of_calls(), Search::exhaustive, 4)
+        .surprises = 0;
+    for (u32 bound : {1U, 2U}) {
+      SearchOptions& options =
+          add(fmt::format("2 threads of calls, {} preemption(s), 1 deviation(s)", bound),
+              programs_of_calls(), Search::bounded, 10);
+      options.preemptions = bound;
+      options.deviations = 1;
+    }
+    add("2 threads of calls, random", programs_of_calls(), Search::random, 3).surprises = 3;
+    stages_.back().limits.executions = more_ == 1 ? 5'000 : ~u64{0};
   }
   void add_random() {
     add("4 threads x 1, random", programs_of_many(family_, 4), Search::random, 3).surprises = 3;
@@ -56,6 +71,10 @@ class Plan {
 std::vector<Stage> stages_of(const Checked& checked, bool deep) {
   const Family family = checked.family;
   Plan plan(checked, deep);
+  if (family == Family::space) {
+    plan.add_calls();
+    return plan.stages();
+  }
   plan.add_pairs(1);
   plan.add("2 threads x 2, exhaustive, no surprise", programs_of_two(family), Search::exhaustive,
            90)
@@ -70,8 +89,11 @@ std::vector<Stage> stages_of(const Checked& checked, bool deep) {
            Search::exhaustive, 60)
       .surprises = 0;
   plan.lighten();
-  plan.add_bounded(3, 1);
-  plan.lighten();
+  // Of a lock and its ablations only the lock itself is worth the time.
+  if (deep || std::string_view(checked.name).find(':') == std::string_view::npos) {
+    plan.add_bounded(3, 1);
+    plan.lighten();
+  }
   plan.add_random();
   return plan.stages();
 }

@@ -17,6 +17,7 @@ struct CheckPlatform {
   using data = check::Data<T>;
   using Where = check::Where;
   static constexpr u32 max_threads = check::most_threads;
+  static constexpr u32 table_level_bits = 2;  // a page table is made anew for every execution
 
   // A grace period is entered and left by a fence in every thread (as membarrier(2) makes it), and
   // lasts until each reader that was in a section has left it, or longer, as the search decides:

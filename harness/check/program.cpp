@@ -12,6 +12,13 @@ constexpr Act try_write{.tries = true};
 constexpr Act try_read{.hold = Hold::shared, .tries = true};
 constexpr Act downgrade{.hold = Hold::downgraded};
 
+constexpr Act call(Call what, u8 first, u8 end) {
+  return {.call = what, .first = first, .end = end};
+}
+constexpr Act fault(u8 page) {
+  return call(Call::fault_write, page, page + 1);
+}
+
 constexpr Act over(Act act, u8 first, u8 end) {
   act.first = first;
   act.end = end;
@@ -40,6 +47,8 @@ std::vector<Act> verbs_of(Family family) {
       return {write};
     case Family::refcount:
       return {write, read, {.hold = Hold::moved}};
+    case Family::space:
+      return {};
   }
   return {};
 }
@@ -61,6 +70,7 @@ std::vector<Program> meetings_of(Family family) {
               pair(over(write, 0, 3), over(try_read, 0, 1)),
               pair(over(write, 0, 3), over(try_write, 0, 1))};
     case Family::queue:
+    case Family::space:
       return {};
     case Family::refcount:
       return {pair(read, meeting(read))};
@@ -77,7 +87,18 @@ bool Program::meets() const {
   return false;
 }
 
+namespace {
+
+std::string call_to_string(const Act& act) {
+  constexpr const char* names[] = {"none",      "read fault", "write fault", "map",
+                                   "map stack", "unmap",      "protect",     "discard"};
+  return fmt::format("{} [{}, {})", names[static_cast<usize>(act.call)], act.first, act.end);
+}
+
+}  // namespace
+
 std::string to_string(const Act& act) {
+  if (act.call != Call::none) return call_to_string(act);
   std::string text = act.tries ? "try " : "";
   switch (act.hold) {
     case Hold::exclusive:
@@ -135,6 +156,8 @@ std::vector<Program> programs_of_two(Family family) {
       return {{{{write, write}, {write, write}}}};
     case Family::refcount:
       return {{{{write, write}, {read, read}}}};
+    case Family::space:
+      return {};
   }
   return {};
 }
@@ -154,6 +177,8 @@ std::vector<Program> programs_of_two_long(Family family) {
     case Family::refcount:
       return {{{{write, {.hold = Hold::moved}}, {read}}},
               {{{{.hold = Hold::moved}}, {read, read}}}};
+    case Family::space:
+      return {};
   }
   return {};
 }
@@ -176,8 +201,34 @@ std::vector<Program> programs_of_many(Family family, u32 threads) {
       return {of({write})};
     case Family::refcount:
       return {of({write, read, read}), of({read, {.hold = Hold::moved}, read})};
+    case Family::space:
+      return {};
   }
   return {};
+}
+
+std::vector<Program> programs_of_calls() {
+  const Act unmap = call(Call::unmap, 0, 2), protect = call(Call::protect, 0, 2);
+  std::vector<Program> programs;
+  const auto add = [&](Script one, Script other) {
+    programs.push_back({{std::move(one), std::move(other)}, {}});
+    programs.back().sequential = sequential_histories(programs.back());
+  };
+  add({fault(0)}, {unmap});
+  add({fault(1)}, {unmap});
+  add({call(Call::fault_read, 1, 2)}, {protect});
+  add({fault(0)}, {call(Call::protect, 0, 1)});     // splits
+  add({fault(1)}, {call(Call::unmap, 0, 1)});       // splits
+  add({fault(2)}, {call(Call::map, 2, 3)});         // extends
+  add({fault(1)}, {call(Call::map, 0, 2)});         // in its place
+  add({unmap}, {call(Call::map, 0, 2), fault(1)});  // its page must stay
+  add({fault(0)}, {fault(1)});                      // one of them brings the anon_vma
+  add({fault(1)}, {call(Call::discard, 0, 2)});
+  add({unmap}, {protect});
+  add({call(Call::unmap, 0, 1)}, {call(Call::unmap, 1, 2)});
+  add({fault(1), fault(0)}, {unmap, call(Call::map, 0, 2)});  // detached and attached anew
+  add({unmap, call(Call::map_stack, 3, 4), fault(2)}, {fault(1)});
+  return programs;
 }
 
 }  // namespace faultline::check

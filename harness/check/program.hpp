@@ -2,6 +2,7 @@
 // executions can be run.
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,14 @@ enum class Hold : u8 {
   moved,       // refcount: the VMA is detached, lives in another address space, and dies with it
 };
 
-// One acquisition. A lock guards cells; all but a range lock have only the first.
+// What a thread does to an address space.
+enum class Call : u8 { none, fault_read, fault_write, map, map_stack, unmap, protect, discard };
+
+// One acquisition. A lock guards cells; all but a range lock have only the first. Or one call: the
+// cells are pages.
 struct Act {
   Hold hold = Hold::exclusive;
+  Call call = Call::none;
   bool tries = false;
   // Inside, once nothing is exclusive any more that was, it waits for the others to have come in
   // too, or to have failed a try.
@@ -29,8 +35,17 @@ struct Act {
 
 using Script = std::vector<Act>;
 
+// The answers of a program's calls, thread by thread, and what is then seen of each page.
+struct History {
+  std::array<u32, 32> values{};
+  u32 count = 0;
+  void add(u32 value) { values[count++] = value; }
+  bool operator==(const History&) const = default;
+};
+
 struct Program {
   std::vector<Script> threads;
+  std::vector<History> sequential = {};  // of calls: what their orders, one after the other, answer
   bool meets() const;
 };
 
@@ -39,7 +54,7 @@ std::string to_string(const Act& act);
 std::string to_string(const Program& program);
 
 // What is checked in one kind of lock.
-enum class Family : u8 { mutex, shared, range, queue, refcount };
+enum class Family : u8 { mutex, shared, range, queue, refcount, space };
 
 // All pairs of acquisitions, one by each of two threads; and what must be able to meet inside.
 std::vector<Program> programs_of_pairs(Family family);
@@ -47,6 +62,10 @@ std::vector<Program> programs_of_pairs(Family family);
 std::vector<Program> programs_of_two(Family family);
 // Two and one or two, of those that wait for each other: for a lock of fewer steps.
 std::vector<Program> programs_of_two_long(Family family);
+// Calls on an address space whose pages 0 and 1 are mapped, by two threads.
+std::vector<Program> programs_of_calls();
+// In sequential.cpp: what may come out of a program of calls.
+std::vector<History> sequential_histories(const Program& program);
 // One by each of so many threads.
 std::vector<Program> programs_of_many(Family family, u32 threads);
 

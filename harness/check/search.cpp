@@ -13,7 +13,7 @@ struct Job {
   const Checked* checked = nullptr;
   const Program* program = nullptr;
   bool light = false;
-  Subject* make() const { return light ? checked->make_light() : checked->make(); }
+  Subject* make() const { return (light ? checked->make_light : checked->make)(*program); }
 };
 
 // What Relacy's test suite, which it constructs itself, is to run.
@@ -27,9 +27,13 @@ constexpr u32 most_cells = 3;
 // What the lock guards, and who is inside, as the checker counts it.
 class Guarded {
  public:
+  // No more cells than the lock guards: each costs every execution.
+  explicit Guarded(Family family) {
+    for (u32 i = 0; i < (family == Family::range ? most_cells : 1); ++i) cells_[i].emplace();
+  }
   void enter(const Act& act) {
     for (u32 i = act.first; i < act.end; ++i) {
-      Cell& cell = cells_[i];
+      Cell& cell = *cells_[i];
       const bool exclusive = act.hold != Hold::shared;
       if (cell.writers != 0 || (exclusive && cell.readers != 0))
         world().fail("two conflicting holders are inside at once");
@@ -42,26 +46,26 @@ class Guarded {
   }
   void weaken(const Act& act) {
     for (u32 i = act.first; i < act.end; ++i) {
-      --cells_[i].writers;
-      if (act.hold == Hold::downgraded) ++cells_[i].readers;
+      --cells_[i]->writers;
+      if (act.hold == Hold::downgraded) ++cells_[i]->readers;
     }
-    if (act.hold == Hold::shrunk) ++cells_[act.first].writers;
+    if (act.hold == Hold::shrunk) ++cells_[act.first]->writers;
   }
   void stay(const Act& act) {
-    if (act.hold == Hold::shrunk) write(cells_[act.first]);
+    if (act.hold == Hold::shrunk) write(*cells_[act.first]);
     if (act.hold == Hold::downgraded)
-      for (u32 i = act.first; i < act.end; ++i) cells_[i].value.load();
+      for (u32 i = act.first; i < act.end; ++i) cells_[i]->value.load();
   }
   void leave(const Act& act) {
     const u32 end = act.hold == Hold::shrunk ? act.first + 1U : act.end;
     for (u32 i = act.first; i < end; ++i) {
       const bool exclusive = act.hold != Hold::shared && act.hold != Hold::downgraded;
-      --(exclusive ? cells_[i].writers : cells_[i].readers);
+      --(exclusive ? cells_[i]->writers : cells_[i]->readers);
     }
   }
   void check_at_end() {
-    for (Cell& cell : cells_)
-      if (cell.value.load() != cell.writes) world().fail("a write is lost");
+    for (const auto& cell : cells_)
+      if (cell && cell->value.load() != cell->writes) world().fail("a write is lost");
   }
 
  private:
@@ -74,14 +78,23 @@ class Guarded {
     cell.value.store(cell.value.load() + 1);
     ++cell.writes;
   }
-  Cell cells_[most_cells];
+  std::array<std::optional<Cell>, most_cells> cells_;
 };
 
 template <rl::thread_id_t threads>
 class Suite : public rl::test_suite<Suite<threads>, threads> {
  public:
-  Suite() : subject_(job().make()) { world().name(this, sizeof(*this), "guarded"); }
-  ~Suite() { subject_->~Subject(); }
+  Suite() : guarded_(job().checked->family) {
+    if (job().program->meets())
+      for (auto& arrived : arrived_) arrived.emplace();
+    world().keeps = job().checked->family == Family::space;
+    subject_ = job().make();
+    world().name(this, sizeof(*this), "guarded");
+  }
+  ~Suite() {
+    subject_->~Subject();
+    world().destroy_kept();
+  }
 
   void before() { world().parallel = true; }
 
@@ -128,17 +141,17 @@ class Suite : public rl::test_suite<Suite<threads>, threads> {
 
   // relaxed, both: the meeting must not make the order that the lock is to make.
   void arrive(u32 index) {
-    if (job().program->meets()) arrived_[index].store(1, Order::relaxed);
+    if (arrived_[index]) arrived_[index]->store(1, Order::relaxed);
   }
   void await_others(u32 index) {
     const WaitScope<P> waiting(this, "the other to come in");
     for (u32 other = 0; other < threads; ++other)
-      while (other != index && arrived_[other].load(Order::relaxed) == 0) P::pause(this);
+      while (other != index && arrived_[other]->load(Order::relaxed) == 0) P::pause(this);
   }
 
   Subject* subject_;
   Guarded guarded_;
-  P::atomic<u32> arrived_[threads];
+  std::array<std::optional<P::atomic<u32>>, threads> arrived_;  // where the program meets
 };
 
 template <rl::thread_id_t threads>

@@ -25,10 +25,10 @@ class Subject {
 struct Checked {
   const char* name;
   Family family;
-  Subject* (*make)();
+  Subject* (*make)(const Program&);
   // The same with a StepMutex for the spinlock inside: fewer steps, so deeper searches complete.
   // Null where there is none inside.
-  Subject* (*make_light)() = nullptr;
+  Subject* (*make_light)(const Program&) = nullptr;
 };
 
 // The mutexes, range locks and semaphores of locks/registry.hpp, the queue of spinners, and the

@@ -16,8 +16,13 @@ namespace faultline::check {
 using P = CheckPlatform;
 
 template <class S>
-Subject* make_subject() {
-  S* subject = new (P::allocate(sizeof(S), alignof(S))) S();
+Subject* make_subject(const Program& program) {
+  void* memory = P::allocate(sizeof(S), alignof(S));
+  S* subject = nullptr;
+  if constexpr (std::is_constructible_v<S, const Program&>)
+    subject = new (memory) S(program);
+  else
+    subject = new (memory) S();
   world().name(subject, sizeof(S), "lock");
   return subject;
 }

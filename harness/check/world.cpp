@@ -17,7 +17,8 @@ void Thread::begin_execution() {
 }
 
 void World::begin_execution() {
-  parallel = false;
+  parallel = keeps = false;
+  kept = nullptr;
   rcu = {};
   for (Thread& thread : threads) {
     thread.begin_execution();

@@ -146,6 +146,28 @@ struct Thread {
   }
 };
 
+// An object of Relacy's, in a list while the world keeps one: pools never destroy what they hold,
+// and Relacy takes that for a leak.
+class Kept {
+ public:
+  Kept(const Kept&) = delete;
+  Kept& operator=(const Kept&) = delete;
+
+ protected:
+  explicit Kept(void (*destroy)(Kept*));
+  ~Kept() {
+    if (place_ == nullptr) return;
+    *place_ = next_;
+    if (next_ != nullptr) next_->place_ = place_;
+  }
+
+ private:
+  friend class World;
+  Kept** place_ = nullptr;
+  Kept* next_ = nullptr;
+  void (*destroy_)(Kept*);
+};
+
 class World {
  public:
   static constexpr usize arena_bytes = usize{1} << 22;
@@ -155,6 +177,7 @@ class World {
   // ---- the caller's place
 
   Explorer* explorer = nullptr;
+  u32 acting_as = 0;      // a thread, while `parallel` is false
   bool parallel = false;  // between construction and destruction of what is checked
   std::array<Thread, most_threads> threads{};
   Conflicts rcu;      // all sections and grace periods
@@ -170,6 +193,14 @@ class World {
 
   std::vector<LogEntry>* log = nullptr;  // room is reserved: no allocation in an execution
   std::vector<Label>* labels = nullptr;
+
+  // ---- what is left of pools, where a subject has some
+
+  bool keeps = false;
+  Kept* kept = nullptr;
+  void destroy_kept() {
+    while (kept != nullptr) kept->destroy_(kept);
+  }
 
   void begin_execution();
   void end_execution() { parallel = false; }
@@ -210,6 +241,15 @@ class World {
 inline World& world() {
   static constinit World world;
   return world;
+}
+
+inline Kept::Kept(void (*destroy)(Kept*)) : destroy_(destroy) {
+  World& here = world();
+  if (!here.keeps) return;
+  place_ = &here.kept;
+  next_ = here.kept;
+  if (next_ != nullptr) next_->place_ = &next_;
+  here.kept = this;
 }
 
 }  // namespace faultline::check

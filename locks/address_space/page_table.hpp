@@ -45,11 +45,22 @@ struct Pte {
   Pte with_many() const { return {word | many_bit}; }
 };
 
+// log2 of a table's entries: x86-64's 9, unless the platform asks for smaller tables.
+template <class P>
+constexpr u32 table_level_bits() {
+  if constexpr (requires { P::table_level_bits; })
+    return P::table_level_bits;
+  else
+    return 9;
+}
+
 template <class P>
 class PageTable {
  public:
-  static constexpr u32 level_bits = 9;
+  static constexpr u32 level_bits = table_level_bits<P>();
   static constexpr u32 entries = 1U << level_bits;
+  // What four levels reach: all faults are below.
+  static constexpr u64 reach = page_size << 4 * level_bits;
   static constexpr u64 table_span = page_size * entries;  // what one PTE page maps: 2 MiB
   // What the sender of a broadcast waits until it has been answered: a modelled cost, the same for
   // any number of CPUs.
@@ -157,7 +168,7 @@ class PageTable {
   // With all threads at rest: calls visit(address, Pte) for every entry that is present.
   template <class F>
   void for_each_entry(F&& visit) {
-    for_each_leaf(whole_address_space, [&](Leaf& leaf, u32 from, u32 to) {
+    for_each_leaf({0, reach}, [&](Leaf& leaf, u32 from, u32 to) {
       for (u32 i = from; i < to; ++i) {
         const Pte entry{
             leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: threads are at rest
