@@ -87,10 +87,9 @@ class Osq {
     Spinner* previous = self.previous.load(std::memory_order_acquire);
     for (;;) {
       Spinner* expected = &self;
-      // After this the predecessor cannot hand the head to self; it waits in successor() for a new
-      // link. relaxed: the order of this word's values is all that matters, and what follows from
-      // it is published by successor()'s exchange of the tail or by the stores below.
-      if (previous->next.compare_exchange_strong(expected, nullptr, std::memory_order_relaxed,
+      // acq_rel: after this the predecessor cannot hand the head to self; it waits in successor()
+      // for a new link. As strong as Linux has it; (S) survives.
+      if (previous->next.compare_exchange_strong(expected, nullptr, std::memory_order_acq_rel,
                                                  std::memory_order_relaxed))
         break;
       // acquire: pairs with exit()'s release
@@ -120,10 +119,10 @@ class Osq {
                                         std::memory_order_relaxed))
         return nullptr;
       // By exchange, since the successor may be leaving: it takes its link back by one too.
-      // acquire: pairs with the release of the link; (S) survives. No release: who finds the null
-      // reads nothing by it.
+      // acq_rel: the acquire pairs with the release of the link; as strong as Linux has it; (S)
+      // survives.
       if (self.next.load(std::memory_order_relaxed) != nullptr)
-        if (Spinner* next = self.next.exchange(nullptr, std::memory_order_acquire)) return next;
+        if (Spinner* next = self.next.exchange(nullptr, std::memory_order_acq_rel)) return next;
       P::pause(this);
     }
   }
