@@ -3,6 +3,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <ctime>
 #include <filesystem>
 #include <iostream>
@@ -48,12 +49,18 @@ Findings measure(const Topology& topology, const Shape& shape, const Effort& eff
   return findings;
 }
 
+// Of the last minute; what else runs takes CPUs from the threads that are measured.
+std::string load_average() {
+  double load = 0;
+  return getloadavg(&load, 1) == 1 ? fmt::format("{:.2f}", load) : "unknown";
+}
+
 Provenance provenance_of(const Topology& topology, const Effort& effort) {
   const nlohmann::json machine = machine_json(topology);
   const std::time_t now = std::time(nullptr);
   return {machine["cpu_model"].get<std::string>(),
-          fmt::format("{}, virtual: {}", machine["kernel"].get<std::string>(),
-                      machine["virtual"].get<std::string>()),
+          fmt::format("{}, virtual: {}, load {} before", machine["kernel"].get<std::string>(),
+                      machine["virtual"].get<std::string>(), load_average()),
           fmt::format("{:%Y-%m-%d}", fmt::gmtime(now)), effort.samples,
           topology.private_cache_bytes()};
 }

@@ -113,18 +113,20 @@ namespace {
 // time. GB/s.
 void clear_on(const Topology& topology, const std::vector<u32>& cpus, const std::string& name,
               u32 samples, Findings& findings) {
-  // Each more than its share of any cache.
+  // Each goes round in more than its share of any cache; a sample is short, lest much else runs.
   const usize bytes = std::max<usize>(16, 64 / cpus.size()) << 20;
+  constexpr usize part = usize{4} << 20;
   std::vector<double> rates(cpus.size());
   run_pinned(topology, cpus, [&](Meeting& meeting, u32 self) {
     const Pages pages(bytes);
-    const auto clear = [&] {
-      for (usize at = 0; at < bytes; at += page_size) P::clear_page(pages.data() + at);
+    const auto clear = [&](usize from, usize size) {
+      for (usize at = 0; at < size; at += page_size) P::clear_page(pages.data() + from + at);
     };
-    clear();
+    clear(0, bytes);
     for (u32 i = 0; i < samples; ++i) {
       meeting.meet();
-      rates[self] = static_cast<double>(bytes) / time_turns(1, clear);
+      rates[self] =
+          static_cast<double>(part) / time_turns(1, [&] { clear(i * part % bytes, part); });
       meeting.meet();
       double rate = 0;
       for (const double one : rates) rate += one;
@@ -137,10 +139,9 @@ void clear_on(const Topology& topology, const std::vector<u32>& cpus, const std:
 
 void measure_clearing(const Topology& topology, const Shape& shape, const Effort& effort,
                       Findings& findings) {
-  const u32 samples = std::max<u32>(1, effort.samples / 4);
   const std::vector<u32> node = shape.on_node(shape.geometry.places.front().node);
-  clear_on(topology, {shape.cpus.front()}, "memory.clear_core_gbps", samples, findings);
-  clear_on(topology, shape.os_numbers(node), "memory.clear_node_gbps", samples, findings);
+  clear_on(topology, {shape.cpus.front()}, "memory.clear_core_gbps", effort.samples, findings);
+  clear_on(topology, shape.os_numbers(node), "memory.clear_node_gbps", effort.samples, findings);
 }
 
 }  // namespace faultline::calibrate

@@ -34,6 +34,17 @@ void flush_line(void* line) {
 #endif
 }
 
+// Until all stores before are complete nothing after begins, not even fetching a line for the next
+// store, which a fence of the language lets happen.
+void complete_stores() {
+#if defined(__x86_64__)
+  _mm_mfence();
+  _mm_lfence();
+#elif defined(__aarch64__)
+  asm volatile("dsb ish\n\tisb" ::: "memory");
+#endif
+}
+
 template <class F>
 double time_each(double clock_ns, F&& accesses) {
   native::now_ns();  // its code and data are in the cache then
@@ -66,12 +77,12 @@ void Lines::shuffle(u64 seed) {
 
 void Lines::write() {
   for (usize i = 0; i < count; ++i) order_[i]->next.store(order_[(i + 1) % count], relaxed);
-  std::atomic_thread_fence(std::memory_order_seq_cst);  // all stores have left the store buffer
+  complete_stores();
 }
 
 void Lines::flush() {
   for (Line* line : order_) flush_line(line);
-  std::atomic_thread_fence(std::memory_order_seq_cst);  // and all flushes are done
+  complete_stores();  // and flushes
 }
 
 Lines::Line* Lines::load_all() {
@@ -98,7 +109,7 @@ double Lines::time_stores(double clock_ns) {
   return time_each(clock_ns, [&] {
     for (Line* line : order) {
       line->stored.store(1, relaxed);
-      std::atomic_thread_fence(std::memory_order_seq_cst);  // until the store is complete
+      complete_stores();
     }
   });
 }

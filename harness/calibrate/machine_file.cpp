@@ -27,6 +27,7 @@ double to_ns(Time time) {
 
 // Three digits are more than the spread leaves.
 double rounded(double value) {
+  if (value == 0) return 0;
   const double unit = std::pow(10, std::floor(std::log10(value)) - 2);
   const double result = std::round(value / unit) * unit;
   return std::round(result * 1e6) / 1e6;
@@ -166,8 +167,8 @@ void Writer::write_caches() {
   else
     put_preset("caches.private_lines", preset_.private_lines);
   put_preset("caches.store_buffer", preset_.store_buffer);
-  put_preset("caches.nearest_share", preset_.nearest_share / 1024.0);
-  put_preset("caches.jitter", preset_.jitter / 1024.0);
+  put_preset("caches.nearest_share", rounded(preset_.nearest_share / 1024.0));
+  put_preset("caches.jitter", rounded(preset_.jitter / 1024.0));
   put_preset("caches.directory_response", to_ns(preset_.directory_response));
   put_preset("caches.directory_transaction", to_ns(preset_.directory_transaction));
   for (usize kind = 0; kind < sim::kinds; ++kind)

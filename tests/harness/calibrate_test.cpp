@@ -108,7 +108,7 @@ TEST(CalibrationCrew, RunsEachRoleOnItsCpuAndMeets) {
 }
 
 TEST(CalibrationCrew, AThreadThatCannotBePinnedStopsTheOthers) {
-  const Topology foreign = Topology::foreign("core:2");
+  const Topology foreign = Topology::foreign("core:2 pu:1");
   bool ran = false;
   EXPECT_THROW(
       calibrate::run_pinned(foreign, {0, 1}, [&](calibrate::Meeting&, u32) { ran = true; }),
@@ -156,7 +156,7 @@ TEST_F(CalibratedFile, WhatWasMeasuredIsTheMedianAndAllElseSaysWhenceItIs) {
 
 TEST_F(CalibratedFile, AMachineOfAnyShapeLoads) {
   for (const char* topology : {"package:1 [numa] l3:1 core:1 pu:1",
-                               "package:2 group:2 [numa] l3:2 core:2 pu:2", "core:3"}) {
+                               "package:2 group:2 [numa] l3:2 core:2 pu:2", "core:3 pu:1"}) {
     write({}, topology);
     const Machine machine = Machine::load(path());
     EXPECT_EQ(machine.places.size(), shape_.cpus.size());
