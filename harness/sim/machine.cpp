@@ -118,17 +118,28 @@ class Reader {
     const Field field = root_.at(name);
     if (!field.value().is_object()) field.refuse("an object of constants");
     const std::string origin = field.at("origin").text();
+    const Field origins = field.at("origins");
+    if (!origins.value().is_null() && !origins.value().is_object())
+      origins.refuse("an object of texts");
     add_constants(name, field.value(), origin);
+    for (const auto& [key, text] : origins.value().items())
+      set_origin(name + "." + key, Field(text, machine_.file, origins.key() + "." + key).text());
     return field;
   }
   void add_constants(const std::string& key, const json& value, const std::string& origin) {
     for (const auto& [name, inner] : value.items()) {
-      if (name == "origin") continue;
+      if (name == "origin" || name == "origins") continue;
       if (inner.is_object())
         add_constants(key + "." + name, inner, origin);
       else
         machine_.constants.push_back({key + "." + name, inner.dump(), origin});
     }
+  }
+
+  // Of one constant, where its group's is not its own.
+  void set_origin(const std::string& key, const std::string& origin) {
+    for (Machine::Constant& constant : machine_.constants)
+      if (constant.key == key) constant.origin = origin;
   }
 
   void read_shape(const std::string& cpus) {

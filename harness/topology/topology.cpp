@@ -200,6 +200,41 @@ std::optional<std::string> Topology::cpu_model() const {
   return std::nullopt;
 }
 
+std::vector<std::vector<u64>> Topology::node_distances() const {
+  hwloc_distances_s* matrix = nullptr;
+  unsigned count = 1;
+  const int error = hwloc_distances_get_by_type(handle_.get(), HWLOC_OBJ_NUMANODE, &count, &matrix,
+                                                HWLOC_DISTANCES_KIND_MEANS_LATENCY, 0);
+  if (error != 0 || count == 0) return {};
+  const auto index = [&](u32 node) {
+    unsigned i = 0;
+    while (i < matrix->nbobjs && matrix->objs[i]->os_index != node) ++i;
+    return i;
+  };
+  std::vector<std::vector<u64>> distances;
+  for (const u32 a : nodes_) {
+    distances.emplace_back();
+    for (const u32 b : nodes_)
+      if (std::max(index(a), index(b)) < matrix->nbobjs)
+        distances.back().push_back(matrix->values[index(a) * matrix->nbobjs + index(b)]);
+  }
+  hwloc_distances_release(handle_.get(), matrix);
+  if (std::any_of(distances.begin(), distances.end(),
+                  [&](const auto& row) { return row.size() != nodes_.size(); }))
+    return {};
+  return distances;
+}
+
+usize Topology::private_cache_bytes() const {
+  usize bytes = 0;
+  hwloc_obj_t pu = hwloc_get_obj_by_type(handle_.get(), HWLOC_OBJ_PU, 0);
+  for (hwloc_obj_t object = pu; object != nullptr; object = object->parent)
+    if (hwloc_obj_type_is_dcache(object->type) != 0 &&
+        hwloc_get_nbobjs_inside_cpuset_by_type(handle_.get(), object->cpuset, HWLOC_OBJ_CORE) <= 1)
+      bytes = std::max(bytes, static_cast<usize>(object->attr->cache.size));
+  return bytes;
+}
+
 std::string Topology::xml() const {
   char* buffer = nullptr;
   int length = 0;

@@ -55,6 +55,11 @@ class Topology {
 
   // The CPU's name; nothing where neither hwloc nor the file knows it.
   std::optional<std::string> cpu_model() const;
+  // The system's distances between the nodes of nodes(), in that order; they rank, no more. Empty
+  // where it tells none.
+  std::vector<std::vector<u64>> node_distances() const;
+  // The size of the largest cache that a core has to itself; 0 where hwloc knows none.
+  usize private_cache_bytes() const;
   // The whole machine in hwloc's XML, which foreign() reads.
   std::string xml() const;
 

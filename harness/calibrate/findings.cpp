@@ -1,0 +1,40 @@
+#include "harness/calibrate/findings.hpp"
+
+#include <cmath>
+
+#include "harness/stats/stats.hpp"
+
+namespace faultline::calibrate {
+
+namespace {
+double rounded(double value) {
+  return std::round(value * 1000) / 1000;
+}
+}  // namespace
+
+double Findings::median(const std::string& name) const {
+  return faultline::median(samples_.at(name));
+}
+
+double Findings::spread(const std::string& name) const {
+  const std::vector<double>& values = samples_.at(name);
+  return (quantile(values, 0.75) - quantile(values, 0.25)) / faultline::median(values);
+}
+
+std::vector<std::string> Findings::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, values] : samples_) names.push_back(name);
+  return names;
+}
+
+nlohmann::json Findings::json() const {
+  nlohmann::json all = nlohmann::json::object();
+  for (const auto& [name, values] : samples_)
+    all[name] = {{"samples", values.size()},
+                 {"quartiles",
+                  {rounded(quantile(values, 0.25)), rounded(faultline::median(values)),
+                   rounded(quantile(values, 0.75))}}};
+  return all;
+}
+
+}  // namespace faultline::calibrate

@@ -1,0 +1,143 @@
+#include "harness/calibrate/lines.hpp"
+
+#include <benchmark/benchmark.h>
+#include <sys/mman.h>
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
+
+#include <algorithm>
+#include <new>
+#include <random>
+
+#include "harness/native/platform.hpp"
+#include "harness/stats/stats.hpp"
+
+namespace faultline::calibrate {
+
+namespace {
+
+// All orders here are relaxed: each line is one CPU's alone at a time, and the crew's meetings
+// order one's accesses before the other's.
+constexpr auto relaxed = std::memory_order_relaxed;
+
+// One line in each part of a page; the part's last pair of lines is nobody's.
+constexpr usize part = page_size / 4;
+constexpr usize places = part / line_bytes - 2;
+
+// Out of every cache.
+void flush_line(void* line) {
+#if defined(__x86_64__)
+  _mm_clflush(line);
+#elif defined(__aarch64__)
+  asm volatile("dc civac, %0" : : "r"(line) : "memory");
+#endif
+}
+
+// Until all stores before are complete nothing after begins, not even fetching a line for the next
+// store, which a fence of the language lets happen.
+void complete_stores() {
+#if defined(__x86_64__)
+  _mm_mfence();
+  _mm_lfence();
+#elif defined(__aarch64__)
+  asm volatile("dsb ish\n\tisb" ::: "memory");
+#endif
+}
+
+template <class F>
+double time_each(double clock_ns, F&& accesses) {
+  native::now_ns();  // its code and data are in the cache then
+  const u64 begin = native::now_ns();
+  accesses();
+  const double ns = static_cast<double>(native::now_ns() - begin) - clock_ns;
+  return std::max(ns, 0.0) / static_cast<double>(Lines::count);
+}
+
+}  // namespace
+
+Pages::Pages(usize bytes) : bytes_(bytes) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  data_ = static_cast<std::byte*>(memory);
+}
+
+Pages::~Pages() {
+  munmap(data_, bytes_);
+}
+
+Lines::Lines() : pages_(count * part) {}
+
+void Lines::shuffle(u64 seed) {
+  std::mt19937_64 random(seed);
+  for (usize i = 0; i < count; ++i)
+    order_[i] = reinterpret_cast<Line*>(pages_.data() + i * part + random() % places * line_bytes);
+  std::shuffle(order_.begin(), order_.end(), random);
+}
+
+void Lines::write() {
+  for (usize i = 0; i < count; ++i) order_[i]->next.store(order_[(i + 1) % count], relaxed);
+  complete_stores();
+}
+
+void Lines::flush() {
+  for (Line* line : order_) flush_line(line);
+  complete_stores();  // and flushes
+}
+
+Lines::Line* Lines::load_all() {
+  Line* at = order_[0];
+  for (usize i = 0; i < count; ++i) at = at->next.load(relaxed);
+  return at;
+}
+
+void Lines::read() {
+  benchmark::DoNotOptimize(load_all());
+}
+
+void Lines::translate() const {
+  for (usize at = page_size - line_bytes; at < pages_.bytes(); at += page_size)
+    benchmark::DoNotOptimize(std::to_integer<int>(pages_.data()[at]));
+}
+
+double Lines::time_loads(double clock_ns) {
+  return time_each(clock_ns, [&] { benchmark::DoNotOptimize(load_all()); });
+}
+
+double Lines::time_stores(double clock_ns) {
+  const std::array order = order_;  // here already when the time begins
+  return time_each(clock_ns, [&] {
+    for (Line* line : order) {
+      line->stored.store(1, relaxed);
+      complete_stores();
+    }
+  });
+}
+
+double Lines::time_rmws(double clock_ns) {
+  std::ptrdiff_t zero = 0;
+  benchmark::DoNotOptimize(zero);  // else an RMW that adds nothing might become a load
+  return time_each(clock_ns, [&] {
+    Line* at = order_[0];
+    for (usize i = 0; i < count; ++i) at = at->next.fetch_add(zero, relaxed);
+    benchmark::DoNotOptimize(at);
+  });
+}
+
+double Lines::time_posted_stores(double clock_ns) {
+  const std::array order = order_;
+  return time_each(clock_ns, [&] {
+    for (Line* line : order) line->stored.store(1, relaxed);
+  });
+}
+
+double time_of_clock() {
+  std::vector<double> times;
+  for (int i = 0; i < 1001; ++i) {
+    const u64 begin = native::now_ns();
+    times.push_back(static_cast<double>(native::now_ns() - begin));
+  }
+  return median(times);
+}
+
+}  // namespace faultline::calibrate

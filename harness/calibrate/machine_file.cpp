@@ -1,0 +1,339 @@
+#include "harness/calibrate/machine_file.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <stdexcept>
+
+#include "harness/calibrate/costs.hpp"
+#include "harness/calibrate/lines.hpp"
+
+namespace faultline::calibrate {
+
+using nlohmann::json;
+using sim::Distance;
+using sim::Kind;
+using sim::Machine;
+using sim::State;
+using sim::Time;
+
+namespace {
+
+double to_ns(Time time) {
+  return static_cast<double>(time) / sim::ps_per_ns;
+}
+
+// Three digits are more than the spread leaves.
+double rounded(double value) {
+  if (value == 0) return 0;
+  const double unit = std::pow(10, std::floor(std::log10(value)) - 2);
+  const double result = std::round(value / unit) * unit;
+  return std::round(result * 1e6) / 1e6;
+}
+
+// The preset that is nearest to such a CPU, for what cannot be measured.
+std::string preset_for(const std::string& cpu_model) {
+  const auto names = [&](const char* maker) { return cpu_model.find(maker) != std::string::npos; };
+  if (names("AMD") || names("Hygon")) return "epyc-7742x2";
+  if (names("Intel")) return "xeon-6242x2";
+#if defined(__aarch64__)
+  return "graviton3";
+#else
+  return "ideal-64";
+#endif
+}
+
+// A preset's value at a distance that it may not have: the greatest below.
+Time at_distance(const Machine::ByDistance& times, Distance distance) {
+  Time value = 0;
+  for (Distance d = 0; d < sim::distances; ++d)
+    if (times[d] != 0 && (d <= distance || value == 0)) value = times[d];
+  return value;
+}
+
+class Writer {
+ public:
+  Writer(const Findings& findings, const Shape& shape, const Provenance& provenance)
+      : findings_(findings),
+        shape_(shape),
+        provenance_(provenance),
+        preset_(Machine::load(preset_for(provenance.cpu_model))) {}
+
+  json write(const std::string& shape_file) {
+    file_["summary"] = fmt::format("{}, {} CPU(s), measured {}", provenance_.cpu_model,
+                                   shape_.cpus.size(), provenance_.date);
+    write_shape(shape_file);
+    write_caches();
+    write_latencies();
+    write_contention();
+    write_cpu_and_kernel();
+    write_shootdown_and_memory();
+    file_["measured"] = findings_.json();
+    return file_;
+  }
+
+ private:
+  json& at(const std::string& key) {
+    std::string path = "/" + key;
+    std::replace(path.begin(), path.end(), '.', '/');
+    return file_[json::json_pointer(path)];
+  }
+  // A constant that was not measured, and whence it is.
+  void put_taken(const std::string& key, const json& value, const std::string& origin) {
+    at(key) = value;
+    const usize dot = key.find('.');
+    file_[key.substr(0, dot)]["origins"][key.substr(dot + 1)] = "not measured: " + origin;
+  }
+  void put_preset(const std::string& key, const json& value) {
+    put_taken(key, value, "taken from " + preset_.name);
+  }
+  // The median of what was measured under the constant's own name, else the preset's value.
+  void put(const std::string& key, double preset) {
+    if (findings_.has(key))
+      at(key) = rounded(findings_.median(key));
+    else
+      put_preset(key, preset);
+  }
+  void put_by_distance(const std::string& key, const Machine::ByDistance& preset,
+                       const std::set<Distance>& which) {
+    for (const Distance d : which)
+      put(key + "." + sim::distance_names[d], to_ns(at_distance(preset, d)));
+  }
+  // How a group was measured; one of which nothing was is the preset's altogether.
+  void put_origin(const std::string& group, const std::string& how) {
+    file_[group]["origin"] =
+        fmt::format("measured {} on {}, {}: {}; median of {} samples", provenance_.date,
+                    provenance_.cpu_model, provenance_.system, how, provenance_.samples);
+  }
+
+  std::set<Distance> between_cpus() const {
+    std::set<Distance> which;
+    for (u32 a = 0; a < shape_.cpus.size(); ++a)
+      for (u32 b = 0; b < a; ++b) which.insert(shape_.between(a, b));
+    if (which.empty()) which.insert(sim::same_cluster);  // the loader's own rule
+    return which;
+  }
+  std::set<Distance> to_nodes() const {
+    std::set<Distance> which;
+    for (const Machine::Place& place : shape_.geometry.places)
+      for (u32 node = 0; node < shape_.geometry.nodes; ++node)
+        which.insert(shape_.geometry.to_node(place, node));
+    return which;
+  }
+
+  void write_shape(const std::string& shape_file);
+  void write_caches();
+  void write_latencies();
+  void write_contention();
+  void write_cpu_and_kernel();
+  void write_sleeping();
+  void write_shootdown_and_memory();
+  double factor(const std::string& distance, u32 cpus) const;
+  double mean_transfer(Distance distance, u32 cpus) const;
+  std::string widest_spread(const std::string& prefix) const;
+
+  const Findings& findings_;
+  const Shape& shape_;
+  const Provenance& provenance_;
+  const Machine preset_;
+  json file_;
+};
+
+void Writer::write_shape(const std::string& shape_file) {
+  json& shape = file_["shape"];
+  const u32 nodes = shape_.geometry.nodes;
+  shape["hwloc"] = shape_.hwloc.empty() ? shape_file : shape_.hwloc;
+  shape["origin"] = fmt::format("hwloc, {}: CPUs {} of {}", provenance_.date, cpu_list(shape_.cpus),
+                                provenance_.cpu_model);
+  if (nodes == 1) return;
+  for (u32 a = 0; a < nodes; ++a) {
+    const auto row = shape_.geometry.hops.begin() + a * nodes;
+    shape["hops"].push_back(std::vector<u32>(row, row + nodes));
+  }
+  shape["origin"] = fmt::format("{}; hops {}", shape["origin"].get<std::string>(),
+                                shape_.hops_known ? "ranked by the system's distances of nodes"
+                                                  : "not measured: all taken as one");
+}
+
+void Writer::write_caches() {
+  put_taken("caches.protocol", preset_.protocol == sim::Protocol::moesi ? "moesi" : "mesi",
+            "by the CPU's maker");
+  put_preset("caches.prefetch_pairs", preset_.prefetch_pairs);
+  if (provenance_.private_bytes != 0)
+    put_taken("caches.private_lines", provenance_.private_bytes / line_bytes,
+              "the size of a core's own cache by hwloc");
+  else
+    put_preset("caches.private_lines", preset_.private_lines);
+  put_preset("caches.store_buffer", preset_.store_buffer);
+  put_preset("caches.nearest_share", rounded(preset_.nearest_share / 1024.0));
+  put_preset("caches.jitter", rounded(preset_.jitter / 1024.0));
+  put_preset("caches.directory_response", to_ns(preset_.directory_response));
+  put_preset("caches.directory_transaction", to_ns(preset_.directory_transaction));
+  for (usize kind = 0; kind < sim::kinds; ++kind)
+    put(fmt::format("caches.hit.{}", sim::kind_names[kind]), to_ns(preset_.hit[kind]));
+  put_origin("caches",
+             "hits on lines that CPU owns, stores without a fence" + widest_spread("caches.hit"));
+}
+
+void Writer::write_latencies() {
+  for (usize kind = 0; kind < sim::kinds; ++kind)
+    for (usize state = 0; state < sim::states; ++state) {
+      const bool memory = static_cast<State>(state) == State::invalid;
+      const bool occurs =
+          static_cast<State>(state) != State::owned || preset_.protocol == sim::Protocol::moesi;
+      if (occurs)
+        put_by_distance(
+            fmt::format("latency.{}.{}", sim::kind_names[kind], sim::state_names[state]),
+            preset_.latency[kind][state], memory ? to_nodes() : between_cpus());
+    }
+  put_origin("latency",
+             "chains of dependent accesses to 128 lines in random order, at most four ordered "
+             "pairs of CPUs a distance, lines touched first on each one's node; stores and RMWs of "
+             "shared lines by a CPU with a copy; stores are fenced, less a fenced store's hit; all "
+             "less a load's hit, which the model adds" +
+                 widest_spread("latency"));
+}
+
+// What queueing makes of a transfer: nanoseconds a contended fetch-and-add of so many CPUs, over
+// the mean of the transfers between any two of them.
+double Writer::factor(const std::string& distance, u32 cpus) const {
+  for (Distance d = 0; d < sim::distances; ++d)
+    if (distance == sim::distance_names[d])
+      return findings_.median(fmt::format("contended.{}.{}", distance, cpus)) /
+             mean_transfer(d, cpus);
+  throw std::out_of_range(distance);
+}
+
+double Writer::mean_transfer(Distance distance, u32 cpus) const {
+  const std::vector<u32> all = shape_.within(distance);
+  double sum = 0;
+  for (u32 a = 0; a < cpus; ++a)
+    for (u32 b = 0; b < cpus; ++b)
+      if (a != b)
+        sum += findings_.median(fmt::format("latency.rmw.modified.{}",
+                                            sim::distance_names[shape_.between(all[a], all[b])]));
+  return sum / (cpus * (cpus - 1.0));
+}
+
+// With n CPUs n - 1 queue while one is served.
+void Writer::write_contention() {
+  json requesters = json::array({2});
+  for (u32 n = 4; n < shape_.cpus.size(); n *= 2) requesters.push_back(n);
+  file_["contention"]["requesters"] = requesters;
+  std::string at_two;
+  for (const Distance d : between_cpus()) {
+    const std::string distance = sim::distance_names[d];
+    json factors = json::array();
+    for (const json& n : requesters) {
+      const u32 cpus = n.get<u32>() + 1;
+      if (findings_.has(fmt::format("contended.{}.{}", distance, cpus)))
+        factors.push_back(rounded(std::clamp(factor(distance, cpus), 0.1, 100.0)));
+      else
+        factors.push_back(factors.empty() ? json(1.0) : factors.back());
+    }
+    const std::string two = fmt::format("contended.{}.2", distance);
+    if (findings_.has(two))
+      at_two += fmt::format(
+          "; two CPUs alone ({}): {} ns, {} of a transfer, for which the model "
+          "takes 1",
+          distance, rounded(findings_.median(two)), rounded(factor(distance, 2)));
+    if (findings_.has(fmt::format("contended.{}.3", distance)))
+      at("contention." + distance) = factors;
+    else
+      put_taken("contention." + distance, factors, "no three CPUs so near, taken as 1");
+  }
+  put_origin("contention",
+             "a fetch-and-add's time with n + 1 CPUs doing nothing else, over the mean transfer "
+             "between them; flat beyond those that are so near" +
+                 at_two);
+}
+
+void Writer::write_cpu_and_kernel() {
+  put("cpu.pause", to_ns(preset_.pause));
+  put("cpu.clock_read", to_ns(preset_.clock_read));
+  put("cpu.rcu_read", to_ns(preset_.rcu_read));
+  put_origin("cpu", "turns of 256 in a row" + widest_spread("cpu"));
+  put("kernel.syscall", to_ns(preset_.syscall));
+  put("kernel.rcu_grace", to_ns(preset_.rcu_grace));
+  write_sleeping();
+}
+
+// A handoff to a sleeper is system call, waking, the wake-up's way, and the idle exit. The shortest
+// sleep's is taken to have no idle exit beside the way.
+void Writer::write_sleeping() {
+  const std::string shortest = handoff_name(sleeps_ns.front());
+  if (!findings_.has(shortest)) {
+    put_preset("kernel.wake_one", to_ns(preset_.wake_one));
+    put_preset("kernel.wake_latency", to_ns(preset_.wake_latency));
+    json idle = json::array();
+    for (const Machine::Idle& level : preset_.idle)
+      idle.push_back({{"asleep", to_ns(level.asleep)}, {"exit", to_ns(level.exit)}});
+    put_preset("kernel.idle", idle);
+    put_origin("kernel", "a futex wake with nobody waiting, liburcu's grace period alone" +
+                             widest_spread("kernel"));
+    return;
+  }
+  constexpr double least = 1;
+  const std::string sleep = shortest.substr(shortest.find('.'));
+  const double syscall = findings_.median("kernel.syscall");
+  const double waking = std::max(least, findings_.median("woken" + sleep) - syscall);
+  const double handoff = findings_.median(shortest);
+  at("kernel.wake_one") = rounded(waking);
+  at("kernel.wake_latency") = rounded(std::max(least, handoff - syscall - waking));
+  json idle = json::array({{{"asleep", 0}, {"exit", least}}});
+  double before = handoff;
+  for (const u64 asleep : sleeps_ns) {
+    const double longer = findings_.median(handoff_name(asleep));
+    constexpr double deeper = 1.2;  // less is no level of its own
+    if (longer < deeper * before) continue;
+    idle.push_back({{"asleep", asleep}, {"exit", rounded(longer - handoff)}});
+    before = longer;
+  }
+  at("kernel.idle") = idle;
+  put_origin("kernel",
+             fmt::format("a futex wake with nobody waiting, liburcu's grace period alone, and "
+                         "handoffs to a sleeper on another CPU after 20 us to 10 ms asleep; the "
+                         "shortest, {} ns, is the call's {} ns and the way's rest, at least {} ns; "
+                         "what longer sleeps add is the idle exit",
+                         rounded(handoff), rounded(findings_.median("woken" + sleep)), least) +
+                 widest_spread("handoff"));
+}
+
+void Writer::write_shootdown_and_memory() {
+  put_preset("shootdown.base", to_ns(preset_.shootdown_base));
+  put_preset("shootdown.per_target", to_ns(preset_.shootdown_per_target));
+  put_preset("shootdown.handler", to_ns(preset_.shootdown_handler));
+  put_by_distance("shootdown.interrupt", preset_.interrupt, between_cpus());
+  file_["shootdown"]["origin"] = fmt::format(
+      "not measured: taken from {}, the greatest distance below where it has none", preset_.name);
+  const auto gbps = [](Time page) { return page_size / to_ns(page); };
+  put("memory.clear_core_gbps", gbps(preset_.clear_page_core));
+  put("memory.clear_node_gbps", gbps(preset_.clear_page_node));
+  put_origin("memory",
+             "pages cleared by the first CPU alone, and by all of its node at once, each "
+             "more memory than its share of the caches" +
+                 widest_spread("memory"));
+}
+
+// ", quartiles apart by up to 12 % (latency.load.shared.cluster)"
+std::string Writer::widest_spread(const std::string& prefix) const {
+  std::string widest;
+  for (const std::string& name : findings_.names())
+    if (name.starts_with(prefix) &&
+        (widest.empty() || findings_.spread(name) > findings_.spread(widest)))
+      widest = name;
+  if (widest.empty()) return "";
+  return fmt::format(", quartiles apart by up to {:.0f} % ({})", 100 * findings_.spread(widest),
+                     widest);
+}
+
+}  // namespace
+
+json machine_file(const Findings& findings, const Shape& shape, const Provenance& provenance,
+                  const std::string& shape_file) {
+  return Writer(findings, shape, provenance).write(shape_file);
+}
+
+}  // namespace faultline::calibrate

@@ -1,0 +1,242 @@
+#include "harness/calibrate/transfers.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "harness/calibrate/crew.hpp"
+#include "harness/calibrate/lines.hpp"
+#include "harness/native/platform.hpp"
+
+namespace faultline::calibrate {
+
+using sim::Distance;
+using sim::Kind;
+using sim::State;
+
+namespace {
+
+std::string latency_name(Kind kind, State state, Distance distance) {
+  return fmt::format("latency.{}.{}.{}", sim::kind_names[static_cast<usize>(kind)],
+                     sim::state_names[static_cast<usize>(state)], sim::distance_names[distance]);
+}
+
+double time_accesses(Lines& lines, Kind kind, double clock_ns) {
+  if (kind == Kind::load) return lines.time_loads(clock_ns);
+  return kind == Kind::store ? lines.time_stores(clock_ns) : lines.time_rmws(clock_ns);
+}
+
+// The model adds a load's hit to every transfer; a fenced store holds the fence besides.
+double without_hit(const Findings& findings, Kind kind, double ns) {
+  const double hit = kind == Kind::store ? findings.median("fenced") : 0;
+  constexpr double least = 0.1;  // between hardware threads of a core nothing may be left
+  return std::max(least, ns - std::max(hit, findings.median("caches.hit.load")));
+}
+
+// One quantity on one pair: who does what to the lines before the first CPU's accesses are timed.
+struct Passing {
+  enum class Second { none, third, first, thrown_out };  // who has a second copy
+
+  Kind kind;
+  State state;
+  Second second;
+};
+
+// The calling CPU's own caches hold nothing but this afterwards.
+void throw_out(const Pages& others) {
+  for (usize at = 0; at < others.bytes(); at += line_bytes)
+    *reinterpret_cast<volatile std::byte*>(others.data() + at) = std::byte{1};
+}
+
+// What the roles of one pair share. Role 0 is timed, 1 has had the lines, 2 is the third CPU.
+struct Exchange {
+  Lines& lines;
+  const Pages& others;
+  u32 samples;
+  std::vector<double> times;
+
+  void sample(const Passing& passing, u32 role, u64 seed, Meeting& meeting, double clock_ns) {
+    if (role == 1) have(passing.state, seed);
+    meeting.meet();
+    if (role == 2 && passing.second == Passing::Second::third) lines.read();
+    meeting.meet();
+    if (role == 0) times.push_back(take(passing, clock_ns));
+    meeting.meet();
+  }
+
+ private:
+  void have(State state, u64 seed) {
+    lines.shuffle(seed);
+    lines.write();
+    if (state == State::modified || state == State::owned) return;
+    lines.flush();
+    if (state != State::invalid) lines.read();
+  }
+  double take(const Passing& passing, double clock_ns) {
+    using Second = Passing::Second;
+    if (passing.second == Second::first || passing.second == Second::thrown_out) lines.read();
+    if (passing.second == Second::thrown_out) throw_out(others);
+    lines.translate();
+    return time_accesses(lines, passing.kind, clock_ns);
+  }
+};
+
+// A CPU for the second copy, near to `owner` and at least as far from `taker` as that is.
+std::optional<u32> third_cpu(const Shape& shape, u32 taker, u32 owner) {
+  std::optional<u32> best;
+  for (u32 cpu = 0; cpu < shape.cpus.size(); ++cpu) {
+    if (cpu == taker || cpu == owner) continue;
+    if (shape.between(cpu, taker) < shape.between(taker, owner)) continue;
+    if (!best || shape.between(cpu, owner) < shape.between(*best, owner)) best = cpu;
+  }
+  return best;
+}
+
+// How that quantity is measured; nothing where it cannot be.
+std::optional<Passing::Second> second_copy(Kind kind, State state, bool third, Distance distance,
+                                           usize private_bytes) {
+  if (state == State::modified || state == State::exclusive) return Passing::Second::none;
+  if (kind != Kind::load) return Passing::Second::first;
+  if (third) return Passing::Second::third;
+  // What it throws out may stay in its cluster's cache, and a sibling's goes with it.
+  if (distance != sim::same_cluster || private_bytes == 0) return std::nullopt;
+  return Passing::Second::thrown_out;
+}
+
+constexpr usize times_the_cache = 4;  // replacement is not quite by age
+
+void measure_pair(const Topology& topology, const Shape& shape, Shape::Pair pair, u32 home,
+                  const Effort& effort, usize private_bytes, Findings& findings) {
+  std::vector<u32> cpus = {pair.first, pair.second};
+  const std::optional<u32> third = third_cpu(shape, pair.first, pair.second);
+  if (third) cpus.push_back(*third);
+  const Distance distance = shape.between(pair.first, pair.second);
+  Lines lines;
+  const Pages others(std::max<usize>(page_size, times_the_cache * private_bytes));
+  Exchange exchange{lines, others, effort.samples, {}};
+  const auto role = [&](Meeting& meeting, u32 self) {
+    const double clock_ns = time_of_clock();
+    if (self == home) lines.shuffle(0), lines.write();  // touches every page
+    meeting.meet();
+    for (const Kind kind : {Kind::load, Kind::store, Kind::rmw})
+      for (const State state : {State::shared, State::exclusive, State::owned, State::modified}) {
+        const auto second = second_copy(kind, state, third.has_value(), distance, private_bytes);
+        if (!second) continue;
+        for (u32 i = 0; i < effort.samples; ++i)
+          exchange.sample({kind, state, *second}, self, i, meeting, clock_ns);
+        if (self != 0) continue;
+        for (const double ns : exchange.times)
+          findings.add(latency_name(kind, state, distance), without_hit(findings, kind, ns));
+        exchange.times.clear();
+      }
+  };
+  run_pinned(topology, shape.os_numbers(cpus), role);
+}
+
+}  // namespace
+
+void measure_hits(const Topology& topology, const Shape& shape, const Effort& effort,
+                  Findings& findings) {
+  Lines lines;
+  run_pinned(topology, {shape.cpus.front()}, [&](Meeting&, u32) {
+    const double clock_ns = time_of_clock();
+    for (u32 i = 0; i < effort.samples; ++i) {
+      lines.shuffle(i);
+      lines.write();
+      lines.translate();
+      findings.add("caches.hit.load", lines.time_loads(clock_ns));
+      findings.add("caches.hit.store", lines.time_posted_stores(clock_ns));
+      findings.add("caches.hit.rmw", lines.time_rmws(clock_ns));
+      findings.add("fenced", lines.time_stores(clock_ns));
+    }
+  });
+}
+
+void measure_memory(const Topology& topology, const Shape& shape, const Effort& effort,
+                    Findings& findings) {
+  for (u32 node = 0; node < shape.geometry.nodes; ++node) {
+    const std::vector<u32> local = shape.on_node(node);
+    if (local.empty()) continue;
+    const Distance distance = shape.geometry.to_node(shape.geometry.places.front(), node);
+    Lines lines;
+    run_pinned(topology, {shape.cpus[local.front()]}, [&](Meeting&, u32) {
+      lines.shuffle(0);
+      lines.write();
+    });
+    run_pinned(topology, {shape.cpus.front()}, [&](Meeting&, u32) {
+      const double clock_ns = time_of_clock();
+      for (const Kind kind : {Kind::load, Kind::store, Kind::rmw})
+        for (u32 i = 0; i < effort.samples; ++i) {
+          lines.shuffle(i);
+          lines.write();
+          lines.translate();
+          lines.flush();
+          findings.add(latency_name(kind, State::invalid, distance),
+                       without_hit(findings, kind, time_accesses(lines, kind, clock_ns)));
+        }
+    });
+  }
+}
+
+void measure_transfers(const Topology& topology, const Shape& shape, const Effort& effort,
+                       usize private_bytes, Findings& findings) {
+  for (Distance distance = 0; distance < sim::distances; ++distance)
+    for (const Shape::Pair pair : shape.pairs(distance, effort.pairs)) {
+      const bool apart = distance >= sim::one_hop;
+      for (u32 home = 0; home <= u32{apart}; ++home)
+        measure_pair(topology, shape, pair, home, effort, private_bytes, findings);
+    }
+}
+
+namespace {
+
+// Nanoseconds between two of the crew's fetch-and-adds, over about a millisecond.
+struct alignas(cache_line) Contended {
+  std::atomic<u64> word{0};
+  alignas(cache_line) std::vector<double> rates;  // a thread's own, a nanosecond
+
+  double add_for_a_while() {
+    constexpr u64 window_ns = 1'000'000;
+    constexpr u32 batch = 64;
+    const u64 begin = native::now_ns();
+    u64 end = begin;
+    u64 added = 0;
+    for (; end - begin < window_ns; end = native::now_ns(), added += batch)
+      for (u32 i = 0; i < batch; ++i)
+        word.fetch_add(1, std::memory_order_relaxed);  // relaxed: alone
+    return static_cast<double>(added) / static_cast<double>(end - begin);
+  }
+};
+
+void contend(const Topology& topology, const Shape& shape, const std::vector<u32>& cpus,
+             const std::string& name, u32 samples, Findings& findings) {
+  Contended contended;
+  contended.rates.resize(cpus.size());
+  run_pinned(topology, shape.os_numbers(cpus), [&](Meeting& meeting, u32 self) {
+    for (u32 i = 0; i < samples; ++i) {
+      meeting.meet();
+      contended.rates[self] = contended.add_for_a_while();
+      meeting.meet();
+      double rate = 0;
+      for (const double one : contended.rates) rate += one;
+      if (self == 0) findings.add(name, 1 / rate);
+    }
+  });
+}
+
+}  // namespace
+
+void measure_contention(const Topology& topology, const Shape& shape, const Effort& effort,
+                        Findings& findings) {
+  for (Distance distance = sim::same_cluster; distance < sim::distances; ++distance) {
+    if (shape.pairs(distance, 2).empty()) continue;
+    const std::vector<u32> all = shape.within(distance);
+    for (usize n = 2; n <= all.size(); n = 2 * n - 1)
+      contend(topology, shape, {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n)},
+              fmt::format("contended.{}.{}", sim::distance_names[distance], n), effort.samples,
+              findings);
+  }
+}
+
+}  // namespace faultline::calibrate
