@@ -3,6 +3,7 @@
 
 #include "results/reader.hpp"
 #include "tests/harness/command_line.hpp"
+#include "tests/harness/sim_threads.hpp"
 
 namespace faultline {
 namespace {
@@ -37,9 +38,7 @@ INSTANTIATE_TEST_SUITE_P(
 class Simulation : public CommandLine {
  protected:
   void SetUp() override {
-#if defined(__SANITIZE_THREAD__)
-    GTEST_SKIP() << "ThreadSanitizer does not know the simulator's fibers";
-#endif
+    if (!simulator_runs) GTEST_SKIP() << no_simulator;
   }
 };
 
