@@ -2,19 +2,31 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string_view>
 
 namespace faultline::check {
 namespace {
 
+bool has_downgrade(const Program& program) {
+  const auto downgrades = [](const Act& act) { return act.hold == Hold::downgraded; };
+  return std::any_of(program.threads.begin(), program.threads.end(), [&](const Script& script) {
+    return std::any_of(script.begin(), script.end(), downgrades);
+  });
+}
+
 class Plan {
  public:
   Plan(const Checked& checked, bool deep)
-      : family_(checked.family), light_(checked.make_light != nullptr), more_(deep ? 300 : 1) {}
+      : family_(checked.family),
+        light_(checked.make_light != nullptr),
+        atomic_downgrade_(checked.atomic_downgrade),
+        more_(deep ? 300 : 1) {}
 
   // `seconds`: of CPU time, a program.
   SearchOptions& add(std::string what, std::vector<Program> programs, Search search,
                      double seconds) {
+    if (!atomic_downgrade_) std::erase_if(programs, has_downgrade);
     Stage& stage = stages_.emplace_back();
     stage.what = std::move(what);
     stage.options.search = search;
@@ -62,6 +74,7 @@ class Plan {
  private:
   Family family_;
   bool light_;
+  bool atomic_downgrade_;
   double more_;
   std::vector<Stage> stages_;
 };

@@ -29,6 +29,8 @@ struct Checked {
   // The same with a StepMutex for the spinlock inside: fewer steps, so deeper searches complete.
   // Null where there is none inside.
   Subject* (*make_light)(const Program&) = nullptr;
+  // False where the lock says that it lets go in a downgrade: programs with one are left out.
+  bool atomic_downgrade = true;
 };
 
 // The mutexes, range locks and semaphores of locks/registry.hpp, the queue of spinners, and the

@@ -21,7 +21,8 @@ namespace {
   pointers.push_back(nullptr);
   execv(checker.c_str(), pointers.data());
   throw std::invalid_argument(
-      fmt::format("check: {}: {}, expected the checker there (builds with a sanitizer have none)",
+      fmt::format("check: {}: {}, expected the checker, which `cmake --build build` makes (but not "
+                  "with a sanitizer)",
                   checker, std::strerror(errno)));
 }
 
