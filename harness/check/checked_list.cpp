@@ -28,10 +28,11 @@ void append(std::vector<Checked>& list, Family family, const std::tuple<Named...
   std::apply(
       [&](const auto&... named) {
         const auto add = [&]<class L>(const NamedLock<L>& one) {
-          if constexpr (!is_external<L>)
+          if constexpr (!is_external<L>) {
             list.push_back({one.name, family, make_subject<SubjectOf<L>>, Light<L>::make});
-          if constexpr (requires { L::atomic_downgrade; })
-            if (!L::atomic_downgrade && !is_external<L>) list.back().atomic_downgrade = false;
+            if constexpr (requires { L::atomic_downgrade; })
+              list.back().atomic_downgrade = L::atomic_downgrade;
+          }
         };
         (add(named), ...);
       },

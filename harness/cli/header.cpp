@@ -67,9 +67,7 @@ json model_json(const std::string& name) {
   for (const sim::Machine::Constant& constant : machine.constants)
     constants.push_back(
         {{"key", constant.key}, {"value", constant.value}, {"origin", constant.origin}});
-  CaseSpec spec;
-  spec.machine = name;
-  return {{"name", spec.machine_name()},
+  return {{"name", machine.name},
           {"summary", machine.summary},
           {"cpus", machine.places.size()},
           {"nodes", machine.nodes},

@@ -42,8 +42,7 @@ Selection without_native(Selection selection, std::vector<LeftOut>& left_out) {
 }
 
 // The cases on one machine. What it has no CPUs for is left out.
-Plan plan_on(const std::string& name, Selection selection) {
-  const sim::Machine machine = sim::Machine::load(name);
+Plan plan_on(const std::string& given, const sim::Machine& machine, Selection selection) {
   const Topology topology = machine.topology();
   const usize cpus = topology.cpus().size();
   std::vector<LeftOut> too_many;
@@ -54,7 +53,7 @@ Plan plan_on(const std::string& name, Selection selection) {
         {fmt::format("{} CPUs of {}", count, machine.name), fmt::format("it has {}", cpus)});
     return true;
   });
-  selection.defaults.machine = name;
+  selection.defaults.machine = given;
   Plan plan;
   if (!asked || !selection.threads.empty()) plan = make_plan(selection, topology);
   plan.left_out.insert(plan.left_out.end(), too_many.begin(), too_many.end());
@@ -62,10 +61,9 @@ Plan plan_on(const std::string& name, Selection selection) {
 }
 
 // Throws unless one of the machines has as many CPUs as are asked for at most.
-void require_cpus(const Selection& selection) {
+void require_cpus(const Selection& selection, const std::vector<sim::Machine>& machines) {
   usize most = 0;
-  for (const std::string& name : selection.machines)
-    most = std::max(most, sim::Machine::load(name).places.size());
+  for (const sim::Machine& machine : machines) most = std::max(most, machine.places.size());
   for (u32 count : selection.threads)
     if (count > most)
       throw std::invalid_argument(fmt::format("--cpus {}: machine {} has {} CPUs, expected 1 to {}",
@@ -74,11 +72,12 @@ void require_cpus(const Selection& selection) {
 }
 
 // One name in a result is one machine.
-void require_distinct(const std::vector<std::string>& machines) {
+void require_distinct(const Selection& selection, const std::vector<sim::Machine>& machines) {
   std::set<std::string> names;
   const std::vector<std::string> presets = sim::Machine::presets();
-  for (const std::string& given : machines) {
-    const std::string name = sim::Machine::load(given).name;
+  for (usize i = 0; i < machines.size(); ++i) {
+    const std::string& given = selection.machines[i];
+    const std::string& name = machines[i].name;
     const bool taken = given != name && std::count(presets.begin(), presets.end(), name) != 0;
     if (taken || !names.insert(name).second)
       throw std::invalid_argument(
@@ -99,13 +98,16 @@ void require_time(const Selection& selection) {
 
 // The machines' cases by turns, the most important first.
 Plan plan_machines(const Selection& given) {
-  require_distinct(given.machines);
+  std::vector<sim::Machine> machines;
+  for (const std::string& name : given.machines) machines.push_back(sim::Machine::load(name));
+  require_distinct(given, machines);
   require_time(given);
-  require_cpus(given);
+  require_cpus(given, machines);
   Plan plan;
   const Selection selection = without_native(given, plan.left_out);
   std::vector<Plan> parts;
-  for (const std::string& name : selection.machines) parts.push_back(plan_on(name, selection));
+  for (usize i = 0; i < machines.size(); ++i)
+    parts.push_back(plan_on(selection.machines[i], machines[i], selection));
   usize longest = 0;
   for (const Plan& part : parts) {
     longest = std::max(longest, part.cases.size());

@@ -25,7 +25,6 @@ bool Simulation::sleep(Cpu& cpu, const void* word, u64 deadline_ns) {
   const Time deadline = deadline_ns > max_time / ps_per_ns ? max_time : deadline_ns * ps_per_ns;
   cpu.futex = at;
   cpu.woken = false;
-  cpu.left = false;
   std::vector<u16>& sleepers = sleepers_[bucket_of(at)];
   sleepers.push_back(static_cast<u16>(cpu.index));
   if (deadline != max_time) queue_.push(make_key(std::max(deadline, cpu.clock), cpu.index));
