@@ -1,5 +1,6 @@
 // How fast the simulator is: fixed cases, each for a fixed simulated time and in a process of its
-// own, on one host core. An event is an access to a line; a transfer is one that moved its line.
+// own, on one host core. An event is a hit, an access that the CPU's own cache served, or a
+// transfer of a line (an access of a spinner may take two, when the line is gone again at once).
 // Memory is what the process has grown by, a simulated CPU; in the first two cases that is the
 // simulator's alone, in the others the workload's data are in it.
 //
@@ -78,7 +79,7 @@ struct Moment {
 
 void run_case(const Case& which, u32 threads) {
   const double kib_before = resident_kib();
-  const sim::Machine machine = sim::Machine::load("ideal-1024");
+  const sim::Machine machine = sim::Machine::load(fmt::format("ideal-{}", threads));
   std::vector<u32> cpus(threads);
   std::iota(cpus.begin(), cpus.end(), 0);
   sim::Simulation simulation(machine, cpus, {});
@@ -114,15 +115,15 @@ void run_case(const Case& which, u32 threads) {
   simulation.run();
   const double seconds = closed.host_s - opened.host_s;
   const sim::Counts counts = closed.counts.since(opened.counts);
-  const double events = static_cast<double>(counts.accesses);
-  fmt::print("{:16} {:5} {:9.3f} {:12} {:12} {:9.1f} {:10.1f} {:9.0f}\n", which.name, threads,
-             seconds, done, counts.accesses, 100 * static_cast<double>(counts.transfers) / events,
-             1e-6 * events / seconds, (resident_kib() - kib_before) / threads);
+  fmt::print("{:16} {:5} {:9.3f} {:12} {:12} {:12} {:10.1f} {:9.0f}\n", which.name, threads,
+             seconds, done, counts.hits, counts.transfers,
+             1e-6 * static_cast<double>(counts.hits + counts.transfers) / seconds,
+             (resident_kib() - kib_before) / threads);
 }
 
 int run_all(const std::string& only, u32 only_threads) {
-  fmt::print("{:16} {:>5} {:>9} {:>12} {:>12} {:>9} {:>10} {:>9}\n", "case", "CPUs", "host s",
-             "operations", "events", "moved %", "M events/s", "KiB/CPU");
+  fmt::print("{:16} {:>5} {:>9} {:>12} {:>12} {:>12} {:>10} {:>9}\n", "case", "CPUs", "host s",
+             "operations", "hits", "transfers", "M events/s", "KiB/CPU");
   int failed = 0;
   for (const Case& which : cases)
     for (const u32 threads : {16U, 64U, 256U, 1024U}) {

@@ -26,6 +26,7 @@ void Simulation::refill(Cpu& cpu, Line& line, u64 at) {
   const Time latency = machine_.latency[0][static_cast<usize>(State::shared)][same_cluster];
   cpu.clock += jittered(cpu, latency);
   line.filled = ++cpu.fills;
+  ++cpu.misses;
   count_transfer(line, at, Kind::load, same_cluster, Reason::capacity);
   stall(cpu, label_of(line, at), since);
 }
@@ -35,6 +36,7 @@ void Simulation::load_met(Cpu& cpu, Line& line, u64 at, usize bytes) {
   if (cpu.looked_again / Arena::line_bytes == at / Arena::line_bytes && !awaits_store(line)) {
     // The line has been fetched for this very load, and may be gone again.
     cpu.looked_again = 0;
+    ++cpu.misses;
     cpu.clock += machine_.hit[0];
     return;
   }
@@ -76,6 +78,7 @@ bool Simulation::store_met(Cpu& cpu, Line& line, u64 at, usize bytes, u64 value)
     line.used |= bytes_of(at, bytes);
     return true;
   }
+  ++cpu.misses;
   // Behind older stores that have not got their lines it waits as well.
   if (cpu.posted != 0 || line.until > cpu.clock || is_queued(line)) {
     enqueue(cpu, line, at, bytes, Kind::store, &value);
@@ -91,6 +94,7 @@ bool Simulation::store_met(Cpu& cpu, Line& line, u64 at, usize bytes, u64 value)
 
 void Simulation::obtain(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind) {
   const Time since = cpu.clock;
+  ++cpu.misses;
   if (line.until > cpu.clock || is_queued(line)) {
     enqueue(cpu, line, at, bytes, kind, nullptr);
     cpu.awaited = at;

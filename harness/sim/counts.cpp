@@ -62,6 +62,7 @@ Counts Counts::since(const Counts& before) const {
   Counts result = *this;
   result.time -= before.time;
   result.accesses -= before.accesses;
+  result.hits -= before.hits;
   result.transfers -= before.transfers;
   result.prefetches -= before.prefetches;
   for (usize i = 0; i < before.by_label.size(); ++i)

@@ -46,7 +46,8 @@ struct Account {
 // All counts from the start up to `time`. Subtract the window's opening from its close.
 struct Counts {
   Time time = 0;
-  u64 accesses = 0;  // all, hits included
+  u64 accesses = 0;
+  u64 hits = 0;  // accesses that the own cache or the store buffer served
   u64 transfers = 0;
   u64 prefetches = 0;               // pairs brought along, not among the transfers
   std::vector<std::string> labels;  // by number

@@ -93,7 +93,7 @@ u32 Simulation::take_next(LineQueue& in, const Line& line) {
 // under way: stores are seen in their order. (No two can wait for each other: each waits for older
 // ones alone.) Reads that are next to each other are served in one go, one after the
 // other. When a CPU has got the line and others are left, it releases the line itself as soon as it
-// goes on (dispatch); in every other case the queue has an event of its own.
+// goes on (next_to_run); in every other case the queue has an event of its own.
 void Simulation::release(u32 queue_number, Time now) {
   LineQueue& queue = queues_[queue_number];
   Line& line = lines_[queue.line];

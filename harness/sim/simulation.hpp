@@ -16,6 +16,7 @@
 // time slicing (a thread has its CPU to itself).
 #pragma once
 
+#include <boost/context/detail/fcontext.hpp>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -45,6 +46,19 @@ class Stuck : public std::runtime_error {
       : std::runtime_error(what), waiting(std::move(lines)) {}
   std::vector<std::string> waiting;
 };
+
+class Simulation;
+
+// Which CPU runs: the one global of the simulator, as native has its thread table, since an atomic
+// must find its CPU without an argument. `cpu` is null outside of every simulated thread, where
+// accesses cost nothing; `outside` is the simulation while one of its actions runs.
+struct Here {
+  Simulation* simulation = nullptr;
+  Cpu* cpu = nullptr;
+  Simulation* outside = nullptr;
+  bool in_arena = false;  // ArenaScope without a CPU
+};
+inline constinit Here here;
 
 // One at a time in a process.
 class Simulation {
@@ -251,7 +265,8 @@ class Simulation {
   static void write_value(u64 at, usize bytes, u64 value);
 
   // spinning.cpp
-  void spin(Cpu& cpu);
+  [[gnu::noinline]] Status prepare_spin(Cpu& cpu);
+  [[gnu::noinline]] void end_pause(Cpu& cpu, Time since);
   void park(Cpu& cpu);
   void queue_for(Cpu& cpu, RequestList& list, u64 at, Time arrival);
   void watch(Cpu& cpu, Line& line);
@@ -281,11 +296,22 @@ class Simulation {
       yield(cpu);
   }
   void yield(Cpu& cpu);
-  // Until another puts this CPU's key into the queue and that is the earliest.
-  void block(Cpu& cpu, Status status);
+  // Until another puts this CPU's key into the queue and that is the earliest. Inlined, as
+  // switch_to is: the host foretells no return of a function in which another fiber was entered.
+  void block(Cpu& cpu, Status status) {
+    cpu.status = status;
+    cpu.blocked_since = cpu.clock;
+    switch_to(cpu, next_to_run(queue_.pop()));
+  }
   void make_ready(Cpu& cpu, Time time);
-  void dispatch(Cpu& from, Key next);
-  void switch_to(Cpu& from, Cpu& to);
+  Cpu& next_to_run(Key next);
+  void fetch_next() const;
+  void switch_to(Cpu& from, Cpu& to) {
+    if (&from == &to) return;
+    here.cpu = &to == &main_ ? nullptr : &to;
+    const auto back = boost::context::detail::jump_fcontext(to.context, &from.context);
+    *static_cast<void**>(back.data) = back.fctx;
+  }
   void enter_fiber(Cpu& cpu);
   void end_fiber(Cpu& cpu);
   void perform_actions();
@@ -330,17 +356,6 @@ class Simulation {
   std::string stuck_;
   std::exception_ptr failure_;
 };
-
-// Which CPU runs: the one global of the simulator, as native has its thread table, since an atomic
-// must find its CPU without an argument. `cpu` is null outside of every simulated thread, where
-// accesses cost nothing; `outside` is the simulation while one of its actions runs.
-struct Here {
-  Simulation* simulation = nullptr;
-  Cpu* cpu = nullptr;
-  Simulation* outside = nullptr;
-  bool in_arena = false;  // ArenaScope without a CPU
-};
-inline constinit Here here;
 
 // While it lives, operator new of the thread that made it allocates in the arena, as P::allocate
 // does: for objects that threads share and that are made by std::make_unique and the like. What

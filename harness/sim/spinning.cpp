@@ -23,10 +23,15 @@ void Simulation::pause(Cpu& cpu) {
   const bool only_looked = !cpu.changed && cpu.posted == 0 && cpu.read_count != 0 &&
                            cpu.read_count <= Watch::per_cpu && places == cpu.places;
   cpu.places = places;
-  if (only_looked)
-    spin(cpu);
-  else
-    cpu.park_turns = 1;
+  if (!only_looked) cpu.park_turns = 1;
+  // What is on the stack while others run is as little as can be: see `Cpu`.
+  const Status status = only_looked ? prepare_spin(cpu) : Status::ready;
+  if (status != Status::ready) block(cpu, status);
+  end_pause(cpu, since);
+}
+
+void Simulation::end_pause(Cpu& cpu, Time since) {
+  unwatch(cpu);
   if (cpu.looked_again == 0) {
     cpu.spinning += cpu.clock - since;
   } else {
@@ -39,17 +44,19 @@ void Simulation::pause(Cpu& cpu) {
   look_for_progress(cpu);
 }
 
-// Waits for what the next turn would see: for a write; or, where a line is gone already and others
-// queue for it, for that line. Where it is gone and nobody queues, the next turn must see to it.
-void Simulation::spin(Cpu& cpu) {
+// What a spinner is to wait as, for what the next turn would see: for a write; or, where a line is
+// gone already and others queue for it, for that line. Where it is gone and nobody queues, the next
+// turn must see to it.
+Status Simulation::prepare_spin(Cpu& cpu) {
   for (u32 i = 0; i < cpu.read_count; ++i) {
     Line& line = lines_[cpu.reads[i] / Arena::line_bytes];
     if (holds(cpu, line) && !awaits_store(line)) continue;
-    if (!is_queued(line)) return;
+    if (!is_queued(line)) return Status::ready;
     queue_for(cpu, queues_[sides_[line.side].queue].list, cpu.reads[i], cpu.clock);
-    return block(cpu, Status::queued);
+    return Status::queued;
   }
   park(cpu);
+  return Status::parked;
 }
 
 // Puts a spinner's next look at that place into the list.
@@ -73,9 +80,6 @@ void Simulation::park(Cpu& cpu) {
     queue_.push(make_key(cpu.clock + cpu.park_turns * cpu.parked_turn, cpu.index));
     ++cpu.park_turns;
   }
-  block(cpu, Status::parked);
-  if (cpu.looked_again != 0) cpu.park_turns = 1;
-  unwatch(cpu);
 }
 
 // Puts the CPU at one end of the line's ring of watchers or the other, as chance has it, since
@@ -124,6 +128,7 @@ void Simulation::wake_watchers(Line& line, u64 at, Time complete) {
     Cpu& cpu = cpus_[(side.watchers - 1u) / Watch::per_cpu];
     const u32 which = (side.watchers - 1u) % Watch::per_cpu;
     unwatch(cpu);
+    cpu.park_turns = 1;
     if (queue_.has(cpu.index)) queue_.remove(cpu.index);
     queue_for(cpu, queue.woken, cpu.reads[which],
               std::max(cpu.clock, complete + cpu.parked_turn * i / number));
