@@ -30,6 +30,9 @@ inline constexpr u32 max_cpus = 1024;
 struct CpuSet {
   u64 words[max_cpus / 64] = {};
   void add(u32 cpu) { words[cpu / 64] |= u64{1} << (cpu % 64); }
+  void add(const CpuSet& other) {
+    for (u32 i = 0; i < max_cpus / 64; ++i) words[i] |= other.words[i];
+  }
   bool has(u32 cpu) const { return (words[cpu / 64] >> (cpu % 64)) & 1; }
   bool empty() const {
     for (u64 word : words)

@@ -38,6 +38,8 @@ function panelNamer(runs) {
     roles: (one) => one.roles && `roles ${one.roles}`,
     page_clear: (one) => `clear ${one.page_clear}`,
     shootdown: (one) => `shootdown ${one.shootdown}`,
+    page_table: (one) => one.page_table === 'per_cpu' && 'page table a CPU',
+    kernel_entry: (one) => one.kernel_entry && 'kernel entry',
     merge: (one) => (one.merge ? 'merging' : 'no merging'),
     thp: (one) => (one.thp ? 'THP' : 'no THP'),
   };

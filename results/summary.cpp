@@ -49,6 +49,8 @@ std::string panel_name(const json& one) {
   };
   differs("page_clear", "memset");
   differs("shootdown", "cpumask");
+  differs("page_table", "shared");
+  differs("kernel_entry", false);
   differs("merge", true);
   differs("thp", false);
   return name;

@@ -257,6 +257,7 @@ void Writer::write_cpu_and_kernel() {
   put_origin("cpu", "turns of 256 in a row" + widest_spread("cpu"));
   put("kernel.syscall", to_ns(preset_.syscall));
   put("kernel.rcu_grace", to_ns(preset_.rcu_grace));
+  put_preset("kernel.page_fault", to_ns(preset_.page_fault));
   write_sleeping();
 }
 

@@ -129,8 +129,11 @@ void select_suite(const RunArguments& arguments, Selection& selection) {
 void set_case_options(const RunArguments& arguments, CaseSpec& defaults) {
   require_one_of("--page-clear", arguments.page_clear, {"memset", "model"});
   require_one_of("--shootdown", arguments.shootdown, {"cpumask", "precise", "broadcast"});
+  require_one_of("--page-table", arguments.page_table, {"shared", "per_cpu"});
   defaults.page_clear = arguments.page_clear;
   defaults.shootdown = arguments.shootdown;
+  defaults.page_table = arguments.page_table;
+  defaults.kernel_entry = arguments.kernel_entry;
   defaults.merge = !arguments.no_merge;
   defaults.thp = arguments.thp;
   defaults.private_spaces = arguments.private_spaces;

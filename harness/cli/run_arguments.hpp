@@ -30,6 +30,7 @@ struct RunArguments {
   std::string roles;
   std::string page_clear = "memset";
   std::string shootdown = "cpumask";
+  std::string page_table = "shared";
   std::string topology;
   std::string exec_in_window;
   bool latency = true;
@@ -41,6 +42,7 @@ struct RunArguments {
 
   // Of `faultline sim` alone.
   bool simulated = false;
+  bool kernel_entry = false;
   std::string machines;
   std::string processes;
 

@@ -39,8 +39,13 @@ void add_selection(CLI::App& run, RunArguments& to) {
   flag("!--no-ceiling", to.ceiling, "leave out `none` with one address space a thread");
   add("--page-clear", to.page_clear, "memset or model")->capture_default_str();
   add("--shootdown", to.shootdown, "cpumask, precise or broadcast")->capture_default_str();
+  add("--page-table", to.page_table, "shared, or per_cpu as RadixVM's")->capture_default_str();
   flag("--no-merge", to.no_merge, "adjacent VMAs do not merge");
-  if (!to.simulated) flag("--thp", to.thp, "allow transparent huge pages on linux");
+  if (to.simulated)
+    flag("--kernel-entry", to.kernel_entry,
+         "charge each operation what entering the kernel costs, to compare with whole kernels");
+  else
+    flag("--thp", to.thp, "allow transparent huge pages on linux");
 }
 
 void add_measurement(CLI::App& run, RunArguments& to) {

@@ -299,6 +299,7 @@ class Reader {
     const Field kernel = group("kernel");
     machine_.rcu_grace = kernel.at("rcu_grace").time();
     machine_.syscall = kernel.at("syscall").time();
+    machine_.page_fault = kernel.at("page_fault").time();
     machine_.wake_one = kernel.at("wake_one").time();
     machine_.wake_latency = kernel.at("wake_latency").time();
     read_idle(kernel.at("idle"));

@@ -77,6 +77,7 @@ struct Machine {
   Time rcu_grace = 0;
 
   Time syscall = 0;       // entering wait() or wake() and coming back
+  Time page_fault = 0;    // the exception and its return, without what the kernel does between
   Time wake_one = 0;      // what waking one sleeper costs its waker
   Time wake_latency = 0;  // from the waker's interrupt to a sleeper that did not idle deep
   struct Idle {

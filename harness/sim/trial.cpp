@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "harness/sim/counts_json.hpp"
+#include "harness/sim/kernel_entry.hpp"
 #include "harness/sim/registry.hpp"
 #include "harness/trial/measurement.hpp"
 
@@ -191,8 +192,12 @@ json run_sim_trial_on(const TrialSpec& spec, const MakeArena<P>& make) {
 
 json run_sim_trial(const TrialSpec& spec) {
   validate<P>(spec.trial_case);
-  return run_sim_trial_on(spec,
-                          [&](u32 threads) { return make_arena<P>(spec.trial_case, threads); });
+  return run_sim_trial_on(spec, [&](u32 threads) {
+    Arena<P> arena = make_arena<P>(spec.trial_case, threads);
+    if (spec.trial_case.kernel_entry && arena.space)
+      arena.space = std::make_unique<sim::KernelEntry>(std::move(arena.space));
+    return arena;
+  });
 }
 
 }  // namespace faultline

@@ -32,6 +32,8 @@ std::string CaseSpec::name() const {
   if (!roles.empty()) text += "/roles:" + roles;
   if (page_clear != "memset") text += "/page-clear:" + page_clear;
   if (shootdown != "cpumask") text += "/shootdown:" + shootdown;
+  if (page_table != "shared") text += "/page-table:" + page_table;
+  if (kernel_entry) text += "/kernel-entry";
   if (!merge) text += "/no-merge";
   if (thp) text += "/thp";
   return text;
@@ -50,12 +52,15 @@ void to_json(nlohmann::json& json, const CaseSpec& spec) {
           {"private", spec.private_spaces},
           {"page_clear", spec.page_clear},
           {"shootdown", spec.shootdown},
+          {"page_table", spec.page_table},
           {"merge", spec.merge},
           {"thp", spec.thp},
           {"warmup_s", spec.warmup_s},
           {"duration_s", spec.duration_s}};
   if (spec.simulated())
-    json.update({{"machine", spec.machine_name()}, {"machine_text", spec.machine}});
+    json.update({{"machine", spec.machine_name()},
+                 {"machine_text", spec.machine},
+                 {"kernel_entry", spec.kernel_entry}});
 }
 
 void from_json(const nlohmann::json& json, CaseSpec& spec) {
@@ -69,6 +74,8 @@ void from_json(const nlohmann::json& json, CaseSpec& spec) {
   json.at("private").get_to(spec.private_spaces);
   json.at("page_clear").get_to(spec.page_clear);
   json.at("shootdown").get_to(spec.shootdown);
+  spec.page_table = json.value("page_table", "shared");
+  spec.kernel_entry = json.value("kernel_entry", false);
   json.at("merge").get_to(spec.merge);
   json.at("thp").get_to(spec.thp);
   json.at("warmup_s").get_to(spec.warmup_s);
@@ -115,6 +122,8 @@ void validate_options(const CaseSpec& spec) {
     refuse_case(spec, "page-clear '" + spec.page_clear + "': expected memset or model");
   if (spec.shootdown != "cpumask" && spec.shootdown != "precise" && spec.shootdown != "broadcast")
     refuse_case(spec, "shootdown '" + spec.shootdown + "': expected cpumask, precise or broadcast");
+  if (spec.page_table != "shared" && spec.page_table != "per_cpu")
+    refuse_case(spec, "page-table '" + spec.page_table + "': expected shared or per_cpu");
 }
 
 }  // namespace faultline

@@ -21,6 +21,8 @@ struct CaseSpec {
   bool private_spaces = false;
   std::string page_clear = "memset";  // or "model"
   std::string shootdown = "cpumask";  // or "precise", "broadcast"
+  std::string page_table = "shared";  // or "per_cpu"
+  bool kernel_entry = false;  // simulated: each operation is entered as the kernel's is
   bool merge = true;
   bool thp = false;
   double warmup_s = 0.05;

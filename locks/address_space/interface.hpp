@@ -20,6 +20,7 @@ struct AddressSpaceOptions {
       true;  // a fault clears 4 KiB for real; false: --page-clear model, a fixed cost
   u64 modelled_clear_ns = 100;  // what a cleared page costs in that model
   u32 shootdown = 0;            // ShootdownPolicy below
+  u32 page_table = 0;           // PageTableKind below
   bool merge = true;            // adjacent compatible VMAs merge
   bool thp = false;             // `linux` alone: huge pages allowed
 };
@@ -30,6 +31,10 @@ struct AddressSpaceOptions {
 inline constexpr u32 shootdown_cpumask = 0;
 inline constexpr u32 shootdown_precise = 1;
 inline constexpr u32 shootdown_broadcast = 2;
+
+// One page table for all CPUs, or one each, which others' faults do not fill (RadixVM).
+inline constexpr u32 page_table_shared = 0;
+inline constexpr u32 page_table_per_cpu = 1;
 
 // Bytes from AddressSpace::fixed_base() that a workload may use for mappings at addresses of its
 // own choice.

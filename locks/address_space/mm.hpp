@@ -239,7 +239,7 @@ class Mm {
     if (std::string error = violations_.report(); !error.empty()) return error;
     if (std::string error = tree_.check(); !error.empty()) return error;
     if (scan() != count_.load()) return "the count of VMAs is wrong";
-    std::string error = table_.check_frames();
+    std::string error = table_.check();
     table_.for_each_entry([&](u64 address, Pte pte) {
       const V* vma = tree_.find(address);
       if (vma == nullptr || !vma->range().contains(address))

@@ -7,6 +7,11 @@
 // who has used it: one CPU in the entry itself, or `many`, and then the CPUs are in the table
 // page's own set, which is common to all such entries of the page and emptied when the last of them
 // goes: a shootdown may reach the users of another page in the same 2 MiB, and never misses one.
+//
+// With a table a CPU (RadixVM: Clements, Kaashoek, Zeldovich, EuroSys 2013) this table is the record
+// of what is mapped and who has used it, and each CPU has a table of its own beside it, which is what
+// its hardware would walk: a page that others have used already costs it a fault. The own tables'
+// entries change under the lock of the record's table page alone.
 #pragma once
 
 #include "locks/address_space/frames.hpp"
@@ -69,13 +74,23 @@ class PageTable {
   PageTable(const AddressSpaceOptions& options, Violations<P>& violations)
       : options_(options), frames_(options.frames_per_thread, options.clear_pages, violations) {
     P::label(&users_, "mm.cpumask");
+    if (options.page_table != page_table_per_cpu) return;
+    void* memory = P::allocate(sizeof(OwnTables), cache_line);
+    own_ = new (memory) OwnTables();
   }
 
   // Once a thread, before its first operation.
   void enter() {
     frames_.enter();
     leaves_.reserve(options_.frames_per_thread / entries + 8);
-    uppers_.reserve(4);
+    uppers_.reserve(own_ != nullptr ? 8 : 4);
+    if (own_ != nullptr) {
+      leaves_.reserve(options_.frames_per_thread / entries + 16);
+      // Threads on one CPU have one table. release: pairs with the acquires of `roots`.
+      Upper* expected = nullptr;
+      own_->roots[P::cpu()].compare_exchange_strong(
+          expected, &own_roots_.here(), std::memory_order_release, std::memory_order_relaxed);
+    }
     auto& word = users_[P::cpu() / 64];
     word.fetch_or(
         u64{1} << (P::cpu() % 64),
@@ -86,7 +101,8 @@ class PageTable {
   // caller keeps that VMA from being unmapped or changed meanwhile. `clear`: the new page must be
   // cleared or copied. False: no frame left.
   bool fault_in(u64 address, Access access, u32 prot, bool clear) {
-    Leaf& leaf = leaf_for(address);
+    Leaf& leaf = leaf_for(root_, address);
+    Leaf* own = own_leaf_for(address);
     auto& entry = leaf.entries[index(address, 0)];
     // relaxed: a look that saves clearing a page in vain; the entry is read again under the lock.
     FrameNumber fresh = no_frame;
@@ -95,7 +111,7 @@ class PageTable {
       if (fresh == no_frame) return false;
       if (clear) clear_frame(fresh);
     }
-    const bool missing = !install(leaf, entry, fresh, access, prot);
+    const bool missing = !install(leaf, own, index(address, 0), fresh, access, prot);
     if (fresh != no_frame) frames_.unpin(fresh);
     // The entry was there at the first look and had been dropped by a discard at the second: once
     // more, with a frame.
@@ -110,18 +126,21 @@ class PageTable {
   void zap(Range range) {
     typename Frames<P>::Gathered gathered;
     CpuSet users;
-    for_each_leaf(range, [&](Leaf& leaf, u32 from, u32 to) {
+    for_each_leaf(root_, range, [&](Leaf& leaf, u32 from, u32 to) {
       Locked lock(leaf);
+      CpuSet here;
       for (u32 i = from; i < to; ++i) {
         const Pte old{
             leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
         if (!old.present()) continue;
         // relaxed: walk() re-checks its entry after a pin that is ordered by the frame's count.
         leaf.entries[i].store(0, std::memory_order_relaxed);
-        note_users(leaf, old, users);
+        note_users(leaf, old, here);
         if (old.many()) forget_many(leaf);
         frames_.gather(gathered, old.frame());
       }
+      change_own(leaf, from, to, here, [](Pte) { return Pte{}; });
+      users.add(here);
     });
     if (gathered.empty()) return;
     shoot_down(users);
@@ -134,17 +153,20 @@ class PageTable {
     const u32 kept = hardware_prot(prot);
     CpuSet users;
     bool changed = false;
-    for_each_leaf(range, [&](Leaf& leaf, u32 from, u32 to) {
+    for_each_leaf(root_, range, [&](Leaf& leaf, u32 from, u32 to) {
       Locked lock(leaf);
+      CpuSet here;
       for (u32 i = from; i < to; ++i) {
         const Pte old{
             leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
         if (!old.present() || (old.prot() & ~kept) == 0) continue;
         leaf.entries[i].store(old.with_prot(old.prot() & kept).word,
                               std::memory_order_relaxed);  // relaxed: as above
-        note_users(leaf, old, users);
+        note_users(leaf, old, here);
         changed = true;
       }
+      change_own(leaf, from, to, here, [&](Pte old) { return old.with_prot(old.prot() & kept); });
+      users.add(here);
     });
     if (changed) shoot_down(users);
   }
@@ -152,7 +174,8 @@ class PageTable {
   // get_user_pages_fast: pins the page at `address` without a lock, looks again, unpins. Whether a
   // readable page was there.
   bool walk(u64 address) {
-    const Leaf* leaf = find_leaf(address);
+    u64 unused = 0;
+    const Leaf* leaf = find_leaf(root_, address, unused);
     if (leaf == nullptr) return false;
     const auto& entry = leaf->entries[index(address, 0)];
     const Pte seen{
@@ -168,17 +191,13 @@ class PageTable {
   // With all threads at rest: calls visit(address, Pte) for every entry that is present.
   template <class F>
   void for_each_entry(F&& visit) {
-    for_each_leaf({0, reach}, [&](Leaf& leaf, u32 from, u32 to) {
-      for (u32 i = from; i < to; ++i) {
-        const Pte entry{
-            leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: threads are at rest
-        if (entry.present()) visit(leaf.start + u64{i} * page_size, entry);
-      }
-    });
+    for_each_entry(root_, visit);
   }
 
-  // With all threads at rest: what is wrong with the accounting of frames, or nothing.
-  std::string check_frames() {
+  // With all threads at rest: what is wrong with the accounting of frames or with the CPUs' own
+  // tables, or nothing.
+  std::string check() {
+    if (std::string wrong = check_own(); !wrong.empty()) return wrong;
     u64 mapped = 0;
     for_each_entry([&](u64, Pte) { ++mapped; });
     if (mapped + frames_.free() == frames_.total()) return {};
@@ -205,6 +224,10 @@ class PageTable {
     Upper* next_free = nullptr;
     alignas(cache_line) typename P::template atomic<void*> entries[PageTable::entries] = {};
   };
+  // By the kernel's number of a CPU; null where no thread of this address space has entered.
+  struct OwnTables {
+    typename P::template atomic<Upper*> roots[max_cpus] = {};
+  };
 
   class Locked {
    public:
@@ -229,22 +252,27 @@ class PageTable {
       P::work(options_.modelled_clear_ns);
   }
 
-  // Under the leaf's lock: installs `fresh`, and takes it from the caller, if the entry is empty;
-  // widens an entry that is there. False when the entry is empty and `fresh` is none.
-  bool install(Leaf& leaf, typename P::template atomic<u64>& entry, FrameNumber& fresh,
-               Access access, u32 prot) {
+  // Under the leaf's lock: installs `fresh`, and takes it from the caller, if entry `at` is empty;
+  // widens an entry that is there. The same in the CPU's own table, if it has one. False when the
+  // entry is empty and `fresh` is none.
+  bool install(Leaf& leaf, Leaf* own, u32 at, FrameNumber& fresh, Access access, u32 prot) {
     Locked lock(leaf);
+    auto& entry = leaf.entries[at];
     const Pte old{entry.load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
     if (!old.present() && fresh == no_frame) return false;
     const u32 granted = hardware_prot(prot) & (access == Access::write ? ~u32{0} : ~prot_write);
     Pte pte = old.present() ? old.with_prot(old.prot() | granted) : Pte::make(fresh, granted);
     if (!old.present()) fresh = no_frame;
-    if (options_.shootdown == shootdown_precise) pte = record_user(leaf, pte);
+    if (knows_users()) pte = record_user(leaf, pte);
     // release: pairs with the acquire in walk(): the frame's clearing is seen by whoever reaches it
     // by this entry.
     if (pte.word != old.word) entry.store(pte.word, std::memory_order_release);
+    if (own != nullptr)
+      own->entries[at].store(pte.word, std::memory_order_relaxed);  // relaxed: under the leaf's lock
     return true;
   }
+
+  bool knows_users() const { return options_.shootdown == shootdown_precise || own_ != nullptr; }
 
   Pte record_user(Leaf& leaf, Pte pte) {
     const u32 cpu = P::cpu();
@@ -270,7 +298,7 @@ class PageTable {
   }
 
   void note_users(const Leaf& leaf, Pte pte, CpuSet& users) const {
-    if (options_.shootdown != shootdown_precise) return;
+    if (!knows_users()) return;
     if (pte.user() != 0) users.add(pte.user() - 1);
     if (!pte.many()) return;
     for (u32 i = 0; i < max_cpus / 64; ++i)
@@ -284,6 +312,63 @@ class PageTable {
       for (u32 i = 0; i < max_cpus / 64; ++i)
         users.words[i] = users_[i].load(std::memory_order_relaxed);  // relaxed: see enter()
     P::shootdown(users);
+  }
+
+  // Under the lock of the record's leaf: `change` of what the own tables of `cpus` have of its
+  // entries `from` to `to`.
+  template <class F>
+  void change_own(const Leaf& leaf, u32 from, u32 to, const CpuSet& cpus, F&& change) {
+    if (own_ == nullptr) return;
+    for_each_own(cpus, [&](Upper& root) {
+      u64 unused = 0;
+      Leaf* own = find_leaf(root, leaf.start, unused);
+      for (u32 i = from; own != nullptr && i < to; ++i) {
+        const Pte old{
+            own->entries[i].load(std::memory_order_relaxed)};  // relaxed: under the record's lock
+        if (old.present())
+          own->entries[i].store(change(old).word, std::memory_order_relaxed);  // relaxed: as above
+      }
+    });
+  }
+
+  template <class F>
+  void for_each_own(const CpuSet& cpus, F&& visit) {
+    for (u32 cpu = 0; cpu < max_cpus; ++cpu) {
+      if (!cpus.has(cpu)) continue;
+      // acquire: pairs with the release in enter().
+      if (Upper* root = own_->roots[cpu].load(std::memory_order_acquire)) visit(*root);
+    }
+  }
+
+  // No own table may hold what the record does not.
+  std::string check_own() {
+    if (own_ == nullptr) return {};
+    CpuSet all;
+    for (u64& word : all.words) word = ~u64{0};
+    std::string wrong;
+    for_each_own(all, [&](Upper& root) {
+      for_each_entry(root, [&](u64 address, Pte own) {
+        u64 unused = 0;
+        const Leaf* leaf = find_leaf(root_, address, unused);
+        // relaxed: threads are at rest.
+        const Pte record{leaf->entries[index(address, 0)].load(std::memory_order_relaxed)};
+        if (own.frame() != record.frame() || (own.prot() & ~record.prot()) != 0)
+          wrong = "page table: a CPU's own table maps page " + std::to_string(address / page_size) +
+                  " as the address space does not";
+      });
+    });
+    return wrong;
+  }
+
+  template <class F>
+  void for_each_entry(Upper& root, F&& visit) {
+    for_each_leaf(root, {0, reach}, [&](Leaf& leaf, u32 from, u32 to) {
+      for (u32 i = from; i < to; ++i) {
+        const Pte entry{
+            leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: threads are at rest
+        if (entry.present()) visit(leaf.start + u64{i} * page_size, entry);
+      }
+    });
   }
 
   template <class Child, class Table>
@@ -301,21 +386,24 @@ class PageTable {
     return *static_cast<Child*>(expected);
   }
 
-  Leaf& leaf_for(u64 address) {
-    Upper& second = child(root_, index(address, 3), uppers_, 0);
+  Leaf& leaf_for(Upper& root, u64 address) {
+    Upper& second = child(root, index(address, 3), uppers_, 0);
     Upper& third = child(second, index(address, 2), uppers_, 0);
     return child(third, index(address, 1), leaves_, address / table_span * table_span);
   }
 
-  Leaf* find_leaf(u64 address) {
-    u64 unused = 0;
-    return find_leaf(address, unused);
+  // Of this CPU's own table; null where there is one for all.
+  Leaf* own_leaf_for(u64 address) {
+    if (own_ == nullptr) return nullptr;
+    // acquire: pairs with the release in enter().
+    Upper* root = own_->roots[P::cpu()].load(std::memory_order_acquire);
+    return &leaf_for(*root, address);
   }
 
   // The leaf that maps `address`, or null and in `span` how much of the address space hangs on the
   // missing entry.
-  Leaf* find_leaf(u64 address, u64& span) {
-    void* table = &root_;
+  Leaf* find_leaf(Upper& root, u64 address, u64& span) {
+    void* table = &root;
     span = table_span;
     for (u32 level = 3; level >= 1; --level) {
       // acquire: pairs with the release in child().
@@ -331,10 +419,10 @@ class PageTable {
 
   // visit(leaf, first entry, one past the last) for every table page that exists in `range`.
   template <class F>
-  void for_each_leaf(Range range, F&& visit) {
+  void for_each_leaf(Upper& root, Range range, F&& visit) {
     for (u64 at = range.start; at < range.end;) {
       u64 span = 0;
-      Leaf* leaf = find_leaf(at, span);
+      Leaf* leaf = find_leaf(root, at, span);
       const u64 next = (at / span + 1) * span;
       if (leaf != nullptr) {
         const u64 last = (next < range.end ? next : range.end) - 1;
@@ -349,6 +437,8 @@ class PageTable {
   Pool<P, Leaf> leaves_;
   Pool<P, Upper> uppers_;
   Upper root_;
+  OwnTables* own_ = nullptr;  // null: one table for all CPUs
+  PerThread<P, Upper> own_roots_;
   typename P::template atomic<u64> users_[max_cpus / 64] = {};
 };
 

@@ -167,7 +167,7 @@ class LockInTree final : public AddressSpace {
   std::string check() override {
     if (std::string error = violations_.report(); !error.empty()) return error;
     if (!tree_.locked().empty()) return "a slot is locked with all threads at rest";
-    std::string error = table_.check_frames();
+    std::string error = table_.check();
     table_.for_each_entry([&](u64 address, Pte pte) {
       tree_.for_each(address / page_size, address / page_size + 1, [&](u64 value, u64, u64) {
         if (!SlotValue::mapped(value))

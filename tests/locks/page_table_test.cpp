@@ -31,11 +31,11 @@ TEST_F(PageTableTest, CountsEveryFrameMappedOrFree) {
   for (u64 page = 0; page < 8; ++page)
     EXPECT_TRUE(table.fault_in(base + page * page_size, Access::write, rw, true));
   EXPECT_FALSE(table.fault_in(base + 8 * page_size, Access::write, rw, true));
-  EXPECT_EQ(table.check_frames(), "");
+  EXPECT_EQ(table.check(), "");
   table.zap({base, base + 3 * page_size});
-  EXPECT_EQ(table.check_frames(), "");
+  EXPECT_EQ(table.check(), "");
   EXPECT_TRUE(table.fault_in(base + 8 * page_size, Access::write, rw, true));
-  EXPECT_EQ(table.check_frames(), "");
+  EXPECT_EQ(table.check(), "");
 }
 
 TEST_F(PageTableTest, GrantsNoMoreThanTheAccessAskedFor) {
