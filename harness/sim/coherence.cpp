@@ -284,13 +284,20 @@ void Simulation::outside_store(const void* address) {
   line.owner = no_cpu;
 }
 
+u32 Simulation::fresh_number(u32& made, u32 capacity, const char* things) {
+  if (made + 1 >= capacity)
+    throw std::length_error(
+        fmt::format("simulator: more than {} {} at once", capacity - 1, things));
+  return ++made;
+}
+
 Side& Simulation::side_of(Line& line) {
   if (line.side != 0) return sides_[line.side];
   if (free_side_ != 0) {
     line.side = free_side_;
     free_side_ = sides_[line.side].next_free;
   } else {
-    line.side = ++sides_made_;
+    line.side = fresh_number(sides_made_, max_sides, "lines that several CPUs use");
   }
   return sides_[line.side];
 }

@@ -44,8 +44,8 @@ class Word {
   static_assert(stub::may_be_shared<T>, "only integers, bools and pointers may be shared");
 
  public:
-  constexpr Word() = default;
-  constexpr explicit Word(T value) : value_(value) {}
+  constexpr Word() : Word(T{}) {}
+  constexpr explicit Word(T value) : value_(made(value)) {}
 
   T load() const {
     if (Cpu* cpu = here.cpu) {
@@ -76,12 +76,18 @@ class Word {
   }
 
  private:
+  // A store that this CPU has posted for what was here before must not come after the new value.
+  constexpr T made(T value) {
+    if (!std::is_constant_evaluated() && here.cpu != nullptr)
+      simulation().before_construction(*here.cpu, this);
+    return value;
+  }
   void store_outside(T value) {
     value_ = value;
     if (here.outside != nullptr) here.outside->outside_store(this);
   }
 
-  T value_{};
+  T value_;
 };
 
 // std::atomic's interface without its default orders. Orders beside seq_cst change no value here,

@@ -15,8 +15,10 @@ constexpr u32 window = 16;            // so many requests does an arbiter see
 LineQueue& Simulation::queue_of(Line& line, u64 at) {
   Side& side = side_of(line);
   if (side.queue == 0) {
-    side.queue = free_queue_ != 0 ? free_queue_ : static_cast<u16>(++queues_made_);
-    if (side.queue == free_queue_) free_queue_ = queues_[free_queue_].next_free;
+    if (free_queue_ != 0)
+      free_queue_ = queues_[side.queue = free_queue_].next_free;
+    else
+      side.queue = static_cast<u16>(fresh_number(queues_made_, max_queues, "lines with a queue"));
     queues_[side.queue] = {};
     queues_[side.queue].line = static_cast<u32>(at / Arena::line_bytes);
   }
@@ -24,13 +26,16 @@ LineQueue& Simulation::queue_of(Line& line, u64 at) {
 }
 
 u32 Simulation::append(RequestList& list, const Request& request) {
-  const u32 number = free_request_ != 0 ? free_request_ : ++requests_made_;
-  if (number == free_request_) free_request_ = requests_[number].next;
-  requests_[number] = request;
-  (list.count == 0 ? list.first : requests_[list.last].next) = number;
-  list.last = number;
+  u32 place = free_request_;
+  if (place != 0)
+    free_request_ = requests_[place].next;
+  else
+    place = fresh_number(requests_made_, max_requests, "accesses that wait");
+  requests_[place] = request;
+  (list.count == 0 ? list.first : requests_[list.last].next) = place;
+  list.last = place;
   ++list.count;
-  return number;
+  return place;
 }
 
 // Puts the access at the end of the line's queue: posted where there is a value, else the CPU's own

@@ -92,6 +92,8 @@ class Simulation {
   u64 now_ns() const;
   const Machine& machine() const { return machine_; }
   u32 threads() const { return static_cast<u32>(cpus_.size()); }
+  // By an action: whether no thread will go on by itself.
+  bool stands_still() const { return queue_.top() == EventQueue::nothing; }
   // All counts up to now.
   Counts counts() const;
   // Who waits, for what and how long: a line a thread.
@@ -144,6 +146,10 @@ class Simulation {
     cpu.clock += machine_.hit[0];
     return true;
   }
+  void before_construction(Cpu& cpu, const void* address) {
+    if ((cpu.posted_filter & Cpu::filter_bit(Arena::offset(address))) != 0) [[unlikely]]
+      drain(cpu);
+  }
   // A store from outside of every CPU.
   void outside_store(const void* address);
 
@@ -181,6 +187,9 @@ class Simulation {
   };
   static constexpr u32 agenda_actor = max_cpus;       // below: CPUs; above: queues of lines
   static constexpr u32 first_queue_actor = max_cpus;  // numbers of queues start at 1
+  static constexpr u32 max_queues = max_actors - first_queue_actor;
+  static constexpr u32 max_sides = 1U << 24;
+  static constexpr u32 max_requests = 1U << 18;
   static constexpr u32 max_labels = Labels::most;
 
   // coherence.cpp
@@ -237,6 +246,8 @@ class Simulation {
   void take_copy(Cpu& cpu, Line& line, u64 mask);
   void take_over(Cpu& cpu, Line& line, u64 at, u64 mask, Time complete);
   void bring_pair(Cpu& cpu, u64 at, Time complete);
+  // The next number of a thing of which there are fewer than `capacity`.
+  static u32 fresh_number(u32& made, u32 capacity, const char* things);
   Side& side_of(Line& line);
   void drop_side(Line& line);
   u64 draw();

@@ -94,8 +94,10 @@ class SimTrial {
   }
 
   // Set-up takes the simulated time that it takes: warm-up begins when all are seen to be through.
+  // Where nothing moves any more nobody looks again, and the simulation finds the deadlock.
   void look() {
     const u64 now = simulation_.now_ns();
+    if (!ready_ && simulation_.stands_still()) return;
     if (!ready_) return simulation_.at(now + look_ns, [this] { look(); });
     const u64 opens = now + to_ns(spec_.trial_case.warmup_s);
     simulation_.at(opens, [this] { open(); });

@@ -8,10 +8,10 @@
 // page's own set, which is common to all such entries of the page and emptied when the last of them
 // goes: a shootdown may reach the users of another page in the same 2 MiB, and never misses one.
 //
-// With a table a CPU (RadixVM: Clements, Kaashoek, Zeldovich, EuroSys 2013) this table is the record
-// of what is mapped and who has used it, and each CPU has a table of its own beside it, which is what
-// its hardware would walk: a page that others have used already costs it a fault. The own tables'
-// entries change under the lock of the record's table page alone.
+// With a table a CPU (RadixVM: Clements, Kaashoek, Zeldovich, EuroSys 2013) this table is the
+// record of what is mapped and who has used it, and each CPU has a table of its own beside it,
+// which is what its hardware would walk: a page that others have used already costs it a fault. The
+// own tables' entries change under the lock of the record's table page alone.
 #pragma once
 
 #include "locks/address_space/frames.hpp"
@@ -194,6 +194,15 @@ class PageTable {
     for_each_entry(root_, visit);
   }
 
+  // The same of the CPUs' own tables.
+  template <class F>
+  void for_each_own_entry(F&& visit) {
+    if (own_ == nullptr) return;
+    CpuSet all;
+    for (u64& word : all.words) word = ~u64{0};
+    for_each_own(all, [&](Upper& root) { for_each_entry(root, visit); });
+  }
+
   // With all threads at rest: what is wrong with the accounting of frames or with the CPUs' own
   // tables, or nothing.
   std::string check() {
@@ -268,7 +277,8 @@ class PageTable {
     // by this entry.
     if (pte.word != old.word) entry.store(pte.word, std::memory_order_release);
     if (own != nullptr)
-      own->entries[at].store(pte.word, std::memory_order_relaxed);  // relaxed: under the leaf's lock
+      own->entries[at].store(pte.word,
+                             std::memory_order_relaxed);  // relaxed: under the leaf's lock
     return true;
   }
 
@@ -342,20 +352,15 @@ class PageTable {
 
   // No own table may hold what the record does not.
   std::string check_own() {
-    if (own_ == nullptr) return {};
-    CpuSet all;
-    for (u64& word : all.words) word = ~u64{0};
     std::string wrong;
-    for_each_own(all, [&](Upper& root) {
-      for_each_entry(root, [&](u64 address, Pte own) {
-        u64 unused = 0;
-        const Leaf* leaf = find_leaf(root_, address, unused);
-        // relaxed: threads are at rest.
-        const Pte record{leaf->entries[index(address, 0)].load(std::memory_order_relaxed)};
-        if (own.frame() != record.frame() || (own.prot() & ~record.prot()) != 0)
-          wrong = "page table: a CPU's own table maps page " + std::to_string(address / page_size) +
-                  " as the address space does not";
-      });
+    for_each_own_entry([&](u64 address, Pte own) {
+      u64 unused = 0;
+      const Leaf* leaf = find_leaf(root_, address, unused);
+      // relaxed: threads are at rest.
+      const Pte record{leaf->entries[index(address, 0)].load(std::memory_order_relaxed)};
+      if (own.frame() != record.frame() || (own.prot() & ~record.prot()) != 0)
+        wrong = "page table: a CPU's own table maps page " + std::to_string(address / page_size) +
+                " as the address space does not";
     });
     return wrong;
   }

@@ -142,6 +142,24 @@ TEST_F(SimEngine, APostedStoreLeavesItsCpuFreeAndAnRmwWaitsForIt) {
   EXPECT_GE(drained, 200 * sim::ps_per_ns);  // the store, and then its own line from memory
 }
 
+TEST_F(SimEngine, WhatIsMadeWhereAStoreIsStillOnItsWayKeepsItsValue) {
+  Pair pair;
+  const auto far = pair.simulation.make<Word>();
+  const auto place = pair.simulation.make<Word>();
+  u32 seen = 0;
+  pair.run(
+      [&] {
+        P::work(50);
+        far->value.store(1, relaxed);    // on its way to the other
+        place->value.store(1, relaxed);  // behind it
+        Word* fresh = new (place.get()) Word;
+        P::work(10'000);
+        seen = fresh->value.load(relaxed);
+      },
+      [&] { far->value.store(2, relaxed); });
+  EXPECT_EQ(seen, 0U);
+}
+
 TEST_F(SimEngine, ASpinnerOnItsOwnPostedStoreLetsOthersSeeIt) {
   Pair pair;
   const auto far = pair.simulation.make<Word>();

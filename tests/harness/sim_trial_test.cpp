@@ -156,6 +156,52 @@ TEST_F(SimTrial, ADeadlockFailsTheTrialAndSaysWhoWaitsForWhat) {
       << record["stall"].dump();
 }
 
+// Takes a lock twice before any thread works.
+class DeadlockInSetUp final : public Workload<SimPlatform> {
+ public:
+  void demands(AddressSpaceOptions&) const override {}
+  void set_up(Worker<SimPlatform>&) override {
+    Ticket<SimPlatform>::Node first, second;
+    lock_.lock(first);
+    lock_.lock(second);
+  }
+  void run(Worker<SimPlatform>&) override {}
+
+ private:
+  Ticket<SimPlatform> lock_;
+};
+
+TEST_F(SimTrial, ADeadlockInSetUpIsCalledOne) {
+  const json record = run_sim_trial_on(sim_trial("local", "none", 2), [](u32) {
+    return Arena<SimPlatform>{nullptr, std::make_unique<DeadlockInSetUp>()};
+  });
+  EXPECT_EQ(record["status"], "failed");
+  EXPECT_NE(record["reason"].get<std::string>().find("deadlock"), std::string::npos)
+      << record["reason"];
+}
+
+TEST_F(SimTrial, KernelEntryChargesEveryOperationItsWayIn) {
+  const auto cycle_ns = [](bool entry) {
+    TrialSpec spec = sim_trial("local", "none", 1, "ideal-1");
+    spec.trial_case.kernel_entry = entry;
+    const json record = run_sim_trial(spec);
+    return 1e9 / record["kinds"]["fault"]["rate"].get<double>();
+  };
+  const sim::Machine machine = sim::Machine::load("ideal-1");
+  const double entries = static_cast<double>(2 * machine.syscall + machine.page_fault) /
+                         static_cast<double>(sim::ps_per_ns);  // map, fault, unmap
+  EXPECT_NEAR(cycle_ns(true) - cycle_ns(false), entries, 0.05 * entries);
+}
+
+TEST_F(SimTrial, EverySchemeHoldsTheOracleWithAPageTableACpu) {
+  for (const std::string& scheme : all_schemes()) {
+    TrialSpec spec = sim_trial("mix:1:1", scheme, scheme == "none" ? 1 : 4);
+    spec.trial_case.page_table = "per_cpu";
+    const json record = run_sim_trial(spec);
+    EXPECT_EQ(record["status"], "ok") << scheme << " " << record["reason"];
+  }
+}
+
 TEST_F(SimTrial, AFailureOfTheWorkloadFailsTheTrial) {
   const json record = run_sim_trial_on(
       sim_trial("local", "none", 2),

@@ -15,10 +15,11 @@ constexpr u64 base = u64{1} << 44;
 
 class PageTableTest : public testing::Test {
  protected:
-  static AddressSpaceOptions options(u32 shootdown) {
+  static AddressSpaceOptions options(u32 shootdown, u32 page_table = page_table_shared) {
     AddressSpaceOptions options;
     options.frames_per_thread = 8;
     options.shootdown = shootdown;
+    options.page_table = page_table;
     return options;
   }
   NativeThread thread_{0, 0, 0, 1};
@@ -70,7 +71,8 @@ TEST_F(PageTableTest, ZapsRangesThatSpanTablesAndHolesWithoutTouchingTheRest) {
 // Three threads on three CPUs; who pays is read off what their next operation is charged.
 class ThreeCpus {
  public:
-  ThreeCpus(u32 policy, Violations<P>& violations) : table_(options(policy), violations) {
+  ThreeCpus(const AddressSpaceOptions& options, Violations<P>& violations)
+      : table_(options, violations) {
     for (u32 id = 1; id <= 3; ++id) {
       records_[id].id = id;
       records_[id].cpu = id;
@@ -98,13 +100,12 @@ class ThreeCpus {
     return charged;
   }
 
- private:
-  static AddressSpaceOptions options(u32 policy) {
-    AddressSpaceOptions options;
-    options.frames_per_thread = 8;
-    options.shootdown = policy;
-    return options;
+  void restrict(u32 id, u64 address, u32 prot) {
+    as_thread(id, [&] { table_.restrict({address, address + page_size}, prot); });
   }
+  PageTable<P>& table() { return table_; }
+
+ private:
   template <class F>
   void as_thread(u32 id, F&& act) {
     native::ThreadRecord* before = native::this_thread;
@@ -119,7 +120,7 @@ class ThreeCpus {
 
 TEST_F(PageTableTest, ShootsDownWhomThePolicyNames) {
   const auto charged = [&](u32 policy) {
-    ThreeCpus cpus(policy, violations_);
+    ThreeCpus cpus(options(policy), violations_);
     cpus.fault(1, base);
     cpus.fault(2, base);
     return cpus.charged_by_zap(1, base);
@@ -130,7 +131,7 @@ TEST_F(PageTableTest, ShootsDownWhomThePolicyNames) {
 }
 
 TEST_F(PageTableTest, ForgetsUsersWithTheLastPageThatHadMany) {
-  ThreeCpus cpus(shootdown_precise, violations_);
+  ThreeCpus cpus(options(shootdown_precise), violations_);
   for (const u64 page : {base, base + page_size}) {
     cpus.fault(1, page);
     cpus.fault(2, page);
@@ -144,6 +145,42 @@ TEST_F(PageTableTest, ForgetsUsersWithTheLastPageThatHadMany) {
   cpus.fault(1, base);
   cpus.fault(3, base);
   EXPECT_EQ(cpus.charged_by_zap(1, base), (std::vector<bool>{false, false, true}));
+}
+
+// Pages that the CPUs' own tables map, all of them together.
+u64 own_pages(ThreeCpus& cpus) {
+  u64 pages = 0;
+  cpus.table().for_each_own_entry([&](u64, Pte) { ++pages; });
+  return pages;
+}
+
+TEST_F(PageTableTest, AnOwnTableIsFilledByItsOwnCpusFaultsAlone) {
+  ThreeCpus cpus(options(shootdown_cpumask, page_table_per_cpu), violations_);
+  cpus.fault(1, base);
+  EXPECT_EQ(own_pages(cpus), 1u);
+  cpus.fault(2, base);
+  cpus.fault(2, base + page_size);
+  EXPECT_EQ(own_pages(cpus), 3u);
+  EXPECT_EQ(cpus.table().check(), "");
+}
+
+TEST_F(PageTableTest, AZapEmptiesEveryOwnTableThatHasThePage) {
+  for (const u32 policy : {shootdown_cpumask, shootdown_precise, shootdown_broadcast}) {
+    ThreeCpus cpus(options(policy, page_table_per_cpu), violations_);
+    for (const u32 id : {1, 2}) cpus.fault(id, base);
+    cpus.fault(3, base + page_size);
+    cpus.charged_by_zap(1, base);
+    EXPECT_EQ(own_pages(cpus), 1u);
+    EXPECT_EQ(cpus.table().check(), "");
+  }
+}
+
+TEST_F(PageTableTest, ARestrictionReachesEveryOwnTable) {
+  ThreeCpus cpus(options(shootdown_precise, page_table_per_cpu), violations_);
+  for (const u32 id : {1, 2}) cpus.fault(id, base);
+  cpus.restrict(3, base, prot_none);
+  cpus.table().for_each_own_entry([](u64, Pte pte) { EXPECT_EQ(pte.prot(), prot_none); });
+  EXPECT_EQ(own_pages(cpus), 2u);
 }
 
 // Adds up the modelled work of the calling thread.

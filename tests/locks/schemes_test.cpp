@@ -269,6 +269,15 @@ TEST_P(EveryScheme, HoldsTheOracleUnderThreads) {
   EXPECT_EQ(space->check(), "");
 }
 
+TEST_P(EveryScheme, HoldsTheOracleWithAPageTableACpu) {
+  if (GetParam()->max_threads == 1 || !simulated()) GTEST_SKIP() << "not of this scheme";
+  AddressSpaceOptions options = options_for(threads + 1);
+  options.page_table = page_table_per_cpu;
+  auto space = GetParam()->make(options);
+  at_once(*space, [&](u32 i) { torture(*space, i, 400, simulated()); });
+  EXPECT_EQ(space->check(), "");
+}
+
 TEST_P(EveryScheme, GrowsAStackUnderTheFaultsOfThreads) {
   if (GetParam()->max_threads == 1) GTEST_SKIP() << "for one thread only";
   auto space = make(threads);
