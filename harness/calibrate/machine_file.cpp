@@ -306,6 +306,7 @@ void Writer::write_shootdown_and_memory() {
   put_preset("shootdown.base", to_ns(preset_.shootdown_base));
   put_preset("shootdown.per_target", to_ns(preset_.shootdown_per_target));
   put_preset("shootdown.handler", to_ns(preset_.shootdown_handler));
+  put_preset("shootdown.delivery", to_ns(preset_.shootdown_delivery));
   put_by_distance("shootdown.interrupt", preset_.interrupt, between_cpus());
   file_["shootdown"]["origin"] = fmt::format(
       "not measured: taken from {}, the greatest distance below where it has none", preset_.name);

@@ -307,6 +307,7 @@ class Reader {
     machine_.shootdown_base = shootdown.at("base").time();
     machine_.shootdown_per_target = shootdown.at("per_target").time();
     machine_.shootdown_handler = shootdown.at("handler").time();
+    machine_.shootdown_delivery = shootdown.at("delivery").time();
     read_by_distance(shootdown.at("interrupt"), to_cpu_, machine_.interrupt);
     const Field memory = group("memory");
     const std::string bandwidth = "GB/s above 0";

@@ -89,6 +89,7 @@ struct Machine {
   Time shootdown_base = 0;        // at the sender
   Time shootdown_per_target = 0;  // at the sender
   Time shootdown_handler = 0;     // stolen from each target
+  Time shootdown_delivery = 0;    // of the interconnect's time, an interrupt
   ByDistance interrupt = {};      // from the sender to the handler's start
 
   Time clear_page_core = 0;  // a page, by one CPU alone

@@ -350,6 +350,7 @@ class Simulation {
   Cpu main_;                      // run()'s own place among the fibers
   std::vector<Time> home_until_;  // by node: its directory's and its memory's time is taken till
   std::vector<Time> clear_until_;
+  Time delivery_until_ = 0;  // the interconnect's time for interrupts is taken till
   std::vector<u16> sleepers_[256];
   std::vector<u16> synchronizing_;
   std::vector<u16> arrived_;    // at meet()

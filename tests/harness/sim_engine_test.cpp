@@ -324,6 +324,18 @@ TEST_F(SimEngine, AShootdownTakesTimeFromItsTargetsAndWaitsForTheSlowest) {
   EXPECT_EQ(pair.simulation.counts().accounts[1].shootdown, 500 * sim::ps_per_ns);
 }
 
+TEST_F(SimEngine, InterruptsOfAllCpusShareTheInterconnect) {
+  Machine machine = Machine::load("ideal-16");
+  machine.shootdown_delivery = 1000 * sim::ps_per_ns;
+  struct Nothing {};
+  const LoopResult result = run_loop<Nothing>(machine, 16, 2000 * us, [](Nothing&, u32) {
+    CpuSet all;
+    for (u32 cpu = 0; cpu < 16; ++cpu) all.add(cpu);
+    P::shootdown(all);
+  });
+  EXPECT_NEAR(result.per_us() * 15, 1, 0.02);  // each interrupts 15
+}
+
 TEST_F(SimEngine, AGracePeriodWaitsForReadersAndMovesNoLine) {
   Pair pair;
   u64 ended = 0;
