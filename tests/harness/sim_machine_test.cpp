@@ -48,8 +48,9 @@ std::string complaint(const std::function<void(json&)>& spoil,
 
 TEST(SimMachine, EveryPresetLoadsAndNamesTheOriginOfEveryConstant) {
   const std::vector<std::string> names = Machine::presets();
-  EXPECT_EQ(names, (std::vector<std::string>{"e7-8870", "epyc-7742x2", "graviton3", "ideal-N",
-                                             "xeon-6242x2"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"e5-2680v4x2", "e7-8870", "epyc-7742x2", "epyc-7r13x2",
+                                             "graviton2", "graviton3", "ideal-N", "kunpeng-920",
+                                             "xeon-6242x2", "xeon-8375cx2"}));
   for (const std::string& name : names) {
     const Machine machine = Machine::load(name == "ideal-N" ? "ideal-1024" : name);
     EXPECT_GT(machine.constants.size(), 30U) << name;
@@ -114,10 +115,10 @@ TEST(SimMachine, AShapeThatHwlocCannotReadIsRefused) {
 }
 
 TEST(SimMachine, AMachineThatDoesNotExistIsRefused) {
-  EXPECT_EQ(
-      message_of([] { Machine::load("pdp-11"); }),
-      "machine 'pdp-11': expected e7-8870, epyc-7742x2, graviton3, ideal-N, xeon-6242x2, or a "
-      "file that ends in .json");
+  EXPECT_EQ(message_of([] { Machine::load("pdp-11"); }),
+            "machine 'pdp-11': expected e5-2680v4x2, e7-8870, epyc-7742x2, epyc-7r13x2, graviton2, "
+            "graviton3, ideal-N, kunpeng-920, xeon-6242x2, xeon-8375cx2, or a file that ends in "
+            ".json");
   EXPECT_EQ(message_of([] { Machine::load("/nowhere.json"); }),
             "/nowhere.json: cannot be read, expected a machine's JSON file");
   for (const std::string name : {"ideal-2000", "ideal-0", "ideal-x"})
