@@ -1,6 +1,6 @@
 // The report: one file with everything in it, since it is mailed, archived and opened offline.
 import { readFileSync } from 'node:fs';
-import { entries, whereOf } from './rows.mjs';
+import { entries, standsFor, whereOf } from './rows.mjs';
 import { provenance } from './pictures.mjs';
 
 const here = new URL('.', import.meta.url);
@@ -118,6 +118,22 @@ function stallText(stall) {
   return lines.length > 0 ? `<br><span class="soft">${lines.map(escapeHtml).join('<br>')}</span>` : '';
 }
 
+/** [[note, the names of its cases]] */
+function notesOf(runs) {
+  const names = new Map();
+  for (const { results } of runs) {
+    for (const { name, notes } of results.cases) {
+      for (const note of notes ?? []) names.set(note, [...(names.get(note) ?? []), name]);
+    }
+  }
+  return [...names];
+}
+
+function noteRow([note, names]) {
+  const count = `${names.length} case${names.length === 1 ? '' : 's'}`;
+  return row([escapeHtml(note), `<details><summary>${count}</summary>${names.map(escapeHtml).join('<br>')}</details>`]);
+}
+
 function incidents(runs) {
   const all = (key) => runs.flatMap(({ results }) => results[key]);
   const trial = (one) =>
@@ -127,25 +143,110 @@ function incidents(runs) {
   return [
     part('Failures', 'No trial failed.', all('failures'), ['case', 'repetition', 'reason'], trial),
     part('Discarded', 'No trial was discarded.', all('discarded'), ['case', 'repetition', 'reason'], trial),
+    part('Notes', 'No case has a note.', notesOf(runs), ['note', 'cases'], noteRow),
     part('Left out', 'Nothing was left out.', all('left_out'), ['what', 'why'], (one) => row([escapeHtml(one.what), escapeHtml(one.why)])),
   ].join('\n');
 }
 
-function section(picture) {
+const decades = (value) => `${value < 0 ? '\u2212' : '+'}${Math.abs(value).toFixed(2)}`;
+
+const name = (text) => `<span class="name">${escapeHtml(text)}</span>`;
+
+function systemRow({ name: system, case: own, error, published_points, peak }) {
+  const points = `${error.points} of ${published_points}`;
+  const peaks = `${peak.simulated} (${peak.published})`;
+  return row([name(system), name(standsFor(own)), points, error.mean.toFixed(2), error.worst.toFixed(2), peaks]);
+}
+
+/** A trivial model's error, and whether the simulation is nearer. A line cannot beat itself. */
+function trivialCell({ trivial, linear }, model) {
+  const found = trivial.find((one) => one.name === model);
+  if (!found) return 'too few points';
+  const verdict = found.beaten ? 'beaten' : linear ? 'not beaten, the curve is linear' : 'not beaten';
+  return `${found.mean.toFixed(2)}, ${found.worst.toFixed(2)} <span class="soft">${verdict}</span>`;
+}
+
+function pointsTable({ name: system, about, points }) {
+  const rows = points
+    .filter((point) => point.decades !== undefined)
+    .map((point) => row([point.cpus, human(point.published), human(point.simulated.median), decades(point.decades)]));
+  const head = ['CPUs', 'published', 'simulated', 'off by (decades)'];
+  return `<details><summary>${escapeHtml(system)}, point by point</summary><p class="about">${escapeHtml(about)}</p>${table(head, rows)}</details>`;
+}
+
+/** How far off, in numbers: of each curve, of three models without mechanism beside it, and the order of the systems. */
+function fitTables({ systems, orders }) {
+  const head = ['curve', 'simulated by', 'points', 'mean error', 'worst', 'peak at CPUs (published)'];
+  const models = ['flat', 'linear', 'Amdahl'];
+  const rows = systems.map((system) => row([name(system.name), ...models.map((model) => trivialCell(system, model))]));
+  const orderRows = orders.map(({ cpus, simulated, published, same }) =>
+    row([cpus, escapeHtml(simulated), same ? 'the same' : escapeHtml(published)]),
+  );
+  const order = orderRows.length > 0 ? `<h3>Order of the systems</h3>${table(['CPUs', 'simulated', 'published'], orderRows)}` : '';
+  return `${table(head, systems.map(systemRow))}
+<h3>Models without mechanism: mean error, worst</h3>
+${table(['curve', ...models], rows)}
+${systems.map(pointsTable).join('\n')}
+${order}`;
+}
+
+const interval = ({ low, high }, text) => (low === undefined ? '\u2013' : `${text(low)} \u2026 ${text(high)}`);
+
+/** One host's native cases and those of the machine that was calibrated on it. */
+function agreement({ machine, host, cases, median, worst, why_not }) {
+  const title = `<h3>${escapeHtml(machine)} and ${escapeHtml(host)}</h3>`;
+  if (why_not) return `${title}<p class="missing">Not compared: ${escapeHtml(why_not)}.</p>`;
+  const rows = cases.map((one) =>
+    row([
+      name(one.case),
+      human(one.native.median),
+      interval(one.native, human),
+      human(one.simulated.median),
+      interval(one.simulated, human),
+      human(one.ratio.median),
+      interval(one.ratio, human),
+    ]),
+  );
+  const head = ['case', 'native, op/s', '95 % interval', 'simulated', '95 % interval', 'ratio', '95 % interval'];
+  const worstCase = `${human(worst.ratio.median)} (${escapeHtml(worst.case)})`;
+  const told = `Simulated over native, ${cases.length} cases: ${human(median)} in the median, ${worstCase} farthest from 1.`;
+  return `${title}<p>${told}</p>${table(head, rows)}`;
+}
+
+/** Nothing where no machine was calibrated on a host that was measured. */
+function agreements(computed) {
+  const list = computed.native_and_simulated ?? [];
+  if (list.length === 0) return '';
+  const about =
+    'The same cases on a machine and on the model that faultline calibrate made of it. Nothing in the model was fitted to these ' +
+    'rates. An interval is over repetitions or seeds: it says how exact the ratio is, not why it is not 1.';
+  const parts = list.map(agreement).join('\n');
+  return `<section id="agreement"><h2>Native and simulated</h2><p class="about">${about}</p>${parts}</section>`;
+}
+
+function section(picture, tables) {
   const body = picture.spec
     ? `<div class="wide"><div class="picture" id="picture-${picture.name}"></div></div>`
     : `<h2>${escapeHtml(picture.title)}</h2><p class="missing">${escapeHtml(picture.missing)}</p>`;
   const about = picture.about ? `<p class="about">${escapeHtml(picture.about)}</p>` : '';
-  return `<section id="${picture.name}">${body}${about}</section>`;
+  return `<section id="${picture.name}">${body}${about}${tables[picture.name] ?? ''}</section>`;
 }
 
 /** Nothing may be loaded from anywhere: the browser is told to refuse. Vega compiles its expressions, hence eval. */
 const policy =
   "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:";
 
-export function makePage(runs, pictures) {
+/** `computed`: what faultline has worked out over all files; see makePictures. */
+export function makePage(runs, pictures, computed) {
+  const tables = computed.fit ? { fit: fitTables(computed.fit) } : {};
   const specs = Object.fromEntries(pictures.filter((one) => one.spec).map((one) => [one.name, one.spec]));
-  const links = [...pictures.map((one) => [one.name, one.title]), ['numbers', 'Numbers'], ['run', 'Run, machine, build']];
+  const agreed = agreements(computed);
+  const links = [
+    ...pictures.map((one) => [one.name, one.title]),
+    ...(agreed ? [['agreement', 'Native and simulated']] : []),
+    ['numbers', 'Numbers'],
+    ['run', 'Run, machine, build'],
+  ];
   const where = provenance(runs).map(escapeHtml).join('<br>');
   return `<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
@@ -155,10 +256,11 @@ export function makePage(runs, pictures) {
 <title>faultline: ${escapeHtml(runs.map(({ results }) => `${results.suite}, ${whereOf(results)}`).join('; '))}</title>
 <style>${own('page.css')}</style></head><body>
 <header><h1>faultline</h1><p>${where}</p>
-<nav>${links.map(([id, title]) => `<a href="#${id}">${escapeHtml(title)}</a>`).join('')}</nav></header>
+<nav>${links.map(([id, title]) => `<a href="#${id}">${escapeHtml(title)}</a>`).join(' ')}</nav></header>
 <main>
 <p class="about">${own('reading.html').trim()}</p>
-${pictures.map(section).join('\n')}
+${pictures.map((picture) => section(picture, tables)).join('\n')}
+${agreed}
 <section id="numbers"><h2>Numbers</h2>${numbers(runs)}</section>
 <section id="incidents"><h2>What did not go by plan</h2>${incidents(runs)}</section>
 <section id="run"><h2>Run, machine, build</h2>${runs.map((run) => provenanceOf(run, runs.length > 1)).join('\n')}</section>

@@ -1,6 +1,6 @@
 // Specifications fitted to their rows: scales, colours, panel columns, and the line that says where a picture is from.
 import { readFileSync } from 'node:fs';
-import { CEILING, CLEARING, REST, rowsByPicture, whereOf, whyNotCounted } from './rows.mjs';
+import { CEILING, CLEARING, PUBLISHED, REST, fitRows, rowsByPicture, whereOf, whyNotCounted } from './rows.mjs';
 
 const here = new URL('.', import.meta.url);
 const readJson = (name) => JSON.parse(readFileSync(new URL(name, here), 'utf8'));
@@ -34,6 +34,16 @@ const pictures = [
       'How often a line had to move, per operation, counted exactly by what is in it. Rest on a bar for the kinds of access, ' +
       'distances, and true or false sharing.',
     missing: 'No case was simulated.',
+  },
+  {
+    name: 'fit',
+    title: 'Simulated against published',
+    simulated: true,
+    about:
+      'Curves that others published, of whole kernels on the machine itself, and what the simulator makes of the same ' +
+      'workload under the scheme that stands for each. Both scales are logarithmic; a decade is as high in every panel. ' +
+      'The errors are decades, 0.3 being a factor of two, over the points that both have. The three models have no mechanism ' +
+      'and are fitted to the published curve; the simulation, which is not, is worth something where it is nearer.',
   },
   {
     name: 'linux',
@@ -142,9 +152,9 @@ function eachEncoding(spec, apply) {
   for (const layer of spec.layer ?? []) eachEncoding(layer, apply);
 }
 
-function fit(picture, rows, subtitle) {
+/** The specification with its rows, and where they are from. */
+function framed(picture, rows, subtitle) {
   const spec = readJson(`${picture.name}.vl.json`);
-  const scales = seriesScales(rows);
   spec.title.subtitle = subtitle;
   spec.data = { values: rows };
   spec.config = style.config;
@@ -152,6 +162,32 @@ function fit(picture, rows, subtitle) {
   spec.columns = Math.min(spec.columns, panels.length);
   // A lone panel has the room of two.
   if (panels.length === 1) spec.spec.width = 520;
+  return spec;
+}
+
+/** What was measured by others and what was simulated share panels here alone: mark and legend tell them apart. */
+function publishedAgainst(picture, { source, machine, systems }, subtitle) {
+  const simulated = `simulated on ${machine}`;
+  const spec = framed(picture, fitRows(systems, simulated), [...subtitle, `published: ${source}`]);
+  const looks = style.published_and_simulated;
+  const scales = {
+    color: looks.map((look) => look.colour),
+    shape: looks.map((look) => look.shape),
+    strokeDash: looks.map((look) => look.dash),
+    fill: looks.map((look) => look.fill ?? look.colour),
+  };
+  eachEncoding(spec.spec, (encoding) => {
+    for (const [channel, range] of Object.entries(scales)) {
+      if (encoding[channel]) encoding[channel].scale = { domain: [PUBLISHED, simulated], range };
+    }
+    if (encoding.x) encoding.x.axis = { values: distinct(spec.data.values, 'threads'), format: 'd', labelOverlap: 'greedy', labelSeparation: 4 };
+  });
+  return spec;
+}
+
+function fit(picture, rows, subtitle) {
+  const spec = framed(picture, rows, subtitle);
+  const scales = seriesScales(rows);
   // Ceilings and schemes of a modelled machine are decades apart.
   const logarithmic = picture.name === 'throughput' && rows.some((one) => one.simulated);
   eachEncoding(spec.spec, (encoding) => {
@@ -183,15 +219,22 @@ function fit(picture, rows, subtitle) {
   return spec;
 }
 
-/** [{name, title, about, spec}] or, where nothing was measured, {name, title, missing}. */
-export function makePictures(runs) {
+/**
+ * [{name, title, about, spec}] or, where nothing was measured, {name, title, missing}. `computed`: what faultline has
+ * worked out over all files.
+ */
+export function makePictures(runs, computed) {
   const rows = rowsByPicture(runs);
   const subtitle = provenance(runs);
   const simulated = runs.some(({ results }) => results.mode === 'sim');
   const native = runs.some(({ results }) => results.mode !== 'sim');
   const fitting = pictures.filter(({ name, simulated: own }) => (own ? simulated : native || !nativeAlone.includes(name)));
-  return fitting.map((picture) => {
+  return fitting.flatMap((picture) => {
     const { name, title } = picture;
+    if (name === 'fit') {
+      if (!computed.fit) return [];
+      return { name, title, about: picture.about, spec: publishedAgainst(picture, computed.fit, subtitle) };
+    }
     const uncounted = name === 'bounces' ? whyNotCounted(runs) : '';
     const about = picture.about + (uncounted && ` Not counted everywhere: ${uncounted}.`);
     if (rows[name].length > 0) return { name, title, about, spec: fit(picture, rows[name], subtitle) };

@@ -1,17 +1,19 @@
-// node render.mjs [--html FILE] [--svg DIR] RESULTS.json...
-// Draws the pictures of one or more results. Exit 2 and one line on stderr for bad input, as all of faultline.
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+// node render.mjs [--html FILE] [--svg DIR] [--computed] RESULTS.json...
+// Draws the pictures of one or more results. With --computed there stands on standard input, as JSON, what faultline has
+// worked out over all of them. Exit 2 and one line on stderr for bad input, as all of faultline.
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { load } from './rows.mjs';
 import { makePictures } from './pictures.mjs';
 import { makePage, escapeHtml } from './page.mjs';
 
 function parse(args) {
-  const options = { files: [] };
+  const options = { files: [], computed: {} };
   while (args.length > 0) {
     const arg = args.shift();
     if (arg === '--html') options.html = args.shift();
     else if (arg === '--svg') options.svg = args.shift();
+    else if (arg === '--computed') options.computed = JSON.parse(readFileSync(0, 'utf8'));
     else options.files.push(arg);
   }
   if (options.files.length === 0) throw new Error('no results, expected one file or more');
@@ -64,9 +66,9 @@ async function drawSvgs(pictures, folder) {
 try {
   const options = parse(process.argv.slice(2));
   const runs = load(options.files);
-  const pictures = makePictures(runs);
+  const pictures = makePictures(runs, options.computed);
   if (options.svg) await drawSvgs(pictures, options.svg);
-  if (options.html) writeWhole(options.html, makePage(runs, pictures));
+  if (options.html) writeWhole(options.html, makePage(runs, pictures, options.computed));
 } catch (error) {
   process.stderr.write(`${String(error.message ?? error).split('\n')[0]}\n`);
   process.exit(2);

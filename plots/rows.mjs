@@ -4,6 +4,7 @@ import { basename, dirname, resolve } from 'node:path';
 
 export const CEILING = 'private: the ceiling';
 export const CLEARING = 'clearing pages alone';
+export const PUBLISHED = 'published';
 
 /** "mmap_sem:no-osq" is scheme mmap_sem, variant no-osq; "std::shared_mutex" is one name. */
 export function splitScheme(name) {
@@ -65,6 +66,7 @@ export function entries(runs) {
       const notes = [
         one.oversubscribed ? 'more threads than CPUs' : '',
         one.throughput?.repetitions.length === 1 ? 'one repetition: no interval' : '',
+        ...(one.notes ?? []),
       ].filter(Boolean);
       return {
         one,
@@ -234,6 +236,24 @@ export function rowsByPicture(runs) {
     stall: each(simulated, (entry) => stallRows(entry, labels)),
     transfers: each(simulated, (entry) => transferRows(entry, labels)),
   };
+}
+
+/** "mmap_sem:rwsem_2012, shootdown cpumask": what stands for a published system. */
+export function standsFor({ scheme, shootdown }) {
+  return [scheme, shootdown && `shootdown ${shootdown}`].filter(Boolean).join(', ');
+}
+
+/** Published curves and the simulated ones, a panel a system. `simulated`: what the legend calls the latter. */
+export function fitRows(systems, simulated) {
+  return systems.flatMap(({ name, case: own, points, error }) => {
+    const off = `mean error ${error.mean.toFixed(2)} decades`;
+    const panel = [name, standsFor(own), off].join('\n');
+    const place = (cpus) => ({ panel, threads: cpus });
+    return points.flatMap((point) => [
+      ...(point.published ? [{ ...place(point.cpus), series: PUBLISHED, median: point.published }] : []),
+      ...(point.simulated ? [{ ...place(point.cpus), series: simulated, ...point.simulated, decades: point.decades }] : []),
+    ]);
+  });
 }
 
 /** What and where: never to be taken for each other. */

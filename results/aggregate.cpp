@@ -1,5 +1,7 @@
 #include "results/aggregate.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -219,6 +221,21 @@ json counters_of(const CaseTrials& trials) {
   return {{"events", events}};
 }
 
+/** What the trials say of themselves, each text once, and of how many trials if not of all. */
+json notes_of(const Records& records) {
+  std::vector<std::string> texts;
+  std::map<std::string, std::size_t> trials;
+  for (const json* record : records) {
+    for (const json& note : record->value("notes", json::array()))
+      if (trials[note.get<std::string>()]++ == 0) texts.push_back(note.get<std::string>());
+  }
+  for (std::string& text : texts) {
+    const std::size_t of = trials[text];
+    if (of < records.size()) text += fmt::format(" ({} of {} trials)", of, records.size());
+  }
+  return texts;
+}
+
 std::string why_nothing(const CaseTrials& trials) {
   for (const json* record : trials.all) {
     const std::string reason = record->value("reason", "");
@@ -233,6 +250,12 @@ json estimate(const std::vector<double>& values) {
   if (values.size() == 1) return {{"median", values.front()}};
   const Estimate one = bootstrap_median(values, {.confidence = confidence});
   return {{"median", one.median}, {"low", one.low}, {"high", one.high}};
+}
+
+json ratio_estimate(const std::vector<double>& base, const std::vector<double>& changed) {
+  const Estimate ratio = bootstrap_ratio(base, changed);
+  if (base.size() < 2 || changed.size() < 2) return {{"median", ratio.median}};
+  return {{"median", ratio.median}, {"low", ratio.low}, {"high", ratio.high}};
 }
 
 std::vector<double> rates(const CaseTrials& trials) {
@@ -261,6 +284,7 @@ json aggregate_case(const CaseTrials& trials) {
   result["events"] = events_of(trials);
   result["software"] = totals(trials.throughput, "software");
   result["counters"] = counters_of(trials);
+  if (json notes = notes_of(trials.throughput); !notes.empty()) result["notes"] = std::move(notes);
   if (json simulated = simulated_of(trials.throughput); !simulated.is_null())
     result["sim"] = std::move(simulated);
   for (const json* record : trials.all) {

@@ -24,6 +24,10 @@ nlohmann::json aggregate_case(const CaseTrials& trials);
 /** The median of `values` and its interval as JSON; one value has no interval. */
 nlohmann::json estimate(const std::vector<double>& values);
 
+/** The ratio of medians, `changed` over `base`, as JSON; no interval where either is one value.
+ * Throws std::invalid_argument if either is empty or a base value is not positive. */
+nlohmann::json ratio_estimate(const std::vector<double>& base, const std::vector<double>& changed);
+
 /** Rates of the case's throughput trials, operations per second. */
 std::vector<double> rates(const CaseTrials& trials);
 

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "results/files.hpp"
@@ -25,7 +24,7 @@ struct System {
   std::string about;
   json wanted;  // what its case must have
   Curve reference;
-  Curve simulated;
+  std::map<int, json> estimates;  // simulated, by number of CPUs
 };
 
 /** `shape` times the factor that brings it nearest to the reference: the mean of the logarithms'
@@ -101,47 +100,72 @@ bool stands_for(const json& one, const json& wanted) {
 void take_cases(const json& part, const std::string& kind, std::vector<System>& systems) {
   for (const json& one : part["cases"])
     for (System& system : systems) {
-      const json::json_pointer rate = json::json_pointer("/kinds") / kind / "rate" / "median";
-      if (stands_for(one, system.wanted) && one.contains(rate))
-        system.simulated[one["threads"].get<int>()] = one.at(rate).get<double>();
+      if (!stands_for(one, system.wanted)) continue;
+      const json rate = one.value(json::json_pointer("/kinds") / kind / "rate", json());
+      // A rate of 0 has no logarithm.
+      if (rate.is_object() && rate["median"].get<double>() > 0)
+        system.estimates[one["threads"].get<int>()] = rate;
     }
 }
 
-void print_curve(std::ostream& out, const System& system) {
-  fmt::print(out, "\n{} ({}), for which stands {}\n", system.name, system.about,
-             system.wanted.value("scheme", ""));
-  fmt::print(out, "  {:>5} {:>11} {:>11} {:>12}\n", "CPUs", "published", "simulated",
-             "log10 error");
-  for (const auto& [cpus, rate] : system.reference) {
-    const auto found = system.simulated.find(cpus);
-    if (found == system.simulated.end()) continue;
-    fmt::print(out, "  {:>5} {:>11} {:>11} {:>+12.2f}\n", cpus, human_rate(rate),
-               human_rate(found->second), std::log10(found->second / rate));
-  }
-  const Curve reference = common_points(system.reference, system.simulated);
-  const Curve simulated = common_points(system.simulated, system.reference);
-  const FitError error = error_of(reference, simulated);
-  fmt::print(out,
-             "  error over {} of {} points {:.2f} on average, {:.2f} at worst; peak at {} CPUs, "
-             "published at {}\n",
-             error.points, system.reference.size(), error.mean, error.worst, peak_of(simulated),
-             peak_of(reference));
-  constexpr std::size_t fewest = 3;  // a model with two constants goes through two points
-  if (error.points < fewest) return;
-  for (const auto& [name, model] : trivial_models(reference)) {
-    const FitError trivial = error_of(reference, model);
-    fmt::print(out, "  {}, fitted to it: {:.2f} on average, {:.2f} at worst; {}\n", name,
-               trivial.mean, trivial.worst, error.mean < trivial.mean ? "beaten" : "not beaten");
-  }
+Curve medians_of(const std::map<int, json>& estimates) {
+  Curve curve;
+  for (const auto& [cpus, estimate] : estimates) curve[cpus] = estimate.at("median").get<double>();
+  return curve;
 }
 
-/** "a > b" at that many CPUs, by either curve. */
-std::string order_at(const std::vector<System>& systems, int cpus, Curve System::*curve) {
+/** By rising numbers of CPUs, what either curve has there; the error where both have. */
+json points_of(const System& system) {
+  std::map<int, json> points;
+  for (const auto& [cpus, rate] : system.reference) points[cpus]["published"] = rate;
+  for (const auto& [cpus, estimate] : system.estimates) points[cpus]["simulated"] = estimate;
+  json list = json::array();
+  for (auto& [cpus, point] : points) {
+    point["cpus"] = cpus;
+    if (point.contains("published") && point.contains("simulated"))
+      point["decades"] =
+          std::log10(point["simulated"]["median"].get<double>() / point["published"].get<double>());
+    list.push_back(std::move(point));
+  }
+  return list;
+}
+
+json system_json(const System& system) {
+  const Curve simulated = medians_of(system.estimates);
+  const Curve common = common_points(system.reference, simulated);
+  const FitError error = error_of(common, simulated);
+  json one = {
+      {"name", system.name},
+      {"about", system.about},
+      {"case", system.wanted},
+      {"points", points_of(system)},
+      {"published_points", system.reference.size()},
+      {"error", {{"mean", error.mean}, {"worst", error.worst}, {"points", error.points}}},
+      {"peak",
+       {{"published", peak_of(common)}, {"simulated", peak_of(common_points(simulated, common))}}},
+      {"linear", false},
+      {"trivial", json::array()}};
+  constexpr std::size_t fewest = 3;  // a model with two constants goes through two points
+  if (error.points < fewest) return one;
+  for (const auto& [name, model] : trivial_models(common)) {
+    const FitError trivial = error_of(common, model);
+    one["trivial"].push_back({{"name", name},
+                              {"mean", trivial.mean},
+                              {"worst", trivial.worst},
+                              {"beaten", error.mean < trivial.mean}});
+    constexpr double near = 0.1;  // decades: a quarter, on average
+    if (name == "linear") one["linear"] = trivial.mean <= near;
+  }
+  return one;
+}
+
+/** "a > b" at that many CPUs; empty unless all systems have a rate there. */
+std::string order_of(const json& systems, const auto& rate_of) {
   std::vector<std::pair<double, std::string>> rates;
-  for (const System& system : systems) {
-    const auto found = (system.*curve).find(cpus);
-    if (found == (system.*curve).end()) return "";
-    rates.emplace_back(-found->second, system.name);
+  for (const json& system : systems) {
+    const double rate = rate_of(system["points"]);
+    if (rate <= 0) return "";
+    rates.emplace_back(-rate, system["name"].get<std::string>());
   }
   std::sort(rates.begin(), rates.end());
   std::vector<std::string> names;
@@ -149,16 +173,68 @@ std::string order_at(const std::vector<System>& systems, int cpus, Curve System:
   return fmt::format("{}", fmt::join(names, " > "));
 }
 
-void print_orders(std::ostream& out, const std::vector<System>& systems) {
-  if (systems.size() < 2) return;
-  fmt::print(out, "\norder of the systems\n");
-  for (const auto& [cpus, unused] : systems.front().reference) {
-    const std::string published = order_at(systems, cpus, &System::reference);
-    const std::string simulated = order_at(systems, cpus, &System::simulated);
+json orders_of(const json& systems) {
+  json orders = json::array();
+  if (systems.size() < 2) return orders;
+  for (const json& place : systems.front()["points"]) {
+    const auto order_by = [&](const json::json_pointer& value) {
+      return order_of(systems, [&](const json& points) {
+        for (const json& point : points)
+          if (point["cpus"] == place["cpus"]) return point.value(value, 0.0);
+        return 0.0;
+      });
+    };
+    const std::string published = order_by(json::json_pointer("/published"));
+    const std::string simulated = order_by(json::json_pointer("/simulated/median"));
     if (published.empty() || simulated.empty()) continue;
-    fmt::print(out, "  {:>5} CPUs: {}{}\n", cpus, simulated,
-               simulated == published ? ", as published" : ", published " + published);
+    orders.push_back({{"cpus", place["cpus"]},
+                      {"published", published},
+                      {"simulated", simulated},
+                      {"same", published == simulated}});
   }
+  return orders;
+}
+
+void print_trivial(std::ostream& out, const json& system) {
+  for (const json& trivial : system["trivial"])
+    fmt::print(out, "  {}, fitted to it: {:.2f} on average, {:.2f} at worst; {}\n",
+               trivial["name"].get<std::string>(), trivial["mean"].get<double>(),
+               trivial["worst"].get<double>(),
+               trivial["beaten"].get<bool>()  ? "beaten"
+               : system["linear"].get<bool>() ? "not beaten: the curve is itself linear"
+                                              : "not beaten");
+}
+
+void print_system(std::ostream& out, const json& system) {
+  fmt::print(out, "\n{} ({}), for which stands {}\n", system["name"].get<std::string>(),
+             system["about"].get<std::string>(), system["case"].value("scheme", ""));
+  fmt::print(out, "  {:>5} {:>11} {:>11} {:>12}\n", "CPUs", "published", "simulated",
+             "log10 error");
+  for (const json& point : system["points"]) {
+    if (!point.contains("decades")) continue;
+    fmt::print(out, "  {:>5} {:>11} {:>11} {:>+12.2f}\n", point["cpus"].get<int>(),
+               human_rate(point["published"].get<double>()),
+               human_rate(point["simulated"]["median"].get<double>()),
+               point["decades"].get<double>());
+  }
+  const json& error = system["error"];
+  fmt::print(out,
+             "  error over {} of {} points {:.2f} on average, {:.2f} at worst; peak at {} CPUs, "
+             "published at {}\n",
+             error["points"].get<std::size_t>(), system["published_points"].get<std::size_t>(),
+             error["mean"].get<double>(), error["worst"].get<double>(),
+             system["peak"]["simulated"].get<int>(), system["peak"]["published"].get<int>());
+  print_trivial(out, system);
+}
+
+void print_orders(std::ostream& out, const json& orders) {
+  if (orders.empty()) return;
+  fmt::print(out, "\norder of the systems\n");
+  for (const json& order : orders)
+    fmt::print(out, "  {:>5} CPUs: {}{}\n", order["cpus"].get<int>(),
+               order["simulated"].get<std::string>(),
+               order["same"].get<bool>() ? ", as published"
+                                         : ", published " + order["published"].get<std::string>());
 }
 
 }  // namespace
@@ -189,34 +265,48 @@ int peak_of(const Curve& curve) {
       ->first;
 }
 
-void print_fit(const std::vector<std::string>& results, const std::string& path,
-               std::ostream& out) {
+std::string published_curves_path() {
+  return FAULTLINE_SOURCE_DIR "/results/reference/mapbench-local-e7-8870.json";
+}
+
+json fit_of(const std::vector<json>& parts, const std::string& path) {
   const std::string text = read_text(path, a_reference);
+  json fit;
   std::vector<System> systems;
   std::string kind;
   try {
     const json reference = json::parse(text);
     systems = read_systems(reference);
     kind = reference.at("kind");
-    fmt::print(out, "published: {}\n", reference.at("source").get<std::string>());
+    for (const char* key : {"source", "machine", "workload"})
+      fit[key] = reference.at(key).get<std::string>();
   } catch (const std::exception& error) {
     throw std::invalid_argument(
         fmt::format("not a reference, {}: {}, expected {}", path, error.what(), a_reference));
   }
-  for (const std::string& file : results) {
-    const json part = load_results(file)["faultline"];
-    fmt::print(out, "{}: {}\n", file, provenance(part));
-    take_cases(part, kind, systems);
-  }
-  std::erase_if(systems, [](const System& system) {
-    return error_of(system.reference, system.simulated).points == 0;
-  });
-  if (systems.empty())
+  for (const json& part : parts) take_cases(part, kind, systems);
+  fit["systems"] = json::array();
+  for (const System& system : systems)
+    if (error_of(system.reference, medians_of(system.estimates)).points != 0)
+      fit["systems"].push_back(system_json(system));
+  fit["orders"] = orders_of(fit["systems"]);
+  return fit;
+}
+
+void print_fit(const std::vector<std::string>& results, const std::string& reference,
+               std::ostream& out) {
+  std::vector<json> parts;
+  for (const std::string& file : results) parts.push_back(load_results(file)["faultline"]);
+  const json fit = fit_of(parts, reference);
+  if (fit["systems"].empty())
     throw std::invalid_argument(
         fmt::format("nothing to fit, {}: no case that {} names, expected one at least",
-                    fmt::join(results, ", "), path));
-  for (const System& system : systems) print_curve(out, system);
-  print_orders(out, systems);
+                    fmt::join(results, ", "), reference));
+  fmt::print(out, "published: {}\n", fit["source"].get<std::string>());
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    fmt::print(out, "{}: {}\n", results[i], provenance(parts[i]));
+  for (const json& system : fit["systems"]) print_system(out, system);
+  print_orders(out, fit["orders"]);
 }
 
 }  // namespace faultline

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <nlohmann/json.hpp>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -28,12 +29,28 @@ std::map<std::string, Curve> trivial_models(const Curve& reference);
 /** The number of CPUs at which the curve is highest; of several the least. */
 int peak_of(const Curve& curve);
 
+/** The published curves of the project, a file under results/reference/. */
+std::string published_curves_path();
+
 /**
- * Prints how far simulated results are from published curves: per curve and point both rates and
- * the log10 error; mean and worst; where the peaks are; the trivial models' errors beside it; and
- * the order of the systems at each point. `reference`: a file as results/reference/ has them, which
- * says which case stands for which system. Throws std::invalid_argument for a file that is not
- * such, and where no result has a case that it names.
+ * How far simulated cases are from published curves. `parts`: the "faultline" parts of results;
+ * `reference`: a file as results/reference/ has them, which says which case stands for which
+ * system.
+ *   {"source", "machine", "workload", "systems": [{"name", "about", "case",
+ *      "points": [{"cpus", "published", "simulated": {"median", "low", "high"}, "decades"}],
+ *      "published_points", "error": {"mean", "worst", "points"}, "peak": {"published",
+ * "simulated"}, "linear", "trivial": [{"name", "mean", "worst", "beaten"}]}], "orders": [{"cpus",
+ * "published", "simulated", "same"}]} Errors and peaks are over the points that both have;
+ * "linear": the published curve is itself within 0.1 decades of a line, on average. There are no
+ * trivial models over less than three points, and no systems where no case stands for one. Throws
+ * std::invalid_argument for a file that is no reference.
+ */
+nlohmann::json fit_of(const std::vector<nlohmann::json>& parts, const std::string& reference);
+
+/**
+ * Prints what fit_of tells of the results in these files. Throws std::invalid_argument, before
+ * anything is printed, for a file that cannot be read, and where no result has a case that the
+ * reference names.
  */
 void print_fit(const std::vector<std::string>& results, const std::string& reference,
                std::ostream& out);

@@ -54,6 +54,26 @@ class Checker {
     }
   }
 
+  void texts(const json& object, const std::string& place, const char* key) const {
+    const json& list = member(object, place, key, json::value_t::array);
+    for (std::size_t i = 0; i < list.size(); ++i)
+      if (!list[i].is_string())
+        refuse(fmt::format("{}/{}/{}", place, key, i),
+               fmt::format("is of type {}", list[i].type_name()), json::value_t::string);
+  }
+
+  /** Numbers by name, or objects of such. */
+  void numbers(const json& object, const std::string& place, const char* key) const {
+    const json& members = member(object, place, key, json::value_t::object);
+    const std::string here = place + "/" + key;
+    for (const auto& [name, value] : members.items()) {
+      if (value.is_object())
+        numbers(members, here, name.c_str());
+      else
+        member(members, here, name.c_str(), json::value_t::number_float);
+    }
+  }
+
   [[noreturn]] void refuse(const std::string& place, const std::string& what,
                            json::value_t type) const {
     const json sample(type);
@@ -101,12 +121,32 @@ void check_counts(const Checker& check, const json& one, const std::string& plac
   check.estimate(fairness, place + "/fairness", "jain");
 }
 
+/** Which machine, and what the simulator counted. */
+void check_simulated(const Checker& check, const json& one, const std::string& place) {
+  check.text(one, place, "machine");
+  if (!one.contains("sim")) return;  // nothing completed
+  const json& sim = check.member(one, place, "sim", json::value_t::object);
+  const std::string here = place + "/sim";
+  check.text(sim, here, "machine");
+  check.member(sim, here, "seeds", json::value_t::array);
+  check.member(sim, here, "simulated_ms", json::value_t::number_float);
+  check.each(sim, here, "transfers", [&](const json& label, const std::string& at) {
+    check.member(label, at, "per_operation", json::value_t::number_float);
+    check.numbers(label, at, "by");
+  });
+  const json& time = check.member(sim, here, "time", json::value_t::object);
+  for (const char* part : {"work", "spinning", "sleeping", "shootdown"})
+    check.member(time, here + "/time", part, json::value_t::number_float);
+  check.numbers(time, here + "/time", "stall");
+}
+
 void check_case(const Checker& check, const json& one, const std::string& place) {
   if (!one.is_object()) check.refuse(place, "is no case", json::value_t::object);
   for (const char* key : {"name", "workload", "scheme", "placement"}) check.text(one, place, key);
   check.member(one, place, "threads", json::value_t::number_float);
   check_throughput(check, one, place);
   if (one.contains("reason")) check.text(one, place, "reason");
+  if (one.contains("notes")) check.texts(one, place, "notes");
   check.estimate(one, place, "scaling");
   check.estimate(one, place, "waiting_share");
   check_kinds(check, one, place, "kinds");
@@ -116,6 +156,7 @@ void check_case(const Checker& check, const json& one, const std::string& place)
       check_kinds(check, roles, place + "/by_role", role.c_str());
   }
   check_counts(check, one, place);
+  if (one.contains("machine") || one.contains("sim")) check_simulated(check, one, place);
 }
 
 /** What did not go by plan: entries with these texts, and who held and waited where it is told. */
@@ -141,12 +182,28 @@ void check_machine(const Checker& check, const json& part) {
     check.text(machine, "/faultline/machine", key);
 }
 
+void check_model(const Checker& check, const json& model, const std::string& place) {
+  if (!model.is_object()) check.refuse(place, "is no machine", json::value_t::object);
+  for (const char* key : {"name", "summary"}) check.text(model, place, key);
+  for (const char* key : {"cpus", "nodes"})
+    check.member(model, place, key, json::value_t::number_float);
+  if (model.contains("calibrated")) {
+    const json& host = check.member(model, place, "calibrated", json::value_t::object);
+    for (const char* key : {"host", "cpu_model"}) check.text(host, place + "/calibrated", key);
+  }
+  const json& constants = check.member(model, place, "constants", json::value_t::array);
+  for (std::size_t i = 0; i < constants.size(); ++i)
+    for (const char* key : {"key", "value", "origin"})
+      check.text(constants[i], fmt::format("{}/constants/{}", place, i), key);
+}
+
 void check_models(const Checker& check, const json& part) {
-  check.member(part, "/faultline", "seeds", json::value_t::array);
+  if (check.member(part, "/faultline", "seeds", json::value_t::array).empty())
+    check.refuse("/faultline/seeds", "is empty", json::value_t::array);
   const json& machine = check.member(part, "/faultline", "machine", json::value_t::object);
   const json& models = check.member(machine, "/faultline/machine", "models", json::value_t::array);
   for (std::size_t i = 0; i < models.size(); ++i)
-    check.text(models[i], fmt::format("/faultline/machine/models/{}", i), "name");
+    check_model(check, models[i], fmt::format("/faultline/machine/models/{}", i));
 }
 
 void check_faultline(const Checker& check, const json& part) {
@@ -160,7 +217,9 @@ void check_faultline(const Checker& check, const json& part) {
   check_entries(check, part, "failures", {"case", "reason"});
   const json& cases = check.member(part, "/faultline", "cases", json::value_t::array);
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    check_case(check, cases[i], fmt::format("/faultline/cases/{}", i));
+    const std::string place = fmt::format("/faultline/cases/{}", i);
+    check_case(check, cases[i], place);
+    if (part["mode"] == "sim") check.text(cases[i], place, "machine");
   }
 }
 

@@ -150,6 +150,45 @@ std::size_t fewest_repetitions(const json& cases) {
   return fewest;
 }
 
+/** Texts of one kind, which differ in figures alone, and where the first of them is from. */
+struct TextKind {
+  std::size_t count = 0;
+  bool alike = true;
+  std::string first;
+  std::string where;
+};
+
+void add_text(std::map<std::string, TextKind>& kinds, const std::string& text,
+              const std::string& where) {
+  std::string kind = text;
+  std::erase_if(kind, [](unsigned char c) { return std::isdigit(c) != 0; });
+  TextKind& one = kinds[kind];
+  if (one.count++ == 0) one = {1, true, text, where};
+  one.alike &= text == one.first;
+}
+
+/** "discarded: 3 trials: for example, steal 7 %". */
+void print_kinds(std::ostream& out, const std::map<std::string, TextKind>& kinds, const char* what,
+                 const char* unit) {
+  for (const auto& [kind, one] : kinds)
+    fmt::print(out, "{}: {} {}{}{}: {}{}\n", what, one.count, unit, one.count == 1 ? "" : "s",
+               one.where.empty() ? "" : ", such as " + one.where, one.alike ? "" : "for example, ",
+               one.first);
+}
+
+/** One discarded trial says little, their number much; and so do the cases with one note. */
+void print_by_kind(std::ostream& out, const json& part) {
+  std::map<std::string, TextKind> notes;
+  for (const json& one : part["cases"])
+    for (const json& note : one.value("notes", json::array()))
+      add_text(notes, note.get<std::string>(), one["name"].get<std::string>());
+  print_kinds(out, notes, "note", "case");
+  std::map<std::string, TextKind> discarded;
+  for (const json& one : part["discarded"])
+    add_text(discarded, one["reason"].get<std::string>(), "");
+  print_kinds(out, discarded, "discarded", "trial");
+}
+
 void print_unfinished(std::ostream& out, const json& part) {
   for (const json& one : part["failures"]) {
     fmt::print(out, "failed: {} repetition {}: {}\n", one["case"].get<std::string>(),
@@ -162,20 +201,7 @@ void print_unfinished(std::ostream& out, const json& part) {
       }
     }
   }
-  // One discarded trial says little, their number much: reasons that differ in figures alone count
-  // as one.
-  std::map<std::string, std::vector<std::string>> reasons;
-  for (const json& one : part["discarded"]) {
-    const std::string reason = one["reason"].get<std::string>();
-    std::string kind = reason;
-    std::erase_if(kind, [](unsigned char c) { return std::isdigit(c) != 0; });
-    reasons[kind].push_back(reason);
-  }
-  for (const auto& [kind, texts] : reasons) {
-    const bool alike = std::count(texts.begin(), texts.end(), texts.front()) == std::ssize(texts);
-    fmt::print(out, "discarded: {} trial{}: {}{}\n", texts.size(), texts.size() == 1 ? "" : "s",
-               alike ? "" : "for example, ", texts.front());
-  }
+  print_by_kind(out, part);
   for (const json& one : part["left_out"]) {
     fmt::print(out, "left out: {}: {}\n", one["what"].get<std::string>(),
                one["why"].get<std::string>());

@@ -68,10 +68,7 @@ void add_scaling(std::vector<CaseTrials>& cases, json& aggregated) {
     const std::vector<double> measured = rates(cases[i]);
     if (base == at_one.end() || base->second.empty() || measured.empty()) continue;
     if (*std::min_element(base->second.begin(), base->second.end()) <= 0) continue;
-    const Estimate ratio = bootstrap_ratio(base->second, measured);
-    json& scaling = aggregated[i]["scaling"] = {{"median", ratio.median}};
-    if (base->second.size() > 1 && measured.size() > 1)
-      scaling.update({{"low", ratio.low}, {"high", ratio.high}});
+    aggregated[i]["scaling"] = ratio_estimate(base->second, measured);
   }
 }
 

@@ -55,27 +55,42 @@ std::string load_average() {
   return getloadavg(&load, 1) == 1 ? fmt::format("{:.2f}", load) : "unknown";
 }
 
-Provenance provenance_of(const Topology& topology, const Effort& effort) {
+Provenance provenance_of(const Topology& topology, const Effort& effort,
+                         const std::string& disturbed) {
   const nlohmann::json machine = machine_json(topology);
   const std::time_t now = std::time(nullptr);
   return {machine["cpu_model"].get<std::string>(),
-          fmt::format("{}, virtual: {}, load {} before", machine["kernel"].get<std::string>(),
-                      machine["virtual"].get<std::string>(), load_average()),
-          fmt::format("{:%Y-%m-%d}", fmt::gmtime(now)), effort.samples,
-          topology.private_cache_bytes()};
+          fmt::format("{}, virtual: {}, load {} before{}", machine["kernel"].get<std::string>(),
+                      machine["virtual"].get<std::string>(), load_average(),
+                      disturbed.empty() ? "" : ", disturbed by " + disturbed),
+          fmt::format("{:%Y-%m-%d}", fmt::gmtime(now)),
+          effort.samples,
+          topology.private_cache_bytes(),
+          machine["host"].get<std::string>()};
 }
 
 // How many constants were measured, how many not.
 void summarise(const std::string& out) {
   const sim::Machine machine = sim::Machine::load(out);
-  usize taken = 0;
-  for (const sim::Machine::Constant& constant : machine.constants)
-    taken += constant.origin.starts_with("not measured");
+  usize measured = 0, taken = 0;
+  for (const sim::Machine::Constant& constant : machine.constants) {
+    if (constant.key == "contention.requesters") continue;  // where it was measured, not what
+    ++(constant.origin.starts_with("not measured") ? taken : measured);
+  }
   std::cout << fmt::format("{}: {}\n  {} constants measured, {} not, whose origin says so\n", out,
-                           machine.summary, machine.constants.size() - taken, taken);
+                           machine.summary, measured, taken);
 }
 
 }  // namespace
+
+std::string what_disturbs(const std::vector<Finding>& findings) {
+  std::string text;
+  for (const Finding& finding : findings)
+    if ((finding.name == "steal time" || finding.name == "other load") &&
+        finding.verdict == Verdict::warn)
+      text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", finding.name, finding.value);
+  return text;
+}
 
 void calibrate(const Request& request) {
   if (!request.out.ends_with(".json"))
@@ -84,7 +99,11 @@ void calibrate(const Request& request) {
   require_writable(request.out);
   const Topology topology = Topology::here();
   const Shape shape = make_shape(topology, chosen_cpus(topology, request.cpus));
-  const Provenance provenance = provenance_of(topology, request.effort);
+  const std::string disturbed = what_disturbs(diagnose());
+  if (!disturbed.empty())
+    std::cerr << fmt::format("calibrate: warning: {}: what is measured now may be too slow\n",
+                             disturbed);
+  const Provenance provenance = provenance_of(topology, request.effort, disturbed);
   const Findings findings = measure(topology, shape, request.effort, provenance.private_bytes);
   if (shape.cpus.size() == 1)
     std::cerr

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "harness/calibrate/transfers.hpp"
+#include "harness/topology/doctor.hpp"
 
 namespace faultline::calibrate {
 
@@ -14,10 +15,15 @@ struct Request {
   Effort effort;
 };
 
+// What the doctor finds of other load and stolen time, where it warns of it: "other load: 97 % of
+// the CPU time, load 3.10"; empty on a quiet machine.
+std::string what_disturbs(const std::vector<Finding>& findings);
+
 // Measures for some seconds, tells its steps on standard error, and writes the file; where no
 // synthetic text describes the CPUs, hwloc's XML beside it. Throws std::invalid_argument, before
 // anything is measured, for CPUs that may not be used or whose shape no file can tell, and for an
-// output that cannot be written; std::runtime_error where a thread cannot be pinned.
+// output that cannot be written; std::runtime_error where a thread cannot be pinned. Warns, in a
+// line on standard error and in the file's origins, where something else runs.
 void calibrate(const Request& request);
 
 }  // namespace faultline::calibrate

@@ -64,6 +64,7 @@ class Writer {
   json write(const std::string& shape_file) {
     file_["summary"] = fmt::format("{}, {} CPU(s), measured {}", provenance_.cpu_model,
                                    shape_.cpus.size(), provenance_.date);
+    file_["calibrated"] = {{"host", provenance_.host}, {"cpu_model", provenance_.cpu_model}};
     write_shape(shape_file);
     write_caches();
     write_latencies();

@@ -16,9 +16,11 @@ struct Provenance {
   std::string date;         // "2026-11-24"
   u32 samples;              // of each quantity, on each pair
   usize private_bytes = 0;  // of a core's own cache; 0: unknown
+  std::string host = {};
 };
 
-// The machine file. Its groups' origins tell how the group was measured; "origins" in a group name
+// The machine file. "calibrated" tells the host, so that its own measurements can be held against
+// what is simulated. Its groups' origins tell how the group was measured; "origins" in a group name
 // those constants that were not. "measured" beside the groups has number and quartiles of all
 // samples. `shape_file` is what shape.xml is called, if there is one.
 nlohmann::json machine_file(const Findings& findings, const Shape& shape,

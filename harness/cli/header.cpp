@@ -67,11 +67,15 @@ json model_json(const std::string& name) {
   for (const sim::Machine::Constant& constant : machine.constants)
     constants.push_back(
         {{"key", constant.key}, {"value", constant.value}, {"origin", constant.origin}});
-  return {{"name", machine.name},
-          {"summary", machine.summary},
-          {"cpus", machine.places.size()},
-          {"nodes", machine.nodes},
-          {"constants", constants}};
+  json model = {{"name", machine.name},
+                {"summary", machine.summary},
+                {"cpus", machine.places.size()},
+                {"nodes", machine.nodes},
+                {"constants", constants}};
+  if (!machine.calibrated.host.empty())
+    model["calibrated"] = {{"host", machine.calibrated.host},
+                           {"cpu_model", machine.calibrated.cpu_model}};
+  return model;
 }
 
 }  // namespace
@@ -118,10 +122,6 @@ void list_cases(const Plan& plan, std::ostream& out) {
 
 std::string small_trace_path() {
   return std::string(source_directory) + "/tests/workloads/data/pack.txt.xz";
-}
-
-std::string published_curves_path() {
-  return std::string(source_directory) + "/results/reference/mapbench-local-e7-8870.json";
 }
 
 }  // namespace faultline

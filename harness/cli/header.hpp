@@ -24,7 +24,4 @@ void list_cases(const Plan& plan, std::ostream& out);
 // The project's own recording, for the suites.
 std::string small_trace_path();
 
-// The published curves that simulations are held against.
-std::string published_curves_path();
-
 }  // namespace faultline

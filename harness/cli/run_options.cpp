@@ -41,6 +41,8 @@ void add_selection(CLI::App& run, RunArguments& to) {
   add("--shootdown", to.shootdown, "cpumask, precise or broadcast")->capture_default_str();
   add("--page-table", to.page_table, "shared, or per_cpu as RadixVM's")->capture_default_str();
   flag("--no-merge", to.no_merge, "adjacent VMAs do not merge");
+  add("--filter", to.filter, "cases whose name matches; -REGEX: all others");
+  flag("--list-cases", to.list_tests, "name the cases, run nothing");
   if (to.simulated)
     flag("--kernel-entry", to.kernel_entry,
          "charge each operation what entering the kernel costs, to compare with whole kernels");
@@ -92,8 +94,6 @@ void add_simulation(CLI::App& sim, RunArguments& to) {
   add("--processes", to.processes, "simulations at once; as many as this machine has CPUs");
   add("--stall-limit", to.stall_limit, "simulated: end a case without progress for so long")
       ->capture_default_str();
-  add("--filter", to.filter, "cases whose name matches; -REGEX: all others");
-  sim.add_flag("--list-cases", to.list_tests, "name the cases, run nothing")->group(group);
   add("-o,--out", to.out, "the result; results/runs/TIME-MACHINE/results.json if not given");
 }
 
@@ -106,8 +106,8 @@ void add_benchmark_flags(CLI::App& run, RunArguments& to) {
   const auto flag = [&](const char* name, bool& value, const char* help) {
     run.add_flag(name, value, help)->group(group);
   };
-  add("--benchmark_filter", to.filter, "cases whose name matches; -REGEX: all others");
-  flag("--benchmark_list_tests", to.list_tests, "name the cases, run nothing");
+  add("--benchmark_filter", to.filter, "as --filter");
+  flag("--benchmark_list_tests", to.list_tests, "as --list-cases");
   add("--benchmark_format", to.format, "console, json or csv on standard output");
   add("--benchmark_out", to.out, "as --out");
   add("--benchmark_out_format", to.out_format, "json");

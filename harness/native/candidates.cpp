@@ -45,8 +45,7 @@ class NameFilter {
     try {
       expression_.assign(text.empty() || text == "all" ? "." : pattern);
     } catch (const std::regex_error&) {
-      throw std::invalid_argument("--benchmark_filter '" + text +
-                                  "': expected a regular expression");
+      throw std::invalid_argument("--filter '" + text + "': expected a regular expression");
     }
   }
   bool matches(const std::string& name) const {
@@ -233,8 +232,8 @@ class Finder {
   [[noreturn]] void refuse_nothing() const {
     if (possible_ != 0)
       throw std::invalid_argument(
-          fmt::format("--benchmark_filter '{}': matches none of the selection's cases, expected "
-                      "one at least (--benchmark_list_tests shows them)",
+          fmt::format("--filter '{}': matches none of the selection's cases, expected one at "
+                      "least (--list-cases shows them)",
                       selection_.filter));
     if (found_.impossible.empty())
       throw std::invalid_argument("the selection: empty, expected one case at least");

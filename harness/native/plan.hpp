@@ -33,7 +33,7 @@ struct Selection {
   u32 latency_repetitions = 2;
   bool ceiling = true;        // also one address space a thread, under `none`
   bool every_option = false;  // also modelled page clearing and the other shootdown policies
-  std::string filter;         // as --benchmark_filter takes it; empty: all
+  std::string filter;         // as --filter takes it; empty: all
   double budget_s = 0;        // 0: none
   // Asked for each workload at its fewest and most threads, when there is a budget.
   std::function<Overhead(const CaseSpec&)> overhead = [](const CaseSpec&) { return Overhead{}; };

@@ -9,64 +9,12 @@
 #include <set>
 #include <stdexcept>
 
+#include "harness/sim/machine_field.hpp"
+
 namespace faultline::sim {
 namespace {
 
 using nlohmann::json;
-
-// One place in a machine file: every complaint names the file and the key, and what was expected.
-class Field {
- public:
-  Field(const json& value, std::string file, std::string key)
-      : value_(value), file_(std::move(file)), key_(std::move(key)) {}
-
-  [[noreturn]] void refuse(std::string_view expected) const {
-    throw std::invalid_argument(fmt::format("{}: {}: {}, expected {}", file_, key_,
-                                            value_.is_null() ? "missing" : value_.dump(),
-                                            expected));
-  }
-  bool has(const std::string& name) const { return value_.is_object() && value_.contains(name); }
-  Field at(const std::string& name) const {
-    const std::string key = key_.empty() ? name : key_ + "." + name;
-    static const json missing;
-    return Field(has(name) ? value_[name] : missing, file_, key);
-  }
-  std::string text() const {
-    if (!value_.is_string() || value_.get<std::string>().empty()) refuse("a text");
-    return value_.get<std::string>();
-  }
-  bool flag() const {
-    if (!value_.is_boolean()) refuse("true or false");
-    return value_.get<bool>();
-  }
-  double number(double low, double high, std::string_view what) const {
-    if (!value_.is_number() || value_.get<double>() < low || value_.get<double>() > high)
-      refuse(what);
-    return value_.get<double>();
-  }
-  u32 count(u32 most) const {
-    const std::string what = fmt::format("a whole number from 1 to {}", most);
-    if (!value_.is_number_integer()) refuse(what);
-    return static_cast<u32>(number(1, most, what));
-  }
-  double share() const { return number(0, 1, "a number from 0 to 1"); }
-  // Nanoseconds above 0, as Time.
-  Time time() const {
-    return static_cast<Time>(number(0.001, 1e9, "nanoseconds above 0") * ps_per_ns + 0.5);
-  }
-  const json& list(usize size, std::string_view what) const {
-    if (!value_.is_array() || value_.size() != size) refuse(what);
-    return value_;
-  }
-  Field element(usize i) const { return Field(value_[i], file_, fmt::format("{}[{}]", key_, i)); }
-  const json& value() const { return value_; }
-  const std::string& key() const { return key_; }
-
- private:
-  const json& value_;
-  std::string file_;
-  std::string key_;
-};
 
 std::filesystem::path preset_folder() {
   return std::filesystem::path(FAULTLINE_SOURCE_DIR) / "harness/sim/machines";
@@ -110,6 +58,9 @@ class Reader {
     read_latencies();
     read_contention();
     read_kernel();
+    read_calibrated();
+    root_.known("measured");  // what the constants are the medians of
+    root_.refuse_unknown({"measured"});
   }
 
  private:
@@ -122,8 +73,8 @@ class Reader {
     if (!origins.value().is_null() && !origins.value().is_object())
       origins.refuse("an object of texts");
     add_constants(name, field.value(), origin);
-    for (const auto& [key, text] : origins.value().items())
-      set_origin(name + "." + key, Field(text, machine_.file, origins.key() + "." + key).text());
+    for (const auto& [key, unused] : origins.value().items())
+      set_origin(name + "." + key, origins.at(key));
     return field;
   }
   void add_constants(const std::string& key, const json& value, const std::string& origin) {
@@ -137,9 +88,12 @@ class Reader {
   }
 
   // Of one constant, where its group's is not its own.
-  void set_origin(const std::string& key, const std::string& origin) {
-    for (Machine::Constant& constant : machine_.constants)
-      if (constant.key == key) constant.origin = origin;
+  void set_origin(const std::string& key, const Field& origin) {
+    const auto found =
+        std::find_if(machine_.constants.begin(), machine_.constants.end(),
+                     [&](const Machine::Constant& constant) { return constant.key == key; });
+    if (found == machine_.constants.end()) origin.refuse("the name of a constant in its group");
+    found->origin = origin.text();
   }
 
   void read_shape(const std::string& cpus) {
@@ -214,7 +168,12 @@ class Reader {
 
   void read_by_distance(const Field& field, const std::set<Distance>& which,
                         Machine::ByDistance& times) {
+    know_distances(field);
     for (const Distance d : which) times[d] = field.at(distance_names[d]).time();
+  }
+  // A file may tell of distances that its shape does not have, or has no more.
+  static void know_distances(const Field& field) {
+    for (const char* name : distance_names) field.known(name);
   }
 
   void read_caches() {
@@ -237,6 +196,8 @@ class Reader {
     const Field latency = group("latency");
     for (usize kind = 0; kind < kinds; ++kind)
       for (usize state = 0; state < states; ++state) {
+        latency.at(kind_names[kind]).known(state_names[state]);
+        know_distances(latency.at(kind_names[kind]).at(state_names[state]));
         const bool occurs =
             static_cast<State>(state) != State::owned || machine_.protocol == Protocol::moesi;
         if (!occurs) continue;
@@ -266,6 +227,7 @@ class Reader {
       if (i > 0 && at[i] <= at[i - 1]) requesters.refuse("ascending numbers");
     }
     if (at.empty()) requesters.refuse("at least one number");
+    know_distances(contention);
     for (const Distance d : to_cpu_) {
       const Field factors = contention.at(distance_names[d]);
       factors.list(points, fmt::format("{} factors, one a number of requesters", points));
@@ -330,6 +292,12 @@ class Reader {
     if (levels == 0) idle.refuse("at least one idle state");
   }
 
+  void read_calibrated() {
+    const Field calibrated = root_.at("calibrated");
+    if (!root_.has("calibrated")) return;
+    machine_.calibrated = {calibrated.at("host").text(), calibrated.at("cpu_model").text()};
+  }
+
   Machine& machine_;
   const Field& root_;
   std::set<Distance> to_cpu_, to_memory_;
@@ -350,7 +318,7 @@ Machine Machine::load(const std::string& name) {
   machine.name = path ? file.stem().string() : name;
   machine.file = path ? name : file.filename().string();
   const json text = read_file(file);
-  const Field root(text, machine.file, "");
+  const Field root(text, machine.file);
   Reader(machine, root).read(number);
   return machine;
 }

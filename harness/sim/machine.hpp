@@ -109,6 +109,12 @@ struct Machine {
   Topology topology() const { return Topology::foreign(shape); }
   std::string shape;  // what Topology::foreign takes
 
+  // The host that `faultline calibrate` measured; empty texts for a machine that nobody measured so.
+  struct Calibrated {
+    std::string host, cpu_model;
+  };
+  Calibrated calibrated;
+
   // Free constants: "latency.load.modified", their values in the file's text, their origin.
   struct Constant {
     std::string key, value, origin;

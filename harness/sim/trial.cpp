@@ -5,6 +5,7 @@
 #include "harness/sim/counts_json.hpp"
 #include "harness/sim/kernel_entry.hpp"
 #include "harness/sim/registry.hpp"
+#include "harness/sim/short_window.hpp"
 #include "harness/trial/measurement.hpp"
 
 namespace faultline {
@@ -17,9 +18,8 @@ constexpr double ns_per_s = 1e9;
 constexpr u64 look_ns = 10'000;           // between two looks whether all threads stand ready
 constexpr usize stack_bytes = 256 << 10;  // the first thread of an arena reads recordings on it
 constexpr usize most_waiting = 32;        // threads that a record names, of those that are stuck
-// A window goes on until so many operations a thread have completed in it, or for so many times its
+// A window goes on until `least_operations` a thread have completed in it, or for so many times its
 // length: where each waits for the turns of 127 others, few may complete in a short one.
-constexpr u64 least_operations = 4;
 constexpr u32 most_windows = 32;
 constexpr u64 latest_close_ns = 30'000'000'000;  // a window that ends later does not go on
 
@@ -139,6 +139,8 @@ class SimTrial {
     for (usize i = 0; i < members_.size(); ++i) finish_member(i);
     add_operations(record_, spec_.trial_case, participants(members_));
     record_["counters"] = {{"absent", "simulated: transfers of lines are counted instead"}};
+    if (std::vector<std::string> notes = short_window_notes(record_); !notes.empty())
+      record_["notes"] = std::move(notes);
     json& simulated = record_["sim"] = sim::counts_json(counted_);
     simulated.update({{"machine", spec_.trial_case.machine_name()},
                       {"seed", spec_.seed},

@@ -1,5 +1,7 @@
 // `faultline calibrate`: shapes and files without measuring, then the command as its users meet it.
 // No value that it measures decides a test.
+#include "harness/calibrate/calibrate.hpp"
+
 #include <gtest/gtest.h>
 #include <sched.h>
 
@@ -8,6 +10,7 @@
 
 #include "harness/calibrate/crew.hpp"
 #include "harness/calibrate/machine_file.hpp"
+#include "harness/topology/machine.hpp"
 #include "results/reader.hpp"
 #include "tests/harness/command_line.hpp"
 #include "tests/harness/sim_threads.hpp"
@@ -123,7 +126,7 @@ class CalibratedFile : public testing::Test {
   json write(const Findings& findings, const std::string& topology) {
     shape_ = shape_of(Topology::foreign(topology));
     const json file = calibrate::machine_file(
-        findings, shape_, {"Intel Example", "Linux 6.1", "2026-11-24", 3, 0}, "mine.xml");
+        findings, shape_, {"Intel Example", "Linux 6.1", "2026-11-24", 3, 0, "box"}, "mine.xml");
     sample::put_text(path(), file.dump());
     return file;
   }
@@ -162,6 +165,8 @@ TEST_F(CalibratedFile, AMachineOfAnyShapeLoads) {
     const Machine machine = Machine::load(path());
     EXPECT_EQ(machine.places.size(), shape_.cpus.size());
     EXPECT_EQ(machine.nodes, shape_.geometry.nodes);
+    EXPECT_EQ(machine.calibrated.host, "box");
+    EXPECT_EQ(machine.calibrated.cpu_model, "Intel Example");
   }
 }
 
@@ -225,6 +230,19 @@ TEST_F(Calibration, WritesAMachineThatSimulates) {
   EXPECT_EQ(folder_.names(), std::vector<std::string>{"mine.json"});
   const Machine machine = Machine::load(folder_.file("mine.json"));
   EXPECT_EQ(machine.places.size(), Topology::here().cpus().size());
+  const json here = machine_json(Topology::here());
+  EXPECT_EQ(machine.calibrated.host, here["host"]);
+  EXPECT_EQ(machine.calibrated.cpu_model, here["cpu_model"]);
+  usize grid = 0;
+  for (const Machine::Constant& constant : machine.constants)
+    grid += constant.key == "contention.requesters";
+  const usize taken = static_cast<usize>(std::count_if(
+      machine.constants.begin(), machine.constants.end(),
+      [](const auto& constant) { return constant.origin.starts_with("not measured"); }));
+  EXPECT_NE(outcome.out.find(fmt::format("{} constants measured, {} not",
+                                         machine.constants.size() - grid - taken, taken)),
+            std::string::npos)
+      << outcome.out;
   for (const Machine::Constant& constant : machine.constants)
     EXPECT_NE(constant.origin.find("measured"), std::string::npos) << constant.key;
   if (!simulator_runs) return;
@@ -233,6 +251,18 @@ TEST_F(Calibration, WritesAMachineThatSimulates) {
                 .exit_code,
             0);
   EXPECT_EQ(load_results(folder_.file("a.json"))["faultline"]["cases"][0]["machine"], "mine");
+}
+
+TEST(CalibrationWarning, IsOfWhatTheDoctorFindsOfOtherLoad) {
+  std::vector<Finding> findings = {{"governor", "powersave", Verdict::warn, "x"},
+                                   {"steal time", "0.0 % of the CPU time", Verdict::ok, ""},
+                                   {"other load", "absent", Verdict::unknown, ""}};
+  EXPECT_EQ(calibrate::what_disturbs(findings), "");
+  findings[1] = {"steal time", "7.0 % of the CPU time", Verdict::warn, "x"};
+  EXPECT_EQ(calibrate::what_disturbs(findings), "steal time: 7.0 % of the CPU time");
+  findings[2] = {"other load", "97 % of the CPU time, load 3.10", Verdict::warn, "x"};
+  EXPECT_EQ(calibrate::what_disturbs(findings),
+            "steal time: 7.0 % of the CPU time; other load: 97 % of the CPU time, load 3.10");
 }
 
 TEST_F(Calibration, OfOneCpuSaysThatNoTransferWasMeasured) {

@@ -59,6 +59,25 @@ INSTANTIATE_TEST_SUITE_P(
         "compare no_such.json no_such.json", "report /dev/null -o x.html", "report",
         "recover no_such.journal", "recover /dev/null -o x.json", "trial"));
 
+TEST_F(CommandLine, ABadFilterIsCalledByOurOwnOptionsName) {
+  for (const char* command : {"run", "sim"})
+    for (const char* filter : {"[", "matches_nothing"}) {
+      const Outcome outcome =
+          run(fmt::format("{} --workload local --filter '{}'", command, filter));
+      expect_refused(outcome);
+      EXPECT_NE(outcome.errors.find(fmt::format("--filter '{}': ", filter)), std::string::npos)
+          << outcome.errors;
+      EXPECT_EQ(outcome.errors.find("benchmark"), std::string::npos) << outcome.errors;
+    }
+}
+
+TEST_F(CommandLine, AFilterSelectsCasesByName) {
+  const Outcome outcome =
+      run("run --workload local --scheme mmap_sem,none --threads 1 --filter none --list-cases");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_EQ(outcome.out, "local/none/compact/threads:1\n");
+}
+
 TEST_F(CommandLine, ListsEverythingAsJson) {
   const Outcome outcome = run("list --json");
   ASSERT_EQ(outcome.exit_code, 0);

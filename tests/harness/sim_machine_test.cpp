@@ -96,6 +96,39 @@ TEST(SimMachine, AConstantWithoutOriginIsRefused) {
             "kernel.origin: missing, expected a text");
 }
 
+TEST(SimMachine, AKeyThatNobodyReadsIsRefusedWithTheNearestThatAreRead) {
+  EXPECT_EQ(complaint([](json& m) { m["shape"]["hop"] = 1; }),
+            "shape.hop: unknown, expected hops, hwloc, origin");
+  EXPECT_EQ(complaint([](json& m) { m["cpu"]["pauze"] = 1; }),
+            "cpu.pauze: unknown, expected pause, origin, rcu_read");
+  EXPECT_EQ(
+      complaint([](json& m) { m["latency"]["load"]["modify"] = json::object(); }).substr(0, 45),
+      "latency.load.modify: unknown, expected modifi");
+  EXPECT_EQ(complaint([](json& m) { m["latency"]["load"]["shared"]["hop6"] = 1; }).substr(0, 46),
+            "latency.load.shared.hop6: unknown, expected ho");
+  EXPECT_EQ(complaint([](json& m) { m["kernel"]["idle"][1]["sleep"] = 1; }),
+            "kernel.idle[1].sleep: unknown, expected asleep, exit");
+  EXPECT_EQ(complaint([](json& m) { m["memori"] = json::object(); }).substr(0, 32),
+            "memori: unknown, expected memory");
+  EXPECT_EQ(complaint([](json& m) { m["cpu"]["origins"]["pauze"] = "x"; }),
+            "cpu.origins.pauze: \"x\", expected the name of a constant in its group");
+}
+
+TEST(SimMachine, WhatAFileMayTellBeyondItsShapeIsTaken) {
+  const auto beyond = [](json& m) {
+    m["latency"]["load"]["owned"] = {{"cluster", 50}};
+    m["latency"]["load"]["shared"]["hop5"] = 400;
+    m["contention"]["smt"] = {1, 1, 1};
+    m["measured"] = {{"whatever", 1}};
+    m["calibrated"] = {{"host", "here"}, {"cpu_model", "any"}};
+  };
+  EXPECT_EQ(complaint(beyond), "no std::invalid_argument");
+  EXPECT_EQ(complaint([](json& m) {
+              m["calibrated"] = {{"host", "here"}};
+            }),
+            "calibrated.cpu_model: missing, expected a text");
+}
+
 TEST(SimMachine, DistancesAreSymmetricAndNotZero) {
   EXPECT_EQ(complaint([](json& m) { m["shape"]["hops"][2][1] = 2; }),
             "shape.hops[2][1]: 2, expected 1 hops, as the way back has");

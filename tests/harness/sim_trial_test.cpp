@@ -119,6 +119,42 @@ TEST_F(SimTrial, BareLocksRunInTheLoop) {
   }
 }
 
+TEST_F(SimTrial, NotesAHandoffThatItsWindowIsTooShortFor) {
+  const json record = run_sim_trial(sim_trial("mix:1:1", "mmap_sem", 8));
+  ASSERT_EQ(record["status"], "ok") << record["reason"];
+  ASSERT_EQ(record["events"]["rwsem.handoff_requested"], 0);
+  EXPECT_EQ(record["notes"],
+            json{"a waiter of rwsem demands a handoff after 4 ms: none did in a window of 0.2 ms"});
+  // No waiters, no such path, and the ablation.
+  EXPECT_FALSE(run_sim_trial(sim_trial("mix:1:1", "mmap_sem", 1)).contains("notes"));
+  EXPECT_FALSE(run_sim_trial(sim_trial("mix:1:1", "lock_in_tree", 8)).contains("notes"));
+  EXPECT_FALSE(run_sim_trial(sim_trial("mix:1:1", "mmap_sem:no-handoff", 8)).contains("notes"));
+}
+
+TEST_F(SimTrial, NotesFewOperationsWhetherOrNotItsWindowCouldGoOn) {
+  struct Short {
+    const char* workload;
+    const char* scheme;
+    double duration_s;
+  };
+  // The bare loop does not tell its operations one by one: its window does not go on.
+  for (const Short& one :
+       {Short{"local", "mmap_sem:rwsem_2012", 1e-6},
+        Short{"lock_loop:section=100000", "ticket", 10e-6}, Short{"lock_loop", "ticket", 2e-6}}) {
+    TrialSpec spec = sim_trial(one.workload, one.scheme, 16);
+    spec.trial_case.duration_s = one.duration_s;
+    const json record = run_sim_trial(spec);
+    ASSERT_EQ(record["status"], "ok") << one.workload << record["reason"];
+    ASSERT_LT(record["operations"].get<u64>(), 64u) << one.workload;
+    const bool bare = one.workload == std::string("lock_loop");
+    EXPECT_NEAR(record["window_s"].get<double>(), (bare ? 1 : 32) * one.duration_s, 1e-9);
+    ASSERT_EQ(record["notes"].size(), 1u) << one.workload;
+    EXPECT_TRUE(record["notes"][0].get<std::string>().starts_with(
+        "fewer than 4 operations a thread in a window of "))
+        << record["notes"];
+  }
+}
+
 // Two locks that threads take in either order.
 class Deadlock final : public Workload<SimPlatform> {
  public:

@@ -6,6 +6,9 @@
 #include <regex>
 #include <sstream>
 
+#include "results/fit.hpp"
+#include "results/native_and_simulated.hpp"
+#include "results/reader.hpp"
 #include "results/writer.hpp"
 #include "tests/results/sample.hpp"
 
@@ -117,6 +120,123 @@ TEST(Report, ShowsSimulatedResultsApartFromMeasuredOnes) {
   EXPECT_EQ(console_of(page), "");
   EXPECT_NE(page.dom.find("data-drawn=\"8\""), std::string::npos);
   EXPECT_NE(text_of(directory.file("both.html")).find("made up"), std::string::npos);
+}
+
+/** Made-up results of `local` under two schemes that stand for systems in the published curves. */
+json published_case(const std::vector<int>& threads) {
+  const sample::Shape shape{.threads = threads, .repetitions = 3, .mode = "sim"};
+  json results = build_results({sample::header(shape), sample::trials(shape), false}, "here");
+  results["faultline"]["machine"]["models"][0]["name"] = "e7-8870";
+  for (json& one : results["faultline"]["cases"]) {
+    one["machine"] = "e7-8870";
+    if (one["workload"] == "local" && one["scheme"] == "mmap_sem")
+      one["scheme"] = "mmap_sem:rwsem_2012";
+  }
+  return results;
+}
+
+TEST(Report, ShowsTheFitToPublishedCurvesAsItIsComputed) {
+  const TemporaryDirectory directory;
+  const json results = published_case({1, 10, 20, 32});
+  write_results(results, directory.file("s.json"));
+  ASSERT_EQ(report({directory.file("s.json")}, directory.file("r.html"), directory.file("svg")), 0);
+  const json fit = fit_of({results["faultline"]}, published_curves_path());
+  ASSERT_EQ(fit["systems"].size(), 2u);  // and lock_in_tree
+  const std::string svg = text_of(directory.file("svg/fit.svg"));
+  for (const char* part : {">published<", ">simulated on e7-8870<", "published: A. Clements"})
+    EXPECT_NE(svg.find(part), std::string::npos) << part;
+  const std::string html = text_of(directory.file("r.html"));
+  std::vector<std::string> parts = {"<section id=\"fit\">", "3 of 9", "linux, point by point"};
+  for (const json& system : fit["systems"]) {
+    for (const char* key : {"mean", "worst"})
+      parts.push_back(fmt::format("<td>{:.2f}</td>", system["error"][key].get<double>()));
+    for (const json& trivial : system["trivial"])
+      parts.push_back(fmt::format("<td>{:.2f}, {:.2f} ", trivial["mean"].get<double>(),
+                                  trivial["worst"].get<double>()));
+  }
+  for (const std::string& part : parts) EXPECT_NE(html.find(part), std::string::npos) << part;
+  const Page page = open_page(directory, directory.file("r.html"));
+  EXPECT_EQ(console_of(page), "");
+  EXPECT_EQ(page.dom.find("data-error"), std::string::npos);
+}
+
+TEST(Report, HasNoFitWhereNoCaseStandsForAPublishedSystem) {
+  const TemporaryDirectory directory;
+  report({write_sample(directory, "s.json", {.repetitions = 2, .mode = "sim"})},
+         directory.file("r.html"), directory.file("svg"));
+  EXPECT_EQ(text_of(directory.file("r.html")).find("<section id=\"fit\">"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(directory.file("svg/fit.svg")));
+}
+
+/** Simulated on a machine that was calibrated on `host`, the native samples' being testhost. */
+std::string write_calibrated(const TemporaryDirectory& directory, const std::string& host) {
+  const sample::Shape shape{.repetitions = 3, .speed = 2, .mode = "sim"};
+  json results = build_results({sample::header(shape), sample::trials(shape), false}, "here");
+  results["faultline"]["machine"]["models"][0]["calibrated"] = {
+      {"host", host}, {"cpu_model", "Test CPU </script> 3000"}};
+  write_results(results, directory.file("s.json"));
+  return directory.file("s.json");
+}
+
+TEST(Report, TellsHowNearTheModelOfTheMeasuredMachineComes) {
+  const TemporaryDirectory directory;
+  const std::string native = write_sample(directory, "n.json", {.repetitions = 3});
+  const std::string simulated = write_calibrated(directory, "testhost");
+  report({native, simulated}, directory.file("r.html"), "");
+  const json told = native_and_simulated(
+      {load_results(native)["faultline"], load_results(simulated)["faultline"]})[0];
+  const std::string html = text_of(directory.file("r.html"));
+  std::vector<std::string> parts = {
+      "<h3>testbox and testhost</h3>",
+      fmt::format("{} cases: {:.2f} in the median, {:.2f} (", told["cases"].size(),
+                  told["median"].get<double>(), told["worst"]["ratio"]["median"].get<double>())};
+  for (const json& one : told["cases"])
+    parts.push_back(fmt::format(
+        "<td>{:.2f}</td><td>{:.2f} \u2026 {:.2f}</td></tr>", one["ratio"]["median"].get<double>(),
+        one["ratio"]["low"].get<double>(), one["ratio"]["high"].get<double>()));
+  for (const std::string& part : parts) EXPECT_NE(html.find(part), std::string::npos) << part;
+  const Page page = open_page(directory, directory.file("r.html"));
+  EXPECT_EQ(console_of(page), "");
+}
+
+TEST(Report, SaysWhyTheModelOfAnotherMachineIsNotCompared) {
+  const TemporaryDirectory directory;
+  const std::string native = write_sample(directory, "n.json", {.repetitions = 2});
+  report({native, write_calibrated(directory, "elsewhere")}, directory.file("r.html"), "");
+  EXPECT_NE(text_of(directory.file("r.html"))
+                .find("Not compared: testbox was calibrated on elsewhere (Test CPU &lt;/script&gt; "
+                      "3000), and measured was on testhost"),
+            std::string::npos);
+  // Of a preset there is nothing to say.
+  report({native, write_sample(directory, "p.json", {.repetitions = 2, .mode = "sim"})},
+         directory.file("p.html"), "");
+  EXPECT_EQ(text_of(directory.file("p.html")).find("id=\"agreement\""), std::string::npos);
+}
+
+TEST(Report, ShowsNotesWithTheirCases) {
+  const TemporaryDirectory directory;
+  const sample::Shape shape{.repetitions = 2, .mode = "sim"};
+  json results = build_results({sample::header(shape), sample::trials(shape), false}, "here");
+  results["faultline"]["cases"][0]["notes"] = {"none did <so> in 2 ms"};
+  results["faultline"]["cases"][1]["notes"] = {"none did <so> in 2 ms"};
+  write_results(results, directory.file("s.json"));
+  report({directory.file("s.json")}, directory.file("r.html"), "");
+  const std::string html = text_of(directory.file("r.html"));
+  EXPECT_NE(html.find("none did &lt;so&gt; in 2 ms</td><td><details><summary>2 cases</summary>" +
+                      results["faultline"]["cases"][0]["name"].get<std::string>() + "<br>"),
+            std::string::npos);
+}
+
+TEST(Report, RefusesADamagedSimulationByFileAndPlace) {
+  const TemporaryDirectory directory;
+  const sample::Shape shape{.repetitions = 2, .mode = "sim"};
+  json results = build_results({sample::header(shape), sample::trials(shape), false}, "here");
+  results["faultline"]["cases"][2]["sim"]["time"].erase("stall");
+  write_results(results, directory.file("s.json"));
+  const std::string message = refusal({directory.file("s.json")}, directory.file("r.html"), "");
+  EXPECT_NE(message.find("s.json: /faultline/cases/2/sim/time/stall is missing"), std::string::npos)
+      << message;
+  EXPECT_EQ(directory.names(), std::vector<std::string>{"s.json"});
 }
 
 TEST(Report, IsOneFileThatLoadsNothing) {

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <sstream>
 
+#include "results/reader.hpp"
 #include "results/writer.hpp"
 #include "tests/results/sample.hpp"
 
@@ -74,6 +76,49 @@ TEST_F(FitFiles, TellsErrorsPeaksOrderAndTrivialModels) {
         "1 CPUs: second > first, published first > second"})
     EXPECT_NE(out.str().find(part), std::string::npos) << part << "\n" << out.str();
   EXPECT_EQ(out.str().find("third"), std::string::npos);
+}
+
+TEST_F(FitFiles, TheSameFiguresAreThereForThePage) {
+  const json fit = fit_of({load_results(simulated())["faultline"]}, reference());
+  EXPECT_EQ(fit["source"], "made up");
+  ASSERT_EQ(fit["systems"].size(), 2u);
+  const json& first = fit["systems"][0];
+  EXPECT_EQ(first["points"].size(), 4u);
+  EXPECT_FALSE(first["points"][3].contains("simulated"));
+  EXPECT_FALSE(first["points"][3].contains("decades"));
+  EXPECT_DOUBLE_EQ(first["points"][1]["decades"].get<double>(),
+                   std::log10(first["points"][1]["simulated"]["median"].get<double>() / 1e6));
+  EXPECT_EQ(first["error"]["points"], 3);
+  EXPECT_EQ(first["peak"]["published"], 1);
+  EXPECT_EQ(first["trivial"].size(), 3u);
+  EXPECT_EQ(first["linear"], false);
+  EXPECT_TRUE(fit["systems"][1]["trivial"].empty());  // over two points
+  std::ostringstream out;
+  print_fit({directory_.file("s.json")}, reference(), out);
+  EXPECT_NE(out.str().find(fmt::format("{:.2f} on average", first["error"]["mean"].get<double>())),
+            std::string::npos);
+}
+
+TEST_F(FitFiles, ACurveThatIsItselfLinearIsCalledSo) {
+  const json systems = {{"line",
+                         {{"about", "a"},
+                          {"case", {{"scheme", "mmap_sem"}}},
+                          {"rates", {{"1", 1e5}, {"2", 2.1e5}, {"4", 4e5}}}}}};
+  const std::string path = reference({{"systems", systems}});
+  EXPECT_EQ(fit_of({load_results(simulated())["faultline"]}, path)["systems"][0]["linear"], true);
+  std::ostringstream out;
+  print_fit({directory_.file("s.json")}, path, out);
+  EXPECT_NE(out.str().find("not beaten: the curve is itself linear"), std::string::npos)
+      << out.str();
+}
+
+TEST_F(FitFiles, PrintsNothingWhereAFileIsRefused) {
+  std::ostringstream out;
+  const std::string good = simulated();
+  sample::put_text(directory_.file("cut.json"), sample::text_of(good).substr(0, 500));
+  EXPECT_THROW(print_fit({good, directory_.file("cut.json")}, reference(), out),
+               std::invalid_argument);
+  EXPECT_EQ(out.str(), "");
 }
 
 TEST_F(FitFiles, RefusesWhatIsNoReferenceAndWhatHasNoCaseOfIt) {

@@ -291,7 +291,11 @@ TEST(Schema, TakesTheFilesOfRunsWithAndWithoutCounters) {
       build_results(content_of({.repetitions = 1, .counters = true, .refused_event = true}),
                     "here"),
       build_results(content_of({.repetitions = 3, .mode = "sim"}), "here")};
+  json calibrated = results.back();
+  calibrated["faultline"]["machine"]["models"][0]["calibrated"] = {{"host", "x"},
+                                                                   {"cpu_model", "y"}};
   EXPECT_EQ(schema_verdicts(directory, results), std::vector<std::string>(5, "fits"));
+  EXPECT_EQ(schema_verdicts(directory, {calibrated}), std::vector<std::string>(1, "fits"));
 }
 
 TEST(Schema, RefusesWhatCouldBeTakenForTheOtherMode) {
@@ -461,6 +465,74 @@ TEST(Reader, RefusesADamagedCaseByItsPlace) {
          [](json& part) { part["failures"][0].erase("reason"); });
   expect("/faultline/failures/0/stall/holding is of type string",
          [](json& part) { part["failures"][0]["stall"]["holding"] = "thread 0"; });
+}
+
+TEST(Reader, RefusesADamagedSimulationByItsPlace) {
+  const TemporaryDirectory directory;
+  const json whole = build_results(content_of({.repetitions = 2, .mode = "sim"}), "here");
+  const auto expect = [&](const std::string& part, const std::function<void(json&)>& damage) {
+    json damaged = whole;
+    damage(damaged["faultline"]);
+    put_text(directory.file("r.json"), damaged.dump());
+    try {
+      load_results(directory.file("r.json"));
+      ADD_FAILURE() << "no error, expected " << part;
+    } catch (const std::invalid_argument& error) {
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find("r.json"), std::string::npos) << error.what();
+    }
+  };
+  const std::string sim = "/faultline/cases/0/sim";
+  expect(sim + " is of type null", [](json& part) { part["cases"][0]["sim"] = nullptr; });
+  expect("/faultline/cases/0/machine is missing",
+         [](json& part) { part["cases"][0].erase("machine"); });
+  expect(sim + "/time is missing", [](json& part) { part["cases"][0]["sim"].erase("time"); });
+  expect(sim + "/time/work is of type string",
+         [](json& part) { part["cases"][0]["sim"]["time"]["work"] = "much"; });
+  expect(sim + "/time/stall is of type array",
+         [](json& part) { part["cases"][0]["sim"]["time"]["stall"] = json::array(); });
+  expect(sim + "/time/stall/vma.lock is of type null",
+         [](json& part) { part["cases"][0]["sim"]["time"]["stall"]["vma.lock"] = nullptr; });
+  expect(sim + "/transfers/vma.lock/per_operation is missing", [](json& part) {
+    part["cases"][0]["sim"]["transfers"]["vma.lock"].erase("per_operation");
+  });
+  expect(sim + "/transfers/vma.lock/by/load/cluster/cold is of type string", [](json& part) {
+    part["cases"][0]["sim"]["transfers"]["vma.lock"]["by"]["load"]["cluster"]["cold"] = "x";
+  });
+  expect("/faultline/machine/models/0/constants/0/origin is missing",
+         [](json& part) { part["machine"]["models"][0]["constants"][0].erase("origin"); });
+  expect("/faultline/seeds is empty", [](json& part) { part["seeds"] = json::array(); });
+  expect("/faultline/cases/0/notes/0 is of type number",
+         [](json& part) { part["cases"][0]["notes"] = {1}; });
+}
+
+TEST(Results, NotesOfTrialsAreTheCasesAndSayOfHowMany) {
+  JournalContent content = content_of({.repetitions = 2, .spoiled = false, .mode = "sim"});
+  for (json& trial : content.trials) {
+    if (trial["latency"] == true) continue;
+    if (trial["case"]["scheme"] == "refcount") trial["notes"] = {"short"};
+    if (trial["case"]["scheme"] == "range_lock" && trial["repetition"] == 0)
+      trial["notes"] = {"a window of 3 ms", "short"};
+  }
+  const json results = build_results(content, "here");
+  for (const json& one : results["faultline"]["cases"]) {
+    if (one["scheme"] == "refcount") {
+      EXPECT_EQ(one["notes"], json{"short"});
+    } else if (one["scheme"] == "range_lock") {
+      EXPECT_EQ(one["notes"], (json{"a window of 3 ms (1 of 2 trials)", "short (1 of 2 trials)"}));
+    } else {
+      EXPECT_FALSE(one.contains("notes")) << one["name"];
+    }
+  }
+  const TemporaryDirectory directory;
+  EXPECT_EQ(schema_verdicts(directory, {results}), std::vector<std::string>(1, "fits"));
+  std::ostringstream out;
+  print_summary(out, results);
+  // A line a kind, not one a case.
+  EXPECT_NE(out.str().find("note: 6 cases, such as local/range_lock/compact/threads:1/on:testbox: "
+                           "a window of 3 ms (1 of 2 trials)\n"),
+            std::string::npos)
+      << out.str();
 }
 
 TEST(Summary, HasARowASchemeAndNamesTheBestAndWhatWentWrong) {

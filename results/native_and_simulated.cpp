@@ -1,0 +1,111 @@
+#include "results/native_and_simulated.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+
+#include "harness/stats/stats.hpp"
+#include "results/aggregate.hpp"
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+
+/** What makes two cases the same one, wherever and for however long they ran. */
+std::string key_of(const json& one) {
+  json key = json::array();
+  for (const char* name : {"workload", "scheme", "placement", "threads", "roles", "private",
+                           "page_clear", "shootdown", "merge", "thp"})
+    key.push_back(one.value(name, json()));
+  return key.dump();
+}
+
+std::vector<double> repetitions_of(const json& one) {
+  if (!one.contains("throughput")) return {};
+  return one["throughput"]["repetitions"].get<std::vector<double>>();
+}
+
+/** Nothing where there is no ratio: one was not measured, or the native one did nothing. */
+json compared(const json& native, const json& simulated) {
+  const std::vector<double> base = repetitions_of(native);
+  const std::vector<double> model = repetitions_of(simulated);
+  const bool positive = std::all_of(base.begin(), base.end(), [](double rate) { return rate > 0; });
+  if (base.empty() || model.empty() || !positive) return nullptr;
+  return {{"case", native["name"]},
+          {"native", estimate(base)},
+          {"simulated", estimate(model)},
+          {"ratio", ratio_estimate(base, model)}};
+}
+
+json cases_of(const json& native, const json& simulated, const json& machine) {
+  std::map<std::string, const json*> measured;
+  for (const json& one : native["cases"]) measured[key_of(one)] = &one;
+  json cases = json::array();
+  for (const json& one : simulated["cases"]) {
+    if (one["machine"] != machine) continue;
+    const auto found = measured.find(key_of(one));
+    if (found == measured.end()) continue;
+    if (json pair = compared(*found->second, one); !pair.is_null()) cases.push_back(pair);
+  }
+  return cases;
+}
+
+double median_ratio(const json& one) {
+  return one["ratio"]["median"].get<double>();
+}
+
+void summarise(json& entry) {
+  std::vector<double> ratios;
+  for (const json& one : entry["cases"]) ratios.push_back(median_ratio(one));
+  entry["median"] = median(ratios);
+  const auto off = [](const json& one) { return std::abs(std::log(median_ratio(one))); };
+  const json& worst =
+      *std::max_element(entry["cases"].begin(), entry["cases"].end(),
+                        [&](const json& a, const json& b) { return off(a) < off(b); });
+  entry["worst"] = {{"case", worst["case"]}, {"ratio", worst["ratio"]}};
+}
+
+json compare_on(const json& native, const json& simulated, const json& model) {
+  const json& host = native["machine"]["host"];
+  json entry = {{"machine", model["name"]}, {"host", host}};
+  for (const char* key : {"host", "cpu_model"}) {
+    const json& there = model["calibrated"][key];
+    if (there == native["machine"][key]) continue;
+    entry["why_not"] = fmt::format(
+        "{} was calibrated on {} ({}), and measured was on {} ({})",
+        model["name"].get<std::string>(), model["calibrated"]["host"].get<std::string>(),
+        model["calibrated"]["cpu_model"].get<std::string>(), host.get<std::string>(),
+        native["machine"]["cpu_model"].get<std::string>());
+    return entry;
+  }
+  entry["cases"] = cases_of(native, simulated, model["name"]);
+  if (entry["cases"].empty()) {
+    entry.erase("cases");
+    entry["why_not"] = fmt::format("no case was both measured on {} and simulated on {}",
+                                   host.get<std::string>(), model["name"].get<std::string>());
+  } else {
+    summarise(entry);
+  }
+  return entry;
+}
+
+}  // namespace
+
+json native_and_simulated(const std::vector<json>& parts) {
+  json entries = json::array();
+  for (const json& native : parts) {
+    if (native["mode"] == "sim") continue;
+    for (const json& simulated : parts) {
+      if (simulated["mode"] != "sim") continue;
+      for (const json& model : simulated["machine"]["models"])
+        if (model.contains("calibrated")) entries.push_back(compare_on(native, simulated, model));
+    }
+  }
+  return entries;
+}
+
+}  // namespace faultline
