@@ -128,7 +128,7 @@ json published_case(const std::vector<int>& threads) {
   json results = build_results({sample::header(shape), sample::trials(shape), false}, "here");
   results["faultline"]["machine"]["models"][0]["name"] = "e7-8870";
   for (json& one : results["faultline"]["cases"]) {
-    one["machine"] = "e7-8870";
+    one.update({{"machine", "e7-8870"}, {"page_table", "shared"}, {"kernel_entry", true}});
     if (one["workload"] == "local" && one["scheme"] == "mmap_sem")
       one["scheme"] = "mmap_sem:rwsem_2012";
   }
