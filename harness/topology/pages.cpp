@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <linux/mempolicy.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,19 +31,28 @@ long query(usize count, void** addresses, int* where) {
   return syscall(SYS_move_pages, 0, count, addresses, nullptr, where, 0);
 }
 
+// Anonymous memory: whether there is a page, access to it taken away or not.
+bool is_present(void* address) {
+  unsigned char resident = 0;
+  return mincore(address, 1, &resident) == 0 && (resident & 1) != 0;
+}
+
 // NUMA balancing takes away the access to pages now and then, to see who uses them, and the call
 // then says ENOENT as it does for pages never touched (gup.c, follow_page_pte). A read gives the
-// access back; of a page never touched it makes the shared zero page, which the call says too.
-// It may be taken away again meanwhile, so there are some turns.
+// access back. A page never touched must not be read: that makes it the shared zero page, for which
+// some kernels name a node. Access may be taken away again meanwhile, so there are some turns.
 long query_present(usize count, void** addresses, int* where) {
   constexpr int turns = 10;
   for (int turn = 1;; ++turn) {
     const long result = query(count, addresses, where);
-    const bool absent = std::find(where, where + count, -ENOENT) != where + count;
-    if (result < 0 || !absent || turn == turns) return result;
+    if (result < 0 || turn == turns) return result;
+    bool again = false;
     for (usize i = 0; i < count; ++i) {
-      if (where[i] == -ENOENT) static_cast<void>(*static_cast<volatile char*>(addresses[i]));
+      if (where[i] != -ENOENT || !is_present(addresses[i])) continue;
+      static_cast<void>(*static_cast<volatile char*>(addresses[i]));
+      again = true;
     }
+    if (!again) return result;
   }
 }
 
