@@ -31,6 +31,7 @@ int run(int argc, char** argv) {
   faultline::add_results_commands(app, exit_code);
   faultline::add_doctor_command(app, exit_code);
   faultline::add_check_command(app);
+  faultline::add_torture_commands(app, exit_code);
   faultline::add_trial_commands(app, exit_code);
   try {
     app.parse(argc, argv);

@@ -81,6 +81,10 @@ int run_command(const RunArguments& arguments) {
     list_cases(make_plan(selection, topology), std::cout);
     return 0;
   }
+  if (topology.is_foreign())
+    throw std::invalid_argument(
+        "topology: the environment (HWLOC_XMLFILE, HWLOC_SYNTHETIC, HWLOC_FSROOT) shows another "
+        "machine, on which nothing can be pinned; expected this machine's own");
   find_candidates(selection, topology);  // what it refuses leaves no folder behind
   const std::string out = choose_out(arguments.out, host_name());
 

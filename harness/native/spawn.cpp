@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/auxv.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
@@ -87,6 +88,13 @@ void keep_tail(std::string& text) {
   if (text.size() > kept) text.erase(0, text.size() - kept);
 }
 
+// This program, by the path that the kernel was given where there is no /proc to ask.
+std::string own_program() {
+  if (access("/proc/self/exe", X_OK) == 0) return "/proc/self/exe";
+  const auto* path = reinterpret_cast<const char*>(getauxval(AT_EXECFN));
+  return path == nullptr ? "/proc/self/exe" : path;
+}
+
 class Child {
  public:
   Child(const std::vector<std::string>& command, const std::string& input, Interrupts& interrupts)
@@ -148,8 +156,9 @@ class Child {
     std::vector<char*> arguments;
     for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
+    const std::string program = command[0] == "/proc/self/exe" ? own_program() : command[0];
     const int error =
-        posix_spawnp(&pid_, arguments[0], &actions, &attributes, arguments.data(), environ);
+        posix_spawnp(&pid_, program.c_str(), &actions, &attributes, arguments.data(), environ);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     if (error != 0) fail("cannot start " + command[0], error);

@@ -8,6 +8,7 @@
 
 #include "harness/native/own_memory.hpp"
 #include "harness/topology/pages.hpp"
+#include "harness/topology/pinned.hpp"
 
 namespace faultline {
 
@@ -91,6 +92,7 @@ void Team::play(Member& member, Worker<NativePlatform>& worker) {
     throw;
   }
   show(nullptr);
+  member.moved = taken_off(member.cpu);
   worker.finish();
   member.tally = worker.tally();
 }

@@ -20,6 +20,7 @@ struct Member : Participant {
   Seat<NativePlatform> seat;
   std::unique_ptr<ThreadObserver> observer;
   const Worker<NativePlatform>* worker = nullptr;  // while it runs
+  std::optional<std::string> moved;                // how it lost its CPU before the end
 };
 
 // What can be seen of a thread while it runs.

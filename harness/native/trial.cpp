@@ -163,6 +163,8 @@ class Trial {
 
   // What spoils a trial without being the case's fault.
   void judge_surroundings() {
+    for (const Member& member : team_->members())
+      if (member.moved) return discard(*member.moved);
     const double cpu_time = window_s_ * static_cast<double>(spec_.trial_case.cpus.size());
     // The kernel counts in ticks: two of them in a short window may be the counter's grain.
     const u64 steal = steal_.value_or(0);

@@ -35,8 +35,14 @@ std::string last_line(std::string text) {
   return text.starts_with(prefix) ? text.substr(prefix.size()) : text;
 }
 
-// Why there is no record.
-std::string reason_of(const ChildOutput& child, double limit_s) {
+bool is_record(const json& record) {
+  return record.is_object() && record.contains("case") && record.contains("status") &&
+         record["status"].is_string() && record.contains("reason") && record["reason"].is_string();
+}
+
+}  // namespace
+
+std::string reason_without_record(const ChildOutput& child, double limit_s) {
   std::string reason;
   if (child.timed_out) {
     reason = fmt::format("its process did not end within {:.0f} s and was killed", limit_s);
@@ -53,13 +59,6 @@ std::string reason_of(const ChildOutput& child, double limit_s) {
   return said.empty() ? reason : reason + ": " + said;
 }
 
-bool is_record(const json& record) {
-  return record.is_object() && record.contains("case") && record.contains("status") &&
-         record["status"].is_string() && record.contains("reason") && record["reason"].is_string();
-}
-
-}  // namespace
-
 std::optional<json> run_trial_process(const TrialSpec& spec,
                                       const std::vector<std::string>& command,
                                       Interrupts& interrupts, double patience_s) {
@@ -71,7 +70,7 @@ std::optional<json> run_trial_process(const TrialSpec& spec,
   if (child.interrupted) return std::nullopt;
   json record = json::parse(child.out, nullptr, false);
   if (is_record(record)) return record;
-  return failed_record(spec, started, reason_of(child, limit_s));
+  return failed_record(spec, started, reason_without_record(child, limit_s));
 }
 
 Overhead measure_overhead(const CaseSpec& spec, const std::vector<std::string>& command,

@@ -21,6 +21,9 @@ inline const std::vector<std::string> trial_command = {"/proc/self/exe", "trial"
 // minute; the rest is for the oracle.
 inline constexpr double trial_patience_s = 80;
 
+// In one line, how a process that left no record has ended, with the last that it said.
+std::string reason_without_record(const ChildOutput& child, double limit_s);
+
 // The trial's record, as its process wrote it; one of status "failed" when that crashed, hung or
 // wrote none. Nothing when the run was interrupted meanwhile.
 std::optional<nlohmann::json> run_trial_process(const TrialSpec& spec,

@@ -57,7 +57,9 @@ INSTANTIATE_TEST_SUITE_P(
         "run --workload local --benchmark_out_format=csv --benchmark_out=x.json",
         "run --workload local --benchmark_context=nothing", "compare /dev/null /dev/null",
         "compare no_such.json no_such.json", "report /dev/null -o x.html", "report",
-        "recover no_such.journal", "recover /dev/null -o x.json", "trial"));
+        "recover no_such.journal", "recover /dev/null -o x.json", "trial", "torture no_such",
+        "torture ticket no_such", "torture --threads 0", "torture --threads 1024",
+        "torture --duration 0", "torture --patience soon", "torture-one"));
 
 TEST_F(CommandLine, ABadFilterIsCalledByOurOwnOptionsName) {
   for (const char* command : {"run", "sim"})

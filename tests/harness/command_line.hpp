@@ -45,8 +45,8 @@ class CommandLine : public testing::Test {
             sample::text_of(out_.file("errors"))};
   }
 
-  // Starts a run that would take minutes and waits until its first trials are in the journal.
-  pid_t start_long_run(std::vector<std::string> arguments) const {
+  // Starts the program, whose result goes to results.json.
+  pid_t start(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), "faultline");
     arguments.insert(arguments.end(), {"--out", folder_.file("results.json")});
     std::vector<char*> pointers;
@@ -59,6 +59,12 @@ class CommandLine : public testing::Test {
       execv(FAULTLINE_BINARY, pointers.data());
       _exit(127);
     }
+    return pid;
+  }
+
+  // Starts a run that would take minutes and waits until its first trials are in the journal.
+  pid_t start_long_run(const std::vector<std::string>& arguments) const {
+    const pid_t pid = start(arguments);
     for (int i = 0; i < 1000 && lines(folder_.file("results.json.journal")) < 3; ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     return pid;

@@ -20,14 +20,14 @@ TYPED_TEST_SUITE(EveryMutex, decltype(stress::types_of(mutexes)), stress::Names<
 
 TYPED_TEST(EveryMutex, ExcludesAndForgetsNobody) {
   TypeParam lock;
-  const stress::Report report = stress::hammer_mutex(lock, {.threads = 2});
+  const stress::Report report = stress::hammer(lock, {.threads = 2});
   EXPECT_EQ(report.violations, 0U);
   EXPECT_GT(report.operations, 0U);
 }
 
 TYPED_TEST(EveryMutex, ExcludesAndForgetsNobodyWithMoreThreadsThanCpus) {
   TypeParam lock;
-  const stress::Report report = stress::hammer_mutex(lock, {.threads = 6});
+  const stress::Report report = stress::hammer(lock, {.threads = 6});
   EXPECT_EQ(report.violations, 0U);
   EXPECT_GT(report.operations, 0U);
 }
@@ -50,7 +50,7 @@ TYPED_TEST(EveryMutex, TryLockFailsWhileHeldAndLeavesNoTrace) {
 TEST(MutexStress, FindsALockThatDoesNotWait) {
   broken::ImpatientTicket lock;
   const stress::Plan plan{.duration = Milliseconds(20'000)};
-  EXPECT_GT(stress::hammer_mutex<false>(lock, plan).violations, 0U);
+  EXPECT_GT(stress::hammer<false>(lock, plan).violations, 0U);
 }
 
 TEST(MutexStress, FindsALockThatForgetsItsSleepers) {
@@ -58,7 +58,7 @@ TEST(MutexStress, FindsALockThatForgetsItsSleepers) {
   const stress::Plan plan{.duration = Milliseconds(200),
                           .patience = Milliseconds(300),
                           .rescue = [&lock] { lock.rescue(); }};
-  EXPECT_TRUE(stress::hammer_mutex<false>(lock, plan).hung);
+  EXPECT_TRUE(stress::hammer<false>(lock, plan).hung);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "harness/native/platform.hpp"
-#include "locks/range/concept.hpp"
+#include "harness/torture/lock_turns.hpp"
 #include "locks/range/full_range.hpp"
 #include "locks/range/tree_range_lock.hpp"
 #include "locks/shared/concept.hpp"
@@ -25,44 +25,12 @@ using Tree = TreeRangeLock<P>;
 static_assert(RangeLock<Tree>);
 static_assert(SharedLock<FullRange<P, Tree>>);
 
-constexpr u64 pages = 64;
+using Shadow = torture::GuardedPages<true>;
+constexpr u64 pages = Shadow::pages;
 
 Range page_range(u64 first, u64 count) {
   return {first * page_size, (first + count) * page_size};
 }
-
-// Who is in which page, and a plain word a page for ThreadSanitizer to watch.
-class Shadow {
- public:
-  void enter(Range range, bool exclusive) {
-    for (u64 page = range.start / page_size; page < range.end / page_size; ++page) {
-      const u32 before = inside_[page].fetch_add(exclusive ? writer : 1);
-      if (exclusive ? before != 0 : before >= writer) violations.fetch_add(1);
-    }
-  }
-  void leave(Range range, bool exclusive) {
-    for (u64 page = range.start / page_size; page < range.end / page_size; ++page)
-      inside_[page].fetch_sub(exclusive ? writer : 1);
-  }
-  // Writes plainly what exclusive holders may write; answers a sum that reads it.
-  u64 touch(Range range, bool exclusive) {
-    u64 sum = 0;
-    for (u64 page = range.start / page_size; page < range.end / page_size; ++page)
-      sum += exclusive ? ++plain_[page] : plain_[page];
-    return sum;
-  }
-  u64 writes() const {
-    u64 sum = 0;
-    for (u64 count : plain_) sum += count;
-    return sum;
-  }
-  std::atomic<u64> violations{0};
-
- private:
-  static constexpr u32 writer = 1 << 16;
-  std::atomic<u32> inside_[pages] = {};
-  u64 plain_[pages] = {};
-};
 
 // Runs `body(thread)` on registered threads first..first+count-1, which more than fill two CPUs and
 // start together: a short body would else be over before the next thread is there. Bodies that
@@ -114,83 +82,35 @@ u64 event(const Tree& lock, const std::string& name) {
   return 0;
 }
 
-struct StressOptions {
-  u32 steps = 1500;
-  u64 longest = 16;    // pages
-  u32 exclusive = 50;  // percent
-  bool plain = true;   // touch plain data, which a broken lock may not
-};
-
-// One random hold, with everything that a holder may do to it. Answers the pages written.
-template <class Lock>
-u64 random_hold(Lock& lock, Shadow& shadow, const StressOptions& options, std::mt19937_64& random) {
-  typename Lock::Node node;
-  const u64 first = random() % pages;
-  const u64 count = 1 + random() % std::min(options.longest, pages - first);
-  Range range = page_range(first, count);
-  bool exclusive = random() % 100 < options.exclusive;
-  if (random() % 4 != 0) {
-    lock.lock(node, range, exclusive);
-  } else if (!lock.try_lock(node, range, exclusive)) {
-    return 0;
-  }
-  shadow.enter(range, exclusive);
-  if (options.plain) shadow.touch(range, exclusive);
-  const u64 written = exclusive ? count : 0;
-  if (random() % 16 == 0) dawdle();
-  const bool shrink_first = random() % 2 == 0;
-  for (int step = 0; step < 2; ++step) {
-    if (random() % 3 != 0) continue;
-    shadow.leave(range, exclusive);
-    if ((step == 0) == shrink_first) {
-      const u64 skip = random() % count;
-      range = page_range(first + skip, 1 + random() % (count - skip));
-      lock.downgrade_range(node, range);
-    } else if (exclusive) {
-      exclusive = false;
-      lock.downgrade(node);
-    }
-    shadow.enter(range, exclusive);
-    if (options.plain) shadow.touch(range, false);
-  }
-  shadow.leave(range, exclusive);
-  lock.unlock(node);
-  return written;
-}
-
-template <class Lock>
-u64 stress(Lock& lock, Shadow& shadow, const StressOptions& options) {
-  std::atomic<u64> written{0};
-  run_threads(1, 8, [&](u32 id) {
-    std::mt19937_64 random(id);
+// Eight threads that take turns at a lock (harness/torture/lock_turns.hpp).
+template <class Turns>
+void stress(Turns& turns) {
+  run_threads(1, 8, [&](u32) {
     const TimeLimit limit;
-    for (u32 step = 0; step < options.steps && !limit.passed(); ++step)
-      written.fetch_add(random_hold(lock, shadow, options, random));
+    for (u32 step = 0; step < 1500 && !limit.passed(); ++step) turns.turn();
   });
-  return written.load();
 }
 
-class TreeRangeLockStress : public ::testing::TestWithParam<StressOptions> {};
+class TreeRangeLockStress : public ::testing::TestWithParam<torture::RangeMix> {};
 
 TEST_P(TreeRangeLockStress, NoConflictingRangesAreHeldAtOnce) {
   NativeThread self(0, 0, 0, 1);
   Tree lock;
-  Shadow shadow;
-  u64 written = stress(lock, shadow, GetParam());
+  torture::RangeTurns<Tree> turns(lock, GetParam());
+  stress(turns);
   // On a machine too busy for threads to meet, again.
-  for (int run = 0; run < 20 && event(lock, "range.waits") == 0; ++run)
-    written += stress(lock, shadow, GetParam());
-  EXPECT_EQ(shadow.violations.load(), 0u);
-  EXPECT_EQ(shadow.writes(), written);
-  EXPECT_EQ(lock.describe(), std::vector<std::string>{});
-  EXPECT_EQ(lock.check(), "");
+  for (int run = 0; run < 20 && event(lock, "range.waits") == 0; ++run) stress(turns);
+  turns.settle();
+  EXPECT_EQ(turns.violations(), 0u);
+  EXPECT_EQ(turns.probe(), "");
   EXPECT_GT(event(lock, "range.waits"), 0u);
 }
 
+using torture::RangeMix;
 INSTANTIATE_TEST_SUITE_P(Mixes, TreeRangeLockStress,
-                         ::testing::Values(StressOptions{}, StressOptions{.longest = pages},
-                                           StressOptions{.longest = 2, .exclusive = 100},
-                                           StressOptions{.exclusive = 5}));
+                         ::testing::Values(RangeMix{}, RangeMix{.longest = pages},
+                                           RangeMix{.longest = 2, .exclusive = 100},
+                                           RangeMix{.exclusive = 5}));
 
 // Locks the first page of what it is asked for. The checker must see that.
 class FirstPageOnly {
@@ -212,13 +132,12 @@ class FirstPageOnly {
 };
 static_assert(RangeLock<FirstPageOnly>);
 
-TEST(Shadow, CatchesALockThatForgetsThePagesAfterTheFirst) {
+TEST(RangeTurns, CatchALockThatForgetsThePagesAfterTheFirst) {
   NativeThread self(0, 0, 0, 1);
   FirstPageOnly lock;
-  Shadow shadow;
-  for (int run = 0; run < 20 && shadow.violations.load() == 0; ++run)
-    stress(lock, shadow, {.longest = pages, .plain = false});
-  EXPECT_GT(shadow.violations.load(), 0u);
+  torture::RangeTurns<FirstPageOnly, false> turns(lock, {.longest = pages});
+  for (int run = 0; run < 20 && turns.violations() == 0; ++run) stress(turns);
+  EXPECT_GT(turns.violations(), 0u);
 }
 
 TEST(TreeRangeLock, TryLockFailsOnConflictAndSpuriouslyInsideTheHull) {
@@ -462,7 +381,7 @@ TEST(FullRange, ExcludesAsAReaderWriterSemaphoreDoes) {
       exclusive && !downgraded ? lock.unlock() : lock.unlock_shared();
     }
   });
-  EXPECT_EQ(shadow.violations.load(), 0u);
+  EXPECT_EQ(shadow.violations(), 0u);
   EXPECT_EQ(shadow.writes(), written.load());
   EXPECT_EQ(lock.describe(), "");
   lock.lock();

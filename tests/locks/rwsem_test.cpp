@@ -47,7 +47,7 @@ class RwsemTest : public testing::Test {
     while (value != expected) std::this_thread::yield();
   }
 
-  const std::vector<u32> cpus_ = stress::allowed_cpus();
+  const std::vector<u32> cpus_ = torture::allowed_cpus();
   stress::PinnedThread self_{0, cpus_.front()};
 };
 
@@ -253,19 +253,19 @@ TEST_F(RwsemTest, AWriterThatIsPassedForLongIsHandedTheLock) {
 
 TEST_F(RwsemTest, WithoutHandoffNobodyDemandsTheLock) {
   Rwsem<P, RwsemPolicy{.handoff = false}> lock;
-  stress::hammer_shared(lock, {.threads = 6});
+  stress::hammer(lock, {.threads = 6});
   EXPECT_EQ(event(lock, "rwsem.handoff_requested"), 0U);
 }
 
 TEST_F(RwsemTest, WithoutStealingNobodyPassesTheQueue) {
   Rwsem<P, RwsemPolicy{.steal = false}> lock;
-  stress::hammer_shared(lock, {.threads = 6});
+  stress::hammer(lock, {.threads = 6});
   EXPECT_EQ(event(lock, "rwsem.reader_steal"), 0U);
 }
 
 TEST_F(RwsemTest, WithoutTheQueueOfSpinnersNobodyWaitsInIt) {
   Rwsem<P, RwsemPolicy{.osq = false}> lock;
-  stress::hammer_shared(lock, {.threads = 6});
+  stress::hammer(lock, {.threads = 6});
   EXPECT_EQ(event(lock, "rwsem.osq_contended"), 0U);
 }
 

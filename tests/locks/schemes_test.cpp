@@ -6,6 +6,7 @@
 
 #include "harness/native/platform.hpp"
 #include "harness/native/registry.hpp"
+#include "harness/torture/space_turn.hpp"
 
 namespace faultline {
 
@@ -197,54 +198,6 @@ TEST_P(EveryScheme, ReportsNoFrameLeftAsNomem) {
   EXPECT_EQ(space->check(), "");
 }
 
-// Threads at random on ranges that they share; each also keeps a mapping of its own, whose pages
-// nobody else may touch. `simulated`: walk() does not fault in what it looks for.
-void torture(AddressSpace& space, u32 self, u32 rounds, bool simulated) {
-  const u64 base = space.fixed_base();
-  const u64 own = base + (self + 64) * (u64{1} << 21);
-  for (u32 round = 0; round < rounds; ++round) {
-    ASSERT_EQ(space.map(own, 4 * page_size, rw, map_fixed).error, Error::none);
-    const u64 page = own + P::random() % 4 * page_size;
-    ASSERT_EQ(space.fault(page, Access::write), Error::none);
-    const u64 shared = base + P::random() % 32 * page_size;
-    const u64 length = (1 + P::random() % 8) * page_size;
-    switch (P::random() % 8) {
-      case 0:
-        space.map(shared, length, rw, map_fixed);
-        break;
-      case 1:
-        space.unmap(shared, length);
-        break;
-      case 2:
-        space.protect(shared, length, P::random() % 2 == 0 ? prot_read : rw);
-        break;
-      case 3:
-        space.discard(shared, length);
-        break;
-      case 4:
-        space.scan();
-        break;
-      case 5:
-        space.walk(shared);
-        break;
-      default:
-        space.fault(shared, P::random() % 2 == 0 ? Access::read : Access::write);
-    }
-    ASSERT_EQ(space.protect(page, page_size, prot_read), Error::none);
-    ASSERT_EQ(space.fault(page, Access::write), Error::segv);
-    ASSERT_EQ(space.fault(page, Access::read), Error::none);
-    const MapResult placed = space.map(0, 3 * page_size, rw, 0);
-    ASSERT_EQ(placed.error, Error::none);
-    ASSERT_EQ(space.fault(placed.address + page_size, Access::write), Error::none);
-    ASSERT_EQ(space.unmap(own, 4 * page_size), Error::none);
-    if (simulated) {
-      ASSERT_FALSE(space.walk(page));
-    }
-    ASSERT_EQ(space.unmap(placed.address, 3 * page_size), Error::none);
-    ASSERT_EQ(space.fault(page, Access::read), Error::segv);
-  }
-}
-
 constexpr u32 threads = 4;
 
 // work(0) to work(3), each on a thread that has entered the space, all from one moment on.
@@ -265,7 +218,9 @@ void at_once(AddressSpace& space, F&& work) {
 TEST_P(EveryScheme, HoldsTheOracleUnderThreads) {
   if (GetParam()->max_threads == 1) GTEST_SKIP() << "for one thread only";
   auto space = make(threads);
-  at_once(*space, [&](u32 self) { torture(*space, self, 400, simulated()); });
+  at_once(*space, [&](u32) {
+    for (int turn = 0; turn < 400; ++turn) ASSERT_EQ(torture::space_turn(*space, simulated()), "");
+  });
   EXPECT_EQ(space->check(), "");
 }
 

@@ -24,14 +24,14 @@ TYPED_TEST_SUITE(EverySharedLock, decltype(stress::types_of(shared_locks)),
 
 TYPED_TEST(EverySharedLock, KeepsWritersApartAndForgetsNobody) {
   TypeParam lock;
-  const stress::Report report = stress::hammer_shared(lock, {.threads = 3});
+  const stress::Report report = stress::hammer(lock, {.threads = 3});
   EXPECT_EQ(report.violations, 0U);
   EXPECT_GT(report.operations, 0U);
 }
 
 TYPED_TEST(EverySharedLock, KeepsWritersApartAndForgetsNobodyWithMoreThreadsThanCpus) {
   TypeParam lock;
-  const stress::Report report = stress::hammer_shared(lock, {.threads = 8});
+  const stress::Report report = stress::hammer(lock, {.threads = 8});
   EXPECT_EQ(report.violations, 0U);
   EXPECT_GT(report.operations, 0U);
 }
@@ -80,17 +80,17 @@ const stress::Plan until_found{.duration = Milliseconds(20'000)};
 
 TEST(SharedStress, FindsReadersThatComeInUnderAWriter) {
   broken::RudeReaders lock;
-  EXPECT_GT(stress::hammer_shared<false>(lock, until_found).violations, 0U);
+  EXPECT_GT(stress::hammer<false>(lock, until_found).violations, 0U);
 }
 
 TEST(SharedStress, FindsWritersThatShare) {
   broken::SharingWriters lock;
-  EXPECT_GT(stress::hammer_shared<false>(lock, until_found).violations, 0U);
+  EXPECT_GT(stress::hammer<false>(lock, until_found).violations, 0U);
 }
 
 TEST(SharedStress, FindsADowngradeThatLetsAWriterInBetween) {
   broken::GappyDowngrade lock;
-  EXPECT_GT(stress::hammer_shared<false>(lock, until_found).violations, 0U);
+  EXPECT_GT(stress::hammer<false>(lock, until_found).violations, 0U);
 }
 
 }  // namespace

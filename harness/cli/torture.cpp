@@ -1,0 +1,96 @@
+// `faultline torture`: from the command line to its table.
+#include "harness/torture/torture.hpp"
+
+#include <fmt/format.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <iostream>
+#include <iterator>
+#include <random>
+#include <stdexcept>
+
+#include "harness/cli/commands.hpp"
+#include "harness/cli/parse.hpp"
+#include "harness/native/platform.hpp"
+
+namespace faultline {
+namespace {
+
+struct Arguments {
+  std::vector<std::string> names;
+  std::string duration = "10s";
+  std::string threads;
+  std::string seed;
+  std::string patience = "30s";
+};
+
+std::vector<std::string> names_of(const Arguments& arguments) {
+  std::vector<std::string> names = arguments.names;
+  if (names.empty())
+    for (const torture::VictimEntry& entry : torture::victims())
+      if (!entry.on_request) names.push_back(entry.name);
+  for (const std::string& name : names)
+    if (torture::find_victim(name) == nullptr)
+      throw std::invalid_argument(
+          fmt::format("torture '{}': expected a lock or scheme that `faultline list` names", name));
+  return names;
+}
+
+torture::Options options_of(const Arguments& arguments) {
+  torture::Options options;
+  options.duration_s = parse_seconds("--duration", arguments.duration);
+  options.patience_s = parse_seconds("--patience", arguments.patience);
+  if (!arguments.threads.empty())
+    options.threads =
+        static_cast<u32>(parse_number("--threads", arguments.threads, 1, native::max_threads - 1));
+  options.seed = arguments.seed.empty() ? std::random_device{}()
+                                        : parse_number("--seed", arguments.seed, 0, INT64_MAX);
+  return options;
+}
+
+int run_torture(const Arguments& arguments) {
+  const std::vector<std::string> names = names_of(arguments);
+  const torture::Options options = options_of(arguments);
+  std::cerr << fmt::format("{} name(s), {:g} s each, seed {}\n", names.size(), options.duration_s,
+                           options.seed);
+  return torture::torture_all(names, options, {"/proc/self/exe", "torture-one"}, std::cout);
+}
+
+int run_torture_one() {
+  // It must not outlive its parent, however that ends.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const std::string text((std::istreambuf_iterator<char>(std::cin)), {});
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  const auto spec = json.is_object() ? json.get<torture::Spec>() : torture::Spec{};
+  const torture::VictimEntry* entry = torture::find_victim(spec.name);
+  if (entry == nullptr)
+    throw std::invalid_argument("standard input: expected what `faultline torture` writes");
+  torture_here(*entry, spec.options);
+  return 0;
+}
+
+}  // namespace
+
+void add_torture_commands(CLI::App& app, int& exit_code) {
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand(
+      "torture",
+      "locks and schemes under threads that are signalled, moved, ended and replaced; "
+      "exit code 1 when one fails");
+  command->add_option("NAME", arguments->names, "locks or schemes; all if none is given");
+  command->add_option("--duration", arguments->duration, "of each of them")->capture_default_str();
+  command->add_option("--threads", arguments->threads,
+                      "at once; four more than there are CPUs if not given");
+  command->add_option("--seed", arguments->seed, "of the random choices; chance if not given");
+  command
+      ->add_option("--patience", arguments->patience,
+                   "how long a thread may take to come back from a lock, when told to stop")
+      ->capture_default_str();
+  command->callback([arguments, &exit_code] { exit_code = run_torture(*arguments); });
+  // One name, in a process of its own.
+  CLI::App* one = app.add_subcommand("torture-one", "")->group("");
+  one->callback([&exit_code] { exit_code = run_torture_one(); });
+}
+
+}  // namespace faultline

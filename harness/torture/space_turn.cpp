@@ -1,0 +1,103 @@
+#include "harness/torture/space_turn.hpp"
+
+#include "harness/torture/guarded.hpp"
+
+namespace faultline::torture {
+namespace {
+
+using P = NativePlatform;
+constexpr u32 rw = prot_read | prot_write;
+
+// The first expectation that did not hold.
+class Expectations {
+ public:
+  void expect(bool holds, std::string_view otherwise) {
+    if (!holds && wrong_.empty()) wrong_ = otherwise;
+  }
+  std::string_view wrong() const { return wrong_; }
+
+ private:
+  std::string_view wrong_;
+};
+
+// Up and down again: nobody can find the break at its start, and what lies there may go at any
+// moment.
+void move_break(AddressSpace& space, Expectations& all) {
+  const i64 bytes = static_cast<i64>((1 + P::random() % 3) * page_size);
+  const MapResult up = space.brk(bytes);
+  all.expect(up.error == Error::none, "the break could not be moved up");
+  all.expect(space.fault(up.address - 1, Access::write) != Error::nomem,
+             "a fault below the break found no memory");
+  all.expect(space.brk(-bytes).error == Error::none, "the break could not be moved down again");
+}
+
+// Where there is room, if not at `start`; what comes to lie elsewhere goes again.
+void map_near(AddressSpace& space, u64 start, u64 length, u32 prot) {
+  const u32 flags = P::random() % 2 == 0 ? map_growsdown : 0;
+  const MapResult result = space.map(start, length, prot, flags);
+  if (result.error == Error::none && result.address != start) space.unmap(result.address, length);
+}
+
+void shared_operation(AddressSpace& space, Expectations& all) {
+  const u64 start = space.fixed_base() + P::random() % 32 * page_size;
+  const u64 length = (1 + P::random() % 8) * page_size;
+  const u32 prot = P::random() % 2 == 0 ? prot_read : rw;
+  switch (P::random() % 10) {
+    case 0:
+      space.map(start, length, rw, map_fixed);
+      break;
+    case 1:
+      map_near(space, start, length, prot);
+      break;
+    case 2:
+      space.unmap(start, length);
+      break;
+    case 3:
+      space.protect(start, length, prot);
+      break;
+    case 4:
+      space.discard(start, length);
+      break;
+    case 5:
+      space.scan();
+      break;
+    case 6:
+      space.walk(start);
+      break;
+    case 7:
+      move_break(space, all);
+      break;
+    default:
+      space.fault(start, P::random() % 2 == 0 ? Access::read : Access::write);
+  }
+}
+
+}  // namespace
+
+std::string_view space_turn(AddressSpace& space, bool walk_looks) {
+  Expectations all;
+  const u64 own = space.fixed_base() + (P::self() + 64) * (u64{1} << 21);
+  all.expect(space.map(own, 4 * page_size, rw, map_fixed).error == Error::none,
+             "a thread could not map a range of its own");
+  const u64 page = own + P::random() % 4 * page_size;
+  all.expect(space.fault(page, Access::write) == Error::none,
+             "a write to a thread's own mapping failed");
+  shared_operation(space, all);
+  linger(P::random());
+  all.expect(space.protect(page, page_size, prot_read) == Error::none,
+             "a thread could not protect its own page");
+  all.expect(space.fault(page, Access::write) == Error::segv, "a write passed a read-only page");
+  all.expect(space.fault(page, Access::read) == Error::none, "a read of a read-only page failed");
+  const MapResult placed = space.map(0, 3 * page_size, rw, 0);
+  all.expect(placed.error == Error::none, "no room was found for a mapping");
+  all.expect(space.fault(placed.address + page_size, Access::write) == Error::none,
+             "a write to a placed mapping failed");
+  all.expect(space.unmap(own, 4 * page_size) == Error::none, "a thread could not unmap its own");
+  all.expect(!walk_looks || !space.walk(page), "a page was mapped after its unmap");
+  all.expect(space.unmap(placed.address, 3 * page_size) == Error::none,
+             "a placed mapping could not be unmapped");
+  all.expect(space.fault(page, Access::read) == Error::segv, "a read after the unmap did not fail");
+  return all.wrong();
+}
+
+}  // namespace faultline::torture

@@ -1,0 +1,101 @@
+#include "harness/torture/victims.hpp"
+
+#include <atomic>
+
+#include "harness/native/registry.hpp"
+#include "harness/torture/lock_turns.hpp"
+#include "harness/torture/space_turn.hpp"
+
+namespace faultline::torture {
+namespace {
+
+using P = NativePlatform;
+
+class SpaceVictim final : public Victim {
+ public:
+  SpaceVictim(const Scheme<P>& scheme, u32 threads)
+      : kernel_(std::string_view(scheme.name) == "linux"), space_(scheme.make(options(threads))) {
+    space_->enter();
+    break_ = space_->brk(0).address;
+  }
+
+  void enter() override { space_->enter(); }
+
+  bool turn() override {
+    if (const std::string_view wrong = space_turn(*space_, !kernel_); !wrong.empty())
+      wrong_.store(wrong.data(), std::memory_order_relaxed);  // relaxed: texts of the program's own
+    return true;
+  }
+
+  bool failed() const override { return wrong_.load(std::memory_order_relaxed) != nullptr; }
+
+  std::string verdict() override {
+    if (failed()) return wrong_.load(std::memory_order_relaxed);
+    if (space_->brk(0).address != break_) return "the break is not where its moves should leave it";
+    if (space_->unmap(space_->fixed_base(), shared_bytes) != Error::none)
+      return "what all threads shared could not be unmapped";
+    // The kernel's list has the program's own mappings too.
+    if (const u64 left = kernel_ ? 0 : space_->scan(); left != 0)
+      return std::to_string(left) + " mapping(s) left where all was unmapped";
+    return space_->check();
+  }
+
+ private:
+  static AddressSpaceOptions options(u32 threads) {
+    AddressSpaceOptions options;
+    options.threads = threads + 1;
+    options.frames_per_thread = frames_for_turns(options.threads);
+    return options;
+  }
+
+  const bool kernel_;
+  std::unique_ptr<AddressSpace> space_;
+  u64 break_ = 0;
+  std::atomic<const char*> wrong_{nullptr};
+};
+
+std::unique_ptr<Victim> make_space(const VictimEntry& entry, u32 threads) {
+  return std::make_unique<SpaceVictim>(*find_scheme<P>(entry.name), threads);
+}
+
+template <class L, bool sound>
+std::unique_ptr<Victim> make_lock(const VictimEntry&, u32) {
+  return std::make_unique<LockVictim<Turns<L, sound>>>();
+}
+
+template <bool sound, class... Named>
+void add_locks(std::vector<VictimEntry>& all, const std::tuple<Named...>& list) {
+  const auto add = [&]<class L>(const NamedLock<L>& named) {
+    all.push_back({named.name, Turns<L, sound>::checks, 0, !sound, make_lock<L, sound>});
+  };
+  std::apply([&](const auto&... named) { (add(named), ...); }, list);
+}
+
+std::vector<VictimEntry> everything() {
+  std::vector<VictimEntry> all;
+  add_locks<true>(all, mutex_list<P>());
+  add_locks<true>(all, shared_list<P>());
+  add_locks<true>(all, range_list<P>());
+  for (const Scheme<P>& scheme : scheme_list<P>()) {
+    const bool kernel = std::string_view(scheme.name) == "linux";
+    all.push_back({scheme.name, kernel ? "each thread's own pages" : "oracle, each thread's pages",
+                   scheme.max_threads, false, make_space});
+  }
+  add_locks<false>(all, broken_list<P>());
+  return all;
+}
+
+}  // namespace
+
+const std::vector<VictimEntry>& victims() {
+  static const std::vector<VictimEntry> all = everything();
+  return all;
+}
+
+const VictimEntry* find_victim(const std::string& name) {
+  for (const VictimEntry& entry : victims())
+    if (entry.name == name) return &entry;
+  return nullptr;
+}
+
+}  // namespace faultline::torture

@@ -1,0 +1,184 @@
+// `faultline torture`: everything that is measured bears it, what is broken is told, and what hangs
+// or crashes keeps nobody else from its turn.
+#include "harness/torture/torture.hpp"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <sstream>
+
+#include "harness/torture/lock_turns.hpp"
+#include "tests/harness/command_line.hpp"
+#include "tests/locks/broken.hpp"
+
+// Threads that hang are left behind, on purpose, in a process that was forked for it.
+extern "C" const char* __tsan_default_options();
+extern "C" const char* __tsan_default_options() {
+  return "report_thread_leaks=0:die_after_fork=0";
+}
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+
+// The words of the table's row for `name`; none where there is no such row.
+std::vector<std::string> row_of(const std::string& table, const std::string& name) {
+  std::istringstream lines(table);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream text(line);
+    std::vector<std::string> words{std::istream_iterator<std::string>(text), {}};
+    if (!words.empty() && words.front() == name) return words;
+  }
+  return {};
+}
+
+TEST_F(CommandLine, EveryLockAndSchemeBearsAShortTorture) {
+  const Outcome outcome = run("torture --duration 100ms --seed 1");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.out << outcome.errors;
+  usize rows = 0;
+  for (const torture::VictimEntry& entry : torture::victims()) {
+    const std::vector<std::string> row = row_of(outcome.out, entry.name);
+    EXPECT_EQ(row.empty(), entry.on_request) << entry.name;
+    if (row.empty()) continue;
+    EXPECT_EQ(row.back(), "ok") << entry.name;
+    ++rows;
+  }
+  EXPECT_GE(rows, 25U);
+}
+
+TEST_F(CommandLine, TortureSignalsMovesAndReplacesThreads) {
+  const Outcome outcome = run("torture rwsem --duration 2s --threads 3");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.out << outcome.errors;
+  const std::vector<std::string> row = row_of(outcome.out, "rwsem");
+  ASSERT_GE(row.size(), 6U) << outcome.out;
+  EXPECT_EQ(row[1], "3");
+  EXPECT_GT(std::stoull(row[2]), 0U) << "operations";
+  EXPECT_GT(std::stoull(row[3]), 0U) << "signals";
+  EXPECT_GT(std::stoull(row[4]), 0U) << "migrations";
+  EXPECT_GT(std::stoull(row[5]), 2 * 3U) << "threads made, in two rounds";
+}
+
+TEST_F(CommandLine, TheSchemeWithoutALockIsTorturedByOneThread) {
+  const Outcome outcome = run("torture none --duration 50ms --threads 8");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.out << outcome.errors;
+  EXPECT_EQ(row_of(outcome.out, "none").at(1), "1");
+}
+
+TEST_F(CommandLine, TheBustedLockFailsUnderTorture) {
+  const Outcome outcome = run("torture busted --duration 20s --threads 4");
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.out;
+  EXPECT_EQ(row_of(outcome.out, "busted").back(), "FAILED") << outcome.out;
+  EXPECT_NE(outcome.out.find("failed: busted: it let in whom"), std::string::npos) << outcome.out;
+}
+
+// What the table tells of `names` when a shell script is the process of each: its standard input is
+// $spec.
+std::pair<int, std::string> torture_by_script(const std::vector<std::string>& names,
+                                              const std::string& script) {
+  const torture::Options options{
+      .duration_s = 0.1, .threads = 2, .seed = 1, .patience_s = 0.1, .set_up_s = 0.5};
+  const std::string well =
+      R"(; echo '{"threads":2,"operations":1,"signals":0,"migrations":0,"threads_made":2,"failure":""}')";
+  std::ostringstream table;
+  const int status = torture::torture_all(
+      names, options, {"/bin/sh", "-c", "spec=$(cat); " + script + well}, table);
+  return {status, table.str()};
+}
+
+TEST(Torture, TellsOfACrashAndGoesOn) {
+  const auto [status, table] = torture_by_script(
+      {"ticket", "mcs"}, "case $spec in *ticket*) echo 'last words' >&2; kill -SEGV $$;; esac");
+  EXPECT_EQ(status, 1);
+  EXPECT_EQ(row_of(table, "ticket").back(), "FAILED");
+  EXPECT_EQ(row_of(table, "mcs").back(), "ok");
+  EXPECT_NE(table.find("failed: ticket: its process crashed: SIGSEGV, Segmentation fault: last "
+                       "words\n"),
+            std::string::npos)
+      << table;
+}
+
+TEST(Torture, EndsAProcessThatDoesNotEndAndGoesOn) {
+  const auto [status, table] =
+      torture_by_script({"ticket", "mcs"}, "case $spec in *ticket*) sleep 1000;; esac");
+  EXPECT_EQ(status, 1);
+  EXPECT_EQ(row_of(table, "ticket").back(), "FAILED");
+  EXPECT_EQ(row_of(table, "mcs").back(), "ok");
+  EXPECT_NE(table.find("failed: ticket: its process did not end within"), std::string::npos)
+      << table;
+}
+
+// As a sanitizer ends a process in which it has found something.
+TEST(Torture, TakesAnExitCodeForAFailureThoughTheRecordIsGood) {
+  const auto [status, table] = torture_by_script({"ticket"}, "trap 'exit 66' EXIT");
+  EXPECT_EQ(status, 1);
+  EXPECT_NE(table.find("failed: ticket: its process ended with exit code 66"), std::string::npos)
+      << table;
+}
+
+// What torture_here prints of `entry`, in a process of its own.
+json torture_in_process(const torture::VictimEntry& entry, const torture::Options& options) {
+  int out[2];
+  EXPECT_EQ(pipe(out), 0);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    dup2(out[1], STDOUT_FILENO);
+    torture_here(entry, options);
+    std::cout << std::flush;
+    _exit(0);
+  }
+  close(out[1]);
+  std::string text;
+  char buffer[4096];
+  for (ssize_t got; (got = read(out[0], buffer, sizeof(buffer))) > 0;)
+    text.append(buffer, static_cast<usize>(got));
+  close(out[0]);
+  int status = 0;
+  waitpid(pid, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  return json::parse(text, nullptr, false);
+}
+
+template <class L>
+torture::VictimEntry broken_entry(const char* name) {
+  const auto make = [](const torture::VictimEntry&, u32) -> std::unique_ptr<torture::Victim> {
+    return std::make_unique<torture::LockVictim<torture::Turns<L, false>>>();
+  };
+  return {name, "", 0, true, make};
+}
+
+TEST(Torture, TellsWhichThreadsALockHasForgotten) {
+  const json record =
+      torture_in_process(broken_entry<broken::Sleepy>("sleepy"),
+                         {.duration_s = 60, .threads = 4, .seed = 1, .patience_s = 0.5});
+  const std::string failure = record["failure"];
+  EXPECT_NE(failure.find("did not come back within 0.5 s: thread "), std::string::npos) << failure;
+  EXPECT_NE(failure.find("for sleepy"), std::string::npos) << failure;
+  EXPECT_NE(failure.find("asleep"), std::string::npos) << failure;
+}
+
+TEST(Torture, FindsADowngradeThatLetsAWriterInBetween) {
+  const json record =
+      torture_in_process(broken_entry<broken::GappyDowngrade>("gappy"),
+                         {.duration_s = 60, .threads = 4, .seed = 1, .patience_s = 30});
+  EXPECT_NE(record["failure"].get<std::string>().find("let in whom"), std::string::npos) << record;
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which handle crashes
+class Crashing : public broken::ImpatientTicket {
+ public:
+  void lock(Node&) { raise(SIGSEGV); }
+};
+
+TEST(Torture, TellsOfACrashInALock) {
+  const json record =
+      torture_in_process(broken_entry<Crashing>("crashing"),
+                         {.duration_s = 60, .threads = 4, .seed = 1, .patience_s = 0.5});
+  EXPECT_NE(record["failure"].get<std::string>().find("crashed: Segmentation fault"),
+            std::string::npos)
+      << record;
+}
+#endif
+
+}  // namespace
+}  // namespace faultline
