@@ -68,7 +68,8 @@ std::string result_of(const Row& row) {
   if (row.failed != 0)
     return fmt::format("FAILED in {} of {}", row.failed, row.stage.programs.size());
   if (row.executions == 0) return "FAILED: nothing was run";
-  if (row.stage.options.search == Search::random) return "no failure";
+  const Search search = row.stage.options.search;
+  if (search == Search::random || search == Search::priorities) return "no failure";
   if (row.incomplete == 0) return "complete";
   return fmt::format("not complete in {} of {}, no failure", row.incomplete,
                      row.stage.programs.size());
@@ -110,7 +111,7 @@ int check_locks(const CheckOptions& options) {
   std::vector<Shortest> shortest(options.chosen.size());
   std::vector<Row> rows;
   for (usize i = 0; i < options.chosen.size(); ++i)
-    for (Stage& stage : stages_of(*options.chosen[i], options.deep)) {
+    for (Stage& stage : stages_of(*options.chosen[i], options.deep, options.seed)) {
       const usize programs = stage.programs.size();
       rows.push_back({options.chosen[i], std::move(stage), &shortest[i], programs});
     }
@@ -122,7 +123,7 @@ int check_locks(const CheckOptions& options) {
   fmt::print(
       "{} executions; of: programs a row; a surprise: time over, an owner off its CPU, a weak "
       "exchange that fails, a wait that returns early; light: the spinlock inside is taken in one "
-      "step\n",
+      "step; PCT: random priorities that change depth - 1 times, sequentially consistent\n",
       executions);
   for (const Shortest& failure : shortest) fmt::print("{}", failure.text);
   return failed || executions == 0 ? 1 : 0;

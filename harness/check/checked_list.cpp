@@ -1,6 +1,8 @@
 #include "harness/check/coverage.hpp"
+#include "harness/check/flawed_schemes.hpp"
 #include "harness/check/flawed_space.hpp"
 #include "harness/check/mutants.hpp"
+#include "harness/check/priorities.hpp"
 #include "harness/check/space_subject.hpp"
 #include "harness/check/step_mutex.hpp"
 #include "harness/check/subjects.hpp"
@@ -39,6 +41,8 @@ void append(std::vector<Checked>& list, Family family, const std::tuple<Named...
       registered);
 }
 
+using LightRwsem = Rwsem<P, RwsemPolicy{}, StepMutex>;
+
 // The simple lock of each kind, with that flaw.
 template <Flaw flaw>
 Checked mutex_mutant(const char* name) {
@@ -60,10 +64,30 @@ template <Flaw flaw>
 Checked refcount_mutant(const char* name) {
   return {name, Family::refcount, make_subject<RefcountSubject<StepMutex<P>, flaw>>};
 }
-
 template <class Scheme>
 Checked space_mutant(const char* name) {
   return {name, Family::space, make_subject<SpaceSubject<Scheme>>};
+}
+template <Flaw flaw>
+Checked mmap_sem_mutant(const char* name) {
+  return space_mutant<FlawedSpace<P, LightRwsem, flaw>>(name);
+}
+template <Flaw flaw>
+Checked refcount_space_mutant(const char* name) {
+  return space_mutant<Refcount<P, LightRwsem, FlawedPolicy<P, flaw>>>(name);
+}
+
+// Over Relacy those that it carries.
+void append_schemes(std::vector<Checked>& list) {
+  for (const ExploredScheme& scheme : explored_schemes()) {
+    Checked checked{scheme.name, Family::space};
+    checked.make_space = scheme.make;
+    checked.is_small = scheme.is_small;
+    const std::string_view name = scheme.name;
+    if (name == "mmap_sem") checked.make = make_subject<SpaceSubject<MmapSem<P, LightRwsem>>>;
+    if (name == "refcount") checked.make = make_subject<SpaceSubject<Refcount<P, LightRwsem>>>;
+    list.push_back(checked);
+  }
 }
 
 }  // namespace
@@ -77,9 +101,7 @@ const std::vector<Checked>& checked_list() {
                    make_subject<RefcountSubject<StepMutex<P>>>});
     append<RangeSubject>(all, Family::range, range_list<P>());
     append<SharedSubject>(all, Family::shared, shared_list<P>());
-    using LightRwsem = Rwsem<P, RwsemPolicy{}, StepMutex>;
-    all.push_back({"mmap_sem", Family::space, make_subject<SpaceSubject<MmapSem<P, LightRwsem>>>});
-    all.push_back({"refcount", Family::space, make_subject<SpaceSubject<Refcount<P, LightRwsem>>>});
+    append_schemes(all);
     return all;
   }();
   return list;
@@ -107,9 +129,9 @@ const std::vector<Checked>& mutant_list() {
         queue_mutant<Flaw::handoff_ignored>("queue:handoff_ignored"),
         queue_mutant<Flaw::no_handoff>("queue:no_handoff"),
         queue_mutant<Flaw::stale_head>("queue:stale_head"),
-        refcount_mutant<Flaw::no_write_lock>("refcount:no_write_lock"),
-        refcount_mutant<Flaw::early_close>("refcount:early_close"),
-        refcount_mutant<Flaw::early_free>("refcount:early_free"),
+        refcount_mutant<Flaw::no_write_lock>("vma_refcount:no_write_lock"),
+        refcount_mutant<Flaw::early_close>("vma_refcount:early_close"),
+        refcount_mutant<Flaw::early_free>("vma_refcount:early_free"),
         range_mutant<Flaw::late_ticket>("range:late_ticket"),
         range_mutant<Flaw::rude_readers>("range:rude_readers"),
         range_mutant<Flaw::downgrade_silent>("range:downgrade_silent"),
@@ -121,13 +143,25 @@ const std::vector<Checked>& mutant_list() {
         shared_mutant<Flaw::rude_readers>("shared:rude_readers"),
         shared_mutant<Flaw::downgrade_gap>("shared:downgrade_gap"),
         shared_mutant<Flaw::downgrade_silent>("shared:downgrade_silent"),
-        space_mutant<FlawedSpace<P, Flaw::unlocked_fault>>("space:unlocked_fault"),
-        space_mutant<FlawedSpace<P, Flaw::stale_vma>>("space:stale_vma"),
-        space_mutant<FlawedSpace<P, Flaw::late_zap>>("space:late_zap"),
-        space_mutant<MmapSem<P, FlawedShared<P, Flaw::rude_readers>>>("space:rude_readers"),
-        space_mutant<MmapSem<P, FlawedShared<P, Flaw::downgrade_gap>>>("space:downgrade_gap"),
+        mmap_sem_mutant<Flaw::unlocked_fault>("mmap_sem:unlocked_fault"),
+        mmap_sem_mutant<Flaw::stale_vma>("mmap_sem:stale_vma"),
+        mmap_sem_mutant<Flaw::late_zap>("mmap_sem:late_zap"),
+        space_mutant<MmapSem<P, FlawedShared<P, Flaw::rude_readers>>>("mmap_sem:rude_readers"),
+        space_mutant<MmapSem<P, FlawedShared<P, Flaw::downgrade_gap>>>("mmap_sem:downgrade_gap"),
+        refcount_space_mutant<Flaw::unlocked_fault>("refcount:unlocked_fault"),
+        refcount_space_mutant<Flaw::no_write_lock>("refcount:no_write_lock"),
+        refcount_space_mutant<Flaw::early_close>("refcount:early_close"),
+        refcount_space_mutant<Flaw::early_free>("refcount:early_free"),
     };
     all.insert(all.end(), by_kind.begin(), by_kind.end());
+    for (const ExploredScheme& scheme : explored_mutants()) {
+      const std::string_view name = scheme.name;
+      auto known = std::find_if(all.begin(), all.end(),
+                                [&](const Checked& checked) { return name == checked.name; });
+      if (known == all.end()) known = all.insert(known, {scheme.name, Family::space});
+      known->make_space = scheme.make;
+      known->is_small = scheme.is_small;
+    }
     return all;
   }();
   return list;

@@ -20,6 +20,11 @@ inline constexpr bool is_external<StdSharedMutex<Q>> = true;
 
 inline constexpr const char* by_model =
     "faultline check: model checking, C++ memory model without load buffering";
+inline constexpr const char* by_priorities =
+    "faultline check: random priorities (PCT), sequentially consistent";
+inline constexpr const char* by_model_and_priorities =
+    "faultline check: model checking, C++ memory model without load buffering; and random "
+    "priorities (PCT), sequentially consistent";
 inline constexpr const char* by_stress = "stress tests on real threads";
 
 template <class L>
@@ -27,14 +32,19 @@ constexpr const char* checked_by() {
   return is_external<L> ? by_stress : by_model;
 }
 
-// Of locks/registry.hpp's scheme_list. The others are not tried: their trees (a radix tree of 512
-// slots a node, hashed wait queues) are made too large for every execution anew.
-inline constexpr std::array<std::string_view, 2> checked_schemes = {"mmap_sem", "refcount"};
+// Of locks/registry.hpp's scheme_list. The others are too large to be made anew for every execution
+// of Relacy's.
+inline constexpr std::array<std::string_view, 2> modelled_schemes = {"mmap_sem", "refcount"};
 
-constexpr const char* scheme_checked_by(std::string_view scheme) {
-  if (std::find(checked_schemes.begin(), checked_schemes.end(), scheme) != checked_schemes.end())
-    return by_model;
-  return scheme == "linux" ? "nothing here: it is the kernel's" : by_stress;
+// `portable`: it is not for the native platform alone.
+template <class P>
+constexpr const char* scheme_checked_by(const Scheme<P>& scheme, bool portable) {
+  if (scheme.max_threads == 1) return "nothing here: it is for one thread";
+  if (std::string_view(scheme.name) == "linux") return "nothing here: it is the kernel's";
+  if (!portable) return by_stress;
+  const auto& both = modelled_schemes;
+  return std::find(both.begin(), both.end(), scheme.name) != both.end() ? by_model_and_priorities
+                                                                        : by_priorities;
 }
 
 }  // namespace faultline::check

@@ -213,6 +213,7 @@ u32 Explorer::choose(u32 limit) {
       break;
     case Search::bounded:
     case Search::exhaustive:
+    case Search::priorities:  // never: it has no Explorer
       if (blind_ || limit == 1) break;
       if (options_.search == Search::bounded && deviations_ == options_.deviations) break;
       if (depth_ == nodes_.size()) nodes_.push_back({0, limit, 0, 0, 0, 0});

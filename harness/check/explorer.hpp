@@ -69,7 +69,8 @@ class Footprint {
   std::array<Touch, capacity> touches_;
 };
 
-enum class Search : u8 { exhaustive, bounded, random, replay };
+// priorities: not over Relacy, see harness/pct/engine.hpp.
+enum class Search : u8 { exhaustive, bounded, random, replay, priorities };
 
 struct SearchOptions {
   Search search = Search::exhaustive;
@@ -77,7 +78,8 @@ struct SearchOptions {
   u32 surprises = 1;    // see Thread, in world.hpp
   u32 preemptions = 3;  // of a bounded search
   u32 deviations = 3;   // of a bounded search: choices off the default
-  u64 seed = 1;         // of a random search
+  u64 seed = 1;         // of a search at random, or by priorities
+  u32 depth = 3;        // of a search by priorities: they change one time less in an execution
   bool light = false;   // see Checked
 };
 

@@ -1,15 +1,14 @@
 // Scheme mmap_sem, broken on purpose.
 #pragma once
 
-#include "harness/check/mutants.hpp"
+#include "harness/check/flaws.hpp"
 #include "locks/schemes/mmap_sem.hpp"
-#include "locks/shared/rwsem.hpp"
 
 namespace faultline::check {
 
-template <class P, Flaw flaw>
-class FlawedSpace final : public MmapSem<P, Rwsem<P, RwsemPolicy{}, StepMutex>> {
-  using Base = MmapSem<P, Rwsem<P, RwsemPolicy{}, StepMutex>>;
+template <class P, class Lock, Flaw flaw>
+class FlawedSpace final : public MmapSem<P, Lock> {
+  using Base = MmapSem<P, Lock>;
   using Core = typename Base::Core;
 
  public:

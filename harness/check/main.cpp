@@ -38,6 +38,8 @@ int run(int argc, char** argv) {
       "weaken every memory order and drop every wake-up in turn, and check what is broken by "
       "hand");
   app.add_flag("--deep", options.deep, "search for hours");
+  app.add_option("--seed", options.seed,
+                 "of what is drawn at random: the same seed, the same executions; 1 if not given");
   app.add_option("--jobs", options.at_once, "processes at once")->check(CLI::Range(1, 1024));
   try {
     app.parse(argc, argv);

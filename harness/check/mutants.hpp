@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/check/flaws.hpp"
 #include "harness/check/step_mutex.hpp"
 #include "locks/address_space/types.hpp"
 #include "locks/events.hpp"
@@ -13,29 +14,6 @@
 #include "locks/platform.hpp"
 
 namespace faultline::check {
-
-enum class Flaw : int {
-  none,
-
-  late_ticket,       // the word is read after the look that it is to guard: a lost wake-up
-  no_wake,           // a release wakes nobody
-  rude_readers,      // a reader does not look for writers
-  downgrade_gap,     // a downgrade lets go in between
-  downgrade_silent,  // a downgrade wakes nobody
-  hole,              // the last page of a range is not locked
-  shrink_silent,     // a smaller range wakes nobody
-  late_touch,        // the node is written after the inner lock was let go
-  trying_waits,      // a try waits for its turn
-  handoff_ignored,   // who leaves the queue does not see that it has become the head
-  no_handoff,        // the head makes nobody the head
-  stale_head,        // an entry keeps the word that made its thread the head the last time
-  no_write_lock,     // a writer does not drain the readers
-  early_close,       // the section is closed before the last edit
-  early_free,        // an address space dies while readers still hold it
-  unlocked_fault,    // a fault takes no lock
-  stale_vma,         // a fault does not look again for its VMA after it has let the lock go
-  late_zap,          // an unmap clears its pages when it has let the lock go
-};
 
 // Sleeps until a release, if `free` does not hold; `take` is called under the inner lock.
 template <class P, Flaw flaw>

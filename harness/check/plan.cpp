@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
 #include <string_view>
 
 namespace faultline::check {
@@ -17,11 +18,13 @@ bool has_downgrade(const Program& program) {
 
 class Plan {
  public:
-  Plan(const Checked& checked, bool deep)
+  Plan(const Checked& checked, bool deep, u64 seed)
       : family_(checked.family),
         light_(checked.make_light != nullptr),
         atomic_downgrade_(checked.atomic_downgrade),
-        more_(deep ? 300 : 1) {}
+        main_(std::string_view(checked.name).find(':') == std::string_view::npos),
+        more_(deep ? 300 : 1),
+        seed_(seed) {}
 
   // `seconds`: of CPU time, a program.
   SearchOptions& add(std::string what, std::vector<Program> programs, Search search,
@@ -30,6 +33,7 @@ class Plan {
     Stage& stage = stages_.emplace_back();
     stage.what = std::move(what);
     stage.options.search = search;
+    stage.options.seed = seed_;
     stage.options.threads = static_cast<u32>(programs.front().threads.size());
     stage.programs = std::move(programs);
     stage.limits.seconds = seconds * more_;
@@ -53,39 +57,68 @@ class Plan {
     options.deviations = deviations;
   }
   void add_calls() {
-    add("2 threads of calls, exhaustive, no surprise", programs_of_calls(), Search::exhaustive, 4)
+    add("2 threads of calls, exhaustive, no surprise", programs_of_calls(2), Search::exhaustive, 4)
         .surprises = 0;
-    for (u32 bound : {1U, 2U}) {
-      SearchOptions& options =
-          add(fmt::format("2 threads of calls, {} preemption(s), 1 deviation(s)", bound),
-              programs_of_calls(), Search::bounded, 10);
-      options.preemptions = bound;
-      options.deviations = 1;
-    }
-    add("2 threads of calls, random", programs_of_calls(), Search::random, 3).surprises = 3;
+    add_bounded_calls(2, 1, 10);
+    add_bounded_calls(2, 2, 10);
+    add_random_calls(2);
+    add_bounded_calls(3, 1, 4);
+    add_random_calls(3);
+  }
+  void add_bounded_calls(u32 threads, u32 preemptions, double seconds) {
+    SearchOptions& options = add(
+        fmt::format("{} threads of calls, {} preemption(s), 1 deviation(s)", threads, preemptions),
+        programs_of_calls(threads), Search::bounded, seconds);
+    options.preemptions = preemptions;
+    options.deviations = 1;
+  }
+  void add_random_calls(u32 threads) {
+    add(fmt::format("{} threads of calls, random", threads), programs_of_calls(threads),
+        Search::random, 3)
+        .surprises = 3;
     stages_.back().limits.executions = more_ == 1 ? 5'000 : ~u64{0};
+  }
+  // Of an address space and its ablations only the former is worth all of the time. `far`: it
+  // reaches as far as real ones.
+  void add_priorities(bool far) {
+    const auto add_some = [&](const char* what, std::vector<Program> programs, u32 depth) {
+      add(fmt::format("{}, PCT depth {}, seed {}", what, depth, seed_), std::move(programs),
+          Search::priorities, 600)
+          .depth = depth;
+      stages_.back().limits.executions = static_cast<u64>(more_) * (main_ ? 25'000 : 5'000);
+    };
+    add_some("2 threads of calls", programs_of_calls(2), 3);
+    add_some("3 threads of calls", programs_of_calls(3), 3);
+    if (far) add_some("2 or 3 threads, far calls", programs_of_places(), 3);
+    if (!main_) return;
+    add_some("3 threads of calls", programs_of_calls(3), 4);
+    add_some("4 threads of calls", programs_of_calls(4), 4);
   }
   void add_random() {
     add("4 threads x 1, random", programs_of_many(family_, 4), Search::random, 3).surprises = 3;
     stages_.back().limits.executions = more_ == 1 ? 20'000 : ~u64{0};
   }
+  bool is_main() const { return main_; }
   std::vector<Stage> stages() { return std::move(stages_); }
 
  private:
   Family family_;
   bool light_;
   bool atomic_downgrade_;
+  bool main_;  // no ablation of another
   double more_;
+  u64 seed_;
   std::vector<Stage> stages_;
 };
 
 }  // namespace
 
-std::vector<Stage> stages_of(const Checked& checked, bool deep) {
+std::vector<Stage> stages_of(const Checked& checked, bool deep, u64 seed) {
   const Family family = checked.family;
-  Plan plan(checked, deep);
+  Plan plan(checked, deep, seed);
   if (family == Family::space) {
-    plan.add_calls();
+    if (checked.make != nullptr) plan.add_calls();
+    if (checked.make_space != nullptr) plan.add_priorities(!checked.is_small);
     return plan.stages();
   }
   plan.add_pairs(1);
@@ -103,7 +136,7 @@ std::vector<Stage> stages_of(const Checked& checked, bool deep) {
       .surprises = 0;
   plan.lighten();
   // Of a lock and its ablations only the lock itself is worth the time.
-  if (deep || std::string_view(checked.name).find(':') == std::string_view::npos) {
+  if (deep || plan.is_main()) {
     plan.add_bounded(3, 1);
     plan.lighten();
   }

@@ -15,6 +15,7 @@ struct Stage {
   SearchLimits limits;  // a program
 };
 
-std::vector<Stage> stages_of(const Checked& checked, bool deep);
+// `seed`: of what is drawn at random.
+std::vector<Stage> stages_of(const Checked& checked, bool deep, u64 seed);
 
 }  // namespace faultline::check

@@ -90,8 +90,9 @@ bool Program::meets() const {
 namespace {
 
 std::string call_to_string(const Act& act) {
-  constexpr const char* names[] = {"none",      "read fault", "write fault", "map",
-                                   "map stack", "unmap",      "protect",     "discard"};
+  constexpr const char* names[] = {"none",      "read fault",  "write fault", "map",
+                                   "map stack", "unmap",       "protect",     "discard",
+                                   "place",     "raise break", "lower break"};
   return fmt::format("{} [{}, {})", names[static_cast<usize>(act.call)], act.first, act.end);
 }
 
@@ -207,28 +208,90 @@ std::vector<Program> programs_of_many(Family family, u32 threads) {
   return {};
 }
 
-std::vector<Program> programs_of_calls() {
-  const Act unmap = call(Call::unmap, 0, 2), protect = call(Call::protect, 0, 2);
-  std::vector<Program> programs;
-  const auto add = [&](Script one, Script other) {
-    programs.push_back({{std::move(one), std::move(other)}, {}});
-    programs.back().sequential = sequential_histories(programs.back());
+namespace {
+
+constexpr Act unmap = call(Call::unmap, 0, 2);
+constexpr Act map = call(Call::map, 0, 2);
+constexpr Act protect = call(Call::protect, 0, 2);
+constexpr Act discard = call(Call::discard, 0, 2);
+
+using Scripts = std::vector<Script>;
+
+std::vector<Scripts> calls_of_two() {
+  return {
+      {{fault(0)}, {unmap}},
+      {{fault(1)}, {unmap}},
+      {{call(Call::fault_read, 1, 2)}, {protect}},
+      {{fault(0)}, {call(Call::protect, 0, 1)}},  // splits
+      {{fault(1)}, {call(Call::unmap, 0, 1)}},    // splits
+      {{fault(2)}, {call(Call::map, 2, 3)}},      // extends
+      {{fault(1)}, {map}},                        // in its place
+      {{unmap}, {map, fault(1)}},                 // its page must stay
+      {{fault(0)}, {fault(1)}},
+      {{call(Call::map, 3, 4), fault(3)}, {call(Call::protect, 0, 1)}},  // looks at its neighbours
+      {{call(Call::map, 2, 4), fault(2)}, {call(Call::unmap, 2, 4)}},    // one slot of a radix tree
+      {{fault(1)}, {discard}},
+      {{unmap}, {protect}},
+      {{call(Call::unmap, 0, 1)}, {call(Call::unmap, 1, 2)}},
+      {{fault(1), fault(0)}, {unmap, map}},  // detached and attached anew
+      {{unmap, call(Call::map_stack, 3, 4), fault(2)}, {fault(1)}},
   };
-  add({fault(0)}, {unmap});
-  add({fault(1)}, {unmap});
-  add({call(Call::fault_read, 1, 2)}, {protect});
-  add({fault(0)}, {call(Call::protect, 0, 1)});     // splits
-  add({fault(1)}, {call(Call::unmap, 0, 1)});       // splits
-  add({fault(2)}, {call(Call::map, 2, 3)});         // extends
-  add({fault(1)}, {call(Call::map, 0, 2)});         // in its place
-  add({unmap}, {call(Call::map, 0, 2), fault(1)});  // its page must stay
-  add({fault(0)}, {fault(1)});                      // one of them brings the anon_vma
-  add({fault(1)}, {call(Call::discard, 0, 2)});
-  add({unmap}, {protect});
-  add({call(Call::unmap, 0, 1)}, {call(Call::unmap, 1, 2)});
-  add({fault(1), fault(0)}, {unmap, call(Call::map, 0, 2)});  // detached and attached anew
-  add({unmap, call(Call::map_stack, 3, 4), fault(2)}, {fault(1)});
+}
+
+std::vector<Scripts> calls_of_three() {
+  const Act stack = call(Call::map_stack, 3, 4);
+  return {
+      {{fault(0)}, {fault(1)}, {unmap}},
+      {{fault(1)}, {unmap}, {map}},
+      {{fault(1), fault(1)}, {protect}, {call(Call::unmap, 0, 1)}},
+      {{fault(1)}, {discard}, {map}},
+      {{fault(2)}, {call(Call::map, 2, 4)}, {call(Call::protect, 1, 2)}},
+      {{fault(1)}, {call(Call::unmap, 0, 1)}, {call(Call::unmap, 1, 2)}},
+      {{call(Call::map, 3, 4)}, {call(Call::map, 2, 3)}, {fault(2), fault(3)}},  // merges
+      {{call(Call::protect, 0, 1)}, {call(Call::protect, 1, 2)}, {fault(1)}},    // splits, merges
+      {{unmap, stack}, {fault(2)}, {fault(1)}},                                  // grows
+      {{unmap, map}, {fault(0), fault(1)}, {call(Call::protect, 1, 3)}},
+  };
+}
+
+std::vector<Scripts> calls_of_four() {
+  return {
+      {{fault(0)}, {fault(1)}, {unmap}, {map}},
+      {{fault(1)}, {protect}, {call(Call::unmap, 1, 2)}, {call(Call::map, 1, 3)}},
+      {{fault(1), fault(2)}, {discard}, {call(Call::map, 2, 3)}, {call(Call::unmap, 0, 1)}},
+      {{unmap, call(Call::map_stack, 3, 4)}, {fault(2)}, {fault(1)}, {fault(0)}},
+  };
+}
+
+std::vector<Scripts> calls_of_places() {
+  const Act place = call(Call::place, 0, 1), places = call(Call::place, 0, 2);
+  const Act raise = call(Call::raise_break, 0, 1), lower = call(Call::lower_break, 0, 1);
+  return {
+      {{place}, {places}},         {{place, unmap}, {place, fault(1)}},
+      {{place}, {unmap, map}},     {{raise}, {raise}},
+      {{raise, lower}, {raise}},   {{raise, raise}, {lower, place}},
+      {{place}, {place}, {raise}}, {{raise, lower}, {raise}, {place}},
+  };
+}
+
+std::vector<Program> programs_of(std::vector<Scripts> all) {
+  std::vector<Program> programs;
+  for (Scripts& scripts : all) {
+    programs.push_back({std::move(scripts), {}});
+    programs.back().sequential = sequential_histories(programs.back());
+  }
   return programs;
+}
+
+}  // namespace
+
+std::vector<Program> programs_of_calls(u32 threads) {
+  if (threads == 2) return programs_of(calls_of_two());
+  return programs_of(threads == 3 ? calls_of_three() : calls_of_four());
+}
+
+std::vector<Program> programs_of_places() {
+  return programs_of(calls_of_places());
 }
 
 }  // namespace faultline::check

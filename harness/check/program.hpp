@@ -19,7 +19,19 @@ enum class Hold : u8 {
 };
 
 // What a thread does to an address space.
-enum class Call : u8 { none, fault_read, fault_write, map, map_stack, unmap, protect, discard };
+enum class Call : u8 {
+  none,
+  fault_read,
+  fault_write,
+  map,
+  map_stack,
+  unmap,
+  protect,
+  discard,
+  place,        // a map without a hint, and a write fault there
+  raise_break,  // by a page
+  lower_break,
+};
 
 // One acquisition. A lock guards cells; all but a range lock have only the first. Or one call: the
 // cells are pages.
@@ -62,8 +74,10 @@ std::vector<Program> programs_of_pairs(Family family);
 std::vector<Program> programs_of_two(Family family);
 // Two and one or two, of those that wait for each other: for a lock of fewer steps.
 std::vector<Program> programs_of_two_long(Family family);
-// Calls on an address space whose pages 0 and 1 are mapped, by two threads.
-std::vector<Program> programs_of_calls();
+// Calls on an address space whose pages 0 and 1 are mapped, by two, three or four threads.
+std::vector<Program> programs_of_calls(u32 threads);
+// By two and three threads, also on what lies far from those pages: the break, and what is placed.
+std::vector<Program> programs_of_places();
 // In sequential.cpp: what may come out of a program of calls.
 std::vector<History> sequential_histories(const Program& program);
 // One by each of so many threads.

@@ -11,6 +11,7 @@ namespace faultline::check {
 struct CheckOptions {
   std::vector<const Checked*> chosen;
   bool deep = false;  // hours instead of minutes
+  u64 seed = 1;       // of what is drawn at random
   usize at_once = 2;  // processes
 };
 

@@ -2,19 +2,11 @@
 // detection of races and the fibers.
 #pragma once
 
-#include <ctime>
-
+#include "harness/check/cpu_time.hpp"
 #include "harness/check/relacy.hpp"
 #include "harness/check/world.hpp"
 
 namespace faultline::check {
-
-// This process's CPU time, in seconds: what a search is given must not depend on what else runs.
-inline double cpu_seconds() {
-  timespec time{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 // When a search ends although it is not complete.
 struct Limits {

@@ -1,6 +1,7 @@
 #include "harness/check/search.hpp"
 
 #include "harness/check/platform.hpp"
+#include "harness/check/priorities.hpp"
 #include "harness/check/scheduler.hpp"
 #include "harness/check/story.hpp"
 
@@ -212,6 +213,8 @@ std::string tell(const SearchOptions& options, const Explorer::Path& path) {
 
 Outcome explore(const Checked& checked, const Program& program, const SearchOptions& options,
                 const SearchLimits& limits, const Mutation* mutation, std::vector<Site>* sites) {
+  if (options.search == Search::priorities)
+    return explore_by_priorities(checked, program, options, limits, mutation, sites);
   job() = {&checked, &program, options.light};
   world().surprises = options.surprises;
   world().mutation = mutation;

@@ -19,8 +19,7 @@ std::string name_of(const void* object, const std::vector<Label>& labels) {
       best = &label;
   if (best == nullptr) return "on a stack";
   const u64 offset = address - start_of(*best);
-  const std::string owner =
-      best->thread == Explorer::nobody ? "" : fmt::format("thread {}'s ", best->thread);
+  const std::string owner = best->thread == nobody ? "" : fmt::format("thread {}'s ", best->thread);
   return owner + best->name + (offset == 0 ? "" : fmt::format("+{:#x}", offset));
 }
 
@@ -28,7 +27,8 @@ std::string name_of(const void* object, const std::vector<Label>& labels) {
 std::string value_of(u64 value, const std::vector<Label>& labels) {
   if (value < u64{1} << 40) return fmt::format("{}", value);
   const std::string name = name_of(reinterpret_cast<const void*>(value), labels);
-  return name == "on a stack" ? fmt::format("{:#x}", value) : "&(" + name + ")";
+  // An address that nobody named would be another one in every process.
+  return name == "on a stack" ? "a pointer" : "&(" + name + ")";
 }
 
 std::string source_line(const Where& where) {

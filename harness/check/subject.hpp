@@ -1,11 +1,13 @@
 // A lock of any kind behind one interface, for the checker's programs.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "harness/check/program.hpp"
+#include "locks/address_space/interface.hpp"
 
 namespace faultline::check {
 
@@ -25,16 +27,20 @@ class Subject {
 struct Checked {
   const char* name;
   Family family;
-  Subject* (*make)(const Program&);
+  // Null where Relacy cannot carry it.
+  Subject* (*make)(const Program&) = nullptr;
   // The same with a StepMutex for the spinlock inside: fewer steps, so deeper searches complete.
   // Null where there is none inside.
   Subject* (*make_light)(const Program&) = nullptr;
   // False where the lock says that it lets go in a downgrade: programs with one are left out.
   bool atomic_downgrade = true;
+  // An address space on the platform of harness/pct, to be explored by priorities; or null.
+  std::unique_ptr<AddressSpace> (*make_space)(const AddressSpaceOptions&) = nullptr;
+  bool is_small = false;  // the space holds 256 pages
 };
 
-// The mutexes, range locks and semaphores of locks/registry.hpp, the queue of spinners, and the
-// reference count; what is part of another comes first.
+// The mutexes, range locks, semaphores and schemes of locks/registry.hpp, the queue of spinners,
+// and the reference count; what is part of another comes first.
 const std::vector<Checked>& checked_list();
 // The mutants without their flaw.
 const std::vector<Checked>& control_list();

@@ -7,28 +7,9 @@
 #include <vector>
 
 #include "harness/check/explorer.hpp"
-#include "harness/check/mutation.hpp"
+#include "harness/check/log.hpp"
 
 namespace faultline::check {
-
-// One operation of a failing execution, kept for the telling.
-struct LogEntry {
-  u32 thread;
-  const char* what;  // "load", "store", ...
-  const void* object;
-  u64 before, after;
-  Order order;
-  Where where;
-  enum class Values : u8 { none, one, two } values;
-  bool stale;  // a load that saw an older value
-};
-
-struct Label {
-  const void* object;
-  usize bytes;
-  const char* name;
-  u32 thread;  // whose it is; Explorer::nobody: all threads'
-};
 
 // What a thread has read, and the version that it saw first. Until one of them has another version
 // the thread would only read the same again.

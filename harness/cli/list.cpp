@@ -12,6 +12,7 @@
 #include "harness/native/platform.hpp"
 #include "harness/native/registry.hpp"
 #include "harness/sim/machine.hpp"
+#include "harness/sim/registry.hpp"
 #include "harness/topology/machine.hpp"
 #include "harness/topology/topology.hpp"
 #include "workloads/suites/suites.hpp"
@@ -84,9 +85,11 @@ json machines_json() {
 json everything() {
   json schemes = json::array();
   for (const Scheme<P>& scheme : scheme_list<P>())
-    schemes.push_back({{"name", scheme.name},
-                       {"summary", scheme.summary},
-                       {"checked_by", check::scheme_checked_by(scheme.name)}});
+    schemes.push_back(
+        {{"name", scheme.name},
+         {"summary", scheme.summary},
+         {"checked_by",
+          check::scheme_checked_by(scheme, find_scheme<SimPlatform>(scheme.name) != nullptr)}});
   json suites = json::array();
   for (const Suite& suite : suite_list(small_trace_path()))
     suites.push_back(

@@ -34,8 +34,9 @@
 
 namespace faultline {
 
-// `Structure`: a class of structure_lock.hpp.
-template <class P, class Structure, RangeLock Ranges = TreeRangeLock<P>>
+// `Structure`: a class of structure_lock.hpp. `Rule` is another one in tests only.
+template <class P, class Structure, RangeLock Ranges = TreeRangeLock<P>,
+          class Rule = NeighbourRule<P>>
 class RangeLockScheme final : public AddressSpace {
   using Core = Mm<P>;
   using V = typename Core::V;
@@ -465,7 +466,7 @@ class RangeLockScheme final : public AddressSpace {
   NoPolicy policy_;
   VmaPool vmas_;
   Core mm_;
-  NeighbourRule<P> rule_;
+  Rule rule_;
   Ranges ranges_;
   alignas(cache_line) Structure structure_;
   typename P::template data<u64> break_{break_start};

@@ -10,9 +10,10 @@
 
 namespace faultline {
 
-template <class P, SharedLock Lock>
-class Refcount final : public MmapSem<P, Lock, RefcountPolicy<P>> {
-  using Base = MmapSem<P, Lock, RefcountPolicy<P>>;
+// `Policy` has the public functions of RefcountPolicy, and is another one in tests only.
+template <class P, SharedLock Lock, class Policy = RefcountPolicy<P>>
+class Refcount final : public MmapSem<P, Lock, Policy> {
+  using Base = MmapSem<P, Lock, Policy>;
   using Core = typename Base::Core;
 
  public:

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "locks/platform.hpp"
+
 namespace faultline {
 namespace {
 
@@ -53,6 +55,44 @@ TEST(Check, FindsALostWakeUp) {
   EXPECT_EQ(outcome.exit_code, 1) << outcome.text;
   EXPECT_TRUE(says(outcome, "deadlock: thread")) << outcome.text;
   EXPECT_TRUE(says(outcome, "wait, sleeps")) << outcome.text;
+}
+
+// What is told of a failure, without the table above it, which has times.
+std::string story_of(const Outcome& outcome) {
+  const usize begin = outcome.text.find("\nrange_lock:hole: threads");
+  return begin == std::string::npos ? "" : outcome.text.substr(begin);
+}
+
+TEST(Check, FindsAHoleInARangeByPrioritiesAndShowsTheInterleaving) {
+  const Outcome outcome = check("range_lock:hole --seed 5");
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.text;
+  EXPECT_TRUE(says(outcome, "PCT depth 3, seed 5")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "a fault was served in a VMA that had been detached or moved"));
+  EXPECT_TRUE(says(outcome, "thread 1  ")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "vma")) << outcome.text;
+  EXPECT_FALSE(says(outcome, "does not fail when run again")) << outcome.text;
+}
+
+TEST(Check, GivesTheSameFailureForTheSameSeed) {
+  const std::string story = story_of(check("range_lock:hole --seed 7 --jobs 1"));
+  EXPECT_NE(story, "");
+  EXPECT_EQ(story, story_of(check("range_lock:hole --seed 7 --jobs 2")));
+  EXPECT_NE(story, story_of(check("range_lock:hole --seed 8")));
+}
+
+TEST(Check, ExploresASchemeThatRelacyCannotCarry) {
+  const Outcome outcome = check("range_lock:mcs");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_TRUE(says(outcome, "3 threads of calls, PCT depth 3, seed 1")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "no failure")) << outcome.text;
+}
+
+TEST(Check, CatchesWhatIsBrokenByHandInARadixTreeOfLocks) {
+  const Outcome outcome = check("lock_in_tree --mutants");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_TRUE(says(outcome, "caught    lock_in_tree:late_zap")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "wake dropped")) << outcome.text;
+  EXPECT_FALSE(says(outcome, "SURVIVES")) << outcome.text;
 }
 
 TEST(Check, CatchesEveryWeakenedOrderOfTheTicketLock) {

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <ctime>
+
+namespace faultline::check {
+
+// This process's CPU time, in seconds: what a search is given must not depend on what else runs.
+inline double cpu_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+}  // namespace faultline::check

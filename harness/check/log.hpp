@@ -1,0 +1,29 @@
+// What is kept of an execution for the telling of its failure.
+#pragma once
+
+#include "harness/check/mutation.hpp"
+
+namespace faultline::check {
+
+inline constexpr u32 nobody = ~u32{0};
+
+// One operation of a failing execution, kept for the telling.
+struct LogEntry {
+  u32 thread;
+  const char* what;  // "load", "store", ...
+  const void* object;
+  u64 before, after;
+  Order order;
+  Where where;
+  enum class Values : u8 { none, one, two } values;
+  bool stale;  // a load that saw an older value
+};
+
+struct Label {
+  const void* object;
+  usize bytes;
+  const char* name;
+  u32 thread;  // whose it is; nobody: all threads'
+};
+
+}  // namespace faultline::check
