@@ -120,6 +120,7 @@ TEST(Torture, TakesAnExitCodeForAFailureThoughTheRecordIsGood) {
 json torture_in_process(const torture::VictimEntry& entry, const torture::Options& options) {
   int out[2];
   EXPECT_EQ(pipe(out), 0);
+  std::fflush(stdout);  // or the child prints it too, into the pipe
   const pid_t pid = fork();
   if (pid == 0) {
     dup2(out[1], STDOUT_FILENO);
