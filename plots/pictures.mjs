@@ -43,7 +43,8 @@ const pictures = [
       'Curves that others published, of whole kernels on the machine itself, and what the simulator makes of the same ' +
       'workload under the scheme that stands for each. Both scales are logarithmic; a decade is as high in every panel. ' +
       'The errors are decades, 0.3 being a factor of two, over the points that both have. The three models have no mechanism ' +
-      'and are fitted to the published curve; the simulation, which is not, is worth something where it is nearer.',
+      'and are each fitted to the published curve; the simulation is worth something where it is nearer. Constants of its machine ' +
+      'may be fitted to these curves too, as their origins say; none belongs to one scheme.',
   },
   {
     name: 'linux',

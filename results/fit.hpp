@@ -22,7 +22,8 @@ FitError error_of(const Curve& reference, const Curve& model);
 /**
  * The curves of three models without any mechanism, each fitted to `reference` itself as well as it
  * can be (least squares of the logarithms): "flat", "linear", and "Amdahl", r * n / (1 + s * (n -
- * 1)) with s from 0 to 1. A simulation, which is not fitted, is worth something where it is nearer.
+ * 1)) with s from 0 to 1. A simulation, whose constants belong to no curve alone, is worth
+ * something where it is nearer.
  */
 std::map<std::string, Curve> trivial_models(const Curve& reference);
 
