@@ -21,6 +21,9 @@ std::string key_of(const json& one) {
   for (const char* name : {"workload", "scheme", "placement", "threads", "roles", "private",
                            "page_clear", "shootdown", "merge", "thp"})
     key.push_back(one.value(name, json()));
+  // A native case has no kernel's entry to charge, and older results no choice of page tables.
+  key.push_back(one.value("page_table", "shared"));
+  key.push_back(one.value("kernel_entry", false));
   return key.dump();
 }
 

@@ -80,6 +80,15 @@ TEST(NativeAndSimulated, OtherOptionsAreAnotherCase) {
   EXPECT_NE(entries[0]["why_not"].get<std::string>().find("no case was both"), std::string::npos);
 }
 
+TEST(NativeAndSimulated, APageTableACpuAndKernelEntryAreOtherCases) {
+  for (const auto& [key, value] : {std::pair<std::string, json>{"page_table", "per_cpu"},
+                                   std::pair<std::string, json>{"kernel_entry", true}}) {
+    json other = simulated();
+    for (json& one : other["cases"]) one[key] = value;
+    EXPECT_FALSE(native_and_simulated({native(), other})[0].contains("cases")) << key;
+  }
+}
+
 TEST(NativeAndSimulated, APresetIsComparedWithNothing) {
   EXPECT_TRUE(native_and_simulated({native(), simulated(nullptr)}).empty());
   EXPECT_TRUE(native_and_simulated({simulated()}).empty());
