@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -32,6 +33,13 @@ struct CpuSet {
   void add(u32 cpu) { words[cpu / 64] |= u64{1} << (cpu % 64); }
   void add(const CpuSet& other) {
     for (u32 i = 0; i < max_cpus / 64; ++i) words[i] |= other.words[i];
+  }
+  // visit(cpu), ascending.
+  template <class F>
+  void for_each(F&& visit) const {
+    for (u32 i = 0; i < max_cpus / 64; ++i)
+      for (u64 left = words[i]; left != 0; left &= left - 1)
+        visit(i * 64 + static_cast<u32>(std::countr_zero(left)));
   }
   bool has(u32 cpu) const { return (words[cpu / 64] >> (cpu % 64)) & 1; }
   bool empty() const {

@@ -98,14 +98,13 @@ void Simulation::shootdown(Cpu& cpu, const CpuSet& targets) {
   // All CPUs' interrupts share the interconnect, which delivers so many of them in a time.
   delivery_until_ = std::max(delivery_until_, cpu.clock);
   Time answered = 0;
-  for (u32 word = 0; word < max_cpus / 64; ++word)
-    for (u64 left = targets.words[word]; left != 0; left &= left - 1) {
-      const u32 thread = thread_on_[word * 64 + static_cast<u32>(std::countr_zero(left))];
-      if (thread == max_cpus || thread == cpu.index || cpus_[thread].left) continue;
-      delivery_until_ += machine_.shootdown_delivery;
-      sent = std::max(sent + machine_.shootdown_per_target, delivery_until_);
-      answered = std::max(answered, interrupt(cpu, cpus_[thread], sent));
-    }
+  targets.for_each([&](u32 target) {
+    const u32 thread = thread_on_[target];
+    if (thread == max_cpus || thread == cpu.index || cpus_[thread].left) return;
+    delivery_until_ += machine_.shootdown_delivery;
+    sent = std::max(sent + machine_.shootdown_per_target, delivery_until_);
+    answered = std::max(answered, interrupt(cpu, cpus_[thread], sent));
+  });
   if (answered != 0) cpu.clock = std::max(answered, sent);
   cpu.shootdown += cpu.clock - since;
 }

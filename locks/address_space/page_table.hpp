@@ -343,11 +343,10 @@ class PageTable {
 
   template <class F>
   void for_each_own(const CpuSet& cpus, F&& visit) {
-    for (u32 cpu = 0; cpu < max_cpus; ++cpu) {
-      if (!cpus.has(cpu)) continue;
+    cpus.for_each([&](u32 cpu) {
       // acquire: pairs with the release in enter().
       if (Upper* root = own_->roots[cpu].load(std::memory_order_acquire)) visit(*root);
-    }
+    });
   }
 
   // No own table may hold what the record does not.
