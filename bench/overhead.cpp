@@ -24,6 +24,7 @@
 
 #include "harness/native/platform.hpp"
 #include "harness/stats/stats.hpp"
+#include "harness/topology/pinned.hpp"
 #include "locks/mutex/ticket.hpp"
 #include "locks/schemes/mmap_sem.hpp"
 #include "locks/shared/no_lock.hpp"
@@ -53,16 +54,6 @@ class Pinned {
  private:
   NativeThread thread_;
 };
-
-std::vector<u32> allowed_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  sched_getaffinity(0, sizeof(set), &set);
-  std::vector<u32> cpus;
-  for (u32 cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
-  return cpus;
-}
 
 // ---- contestants in turn
 

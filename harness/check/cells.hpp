@@ -9,18 +9,6 @@
 
 namespace faultline::check {
 
-// The rule of locks/: nothing else fits into Relacy's atomics.
-template <class T>
-inline constexpr bool may_be_shared = std::is_integral_v<T> || std::is_pointer_v<T>;
-
-template <class T>
-u64 as_number(T value) {
-  if constexpr (std::is_pointer_v<T>)
-    return reinterpret_cast<u64>(value);
-  else
-    return static_cast<u64>(value);
-}
-
 inline u32 self() {
   if (!world().parallel) return world().acting_as;
   const auto* thread = rl::ctx().threadx_;

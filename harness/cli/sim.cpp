@@ -1,7 +1,6 @@
 // `faultline sim`: from the command line to a result of modelled machines and its table.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <iostream>
@@ -16,6 +15,7 @@
 #include "harness/sim/machine.hpp"
 #include "harness/sim/registry.hpp"
 #include "harness/sim/runner.hpp"
+#include "harness/topology/pinned.hpp"
 
 namespace faultline {
 namespace {
@@ -119,18 +119,12 @@ Plan plan_machines(const Selection& given) {
   return plan;
 }
 
-u32 usable_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof(set), &set) == 0 ? static_cast<u32>(CPU_COUNT(&set)) : 1;
-}
-
 SimRunOptions make_options(const RunArguments& arguments) {
   SimRunOptions options;
   options.seed = parse_number("--seed", arguments.seed, 0, INT64_MAX / 2);
   options.processes =
       arguments.processes.empty()
-          ? usable_cpus()
+          ? std::max(1U, static_cast<u32>(allowed_cpus().size()))
           : static_cast<u32>(parse_number("--processes", arguments.processes, 1, 1024));
   options.stall_limit_s = parse_seconds("--stall-limit", arguments.stall_limit);
   return options;

@@ -1,22 +1,9 @@
 // The explorer's atomic<T> and data<T>.
 #pragma once
 
-#include <type_traits>
-
 #include "harness/pct/engine.hpp"
 
 namespace faultline::pct {
-
-template <class T>
-inline constexpr bool may_be_shared = std::is_integral_v<T> || std::is_pointer_v<T>;
-
-template <class T>
-u64 as_number(T value) {
-  if constexpr (std::is_pointer_v<T>)
-    return reinterpret_cast<u64>(value);
-  else
-    return static_cast<u64>(value);
-}
 
 inline bool acquires(Order order) {
   return order != Order::relaxed && order != Order::release;

@@ -25,8 +25,10 @@
 
 namespace faultline::pct {
 
+using check::as_number;
 using check::Label;
 using check::LogEntry;
+using check::may_be_shared;
 using check::most_threads;
 using check::Mutation;
 using check::Order;

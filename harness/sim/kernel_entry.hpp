@@ -56,9 +56,7 @@ class KernelEntry : public AddressSpace {
 
  private:
   static void charge_call() { charge(simulation().machine().syscall); }
-  static void charge(Time time) {
-    if (Cpu* cpu = here.cpu) simulation().work(*cpu, time / ps_per_ns);
-  }
+  static void charge(Time time) { SimPlatform::work(time / ps_per_ns); }
 
   std::unique_ptr<AddressSpace> space_;
 };

@@ -97,8 +97,10 @@ class SimTrial {
   // Where nothing moves any more nobody looks again, and the simulation finds the deadlock.
   void look() {
     const u64 now = simulation_.now_ns();
-    if (!ready_ && simulation_.stands_still()) return;
-    if (!ready_) return simulation_.at(now + look_ns, [this] { look(); });
+    if (!ready_) {
+      if (!simulation_.stands_still()) simulation_.at(now + look_ns, [this] { look(); });
+      return;
+    }
     const u64 opens = now + to_ns(spec_.trial_case.warmup_s);
     simulation_.at(opens, [this] { open(); });
     simulation_.at(opens + to_ns(spec_.trial_case.duration_s), [this] { close(1); });

@@ -3,21 +3,24 @@
 #include <fmt/format.h>
 #include <sched.h>
 
-#include <vector>
-
 #include "harness/topology/topology.hpp"
 
 namespace faultline {
 
-std::optional<std::string> taken_off(u32 cpu) {
+std::vector<u32> allowed_cpus() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  // A kernel of more CPUs than the set holds does not answer: then where it runs must do.
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return verify_cpu(cpu);
-  if (CPU_COUNT(&set) == 1 && cpu < CPU_SETSIZE && CPU_ISSET(cpu, &set)) return verify_cpu(cpu);
-  std::vector<u32> now;
-  for (u32 other = 0; other < CPU_SETSIZE; ++other)
-    if (CPU_ISSET(other, &set)) now.push_back(other);
+  std::vector<u32> cpus;
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return cpus;
+  for (u32 cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  return cpus;
+}
+
+std::optional<std::string> taken_off(u32 cpu) {
+  const std::vector<u32> now = allowed_cpus();
+  // Without an answer where it runs must do.
+  if (now.empty() || now == std::vector<u32>{cpu}) return verify_cpu(cpu);
   return fmt::format("a thread was taken off CPU {} during the trial: it may now run on {}", cpu,
                      cpu_list(now));
 }

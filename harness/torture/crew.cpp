@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "harness/native/crash.hpp"
+#include "harness/topology/pinned.hpp"
 
 namespace faultline::torture {
 namespace {
@@ -46,16 +47,6 @@ u32 cpu_now() {
 }
 
 }  // namespace
-
-std::vector<u32> allowed_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  sched_getaffinity(0, sizeof(set), &set);
-  std::vector<u32> cpus;
-  for (u32 cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
-  return cpus;
-}
 
 Crew::Crew(Victim& victim, u32 threads, u64 seed)
     : victim_(victim), cpus_(allowed_cpus()), random_(seed) {

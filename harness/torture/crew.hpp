@@ -17,9 +17,6 @@
 
 namespace faultline::torture {
 
-// The CPUs that the calling thread may run on, ascending.
-std::vector<u32> allowed_cpus();
-
 struct CrewTally {
   u64 operations = 0;
   u64 signals = 0;     // that handlers took

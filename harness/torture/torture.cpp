@@ -9,6 +9,7 @@
 
 #include "harness/native/crash.hpp"
 #include "harness/native/trial_process.hpp"
+#include "harness/topology/pinned.hpp"
 #include "harness/torture/crew.hpp"
 
 namespace faultline::torture {

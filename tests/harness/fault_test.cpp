@@ -16,7 +16,7 @@
 #include <functional>
 #include <random>
 
-#include "harness/torture/crew.hpp"
+#include "harness/topology/pinned.hpp"
 #include "results/journal.hpp"
 #include "results/reader.hpp"
 #include "tests/harness/command_line.hpp"
@@ -218,7 +218,7 @@ class LostCpu : public Fault {
     EXPECT_TRUE(moved) << part["discarded"] << part["failures"];
   }
 
-  const std::vector<u32> cpus_ = torture::allowed_cpus();
+  const std::vector<u32> cpus_ = allowed_cpus();
 };
 
 TEST_F(LostCpu, ByItsAffinityIsToldAndTheTrialDiscarded) {
@@ -264,7 +264,7 @@ TEST_F(LostCpu, ByItsCpusetIsToldAndTheTrialDiscarded) {
 }
 
 TEST_F(Fault, OneCpuIsEnough) {
-  const std::string one = fmt::format("taskset -c {}", torture::allowed_cpus().back());
+  const std::string one = fmt::format("taskset -c {}", allowed_cpus().back());
   const Outcome outcome =
       run("run --workload local,mix --scheme mmap_sem,range_lock --duration 100ms --repetitions 1 "
           "--no-latency --steal-limit 1 --out results.json",

@@ -9,13 +9,8 @@
 
 #include "harness/torture/lock_turns.hpp"
 #include "tests/harness/command_line.hpp"
+#include "tests/harness/forked.hpp"
 #include "tests/locks/broken.hpp"
-
-// Threads that hang are left behind, on purpose, in a process that was forked for it.
-extern "C" const char* __tsan_default_options();
-extern "C" const char* __tsan_default_options() {
-  return "report_thread_leaks=0:die_after_fork=0";
-}
 
 namespace faultline {
 namespace {
@@ -118,25 +113,7 @@ TEST(Torture, TakesAnExitCodeForAFailureThoughTheRecordIsGood) {
 
 // What torture_here prints of `entry`, in a process of its own.
 json torture_in_process(const torture::VictimEntry& entry, const torture::Options& options) {
-  int out[2];
-  EXPECT_EQ(pipe(out), 0);
-  std::fflush(stdout);  // or the child prints it too, into the pipe
-  const pid_t pid = fork();
-  if (pid == 0) {
-    dup2(out[1], STDOUT_FILENO);
-    torture_here(entry, options);
-    std::cout << std::flush;
-    _exit(0);
-  }
-  close(out[1]);
-  std::string text;
-  char buffer[4096];
-  for (ssize_t got; (got = read(out[0], buffer, sizeof(buffer))) > 0;)
-    text.append(buffer, static_cast<usize>(got));
-  close(out[0]);
-  int status = 0;
-  waitpid(pid, &status, 0);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  const std::string text = printed_in_process([&] { torture_here(entry, options); }, 0);
   return json::parse(text, nullptr, false);
 }
 

@@ -14,12 +14,7 @@
 #include <thread>
 
 #include "tests/harness/fake_space.hpp"
-
-// Threads of a stalled trial are left behind, on purpose, in a process that was forked for it.
-extern "C" const char* __tsan_default_options();
-extern "C" const char* __tsan_default_options() {
-  return "report_thread_leaks=0:die_after_fork=0";
-}
+#include "tests/harness/forked.hpp"
 
 namespace faultline {
 namespace {
@@ -34,24 +29,7 @@ json run_fake(
 
 // For trials that end their process: what such a one prints.
 json run_in_process(const std::function<void()>& run) {
-  int out[2];
-  EXPECT_EQ(pipe(out), 0);
-  const pid_t pid = fork();
-  if (pid == 0) {
-    dup2(out[1], STDOUT_FILENO);
-    run();
-    _exit(1);
-  }
-  close(out[1]);
-  std::string text;
-  char buffer[4096];
-  for (ssize_t got; (got = read(out[0], buffer, sizeof(buffer))) > 0;)
-    text.append(buffer, static_cast<usize>(got));
-  close(out[0]);
-  int status = 0;
-  EXPECT_EQ(waitpid(pid, &status, 0), pid);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
-  return json::parse(text);
+  return json::parse(printed_in_process(run, 1));
 }
 
 std::string refusal(const TrialSpec& spec) {

@@ -47,7 +47,7 @@ class RwsemTest : public testing::Test {
     while (value != expected) std::this_thread::yield();
   }
 
-  const std::vector<u32> cpus_ = torture::allowed_cpus();
+  const std::vector<u32> cpus_ = allowed_cpus();
   stress::PinnedThread self_{0, cpus_.front()};
 };
 

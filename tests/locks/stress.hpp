@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "harness/native/platform.hpp"
-#include "harness/torture/crew.hpp"
+#include "harness/topology/pinned.hpp"
 #include "harness/torture/lock_turns.hpp"
 
 namespace faultline::stress {
@@ -69,7 +69,7 @@ class Hammer {
 
   template <class Turn, class Failed>
   Report run(Turn turn, Failed failed) {
-    const std::vector<u32> cpus = torture::allowed_cpus();
+    const std::vector<u32> cpus = allowed_cpus();
     std::vector<std::thread> threads;
     for (u32 id = 0; id < plan_.threads; ++id)
       threads.emplace_back([this, id, cpu = cpus[id % cpus.size()], &turn] {

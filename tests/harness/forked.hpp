@@ -1,0 +1,47 @@
+// For what ends its process, or leaves threads behind in it: tests fork one for that.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <functional>
+#include <string>
+
+#include "locks/platform.hpp"
+
+// The threads are left behind on purpose.
+extern "C" const char* __tsan_default_options();
+extern "C" inline __attribute__((used)) const char* __tsan_default_options() {
+  return "report_thread_leaks=0:die_after_fork=0";
+}
+
+namespace faultline {
+
+// What `run` prints in a process of its own, which must end with exit code 0; when it returns, that
+// is `exit_code`.
+inline std::string printed_in_process(const std::function<void()>& run, int exit_code) {
+  int out[2];
+  EXPECT_EQ(pipe(out), 0);
+  std::fflush(stdout);  // or the child prints it too, into the pipe
+  const pid_t pid = fork();
+  if (pid == 0) {
+    dup2(out[1], STDOUT_FILENO);
+    run();
+    std::fflush(stdout);
+    _exit(exit_code);
+  }
+  close(out[1]);
+  std::string text;
+  char buffer[4096];
+  for (ssize_t got; (got = read(out[0], buffer, sizeof(buffer))) > 0;)
+    text.append(buffer, static_cast<usize>(got));
+  close(out[0]);
+  int status = 0;
+  EXPECT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  return text;
+}
+
+}  // namespace faultline
