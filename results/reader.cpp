@@ -35,6 +35,18 @@ class Checker {
     member(object, place, key, json::value_t::string);
   }
 
+  void whole_number(const json& object, const std::string& place, const char* key) const {
+    const json& value = member(object, place, key, json::value_t::number_float);
+    if (!value.is_number_integer())
+      refuse(place + "/" + key, "is no whole number", json::value_t::number_integer);
+  }
+
+  /** That it is of this type where it is there. */
+  void optional(const json& object, const std::string& place, const char* key,
+                json::value_t type) const {
+    if (object.contains(key)) member(object, place, key, type);
+  }
+
   void estimate(const json& object, const std::string& place, const char* key) const {
     if (!object.contains(key)) return;
     const json& value = member(object, place, key, json::value_t::object);
@@ -91,6 +103,8 @@ void check_throughput(const Checker& check, const json& one, const std::string& 
   check.estimate(one, place, "throughput");
   const json& repetitions =
       check.member(one["throughput"], place + "/throughput", "repetitions", json::value_t::array);
+  if (repetitions.empty())
+    check.refuse(place + "/throughput/repetitions", "is empty", json::value_t::array);
   for (const json& rate : repetitions) {
     if (!rate.is_number()) {
       check.refuse(place + "/throughput/repetitions", "holds something else",
@@ -143,9 +157,11 @@ void check_simulated(const Checker& check, const json& one, const std::string& p
 void check_case(const Checker& check, const json& one, const std::string& place) {
   if (!one.is_object()) check.refuse(place, "is no case", json::value_t::object);
   for (const char* key : {"name", "workload", "scheme", "placement"}) check.text(one, place, key);
-  check.member(one, place, "threads", json::value_t::number_float);
+  for (const char* key : {"reason", "machine", "roles"})
+    check.optional(one, place, key, json::value_t::string);
+  check.optional(one, place, "private", json::value_t::boolean);
+  check.whole_number(one, place, "threads");
   check_throughput(check, one, place);
-  if (one.contains("reason")) check.text(one, place, "reason");
   if (one.contains("notes")) check.texts(one, place, "notes");
   check.estimate(one, place, "scaling");
   check.estimate(one, place, "waiting_share");
@@ -167,6 +183,7 @@ void check_entries(const Checker& check, const json& part, const char* key,
     const std::string place = fmt::format("/faultline/{}/{}", key, i);
     if (!entries[i].is_object()) check.refuse(place, "is no entry", json::value_t::object);
     for (const char* text : texts) check.text(entries[i], place, text);
+    if (entries[i].contains("case")) check.whole_number(entries[i], place, "repetition");
     if (!entries[i].contains("stall")) continue;
     const json& stall = check.member(entries[i], place, "stall", json::value_t::object);
     for (const char* list : {"holding", "waiting"}) {
@@ -211,7 +228,8 @@ void check_faultline(const Checker& check, const json& part) {
   part["mode"] == "sim" ? check_models(check, part) : check_machine(check, part);
   const json& build = check.member(part, "/faultline", "build", json::value_t::object);
   for (const char* key : {"version", "commit"}) check.text(build, "/faultline/build", key);
-  check.member(part, "/faultline", "counters", json::value_t::object);
+  check.optional(check.member(part, "/faultline", "counters", json::value_t::object),
+                 "/faultline/counters", "reason", json::value_t::string);
   check_entries(check, part, "left_out", {"what", "why"});
   check_entries(check, part, "discarded", {"case", "reason"});
   check_entries(check, part, "failures", {"case", "reason"});
@@ -235,6 +253,9 @@ json load_results(const std::string& path) {
     throw std::invalid_argument(fmt::format("{} JSON, {}: byte {} of {}, expected {}",
                                             place >= text.size() ? "truncated" : "broken", path,
                                             place, text.size(), a_results_file));
+  } catch (const json::out_of_range&) {
+    throw std::invalid_argument(fmt::format(
+        "broken JSON, {}: a number that is out of range, expected {}", path, a_results_file));
   }
   if (!results.is_object() || !results.contains("faultline") || !results["faultline"].is_object()) {
     throw std::invalid_argument(fmt::format(

@@ -185,6 +185,7 @@ TEST_F(Fault, AReadOnlyFolderIsRefusedBeforeAnythingRuns) {
   expect_one_error(outcome, "cannot write");
   EXPECT_EQ(std::count(outcome.errors.begin(), outcome.errors.end(), '\n'), 1) << outcome.errors;
   EXPECT_EQ(sample::text_of(folder_.file("fixed/results.json")), "former");
+  std::filesystem::permissions(folder_.file("fixed"), std::filesystem::perms::owner_all);
 }
 
 // A run on the last of several CPUs, which `in_window`, a shell command, takes away from it in the

@@ -417,6 +417,7 @@ TEST(Reader, RefusesTruncatedForeignAndOtherVersionsInOneLine) {
   expect("", "truncated JSON");
   expect(whole.substr(0, whole.size() / 2), "truncated JSON");
   expect("hello", "broken JSON");
+  expect("[1e999]", "out of range");
   expect("[1, 2]", "foreign JSON");
   expect(R"({"context": {}, "benchmarks": []})", "foreign JSON");
   expect(R"({"faultline": {"schema_version": 7}})", "schema_version 7");
@@ -442,6 +443,14 @@ TEST(Reader, RefusesADamagedCaseByItsPlace) {
     }
   };
   const std::string one = "/faultline/cases/0/";
+  expect("/faultline/failures/0/repetition is missing", [](json& part) {
+    part["failures"] = {{{"case", "local"}, {"reason", "it crashed"}}};
+  });
+  expect(one + "threads is no whole number", [](json& part) { part["cases"][0]["threads"] = 1.5; });
+  expect(one + "private is of type string",
+         [](json& part) { part["cases"][0]["private"] = "yes"; });
+  expect(one + "throughput/repetitions is empty",
+         [](json& part) { part["cases"][0]["throughput"]["repetitions"] = json::array(); });
   expect(one + "events is missing", [](json& part) { part["cases"][0].erase("events"); });
   expect(one + "events/x is of type null", [](json& part) { part["cases"][0]["events"]["x"]; });
   expect(one + "events/x/per_operation is of type number",
