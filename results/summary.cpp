@@ -8,6 +8,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <string>
 #include <vector>
 
 namespace faultline {
@@ -189,6 +190,22 @@ void print_by_kind(std::ostream& out, const json& part) {
   print_kinds(out, discarded, "discarded", "trial");
 }
 
+/** All of them where they are few for one reason; a spent budget leaves out more than one reads. */
+void print_left_out(std::ostream& out, const json& left_out) {
+  constexpr std::size_t few = 8, shown = 4;
+  std::map<std::string, std::vector<std::string>> by_reason;
+  for (const json& one : left_out)
+    by_reason[one["why"].get<std::string>()].push_back(one["what"].get<std::string>());
+  for (const auto& [why, entries] : by_reason) {
+    const std::size_t printed = entries.size() <= few ? entries.size() : shown;
+    for (std::size_t i = 0; i < printed; ++i)
+      fmt::print(out, "left out: {}: {}\n", entries[i], why);
+    if (printed < entries.size())
+      fmt::print(out, "left out: {} more, which the file's left_out names: {}\n",
+                 entries.size() - printed, why);
+  }
+}
+
 void print_unfinished(std::ostream& out, const json& part) {
   for (const json& one : part["failures"]) {
     fmt::print(out, "failed: {} repetition {}: {}\n", one["case"].get<std::string>(),
@@ -202,10 +219,7 @@ void print_unfinished(std::ostream& out, const json& part) {
     }
   }
   print_by_kind(out, part);
-  for (const json& one : part["left_out"]) {
-    fmt::print(out, "left out: {}: {}\n", one["what"].get<std::string>(),
-               one["why"].get<std::string>());
-  }
+  print_left_out(out, part["left_out"]);
   const json& counters = part["counters"];
   if (part["mode"] != "sim" && counters.contains("available") && counters["available"] == false) {
     fmt::print(out, "no hardware counters: {}\n", counters.value("reason", "no reason given"));

@@ -145,6 +145,8 @@ TEST(SimMachine, AShapeThatHwlocCannotReadIsRefused) {
       "shape.hwloc: \"a box of 80\", expected hwloc's synthetic text or XML file of 1 to 1024 "
       "CPUs, numbered from 0");
   EXPECT_EQ(complaint("{\"summary\": ").substr(0, 5), "byte ");
+  EXPECT_EQ(complaint("{\"summary\": 1e999}"),
+            "a number that is out of range, expected JSON with numbers below 1e308");
 }
 
 TEST(SimMachine, AMachineThatDoesNotExistIsRefused) {

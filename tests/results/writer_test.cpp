@@ -561,6 +561,23 @@ TEST(Summary, HasARowASchemeAndNamesTheBestAndWhatWentWrong) {
   EXPECT_NE(text.find("no hardware counters: this machine has no PMU"), std::string::npos) << text;
 }
 
+TEST(Summary, CountsWhatIsLeftOutInNumbersForOneReason) {
+  nlohmann::json results = build_results(content_of({}), "here");
+  nlohmann::json& left_out = results["faultline"]["left_out"];
+  left_out = nlohmann::json::array({{{"what", "linux"}, {"why", "native alone"}}});
+  for (int i = 0; i < 20; ++i)
+    left_out.push_back({{"what", fmt::format("1 trial(s) of {}", i)}, {"why", "budget spent"}});
+  std::ostringstream out;
+  print_summary(out, results);
+  const std::string text = out.str();
+  EXPECT_NE(text.find("left out: linux: native alone"), std::string::npos) << text;
+  EXPECT_NE(text.find("left out: 1 trial(s) of 3: budget spent"), std::string::npos) << text;
+  EXPECT_EQ(text.find("1 trial(s) of 4"), std::string::npos) << text;
+  EXPECT_NE(text.find("left out: 16 more, which the file's left_out names: budget spent"),
+            std::string::npos)
+      << text;
+}
+
 TEST(Summary, WritesRatesWithThreeDigits) {
   EXPECT_EQ(human_rate(0), "0.00");
   EXPECT_EQ(human_rate(999.4), "999");
