@@ -37,7 +37,8 @@ class PerThread {
   template <class F>
   void for_each(F&& visit) const {
     for (u32 thread = 0; thread < P::max_threads; ++thread)
-      // acquire: pairs with the release in here(): the item is seen constructed.
+      // acquire: pairs with the release in here(): the item is seen constructed. In the model
+      // checker no thread works meanwhile, so there it survives being weakened.
       if (T* item = slots_[thread].load(std::memory_order_acquire)) visit(thread, *item);
   }
 

@@ -114,6 +114,29 @@ class LastAccesses {
   std::array<rl::timestamp_t, most_threads> at_{};
 };
 
+// Relacy does not go back far enough in an object's past to find that it was not made yet. This
+// finds it: every access must happen after the making.
+class Making {
+ public:
+  // At the end of the making.
+  void note() {
+    if (!world().parallel) return;
+    const auto& thread = *rl::ctx().threadx_;
+    maker_ = thread.index_;
+    at_ = thread.own_acq_rel_order_;
+  }
+  void check_reached() const {
+    if (at_ == 0) return;
+    const auto& thread = *rl::ctx().threadx_;
+    if (thread.index_ != maker_ && thread.acq_rel_order_[maker_] < at_)
+      world().fail("an object is reached that need not have been made yet");
+  }
+
+ private:
+  rl::thread_id_t maker_ = 0;
+  rl::timestamp_t at_ = 0;  // 0: before the threads started
+};
+
 inline void log_access(const char* what, const void* object, u64 before, u64 after, Order order,
                        const Where& where, LogEntry::Values values, bool stale = false) {
   std::vector<LogEntry>* log = world().log;
@@ -146,6 +169,7 @@ class Atomic : private Kept {
   Atomic(T value) : Kept([](Kept* self) { static_cast<Atomic*>(self)->~Atomic(); }) {
     const Undisturbed undisturbed;
     value_.store(stored(value), rl::mo_relaxed, {});
+    made_.note();
   }
   ~Atomic() {
     accesses_.check_destroyed();
@@ -159,6 +183,7 @@ class Atomic : private Kept {
     order = world().order_at(order, SiteKind::load, where);
     announce(conflicts_, false);
     const Undisturbed undisturbed;
+    made_.check_reached();
     const T value = value_.load(relacy_order(order), info_of(where));
     accesses_.note();
     const bool stale = value != value_.debug_value();
@@ -172,6 +197,7 @@ class Atomic : private Kept {
     announce(conflicts_, true);
     const Undisturbed undisturbed;
     log_access("store", this, as_number(value), 0, order, where, Values::one);
+    made_.check_reached();
     value_.store(stored(value), relacy_order(order), info_of(where));
     accesses_.note();
     note_write(conflicts_);
@@ -219,6 +245,7 @@ class Atomic : private Kept {
     order = world().order_at(order, SiteKind::exchange, where);
     announce(conflicts_, true);
     const Undisturbed undisturbed;
+    made_.check_reached();
     const T before =
         value_.rmw(rl::rmw_type_t<type>(), stored(operand), relacy_order(order), info_of(where));
     accesses_.note();
@@ -235,6 +262,7 @@ class Atomic : private Kept {
     failure = world().order_at(failure, SiteKind::failure, where);
     announce(conflicts_, true);
     const Undisturbed undisturbed;
+    made_.check_reached();
     const T before = value_.debug_value();
     const T wanted = expected;
     bool succeeds = before == expected;
@@ -282,6 +310,7 @@ class Atomic : private Kept {
   rl::atomic<Stored> value_;
   mutable Conflicts conflicts_;
   mutable Conflicts queue_;  // of those asleep on the word
+  Making made_;
   mutable LastAccesses accesses_;
 };
 

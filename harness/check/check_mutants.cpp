@@ -16,6 +16,7 @@ namespace {
 using nlohmann::json;
 
 constexpr usize most_sites = 512;
+constexpr u64 most_for_sites = 1'000;  // executions of a program
 
 // The stages of a search for a flaw: those that are soon through first, and none until the end. By
 // executions, so that a slow machine finds what a fast one does.
@@ -57,20 +58,13 @@ json hunt(const Checked& checked, const Mutation* mutation, const CheckOptions& 
   return {{"executions", executions}};
 }
 
-// An address space has its memory orders weakened in a deep search alone: that takes it minutes,
-// and what publishes memory that is made before the threads start survives.
-bool has_orders_on_trial(const Checked& checked, bool deep) {
-  return deep || checked.family != Family::space;
-}
-
 json sites_of(const Checked& checked, const CheckOptions& options) {
   std::vector<Site> sites;
   sites.reserve(most_sites);
   for (const Stage& stage : hunt_of(checked, false, options.seed))
     for (const Program& program : stage.programs) {
       SearchLimits limits = stage.limits;
-      const u64 most = has_orders_on_trial(checked, options.deep) ? 5'000 : 200;
-      limits.executions = std::min(limits.executions, most);
+      limits.executions = std::min(limits.executions, most_for_sites);
       explore(checked, program, stage.options, limits, nullptr, &sites);
     }
   std::sort(sites.begin(), sites.end(), [](const Site& a, const Site& b) {
@@ -90,7 +84,7 @@ bool is_on_trial(const Site& site) {
 }
 
 struct Trial {
-  const Checked* checked;
+  std::vector<const Checked*> locks;  // that come by the site
   Mutation mutation;
 };
 
@@ -102,7 +96,14 @@ Site site_of(const json& entry) {
           static_cast<Order>(entry[4].get<int>())};
 }
 
-// Each site once: with the first lock of the list that comes by it, the simplest that does.
+// A scheme, no ablation of one, whose orders Relacy explores.
+bool is_scheme(const Checked& checked) {
+  return checked.family == Family::space && checked.make != nullptr &&
+         std::string_view(checked.name).find(':') == std::string_view::npos;
+}
+
+// Each site with the first lock of the list that comes by it, the simplest that does; and with each
+// scheme, which may ask more of what they share, as its readers under RCU do of a tree.
 std::vector<Trial> trials_of(const CheckOptions& options) {
   std::vector<std::function<std::string()>> jobs;
   for (const Checked* checked : options.chosen)
@@ -112,25 +113,40 @@ std::vector<Trial> trials_of(const CheckOptions& options) {
     if (answer.text) found[job] = json::parse(*answer.text);
   });
   std::vector<Trial> trials;
-  const auto is_known = [&](const Site& site) {
-    return std::any_of(trials.begin(), trials.end(),
-                       [&](const Trial& trial) { return trial.mutation.site == site; });
-  };
   for (usize i = 0; i < found.size(); ++i)
     for (const json& entry : found[i]) {
       const Site site = site_of(entry);
-      if (!is_on_trial(site) || is_known(site)) continue;
-      if (site.kind != SiteKind::wake && !has_orders_on_trial(*options.chosen[i], options.deep))
-        continue;
+      if (!is_on_trial(site)) continue;
+      bool known = false;
+      for (Trial& trial : trials) {
+        if (!(trial.mutation.site == site)) continue;
+        known = true;
+        if (is_scheme(*options.chosen[i])) trial.locks.push_back(options.chosen[i]);
+      }
+      if (known) continue;
       for (const Mutation& mutation : mutations_of(site))
-        trials.push_back({options.chosen[i], mutation});
+        trials.push_back({{options.chosen[i]}, mutation});
     }
   return trials;
 }
 
-// Whether the comment above the site says why a weaker order survives there.
+// Until one of the locks fails.
+json hunt(const Trial& trial, const CheckOptions& options) {
+  u64 executions = 0;
+  for (const Checked* lock : trial.locks) {
+    json found = hunt(*lock, &trial.mutation, options);
+    executions += found["executions"].get<u64>();
+    found["executions"] = executions;
+    found["lock"] = lock->name;
+    if (found.contains("caught") || lock == trial.locks.back()) return found;
+  }
+  return {{"executions", executions}};
+}
+
+// Whether the comment above the site says why a weaker order survives there. Compilers may name the
+// file by its place or by the way to it, so only what is below locks/ counts.
 bool is_explained(const Site& site) {
-  std::ifstream stream(site.file);
+  std::ifstream stream(FAULTLINE_SOURCE_DIR "/" + std::string(std::strstr(site.file, "locks/")));
   std::vector<std::string> lines;
   for (std::string line; std::getline(stream, line) && lines.size() < site.line;)
     lines.push_back(line);
@@ -148,16 +164,19 @@ bool is_explained(const Site& site) {
 struct Verdict {
   bool caught = false;
   std::string text;
+  std::string lock = {};  // where there are several
 };
 
 Verdict verdict_of(const Answer& answer) {
   if (!answer.text) return {true, answer.reason};
   const json found = json::parse(*answer.text);
   const u64 executions = found["executions"].get<u64>();
-  if (!found.contains("caught")) return {false, fmt::format("{} executions", executions)};
+  const std::string lock = found.value("lock", "");
+  if (!found.contains("caught")) return {false, fmt::format("{} executions", executions), lock};
   return {true,
           fmt::format("{} executions, {} in {}", executions, found["caught"].get<std::string>(),
-                      found["program"].get<std::string>())};
+                      found["program"].get<std::string>()),
+          lock};
 }
 
 std::vector<Verdict> run_hunts(const std::vector<std::function<std::string()>>& jobs,
@@ -172,8 +191,7 @@ bool check_weakened(const CheckOptions& options) {
   const std::vector<Trial> trials = trials_of(options);
   std::vector<std::function<std::string()>> jobs;
   for (const Trial& trial : trials)
-    jobs.push_back(
-        [&trial, &options] { return hunt(*trial.checked, &trial.mutation, options).dump(); });
+    jobs.push_back([&trial, &options] { return hunt(trial, options).dump(); });
   const std::vector<Verdict> verdicts = run_hunts(jobs, options.at_once);
   fmt::print("weakened one step, or dropped\n");
   usize caught = 0, explained = 0;
@@ -186,7 +204,8 @@ bool check_weakened(const CheckOptions& options) {
                verdicts[i].caught ? "caught"
                : told             ? "explained"
                                   : "SURVIVES",
-               trials[i].checked->name, to_string(mutation), verdicts[i].text);
+               verdicts[i].lock.empty() ? trials[i].locks.front()->name : verdicts[i].lock,
+               to_string(mutation), verdicts[i].text);
   }
   fmt::print("{} of {} caught, {} survive as their header explains\n", caught, trials.size(),
              explained);

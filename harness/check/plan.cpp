@@ -56,26 +56,30 @@ class Plan {
     options.preemptions = preemptions;
     options.deviations = deviations;
   }
+  void add_late_calls() {
+    add_bounded_calls("2 threads that enter", programs_of_late(), 1, 1, 3);
+    add_random_calls("2 threads that enter", programs_of_late());
+  }
   void add_calls() {
     add("2 threads of calls, exhaustive, no surprise", programs_of_calls(2), Search::exhaustive, 4)
         .surprises = 0;
-    add_bounded_calls(2, 1, 10);
-    add_bounded_calls(2, 2, 10);
-    add_random_calls(2);
-    add_bounded_calls(3, 1, 4);
-    add_random_calls(3);
+    add_bounded_calls("2 threads of calls", programs_of_calls(2), 1, 1, 10);
+    add_bounded_calls("2 threads of calls", programs_of_calls(2), 2, 1, 10);
+    add_random_calls("2 threads of calls", programs_of_calls(2));
+    add_bounded_calls("3 threads of calls", programs_of_calls(3), 1, 1, 4);
+    add_random_calls("3 threads of calls", programs_of_calls(3));
+    add_late_calls();
   }
-  void add_bounded_calls(u32 threads, u32 preemptions, double seconds) {
-    SearchOptions& options = add(
-        fmt::format("{} threads of calls, {} preemption(s), 1 deviation(s)", threads, preemptions),
-        programs_of_calls(threads), Search::bounded, seconds);
+  void add_bounded_calls(const char* what, std::vector<Program> programs, u32 preemptions,
+                         u32 deviations, double seconds) {
+    SearchOptions& options =
+        add(fmt::format("{}, {} preemption(s), {} deviation(s)", what, preemptions, deviations),
+            std::move(programs), Search::bounded, seconds);
     options.preemptions = preemptions;
-    options.deviations = 1;
+    options.deviations = deviations;
   }
-  void add_random_calls(u32 threads) {
-    add(fmt::format("{} threads of calls, random", threads), programs_of_calls(threads),
-        Search::random, 3)
-        .surprises = 3;
+  void add_random_calls(const char* what, std::vector<Program> programs) {
+    add(fmt::format("{}, random", what), std::move(programs), Search::random, 3).surprises = 3;
     stages_.back().limits.executions = more_ == 1 ? 5'000 : ~u64{0};
   }
   // Of an address space and its ablations only the former is worth all of the time. `far`: it
@@ -89,6 +93,7 @@ class Plan {
     };
     add_some("2 threads of calls", programs_of_calls(2), 3);
     add_some("3 threads of calls", programs_of_calls(3), 3);
+    add_some("2 threads that enter", programs_of_late(), 3);
     if (far) add_some("2 or 3 threads, far calls", programs_of_places(), 3);
     if (!main_) return;
     add_some("3 threads of calls", programs_of_calls(3), 4);

@@ -90,9 +90,9 @@ bool Program::meets() const {
 namespace {
 
 std::string call_to_string(const Act& act) {
-  constexpr const char* names[] = {"none",      "read fault",  "write fault", "map",
-                                   "map stack", "unmap",       "protect",     "discard",
-                                   "place",     "raise break", "lower break"};
+  constexpr const char* names[] = {"none",      "read fault", "write fault", "map",
+                                   "map stack", "unmap",      "protect",     "discard",
+                                   "walk",      "place",      "raise break", "lower break"};
   return fmt::format("{} [{}, {})", names[static_cast<usize>(act.call)], act.first, act.end);
 }
 
@@ -214,6 +214,7 @@ constexpr Act unmap = call(Call::unmap, 0, 2);
 constexpr Act map = call(Call::map, 0, 2);
 constexpr Act protect = call(Call::protect, 0, 2);
 constexpr Act discard = call(Call::discard, 0, 2);
+constexpr Act walk = call(Call::walk, 0, 1);
 
 using Scripts = std::vector<Script>;
 
@@ -235,6 +236,24 @@ std::vector<Scripts> calls_of_two() {
       {{call(Call::unmap, 0, 1)}, {call(Call::unmap, 1, 2)}},
       {{fault(1), fault(0)}, {unmap, map}},  // detached and attached anew
       {{unmap, call(Call::map_stack, 3, 4), fault(2)}, {fault(1)}},
+      {{walk}, {unmap}},
+      {{walk}, {discard, fault(1), fault(0)}},  // a frame that is another page's by then
+  };
+}
+
+std::vector<Scripts> calls_of_late() {
+  const Act other = call(Call::map, 3, 4), lower = call(Call::map_stack, 0, 1);
+  return {
+      {{fault(1), walk}, {fault(0)}},
+      {{fault(1), walk}, {fault(0), protect}},
+      {{fault(0)}, {fault(0)}},
+      {{walk}, {fault(0)}},
+      {{unmap}, {fault(0)}},
+      {{discard}, {fault(0)}},
+      {{fault(3)}, {other}},                           // a VMA to the right
+      {{fault(3)}, {unmap, other}},                    // above all
+      {{fault(0)}, {call(Call::unmap, 0, 1), lower}},  // to the left
+      {{call(Call::unmap, 3, 4)}, {other, fault(3)}},
   };
 }
 
@@ -251,6 +270,8 @@ std::vector<Scripts> calls_of_three() {
       {{call(Call::protect, 0, 1)}, {call(Call::protect, 1, 2)}, {fault(1)}},    // splits, merges
       {{unmap, stack}, {fault(2)}, {fault(1)}},                                  // grows
       {{unmap, map}, {fault(0), fault(1)}, {call(Call::protect, 1, 3)}},
+      {{walk}, {walk}, {unmap}},
+      {{walk}, {discard}, {fault(1), fault(0)}},
   };
 }
 
@@ -274,10 +295,10 @@ std::vector<Scripts> calls_of_places() {
   };
 }
 
-std::vector<Program> programs_of(std::vector<Scripts> all) {
+std::vector<Program> programs_of(std::vector<Scripts> all, bool late = false) {
   std::vector<Program> programs;
   for (Scripts& scripts : all) {
-    programs.push_back({std::move(scripts), {}});
+    programs.push_back({std::move(scripts), late, {}});
     programs.back().sequential = sequential_histories(programs.back());
   }
   return programs;
@@ -288,6 +309,10 @@ std::vector<Program> programs_of(std::vector<Scripts> all) {
 std::vector<Program> programs_of_calls(u32 threads) {
   if (threads == 2) return programs_of(calls_of_two());
   return programs_of(threads == 3 ? calls_of_three() : calls_of_four());
+}
+
+std::vector<Program> programs_of_late() {
+  return programs_of(calls_of_late(), true);
 }
 
 std::vector<Program> programs_of_places() {

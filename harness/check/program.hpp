@@ -28,6 +28,7 @@ enum class Call : u8 {
   unmap,
   protect,
   discard,
+  walk,         // pins the first page without a lock
   place,        // a map without a hint, and a write fault there
   raise_break,  // by a page
   lower_break,
@@ -57,6 +58,9 @@ struct History {
 
 struct Program {
   std::vector<Script> threads;
+  // Of calls: no page is there yet, and all threads but the first enter as they start, so that the
+  // others meet what they have just made.
+  bool late = false;
   std::vector<History> sequential = {};  // of calls: what their orders, one after the other, answer
   bool meets() const;
 };
@@ -76,6 +80,8 @@ std::vector<Program> programs_of_two(Family family);
 std::vector<Program> programs_of_two_long(Family family);
 // Calls on an address space whose pages 0 and 1 are mapped, by two, three or four threads.
 std::vector<Program> programs_of_calls(u32 threads);
+// By two threads that make what they share while they run.
+std::vector<Program> programs_of_late();
 // By two and three threads, also on what lies far from those pages: the break, and what is placed.
 std::vector<Program> programs_of_places();
 // In sequential.cpp: what may come out of a program of calls.

@@ -20,7 +20,7 @@ struct OneThread : stub::SingleThread<OneThreadTag> {
 History history_of(const Program& program, const std::vector<u32>& order) {
   MmapSem<OneThread, NoLock<OneThread>> space(small_space());
   space.enter();
-  prepare_space(space);
+  prepare_space(space, program);
   std::vector<std::vector<u32>> answers(program.threads.size());
   for (u32 thread : order)
     answers[thread].push_back(call_space(space, program.threads[thread][answers[thread].size()]));

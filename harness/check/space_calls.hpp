@@ -26,10 +26,10 @@ inline AddressSpaceOptions small_space(u64 frames_per_thread = 4) {
   return options;
 }
 
-// Pages 0 and 1 are mapped, and page 0 is there.
-inline void prepare_space(AddressSpace& space) {
+// Pages 0 and 1 are mapped, and page 0 is there where the threads have entered.
+inline void prepare_space(AddressSpace& space, const Program& program) {
   space.map(space_base, 2 * page_size, prot_read | prot_write, map_fixed);
-  space.fault(space_base, Access::write);
+  if (!program.late) space.fault(space_base, Access::write);
 }
 
 inline u32 break_of(const MapResult& result) {
@@ -59,6 +59,8 @@ inline u32 call_space(AddressSpace& space, const Act& act) {
       return static_cast<u32>(space.protect(start, length, prot_read));
     case Call::discard:
       return static_cast<u32>(space.discard(start, length));
+    case Call::walk:
+      return space.walk(start) ? 1U : 0U;
     case Call::place: {
       const MapResult placed = space.map(0, length, prot_read | prot_write, 0);
       if (placed.error != Error::none) return static_cast<u32>(placed.error);

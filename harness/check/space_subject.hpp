@@ -16,13 +16,15 @@ class SpaceSubject final : public Subject {
       : program_(program),
         space_(small_space(program.threads.size() == 2 ? 4 : 8),
                std::shared_ptr<Pool>(std::shared_ptr<void>(), &vmas_)) {
-    for (u32 thread = 0; thread < program.threads.size(); ++thread) {
+    for (u32 thread = 0; thread < (program.late ? 1 : program.threads.size()); ++thread) {
       const ActingAs acting(thread);
       space_.enter();
     }
-    prepare_space(space_);
+    prepare_space(space_, program);
   }
-  void start(u32) override {}
+  void start(u32 thread) override {
+    if (program_.late && thread != 0) space_.enter();
+  }
   void finish(u32) override {}
   bool acquire(u32 thread, const Act& act) override {
     if (act.call == Call::none) return look();

@@ -2,11 +2,8 @@
 #include "harness/torture/torture.hpp"
 
 #include <fmt/format.h>
-#include <sys/prctl.h>
 
-#include <algorithm>
 #include <iostream>
-#include <iterator>
 #include <random>
 #include <stdexcept>
 
@@ -26,10 +23,8 @@ struct Arguments {
 };
 
 std::vector<std::string> names_of(const Arguments& arguments) {
-  std::vector<std::string> names = arguments.names;
-  if (names.empty())
-    for (const torture::VictimEntry& entry : torture::victims())
-      if (!entry.on_request) names.push_back(entry.name);
+  const std::vector<std::string> names =
+      arguments.names.empty() ? torture::sound_victims() : arguments.names;
   for (const std::string& name : names)
     if (torture::find_victim(name) == nullptr)
       throw std::invalid_argument(
@@ -57,19 +52,6 @@ int run_torture(const Arguments& arguments) {
   return torture::torture_all(names, options, {"/proc/self/exe", "torture-one"}, std::cout);
 }
 
-int run_torture_one() {
-  // It must not outlive its parent, however that ends.
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  const std::string text((std::istreambuf_iterator<char>(std::cin)), {});
-  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
-  const auto spec = json.is_object() ? json.get<torture::Spec>() : torture::Spec{};
-  const torture::VictimEntry* entry = torture::find_victim(spec.name);
-  if (entry == nullptr)
-    throw std::invalid_argument("standard input: expected what `faultline torture` writes");
-  torture_here(*entry, spec.options);
-  return 0;
-}
-
 }  // namespace
 
 void add_torture_commands(CLI::App& app, int& exit_code) {
@@ -90,7 +72,7 @@ void add_torture_commands(CLI::App& app, int& exit_code) {
   command->callback([arguments, &exit_code] { exit_code = run_torture(*arguments); });
   // One name, in a process of its own.
   CLI::App* one = app.add_subcommand("torture-one", "")->group("");
-  one->callback([&exit_code] { exit_code = run_torture_one(); });
+  one->callback([] { torture::torture_by_spec(std::cin); });
 }
 
 }  // namespace faultline

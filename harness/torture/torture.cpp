@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <iostream>
+#include <iterator>
+#include <stdexcept>
 
 #include "harness/native/crash.hpp"
 #include "harness/native/trial_process.hpp"
@@ -139,6 +142,18 @@ void torture_here(const VictimEntry& entry, const Options& options) {
   // For what is done to a lock while no thread of the crew is there.
   const NativeThread caretaker(0, 0, 0, options.seed);
   std::cout << Torture(entry, options).run().dump() << '\n';
+}
+
+void torture_by_spec(std::istream& in) {
+  // It must not outlive its parent, however that ends.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  const json told = json::parse(text, nullptr, false);
+  const auto spec = told.is_object() ? told.get<Spec>() : Spec{};
+  const VictimEntry* entry = find_victim(spec.name);
+  if (entry == nullptr)
+    throw std::invalid_argument("standard input: expected what `faultline torture` writes");
+  torture_here(*entry, spec.options);
 }
 
 int torture_all(const std::vector<std::string>& names, const Options& options,

@@ -2,6 +2,7 @@
 // told by its name and the others go on.
 #pragma once
 
+#include <istream>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <string>
@@ -32,8 +33,10 @@ void from_json(const nlohmann::json& json, Spec& spec);
 // In the process: tortures `entry` and prints the record on standard output. Where threads hang or
 // have crashed it does not return, but ends the process with status 0.
 void torture_here(const VictimEntry& entry, const Options& options);
+// The same, as the spec on `in` says; throws std::invalid_argument where there is none.
+void torture_by_spec(std::istream& in);
 
-// In the parent: each name by `command`, which runs torture_here by the spec on its standard input.
+// In the parent: each name by `command`, which runs torture_by_spec on its standard input.
 // The table goes to `table`. 0; 1 when any failed; 128 + n when signal n ended it, which leaves the
 // others out.
 int torture_all(const std::vector<std::string>& names, const Options& options,

@@ -92,6 +92,13 @@ const std::vector<VictimEntry>& victims() {
   return all;
 }
 
+std::vector<std::string> sound_victims() {
+  std::vector<std::string> names;
+  for (const VictimEntry& entry : victims())
+    if (!entry.on_request) names.push_back(entry.name);
+  return names;
+}
+
 const VictimEntry* find_victim(const std::string& name) {
   for (const VictimEntry& entry : victims())
     if (entry.name == name) return &entry;

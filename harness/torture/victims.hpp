@@ -34,6 +34,9 @@ struct VictimEntry {
 
 const std::vector<VictimEntry>& victims();
 
+// The names of those that should hold.
+std::vector<std::string> sound_victims();
+
 // Null: there is none of that name.
 const VictimEntry* find_victim(const std::string& name);
 

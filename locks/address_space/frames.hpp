@@ -44,9 +44,9 @@ class Frames {
     if (backed_)
       slice.memory = static_cast<std::byte*>(P::allocate(per_thread_ * page_size, page_size));
     const u32 self = P::self();
-    // release: pairs with the acquire in slice_of(): whoever meets this slice's frames finds the
-    // slice made.
-    owners_[self].store(&slice, std::memory_order_release);
+    // relaxed: other threads come here by a frame's number alone, and that reaches them through a
+    // page-table entry or a pool's lock, which order this before.
+    owners_[self].store(&slice, std::memory_order_relaxed);
     for (u64 i = per_thread_; i-- > 0;) {
       new (&slice.frames[i]) Frame();
       push(slice.list, (self << index_bits) | static_cast<u32>(i + 1));
@@ -65,8 +65,10 @@ class Frames {
       violations_.note("a frame was reused before its shootdown returned");
     if (frame.count.load(std::memory_order_relaxed) != 0)
       violations_.note("a frame in use was on a free list");
-    // release: pairs with the acquire in pin(): a pinner of the new use does not see the old one's
-    // contents.
+    // release: pairs with the acquire in pin(): a pinner of the new use then sees the entry of the
+    // old one cleared. Where it does not, walk() takes the old page for mapped still, as it was:
+    // the checker's walks do nothing with the page, so there it survives being weakened, here and
+    // in pin().
     frame.count.store(1, std::memory_order_release);
     return number;
   }
@@ -112,7 +114,8 @@ class Frames {
     auto& count = frame_of(number).count;
     u32 seen = count.load(std::memory_order_relaxed);  // relaxed: the exchange below decides
     while (seen != 0)
-      // acquire: pairs with the release in take() and unpin().
+      // acquire: pairs with the release in take(), where it is said why it survives being
+      // weakened, and in unpin().
       if (count.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire,
                                       std::memory_order_relaxed))
         return true;
@@ -165,8 +168,7 @@ class Frames {
 
   static u32 index_of(FrameNumber number) { return (number & ((1U << index_bits) - 1)) - 1; }
   Slice& slice_of(FrameNumber number) {
-    return *owners_[number >> index_bits].load(
-        std::memory_order_acquire);  // acquire: pairs with enter()
+    return *owners_[number >> index_bits].load(std::memory_order_relaxed);  // relaxed: see enter()
   }
   Frame& frame_of(FrameNumber number) { return slice_of(number).frames[index_of(number)]; }
 

@@ -160,8 +160,8 @@ class PageTable {
         const Pte old{
             leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
         if (!old.present() || (old.prot() & ~kept) == 0) continue;
-        leaf.entries[i].store(old.with_prot(old.prot() & kept).word,
-                              std::memory_order_relaxed);  // relaxed: as above
+        // release: pairs with the acquire in walk(), which may reach the frame by this word.
+        leaf.entries[i].store(old.with_prot(old.prot() & kept).word, std::memory_order_release);
         note_users(leaf, old, here);
         changed = true;
       }
@@ -181,8 +181,10 @@ class PageTable {
     const Pte seen{
         entry.load(std::memory_order_acquire)};  // acquire: pairs with the release in install()
     if (!seen.present() || !seen.permits(Access::read) || !frames_.pin(seen.frame())) return false;
-    // acquire: not before the pin. If the entry still holds the frame, then the pin came before its
-    // last reference went.
+    // acquire: pairs with the release in install(), which may have been another since, of the same
+    // frame. The pin's acquire keeps it after the pin: if the entry still holds the frame, then the
+    // pin came before its last reference went. Nothing here reads the page, so in the checker it
+    // survives being weakened.
     const bool same = Pte{entry.load(std::memory_order_acquire)}.frame() == seen.frame();
     frames_.unpin(seen.frame());
     return same;
@@ -378,12 +380,13 @@ class PageTable {
   template <class Child, class Table>
   Child& child(Table& parent, u32 at, Pool<P, Child>& pool, u64 start) {
     auto& slot = parent.entries[at];
-    // acquire: pairs with the release below: the child is seen made.
+    // acquire, here and where the exchange fails: pairs with the release of the exchange: the child
+    // is seen made.
     if (void* found = slot.load(std::memory_order_acquire)) return *static_cast<Child*>(found);
     Child* fresh = pool.take();
     if constexpr (requires { fresh->start; }) fresh->start = start;
     void* expected = nullptr;
-    if (slot.compare_exchange_strong(expected, fresh, std::memory_order_acq_rel,
+    if (slot.compare_exchange_strong(expected, fresh, std::memory_order_release,
                                      std::memory_order_acquire))
       return *fresh;
     pool.give(fresh);

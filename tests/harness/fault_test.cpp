@@ -271,8 +271,8 @@ TEST_F(Fault, OneCpuIsEnough) {
           "--no-latency --steal-limit 1 --out results.json",
           one);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
-  for (const json& part : load_results(folder_.file("results.json"))["faultline"]["cases"])
-    EXPECT_EQ(part["threads"], 1);
+  const json results = load_results(folder_.file("results.json"));
+  for (const json& part : results["faultline"]["cases"]) EXPECT_EQ(part["threads"], 1);
   EXPECT_EQ(run("list --json", one).exit_code, 0);
   EXPECT_EQ(run("torture rwsem refcount --duration 100ms", one).exit_code, 0);
 }
@@ -317,7 +317,8 @@ TEST_P(RefusedCounters, AreAbsentWithTheirReason) {
 
   const auto measured = run_in(refuse, small_run + "1 --out results.json");
   ASSERT_EQ(measured->exit_code, 0) << measured->errors;
-  for (const json& one : load_results(folder_.file("results.json"))["faultline"]["cases"]) {
+  const json results = load_results(folder_.file("results.json"));
+  for (const json& one : results["faultline"]["cases"]) {
     EXPECT_FALSE(one["counters"].contains("events")) << one["counters"];
     EXPECT_NE(one["counters"]["absent"].get<std::string>().find(GetParam().reason),
               std::string::npos)

@@ -1,0 +1,22 @@
+// Every lock and scheme tortured for a moment. Built under each sanitizer by every build, so that
+// what only they see is seen before a change lands; `faultline torture` is the long run.
+#include <iostream>
+#include <string_view>
+
+#include "harness/native/platform.hpp"
+#include "harness/torture/torture.hpp"
+#include "locks/registry.hpp"
+
+template const std::vector<faultline::Scheme<faultline::NativePlatform>>&
+faultline::scheme_list<faultline::NativePlatform>();
+
+int main(int argc, char** argv) {
+  using namespace faultline::torture;
+  constexpr const char* one = "one";
+  if (argc > 1 && argv[1] == std::string_view(one)) {
+    torture_by_spec(std::cin);
+    return 0;
+  }
+  const Options options{.duration_s = 0.4, .patience_s = 60};
+  return torture_all(sound_victims(), options, {"/proc/self/exe", one}, std::cout);
+}
