@@ -102,8 +102,13 @@ bool is_scheme(const Checked& checked) {
          std::string_view(checked.name).find(':') == std::string_view::npos;
 }
 
-// Each site with the first lock of the list that comes by it, the simplest that does; and with each
-// scheme, which may ask more of what they share, as its readers under RCU do of a tree.
+// Part of what address spaces are made of: each scheme asks other things of it, as readers under
+// RCU do of a tree.
+bool is_of_spaces(const Site& site) {
+  return std::strstr(site.file, "locks/address_space/") != nullptr;
+}
+
+// Each site with the first lock of the list that comes by it, the simplest that does.
 std::vector<Trial> trials_of(const CheckOptions& options) {
   std::vector<std::function<std::string()>> jobs;
   for (const Checked* checked : options.chosen)
@@ -121,7 +126,8 @@ std::vector<Trial> trials_of(const CheckOptions& options) {
       for (Trial& trial : trials) {
         if (!(trial.mutation.site == site)) continue;
         known = true;
-        if (is_scheme(*options.chosen[i])) trial.locks.push_back(options.chosen[i]);
+        if (is_of_spaces(site) && is_scheme(*options.chosen[i]))
+          trial.locks.push_back(options.chosen[i]);
       }
       if (known) continue;
       for (const Mutation& mutation : mutations_of(site))

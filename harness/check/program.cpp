@@ -242,7 +242,7 @@ std::vector<Scripts> calls_of_two() {
 }
 
 std::vector<Scripts> calls_of_late() {
-  const Act other = call(Call::map, 3, 4), lower = call(Call::map_stack, 0, 1);
+  const Act other = call(Call::map, 3, 4);
   return {
       {{fault(1), walk}, {fault(0)}},
       {{fault(1), walk}, {fault(0), protect}},
@@ -250,9 +250,10 @@ std::vector<Scripts> calls_of_late() {
       {{walk}, {fault(0)}},
       {{unmap}, {fault(0)}},
       {{discard}, {fault(0)}},
-      {{fault(3)}, {other}},                           // a VMA to the right
-      {{fault(3)}, {unmap, other}},                    // above all
-      {{fault(0)}, {call(Call::unmap, 0, 1), lower}},  // to the left
+      {{fault(3)}, {other}},         // a VMA to the right
+      {{fault(3)}, {unmap, other}},  // above all
+      // To the left of one of three, where nothing is turned.
+      {{call(Call::protect, 1, 2), other, fault(2)}, {call(Call::map_stack, 2, 3)}},
       {{call(Call::unmap, 3, 4)}, {other, fault(3)}},
   };
 }

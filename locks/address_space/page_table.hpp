@@ -160,7 +160,9 @@ class PageTable {
         const Pte old{
             leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
         if (!old.present() || (old.prot() & ~kept) == 0) continue;
-        // release: pairs with the acquire in walk(), which may reach the frame by this word.
+        // release: pairs with the acquire in walk(), which may reach the frame by this word. It
+        // survives being weakened where the thread that installed the frame does this too: Relacy
+        // keeps to C++11, where a thread's later stores go on with its release.
         leaf.entries[i].store(old.with_prot(old.prot() & kept).word, std::memory_order_release);
         note_users(leaf, old, here);
         changed = true;
