@@ -250,8 +250,9 @@ std::vector<Scripts> calls_of_late() {
       {{walk}, {fault(0)}},
       {{unmap}, {fault(0)}},
       {{discard}, {fault(0)}},
-      {{fault(3)}, {other}},         // a VMA to the right
-      {{fault(3)}, {unmap, other}},  // above all
+      {{fault(3)}, {other}},                                                 // a VMA to the right
+      {{fault(3)}, {unmap, other}},                                          // above all
+      {{fault(0)}, {call(Call::unmap, 0, 1), call(Call::map_stack, 0, 1)}},  // a root
       // To the left of one of three, where nothing is turned.
       {{call(Call::protect, 1, 2), other, fault(2)}, {call(Call::map_stack, 2, 3)}},
       {{call(Call::unmap, 3, 4)}, {other, fault(3)}},
