@@ -56,7 +56,7 @@ double bare_rate() {
 
 double rate(const char* lock, u32 threads) {
   const Checked& checked = *find_checked(lock);
-  const Program program{std::vector<Script>(threads, Script(acquisitions)), {}, {}};
+  const Program program{std::vector<Script>(threads, Script(acquisitions)), false, {}};
   SearchOptions options;
   options.threads = threads;
   SearchLimits limits;

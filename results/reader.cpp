@@ -183,7 +183,8 @@ void check_entries(const Checker& check, const json& part, const char* key,
     const std::string place = fmt::format("/faultline/{}/{}", key, i);
     if (!entries[i].is_object()) check.refuse(place, "is no entry", json::value_t::object);
     for (const char* text : texts) check.text(entries[i], place, text);
-    if (entries[i].contains("case")) check.whole_number(entries[i], place, "repetition");
+    // What was left out has no number.
+    if (std::string_view(key) != "left_out") check.whole_number(entries[i], place, "repetition");
     if (!entries[i].contains("stall")) continue;
     const json& stall = check.member(entries[i], place, "stall", json::value_t::object);
     for (const char* list : {"holding", "waiting"}) {

@@ -115,7 +115,7 @@ class LastAccesses {
 };
 
 // Relacy does not go back far enough in an object's past to find that it was not made yet. This
-// finds it: every access must happen after the making.
+// finds it: every access must happen after the making. Plain members are not seen, here or there.
 class Making {
  public:
   // At the end of the making.
@@ -235,7 +235,10 @@ class Atomic : private Kept {
   }
 
   // For Platform::wait: the last value, which a thread that then sleeps cannot have missed.
-  T last_value() const { return value_.debug_value(); }
+  T last_value() const {
+    made_.check_reached();
+    return value_.debug_value();
+  }
   Conflicts& conflicts() const { return conflicts_; }
   Conflicts& queue() const { return queue_; }
 

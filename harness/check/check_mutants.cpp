@@ -16,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 constexpr usize most_sites = 512;
-constexpr u64 most_for_sites = 1'000;  // executions of a program
+constexpr u64 most_for_sites = 5'000;  // executions of a program
 
 // The stages of a search for a flaw: those that are soon through first, and none until the end. By
 // executions, so that a slow machine finds what a fast one does.
@@ -80,7 +80,7 @@ json sites_of(const Checked& checked, const CheckOptions& options) {
 
 // The locks' own: what the checker's programs and broken locks contribute is not on trial.
 bool is_on_trial(const Site& site) {
-  return std::strstr(site.file, "locks/") != nullptr;
+  return short_name(site.file).starts_with("locks/");
 }
 
 struct Trial {
@@ -105,7 +105,7 @@ bool is_scheme(const Checked& checked) {
 // Part of what address spaces are made of: each scheme asks other things of it, as readers under
 // RCU do of a tree.
 bool is_of_spaces(const Site& site) {
-  return std::strstr(site.file, "locks/address_space/") != nullptr;
+  return short_name(site.file).starts_with("locks/address_space/");
 }
 
 // Each site with the first lock of the list that comes by it, the simplest that does.
@@ -142,17 +142,17 @@ json hunt(const Trial& trial, const CheckOptions& options) {
   for (const Checked* lock : trial.locks) {
     json found = hunt(*lock, &trial.mutation, options);
     executions += found["executions"].get<u64>();
+    if (!found.contains("caught")) continue;
     found["executions"] = executions;
     found["lock"] = lock->name;
-    if (found.contains("caught") || lock == trial.locks.back()) return found;
+    return found;
   }
-  return {{"executions", executions}};
+  return {{"executions", executions}, {"lock", trial.locks.back()->name}};
 }
 
-// Whether the comment above the site says why a weaker order survives there. Compilers may name the
-// file by its place or by the way to it, so only what is below locks/ counts.
+// Whether the comment above the site says why a weaker order survives there.
 bool is_explained(const Site& site) {
-  std::ifstream stream(FAULTLINE_SOURCE_DIR "/" + std::string(std::strstr(site.file, "locks/")));
+  std::ifstream stream(fmt::format("{}/{}", FAULTLINE_SOURCE_DIR, short_name(site.file)));
   std::vector<std::string> lines;
   for (std::string line; std::getline(stream, line) && lines.size() < site.line;)
     lines.push_back(line);
@@ -170,7 +170,7 @@ bool is_explained(const Site& site) {
 struct Verdict {
   bool caught = false;
   std::string text;
-  std::string lock = {};  // where there are several
+  std::string lock = {};  // the last that was tried; empty where the process crashed
 };
 
 Verdict verdict_of(const Answer& answer) {

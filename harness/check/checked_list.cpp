@@ -124,6 +124,7 @@ const std::vector<Checked>& mutant_list() {
     append<MutexSubject>(all, Family::mutex, broken_list<P>());
     const std::initializer_list<Checked> by_kind = {
         mutex_mutant<Flaw::late_ticket>("mutex:late_ticket"),
+        mutex_mutant<Flaw::early_publication>("mutex:early_publication"),
         mutex_mutant<Flaw::no_wake>("mutex:no_wake"),
         mutex_mutant<Flaw::trying_waits>("mutex:trying_waits"),
         queue_mutant<Flaw::handoff_ignored>("queue:handoff_ignored"),

@@ -55,6 +55,7 @@ class FlawedMutex {
  public:
   struct Node {};
   void lock(Node& node) {
+    if (flaw == Flaw::early_publication) publish();
     sleeper_.until("flawed mutex", [&] { return take(node); });
   }
   bool try_lock(Node& node) {
@@ -67,9 +68,19 @@ class FlawedMutex {
   }
 
  private:
+  using Word = typename P::template atomic<u32>;
+
   bool take(Node&) { return held_.exchange(1, std::memory_order_acquire) == 0; }
 
+  void publish() {
+    // acquire: of no use without a release. relaxed: only whether it is there yet matters.
+    if (Word* word = made_.load(std::memory_order_acquire)) word->load(std::memory_order_relaxed);
+    Word* word = new (P::allocate(sizeof(Word), alignof(Word))) Word{1};
+    made_.store(word, std::memory_order_relaxed);  // relaxed: the flaw
+  }
+
   Sleeper<P, flaw> sleeper_;
+  typename P::template atomic<Word*> made_{nullptr};
   typename P::template atomic<u32> held_{0};
 };
 

@@ -21,14 +21,14 @@ const char* kind_name(SiteKind kind) {
   return "?";
 }
 
-// From the repository's root, where the file was compiled by its full name.
-const char* short_name(const char* file) {
-  for (const char* folder : {"/locks/", "/tests/", "/harness/"})
-    if (const char* found = std::strstr(file, folder)) return found + 1;
+}  // namespace
+
+// The checkout's own path may have a folder of such a name too: the last counts.
+std::string_view short_name(std::string_view file) {
+  for (const std::string_view folder : {"/locks/", "/tests/", "/harness/"})
+    if (const usize found = file.rfind(folder); found != file.npos) return file.substr(found + 1);
   return file;
 }
-
-}  // namespace
 
 const char* name_of(Order order) {
   switch (order) {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <source_location>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/check/types.hpp"
@@ -40,6 +41,9 @@ struct Mutation {
 std::vector<Mutation> mutations_of(const Site& site);
 
 const char* name_of(Order order);
+
+// "locks/mutex/ticket.hpp" of a file of ours, by whatever way the compiler came to it.
+std::string_view short_name(std::string_view file);
 
 // "locks/mutex/ticket.hpp:22: exchange acq_rel -> acquire"
 std::string to_string(const Site& site);

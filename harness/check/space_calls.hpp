@@ -26,7 +26,7 @@ inline AddressSpaceOptions small_space(u64 frames_per_thread = 4) {
   return options;
 }
 
-// Pages 0 and 1 are mapped, and page 0 is there where the threads have entered.
+// Pages 0 and 1 are mapped; page 0 is there, unless the program is late.
 inline void prepare_space(AddressSpace& space, const Program& program) {
   space.map(space_base, 2 * page_size, prot_read | prot_write, map_fixed);
   if (!program.late) space.fault(space_base, Access::write);

@@ -43,9 +43,8 @@ json read_file(const std::filesystem::path& path) {
     throw std::invalid_argument(
         fmt::format("{}: byte {}: expected JSON", path.string(), error.byte));
   } catch (const json::out_of_range&) {
-    throw std::invalid_argument(
-        fmt::format("{}: a number that is out of range, expected JSON with numbers below 1e308",
-                    path.string()));
+    throw std::invalid_argument(fmt::format(
+        "{}: a number that is out of range, expected numbers of at most 1e308", path.string()));
   }
 }
 

@@ -95,6 +95,13 @@ TEST(Check, CatchesWhatIsBrokenByHandInARadixTreeOfLocks) {
   EXPECT_FALSE(says(outcome, "SURVIVES")) << outcome.text;
 }
 
+TEST(Check, FindsWhatIsReachedAlthoughItNeedNotHaveBeenMade) {
+  const Outcome outcome = check("mutex:early_publication");
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.text;
+  EXPECT_TRUE(says(outcome, "an object is reached that need not have been made yet"))
+      << outcome.text;
+}
+
 TEST(Check, CatchesEveryWeakenedOrderOfTheTicketLock) {
   const Outcome outcome = check("ticket --mutants");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;

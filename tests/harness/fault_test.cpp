@@ -351,10 +351,10 @@ TEST_F(Fault, HwlocThatFindsNothingEndsInOneLineOrAFlatMachine) {
   EXPECT_TRUE(folder_.names().empty());
 }
 
-// An empty file system over each of `folders`. LeakSanitizer, where it is built in, needs /proc.
+// An empty file system over each of `folders`.
 std::string without(const std::string& folders) {
   return fmt::format(
-      "ASAN_OPTIONS=detect_leaks=0 unshare -m sh -c 'for folder in {}; do mount -t tmpfs none "
+      "unshare -m sh -c 'for folder in {}; do mount -t tmpfs none "
       "$folder || exit 99; done; exec "
       "\"$@\"' sh",
       folders);
@@ -363,6 +363,10 @@ std::string without(const std::string& folders) {
 class NoFileSystem : public Fault, public testing::WithParamInterface<const char*> {};
 
 TEST_P(NoFileSystem, StillMeasuresAndSaysWhatItDoesNotKnow) {
+#if defined(__SANITIZE_ADDRESS__)
+  if (std::string(GetParam()).starts_with("/proc"))
+    GTEST_SKIP() << "LeakSanitizer fails, and cannot be told not to, without /proc";
+#endif
   if (!can_mount("mount -t tmpfs none /proc")) GTEST_SKIP() << "nothing may be mounted here";
   const Outcome outcome = run(small_run + "1 --out results.json", without(GetParam()));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;

@@ -146,7 +146,7 @@ TEST(SimMachine, AShapeThatHwlocCannotReadIsRefused) {
       "CPUs, numbered from 0");
   EXPECT_EQ(complaint("{\"summary\": ").substr(0, 5), "byte ");
   EXPECT_EQ(complaint("{\"summary\": 1e999}"),
-            "a number that is out of range, expected JSON with numbers below 1e308");
+            "a number that is out of range, expected numbers of at most 1e308");
 }
 
 TEST(SimMachine, AMachineThatDoesNotExistIsRefused) {
