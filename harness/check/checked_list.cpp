@@ -85,6 +85,8 @@ void append_schemes(std::vector<Checked>& list) {
     checked.is_small = scheme.is_small;
     const std::string_view name = scheme.name;
     if (name == "mmap_sem") checked.make = make_subject<SpaceSubject<MmapSem<P, LightRwsem>>>;
+    if (name == "lock_in_tree")
+      checked.make = make_subject<SpaceSubject<LockInTree<P, SmallTree<P>>>>;
     if (name == "refcount") checked.make = make_subject<SpaceSubject<Refcount<P, LightRwsem>>>;
     list.push_back(checked);
   }

@@ -34,7 +34,8 @@ constexpr const char* checked_by() {
 
 // Of locks/registry.hpp's scheme_list. The others are too large to be made anew for every execution
 // of Relacy's.
-inline constexpr std::array<std::string_view, 2> modelled_schemes = {"mmap_sem", "refcount"};
+inline constexpr std::array<std::string_view, 3> modelled_schemes = {"mmap_sem", "lock_in_tree",
+                                                                     "refcount"};
 
 // `portable`: it is not for the native platform alone.
 template <class P>

@@ -1,6 +1,7 @@
 #include "harness/check/flawed_schemes.hpp"
 #include "harness/check/flawed_space.hpp"
 #include "harness/check/priorities.hpp"
+#include "harness/check/space_calls.hpp"
 #include "harness/pct/platform.hpp"
 #include "locks/registry.hpp"
 
@@ -8,10 +9,6 @@ namespace faultline::check {
 namespace {
 
 using P = PctPlatform;
-
-// Of 256 pages, in nodes of two slots, so that two pages make a slot before they are told apart.
-// The programs' pages lie there, but not the break, nor what is placed.
-using SmallTree = RadixTree<P, 1, 8>;
 
 using Structure = MutexStructure<P, Ticket<P>>;
 
@@ -25,7 +22,7 @@ ExploredScheme range_lock(const char* name) {
 }
 template <Flaw flaw>
 ExploredScheme lock_in_tree(const char* name) {
-  return {name, make_scheme<LockInTree<P, FlawedTree<P, SmallTree, flaw>>>, true};
+  return {name, make_scheme<LockInTree<P, FlawedTree<P, SmallTree<P>, flaw>>>, true};
 }
 template <Flaw flaw>
 ExploredScheme refcount(const char* name) {
@@ -40,7 +37,7 @@ std::vector<ExploredScheme> explored_schemes() {
     if (scheme.max_threads == 1) continue;
     const bool is_tree = std::string_view(scheme.name) == "lock_in_tree";
     schemes.push_back(
-        {scheme.name, is_tree ? make_scheme<LockInTree<P, SmallTree>> : scheme.make, is_tree});
+        {scheme.name, is_tree ? make_scheme<LockInTree<P, SmallTree<P>>> : scheme.make, is_tree});
   }
   return schemes;
 }

@@ -64,9 +64,9 @@ class Plan {
     add("2 threads of calls, exhaustive, no surprise", programs_of_calls(2), Search::exhaustive, 4)
         .surprises = 0;
     add_bounded_calls("2 threads of calls", programs_of_calls(2), 1, 1, 10);
-    add_bounded_calls("2 threads of calls", programs_of_calls(2), 2, 1, 10);
+    add_bounded_calls("2 threads of calls", programs_of_calls(2), 2, 1, 4);
     add_random_calls("2 threads of calls", programs_of_calls(2));
-    add_bounded_calls("3 threads of calls", programs_of_calls(3), 1, 1, 4);
+    add_bounded_calls("3 threads of calls", programs_of_calls(3), 1, 1, 3);
     add_random_calls("3 threads of calls", programs_of_calls(3));
     add_late_calls();
   }

@@ -9,11 +9,17 @@
 
 #include "harness/check/program.hpp"
 #include "locks/address_space/interface.hpp"
+#include "locks/address_space/radix_tree.hpp"
 
 namespace faultline::check {
 
 inline constexpr u32 space_pages = 4;
 inline constexpr u64 space_base = lowest_address;
+
+// Of 256 pages, in nodes of two slots, so that two pages make a slot before they are told apart.
+// The programs' pages lie there, but not the break, nor what is placed.
+template <class P>
+using SmallTree = RadixTree<P, 1, 8>;
 
 // So small that an execution's address space is soon made. The frames must do for a thread that
 // maps all pages after others have taken its own.

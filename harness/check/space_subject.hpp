@@ -8,14 +8,29 @@
 
 namespace faultline::check {
 
+// A space, and its VMAs where it has any.
+template <class Scheme>
+struct Housed {
+  explicit Housed(const AddressSpaceOptions& options) : space(options) {}
+  Scheme space;
+};
+template <class Scheme>
+requires requires {
+  typename Scheme::VmaPool;
+}
+struct Housed<Scheme> {
+  explicit Housed(const AddressSpaceOptions& options)
+      : space(options, std::shared_ptr<typename Scheme::VmaPool>(std::shared_ptr<void>(), &vmas)) {}
+  typename Scheme::VmaPool vmas;
+  Scheme space;
+};
+
 template <class Scheme>
 class SpaceSubject final : public Subject {
  public:
   // `program` outlives the subject.
   explicit SpaceSubject(const Program& program)
-      : program_(program),
-        space_(small_space(program.threads.size() == 2 ? 4 : 8),
-               std::shared_ptr<Pool>(std::shared_ptr<void>(), &vmas_)) {
+      : program_(program), housed_(small_space(program.threads.size() == 2 ? 4 : 8)) {
     for (u32 thread = 0; thread < (program.late ? 1 : program.threads.size()); ++thread) {
       const ActingAs acting(thread);
       space_.enter();
@@ -35,8 +50,6 @@ class SpaceSubject final : public Subject {
   void release(u32, const Act&) override {}
 
  private:
-  using Pool = typename Scheme::VmaPool;
-
   // After all is over.
   bool look() {
     if (const std::string wrong = answers_.judge(space_, program_); !wrong.empty())
@@ -45,8 +58,8 @@ class SpaceSubject final : public Subject {
   }
 
   const Program& program_;
-  Pool vmas_;
-  Scheme space_;
+  Housed<Scheme> housed_;
+  Scheme& space_ = housed_.space;
   Answers answers_;
 };
 
