@@ -354,8 +354,7 @@ TEST_F(Fault, HwlocThatFindsNothingEndsInOneLineOrAFlatMachine) {
 // An empty file system over each of `folders`.
 std::string without(const std::string& folders) {
   return fmt::format(
-      "unshare -m sh -c 'for folder in {}; do mount -t tmpfs none "
-      "$folder || exit 99; done; exec "
+      "unshare -m sh -c 'for folder in {}; do mount -t tmpfs none $folder || exit 99; done; exec "
       "\"$@\"' sh",
       folders);
 }
