@@ -78,9 +78,14 @@ json sites_of(const Checked& checked, const CheckOptions& options) {
   return answer;
 }
 
-// The locks' own: what the checker's programs and broken locks contribute is not on trial.
-bool is_on_trial(const Site& site) {
-  return short_name(site.file).starts_with("locks/");
+// The locks' own: what the checker's programs and broken locks contribute is not on trial. A scheme
+// stands for the orders of what is its alone: the locks inside it are tried by themselves.
+bool is_on_trial(const Site& site, const Checked& checked) {
+  const std::string_view file = short_name(site.file);
+  if (!file.starts_with("locks/")) return false;
+  if (checked.family != Family::space || site.kind == SiteKind::wake) return true;
+  return !file.starts_with("locks/mutex/") && !file.starts_with("locks/shared/") &&
+         !file.starts_with("locks/range/");
 }
 
 struct Trial {
@@ -98,8 +103,7 @@ Site site_of(const json& entry) {
 
 // A scheme, no ablation of one, whose orders Relacy explores.
 bool is_scheme(const Checked& checked) {
-  return checked.family == Family::space && checked.make != nullptr &&
-         std::string_view(checked.name).find(':') == std::string_view::npos;
+  return checked.family == Family::space && checked.make != nullptr && !checked.is_ablation();
 }
 
 // Part of what address spaces are made of: each scheme asks other things of it, as readers under
@@ -121,7 +125,7 @@ std::vector<Trial> trials_of(const CheckOptions& options) {
   for (usize i = 0; i < found.size(); ++i)
     for (const json& entry : found[i]) {
       const Site site = site_of(entry);
-      if (!is_on_trial(site)) continue;
+      if (!is_on_trial(site, *options.chosen[i])) continue;
       bool known = false;
       for (Trial& trial : trials) {
         if (!(trial.mutation.site == site)) continue;

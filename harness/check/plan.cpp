@@ -22,7 +22,7 @@ class Plan {
       : family_(checked.family),
         light_(checked.make_light != nullptr),
         atomic_downgrade_(checked.atomic_downgrade),
-        main_(std::string_view(checked.name).find(':') == std::string_view::npos),
+        main_(!checked.is_ablation()),
         more_(deep ? 300 : 1),
         seed_(seed) {}
 
@@ -57,26 +57,26 @@ class Plan {
     options.deviations = deviations;
   }
   void add_late_calls() {
-    add_bounded_calls("2 threads that enter", programs_of_late(), 1, 1, 3);
+    add_bounded_calls("2 threads that enter", programs_of_late(), 1, 3);
     add_random_calls("2 threads that enter", programs_of_late());
   }
   void add_calls() {
     add("2 threads of calls, exhaustive, no surprise", programs_of_calls(2), Search::exhaustive, 4)
         .surprises = 0;
-    add_bounded_calls("2 threads of calls", programs_of_calls(2), 1, 1, 10);
-    add_bounded_calls("2 threads of calls", programs_of_calls(2), 2, 1, 4);
+    add_bounded_calls("2 threads of calls", programs_of_calls(2), 1, 10);
+    add_bounded_calls("2 threads of calls", programs_of_calls(2), 2, 4);
     add_random_calls("2 threads of calls", programs_of_calls(2));
-    add_bounded_calls("3 threads of calls", programs_of_calls(3), 1, 1, 3);
+    add_bounded_calls("3 threads of calls", programs_of_calls(3), 1, 3);
     add_random_calls("3 threads of calls", programs_of_calls(3));
     add_late_calls();
   }
   void add_bounded_calls(const char* what, std::vector<Program> programs, u32 preemptions,
-                         u32 deviations, double seconds) {
+                         double seconds) {
     SearchOptions& options =
-        add(fmt::format("{}, {} preemption(s), {} deviation(s)", what, preemptions, deviations),
+        add(fmt::format("{}, {} preemption(s), 1 deviation(s)", what, preemptions),
             std::move(programs), Search::bounded, seconds);
     options.preemptions = preemptions;
-    options.deviations = deviations;
+    options.deviations = 1;
   }
   void add_random_calls(const char* what, std::vector<Program> programs) {
     add(fmt::format("{}, random", what), std::move(programs), Search::random, 3).surprises = 3;

@@ -18,14 +18,15 @@ void execute(const Checked& checked, const Program& program) {
   pct::Engine& engine = pct::engine();
   const auto threads = static_cast<u32>(program.threads.size());
   const std::unique_ptr<AddressSpace> space = checked.make_space(small_space(frames_per_thread));
-  for (u32 thread = program.late ? 1 : threads; thread-- > 0;) {
+  for (u32 thread = threads; thread-- > 0;) {
+    if (program.enters_late(thread)) continue;
     engine.act_as(thread);
     space->enter();
   }
   prepare_space(*space, program);
   Answers answers;
   engine.parallel(threads, [&](u32 thread) {
-    if (program.late && thread != 0) space->enter();
+    if (program.enters_late(thread)) space->enter();
     for (const Act& act : program.threads[thread]) answers.add(thread, call_space(*space, act));
   });
   if (const std::string wrong = answers.judge(*space, program); !wrong.empty()) engine.fail(wrong);

@@ -61,6 +61,7 @@ struct Program {
   // Of calls: no page is there yet, and all threads but the first enter as they start, so that the
   // others meet what they have just made.
   bool late = false;
+  bool enters_late(u32 thread) const { return late && thread != 0; }
   std::vector<History> sequential = {};  // of calls: what their orders, one after the other, answer
   bool meets() const;
 };

@@ -31,14 +31,15 @@ class SpaceSubject final : public Subject {
   // `program` outlives the subject.
   explicit SpaceSubject(const Program& program)
       : program_(program), housed_(small_space(program.threads.size() == 2 ? 4 : 8)) {
-    for (u32 thread = 0; thread < (program.late ? 1 : program.threads.size()); ++thread) {
+    for (u32 thread = 0; thread < program.threads.size(); ++thread) {
+      if (program.enters_late(thread)) continue;
       const ActingAs acting(thread);
       space_.enter();
     }
     prepare_space(space_, program);
   }
   void start(u32 thread) override {
-    if (program_.late && thread != 0) space_.enter();
+    if (program_.enters_late(thread)) space_.enter();
   }
   void finish(u32) override {}
   bool acquire(u32 thread, const Act& act) override {

@@ -37,6 +37,9 @@ struct Checked {
   // An address space on the platform of harness/pct, to be explored by priorities; or null.
   std::unique_ptr<AddressSpace> (*make_space)(const AddressSpaceOptions&) = nullptr;
   bool is_small = false;  // the space holds 256 pages
+
+  // "rwsem:no-osq": of another in the list.
+  bool is_ablation() const { return std::string_view(name).find(':') != std::string_view::npos; }
 };
 
 // The mutexes, range locks, semaphores and schemes of locks/registry.hpp, the queue of spinners,
