@@ -25,17 +25,20 @@ LineQueue& Simulation::queue_of(Line& line, u64 at) {
   return queues_[side.queue];
 }
 
-u32 Simulation::append(RequestList& list, const Request& request) {
+// A fresh one at the list's end. It is filled where it stands: a copy would wait for the host's
+// stores to it.
+Request& Simulation::append(RequestList& list) {
   u32 place = free_request_;
   if (place != 0)
     free_request_ = requests_[place].next;
   else
     place = fresh_number(requests_made_, max_requests, "accesses that wait");
-  requests_[place] = request;
   (list.count == 0 ? list.first : requests_[list.last].next) = place;
   list.last = place;
   ++list.count;
-  return place;
+  Request& request = requests_[place];
+  request = {};
+  return request;
 }
 
 // Puts the access at the end of the line's queue: posted where there is a value, else the CPU's own
@@ -48,20 +51,17 @@ void Simulation::enqueue(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind,
   if (fresh)
     queue_.push(
         make_key(std::max(line.until, cpu.clock), first_queue_actor + sides_[line.side].queue));
-  Request request;
+  Request& request = append(queue.list);
   request.address = at;
   request.cpu = static_cast<u16>(cpu.index);
   request.kind = kind;
   request.bytes = static_cast<u8>(bytes);
-  if (posted_value == nullptr) {
-    append(queue.list, request);
-    return;
-  }
+  if (posted_value == nullptr) return;
   ++queue.posted;
   request.posted = true;
   request.value = *posted_value;
   request.slot = static_cast<u16>(cpu.ring_at);
-  cpu.ring[cpu.ring_at] = {not_known, append(queue.list, request)};
+  cpu.ring[cpu.ring_at] = {not_known, queue.list.last};
   cpu.ring_at = cpu.slot(~u32{0});
   cpu.posted_filter |= Cpu::filter_bit(at);
   ++cpu.posted;
@@ -170,7 +170,7 @@ void Simulation::serve_readers(LineQueue& queue, Line& line) {
                                      std::max(line.until, request.arrival));
     add_sharer(side, cpu);
     queue.successor = request.cpu;
-    queue_.push(make_key(complete, request.cpu));
+    queue_.push_late(make_key(complete, request.cpu));
     request.next = free_request_;
     free_request_ = number;
   }

@@ -259,7 +259,7 @@ class Simulation {
   // requests.cpp: those that must wait for their line, and the store buffers
   void enqueue(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind, const u64* posted_value);
   LineQueue& queue_of(Line& line, u64 at);
-  u32 append(RequestList& list, const Request& request);
+  Request& append(RequestList& list);
   u32 take_next(LineQueue& in, const Line& line);
   void take_in_woken(LineQueue& queue);
   void release(u32 queue_number, Time now);

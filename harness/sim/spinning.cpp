@@ -61,12 +61,11 @@ Status Simulation::prepare_spin(Cpu& cpu) {
 
 // Puts a spinner's next look at that place into the list.
 void Simulation::queue_for(Cpu& cpu, RequestList& list, u64 at, Time arrival) {
-  Request request;
+  Request& request = append(list);
   request.address = at;
   request.cpu = static_cast<u16>(cpu.index);
   request.bytes = 1;
   request.arrival = arrival;
-  append(list, request);
   cpu.looked_again = at;
   cpu.awaited = at;
   cpu.status = Status::queued;

@@ -2,6 +2,9 @@
 // on.
 #include <gtest/gtest.h>
 
+#include <random>
+#include <set>
+
 #include "locks/mutex/ticket.hpp"
 #include "locks/registry.hpp"
 #include "locks/shared/rwsem.hpp"
@@ -492,6 +495,52 @@ TEST_F(SimEngine, EverySchemeRunsOnManyCpusAndKeepsItsBooks) {
     EXPECT_EQ(space->check(), "");
     space.reset();
   }
+}
+
+// Against an ordered set: keys that come the one way and the other, are exchanged and removed.
+TEST(EventQueue, GivesTheEarliestKeyWhicheverWayItCame) {
+  sim::EventQueue queue;
+  std::set<sim::Key> expected;
+  std::mt19937 random(1);
+  std::vector<u32> idle(max_cpus);
+  for (u32 actor = 0; actor < idle.size(); ++actor) idle[actor] = actor;
+  sim::Time now = 0;
+  const auto fresh = [&](sim::Time spread) {
+    std::swap(idle[random() % idle.size()], idle.back());
+    const sim::Key key = sim::make_key(now + random() % spread, idle.back());
+    idle.pop_back();
+    expected.insert(key);
+    return key;
+  };
+  const auto expect_first = [&](sim::Key key) {
+    ASSERT_EQ(key, *expected.begin());
+    expected.erase(expected.begin());
+    now = sim::time_of(key);
+    idle.push_back(sim::actor_of(key));
+  };
+  for (u32 turn = 0; turn < 200'000; ++turn) {
+    const u32 deed = random() % 8;
+    const bool grows = turn / 4096 % 2 == 0;
+    if (deed < (grows ? 4U : 2U) && idle.size() > 1) {
+      const sim::Key key = fresh(deed % 2 == 0 ? 50 : 2000);
+      deed == 0 ? queue.push(key) : queue.push_late(key);
+    } else if (deed == 6 && idle.size() > 1) {
+      const sim::Key key = fresh(100);
+      expect_first(queue.exchange(key));
+    } else if (deed == 7 && !expected.empty()) {
+      const sim::Key key =
+          *std::next(expected.begin(), random() % std::min<usize>(8, expected.size()));
+      if (!queue.has(sim::actor_of(key))) continue;
+      queue.remove(sim::actor_of(key));
+      expected.erase(key);
+      idle.push_back(sim::actor_of(key));
+    } else if (!expected.empty()) {
+      expect_first(queue.pop());
+    }
+    ASSERT_EQ(queue.top(), expected.empty() ? sim::EventQueue::nothing : *expected.begin());
+  }
+  while (!expected.empty()) expect_first(queue.pop());
+  EXPECT_EQ(queue.pop(), sim::EventQueue::nothing);
 }
 
 }  // namespace
