@@ -41,6 +41,8 @@ void append(std::vector<Checked>& list, Family family, const std::tuple<Named...
       registered);
 }
 
+using SmallRangeLock =
+    RangeLockScheme<P, MutexStructure<P, StepMutex<P>>, TreeRangeLock<P, StepMutex>>;
 using LightRwsem = Rwsem<P, RwsemPolicy{}, StepMutex>;
 
 // The simple lock of each kind, with that flaw.
@@ -77,7 +79,7 @@ Checked refcount_space_mutant(const char* name) {
   return space_mutant<Refcount<P, LightRwsem, FlawedPolicy<P, flaw>>>(name);
 }
 
-// Over Relacy those that it carries.
+// Over Relacy too, but for the variants.
 void append_schemes(std::vector<Checked>& list) {
   for (const ExploredScheme& scheme : explored_schemes()) {
     Checked checked{scheme.name, Family::space};
@@ -85,6 +87,7 @@ void append_schemes(std::vector<Checked>& list) {
     checked.is_small = scheme.is_small;
     const std::string_view name = scheme.name;
     if (name == "mmap_sem") checked.make = make_subject<SpaceSubject<MmapSem<P, LightRwsem>>>;
+    if (name == "range_lock") checked.make = make_subject<SpaceSubject<SmallRangeLock>>;
     if (name == "lock_in_tree")
       checked.make = make_subject<SpaceSubject<LockInTree<P, SmallTree<P>>>>;
     if (name == "refcount") checked.make = make_subject<SpaceSubject<Refcount<P, LightRwsem>>>;

@@ -32,10 +32,9 @@ constexpr const char* checked_by() {
   return is_external<L> ? by_stress : by_model;
 }
 
-// Of locks/registry.hpp's scheme_list. The others are too large to be made anew for every execution
-// of Relacy's.
-inline constexpr std::array<std::string_view, 3> modelled_schemes = {"mmap_sem", "lock_in_tree",
-                                                                     "refcount"};
+// Of locks/registry.hpp's scheme_list; the others are variants of them.
+inline constexpr std::array<std::string_view, 4> modelled_schemes = {"mmap_sem", "range_lock",
+                                                                     "lock_in_tree", "refcount"};
 
 // `portable`: it is not for the native platform alone.
 template <class P>

@@ -61,12 +61,12 @@ class Plan {
     add_random_calls("2 threads that enter", programs_of_late());
   }
   void add_calls() {
-    add("2 threads of calls, exhaustive, no surprise", programs_of_calls(2), Search::exhaustive, 4)
+    add("2 threads of calls, exhaustive, no surprise", programs_of_calls(2), Search::exhaustive, 2)
         .surprises = 0;
     add_bounded_calls("2 threads of calls", programs_of_calls(2), 1, 10);
-    add_bounded_calls("2 threads of calls", programs_of_calls(2), 2, 4);
+    add_bounded_calls("2 threads of calls", programs_of_calls(2), 2, 2);
     add_random_calls("2 threads of calls", programs_of_calls(2));
-    add_bounded_calls("3 threads of calls", programs_of_calls(3), 1, 3);
+    add_bounded_calls("3 threads of calls", programs_of_calls(3), 1, 2);
     add_random_calls("3 threads of calls", programs_of_calls(3));
     add_late_calls();
   }
@@ -89,7 +89,7 @@ class Plan {
       add(fmt::format("{}, PCT depth {}, seed {}", what, depth, seed_), std::move(programs),
           Search::priorities, 600)
           .depth = depth;
-      stages_.back().limits.executions = static_cast<u64>(more_) * (main_ ? 25'000 : 5'000);
+      stages_.back().limits.executions = static_cast<u64>(more_) * (main_ ? 10'000 : 5'000);
     };
     add_some("2 threads of calls", programs_of_calls(2), 3);
     add_some("3 threads of calls", programs_of_calls(3), 3);

@@ -27,7 +27,7 @@ class Subject {
 struct Checked {
   const char* name;
   Family family;
-  // Null where Relacy cannot carry it.
+  // Over Relacy. Null for a variant of a scheme, which is explored by priorities alone.
   Subject* (*make)(const Program&) = nullptr;
   // The same with a StepMutex for the spinlock inside: fewer steps, so deeper searches complete.
   // Null where there is none inside.

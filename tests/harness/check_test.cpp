@@ -80,7 +80,7 @@ TEST(Check, GivesTheSameFailureForTheSameSeed) {
   EXPECT_NE(story, story_of(check("range_lock:hole --seed 8")));
 }
 
-TEST(Check, ExploresASchemeThatRelacyCannotCarry) {
+TEST(Check, ExploresAVariantOfASchemeByPriorities) {
   const Outcome outcome = check("range_lock:mcs");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
   EXPECT_TRUE(says(outcome, "3 threads of calls, PCT depth 3, seed 1")) << outcome.text;
@@ -88,9 +88,11 @@ TEST(Check, ExploresASchemeThatRelacyCannotCarry) {
 }
 
 TEST(Check, CatchesWhatIsBrokenByHandInARadixTreeOfLocks) {
-  const Outcome outcome = check("lock_in_tree:late_zap");
-  EXPECT_EQ(outcome.exit_code, 1) << outcome.text;
-  EXPECT_TRUE(says(outcome, "no order of the calls answers so")) << outcome.text;
+  for (const char* flaw : {"hole", "late_zap", "unlocked_fault", "unlocked_child"}) {
+    const Outcome outcome = check(fmt::format("lock_in_tree:{}", flaw));
+    EXPECT_EQ(outcome.exit_code, 1) << outcome.text;
+    EXPECT_TRUE(says(outcome, ", PCT depth 3, seed 1: ")) << outcome.text;
+  }
 }
 
 TEST(Check, FindsWhatIsReachedAlthoughItNeedNotHaveBeenMade) {
@@ -104,6 +106,15 @@ TEST(Check, CatchesEveryWeakenedOrderOfTheTicketLock) {
   const Outcome outcome = check("ticket --mutants");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
   EXPECT_TRUE(says(outcome, "4 of 4 caught")) << outcome.text;
+  EXPECT_FALSE(says(outcome, "SURVIVES")) << outcome.text;
+}
+
+TEST(Check, DropsWakeUpsAndKnowsWhatAHeaderExplains) {
+  const Outcome outcome = check("rwsem_2012 --mutants");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_TRUE(says(outcome, "wake dropped")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "caught    shared:no_wake")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "survive as their header explains")) << outcome.text;
   EXPECT_FALSE(says(outcome, "SURVIVES")) << outcome.text;
 }
 
