@@ -114,6 +114,17 @@ class LastAccesses {
   std::array<rl::timestamp_t, most_threads> at_{};
 };
 
+inline void log_access(const char* what, const void* object, u64 before, u64 after, Order order,
+                       const Where& where, LogEntry::Values values, bool stale = false) {
+  std::vector<LogEntry>* log = world().log;
+  if (log == nullptr || !world().parallel || log->size() == log->capacity()) [[likely]]
+    return;
+  // A long spin is told by its first turn.
+  const u32 spin = world().threads[self()].long_spin;
+  if (spin == 0 || spin == World::turns_of_long_spin)
+    log->push_back({self(), what, object, before, after, order, where, values, stale});
+}
+
 // Relacy does not go back far enough in an object's past to find that it was not made yet. This
 // finds it: every access must happen after the making. Plain members are not seen, here or there.
 class Making {
@@ -125,28 +136,19 @@ class Making {
     maker_ = thread.index_;
     at_ = thread.own_acq_rel_order_;
   }
-  void check_reached() const {
+  // Before the access, which is told when it ends the execution.
+  void check_reached(const char* what, const void* object, Order order, const Where& where) const {
     if (at_ == 0) return;
     const auto& thread = *rl::ctx().threadx_;
-    if (thread.index_ != maker_ && thread.acq_rel_order_[maker_] < at_)
-      world().fail("an object is reached that need not have been made yet");
+    if (thread.index_ == maker_ || thread.acq_rel_order_[maker_] >= at_) return;
+    log_access(what, object, 0, 0, order, where, LogEntry::Values::none);
+    world().fail("an object is reached that need not have been made yet");
   }
 
  private:
   rl::thread_id_t maker_ = 0;
   rl::timestamp_t at_ = 0;  // 0: before the threads started
 };
-
-inline void log_access(const char* what, const void* object, u64 before, u64 after, Order order,
-                       const Where& where, LogEntry::Values values, bool stale = false) {
-  std::vector<LogEntry>* log = world().log;
-  if (log == nullptr || !world().parallel || log->size() == log->capacity()) [[likely]]
-    return;
-  // A long spin is told by its first turn.
-  const u32 spin = world().threads[self()].long_spin;
-  if (spin == 0 || spin == World::turns_of_long_spin)
-    log->push_back({self(), what, object, before, after, order, where, values, stale});
-}
 
 // Whether the caller meets with a surprise here.
 inline bool is_surprise() {
@@ -183,7 +185,7 @@ class Atomic : private Kept {
     order = world().order_at(order, SiteKind::load, where);
     announce(conflicts_, false);
     const Undisturbed undisturbed;
-    made_.check_reached();
+    made_.check_reached("load", this, order, where);
     const T value = value_.load(relacy_order(order), info_of(where));
     accesses_.note();
     const bool stale = value != value_.debug_value();
@@ -196,8 +198,8 @@ class Atomic : private Kept {
     order = world().order_at(order, SiteKind::store, where);
     announce(conflicts_, true);
     const Undisturbed undisturbed;
+    made_.check_reached("store", this, order, where);
     log_access("store", this, as_number(value), 0, order, where, Values::one);
-    made_.check_reached();
     value_.store(stored(value), relacy_order(order), info_of(where));
     accesses_.note();
     note_write(conflicts_);
@@ -235,8 +237,8 @@ class Atomic : private Kept {
   }
 
   // For Platform::wait: the last value, which a thread that then sleeps cannot have missed.
-  T last_value() const {
-    made_.check_reached();
+  T last_value(const Where& where) const {
+    made_.check_reached("wait", this, Order::relaxed, where);
     return value_.debug_value();
   }
   Conflicts& conflicts() const { return conflicts_; }
@@ -248,7 +250,7 @@ class Atomic : private Kept {
     order = world().order_at(order, SiteKind::exchange, where);
     announce(conflicts_, true);
     const Undisturbed undisturbed;
-    made_.check_reached();
+    made_.check_reached(what, this, order, where);
     const T before =
         value_.rmw(rl::rmw_type_t<type>(), stored(operand), relacy_order(order), info_of(where));
     accesses_.note();
@@ -265,7 +267,7 @@ class Atomic : private Kept {
     failure = world().order_at(failure, SiteKind::failure, where);
     announce(conflicts_, true);
     const Undisturbed undisturbed;
-    made_.check_reached();
+    made_.check_reached("compare_exchange", this, success, where);
     const T before = value_.debug_value();
     const T wanted = expected;
     bool succeeds = before == expected;

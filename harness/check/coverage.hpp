@@ -32,9 +32,14 @@ constexpr const char* checked_by() {
   return is_external<L> ? by_stress : by_model;
 }
 
-// Of locks/registry.hpp's scheme_list; the others are variants of them.
+// Of locks/registry.hpp's scheme_list, the main ones: checked_list.cpp makes them over Relacy.
 inline constexpr std::array<std::string_view, 4> modelled_schemes = {"mmap_sem", "range_lock",
                                                                      "lock_in_tree", "refcount"};
+
+constexpr bool is_modelled(std::string_view scheme) {
+  return std::find(modelled_schemes.begin(), modelled_schemes.end(), scheme) !=
+         modelled_schemes.end();
+}
 
 // `portable`: it is not for the native platform alone.
 template <class P>
@@ -42,9 +47,7 @@ constexpr const char* scheme_checked_by(const Scheme<P>& scheme, bool portable) 
   if (scheme.max_threads == 1) return "nothing here: it is for one thread";
   if (std::string_view(scheme.name) == "linux") return "nothing here: it is the kernel's";
   if (!portable) return by_stress;
-  const auto& both = modelled_schemes;
-  return std::find(both.begin(), both.end(), scheme.name) != both.end() ? by_model_and_priorities
-                                                                        : by_priorities;
+  return is_modelled(scheme.name) ? by_model_and_priorities : by_priorities;
 }
 
 }  // namespace faultline::check

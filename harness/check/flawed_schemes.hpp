@@ -15,9 +15,9 @@
 namespace faultline::check {
 
 // hole, late_zap, unlocked_fault.
-template <class P, Flaw flaw>
-class FlawedRanges : public TreeRangeLock<P> {
-  using Base = TreeRangeLock<P>;
+template <class P, Flaw flaw, template <class> class Spinlock = Ticket>
+class FlawedRanges : public TreeRangeLock<P, Spinlock> {
+  using Base = TreeRangeLock<P, Spinlock>;
 
  public:
   struct Node : Base::Node {
@@ -46,8 +46,8 @@ class FlawedRanges : public TreeRangeLock<P> {
 };
 
 // unlocked_lookup.
-template <class P>
-class FlawedStructure : public MutexStructure<P, Ticket<P>> {
+template <class P, Mutex Lock = Ticket<P>>
+class FlawedStructure : public MutexStructure<P, Lock> {
  public:
   struct Read {
     explicit Read(FlawedStructure&) {}

@@ -64,7 +64,7 @@ bool CheckPlatform::wait(atomic<u32>& word, u32 old, u64 deadline, Where where) 
   thread.accesses = true;
   world.explorer->arrived(self());
   rl::ctx().sched();
-  const u32 value = word.last_value();
+  const u32 value = word.last_value(where);
   if (value != old) {
     check::log_access("wait, changed already", &word, value, 0, Order::relaxed, where,
                       LogEntry::Values::one);

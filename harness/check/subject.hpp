@@ -27,7 +27,7 @@ class Subject {
 struct Checked {
   const char* name;
   Family family;
-  // Over Relacy. Null for a variant of a scheme, which is explored by priorities alone.
+  // Over Relacy. Null for what is explored by priorities alone: the variants of schemes.
   Subject* (*make)(const Program&) = nullptr;
   // The same with a StepMutex for the spinlock inside: fewer steps, so deeper searches complete.
   // Null where there is none inside.

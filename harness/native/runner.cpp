@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <exception>
 
+#include "harness/stats/splitmix.hpp"
+
 namespace faultline {
 namespace {
 
@@ -13,14 +15,6 @@ using nlohmann::json;
 
 constexpr int max_attempts = 3;  // of a trial that steal time spoils
 constexpr u32 max_failures = 2;  // of one case, before its other repetitions are left out
-
-// splitmix64 (Steele et al. 2014), so that neighbouring trials have unlike seeds.
-u64 mixed(u64 seed, u64 index) {
-  u64 z = seed + (index + 1) * 0x9e3779b97f4a7c15ULL;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
-}
 
 struct CaseOutcome {
   u32 failures = 0;
@@ -124,7 +118,7 @@ class Runner {
     spec.trial_case = plan_.cases[trial.of].spec;
     spec.repetition = trial.repetition;
     spec.latency = trial.latency;
-    spec.seed = mixed(options_.seed, index);
+    spec.seed = splitmix64(options_.seed + index * golden_gamma);
     spec.stall_limit_s = options_.stall_limit_s;
     spec.steal_limit = options_.steal_limit;
     spec.exec_in_window = options_.exec_in_window;

@@ -8,6 +8,8 @@
 #include <new>
 #include <utility>
 
+#include "harness/stats/splitmix.hpp"
+
 namespace faultline::pct {
 
 namespace context = boost::context::detail;
@@ -23,13 +25,6 @@ constexpr usize arena_bytes = usize{64} << 20;
 constexpr u32 most_idle = 100;       // more than any lock's loop counts turns
 constexpr u32 turns_of_a_stay = 64;  // who has waited so often goes behind all others
 constexpr u32 most_surprises = 3;    // a thread
-
-u64 mixed(u64 x) {  // splitmix64, Steele et al. 2014
-  x += 0x9E3779B97F4A7C15ULL;
-  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9ULL;
-  x = (x ^ x >> 27) * 0x94D049BB133111EBULL;
-  return x ^ x >> 31;
-}
 
 }  // namespace
 
@@ -67,7 +62,7 @@ void Engine::begin(const Schedule& schedule) {
   verdict_ = {};
   std::memset(memory_ + stacks_bytes, 0, used_);
   used_ = 0;
-  random_ = mixed(schedule.seed) | 1;
+  random_ = splitmix64(schedule.seed) | 1;
   surprise_rate_ = 4U << 2 * random_below(3);
   for (Thread& thread : threads_) {
     thread = {};

@@ -43,7 +43,8 @@ class EventQueue {
     rise(size_++, key);
     top_ = std::min(top_, key);
   }
-  // A CPU's key that nobody will remove, likely later than those that have come this way before.
+  // A CPU's only key, which nobody will remove, likely later than those that have come this way
+  // before.
   void push_late(Key key) {
     u32 at = run_end_;
     if (run_end_ - run_first_ > reach && key < run(run_end_ - reach)) return push(key);
@@ -62,7 +63,7 @@ class EventQueue {
     find_top();
     return first;
   }
-  // push(key), then pop(), in one pass.
+  // push(key), then pop(), in one pass where both are the heap's.
   Key exchange(Key key) {
     const Key first = top_;
     if (key <= first) return key;

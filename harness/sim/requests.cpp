@@ -25,8 +25,8 @@ LineQueue& Simulation::queue_of(Line& line, u64 at) {
   return queues_[side.queue];
 }
 
-// A fresh one at the list's end. It is filled where it stands: a copy would wait for the host's
-// stores to it.
+// A fresh one at the list's end. It is filled where it stands: a copy made of the fields just
+// stored would be a store-forwarding stall of the host's.
 Request& Simulation::append(RequestList& list) {
   u32 place = free_request_;
   if (place != 0)

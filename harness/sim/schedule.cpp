@@ -7,6 +7,7 @@
 
 #include "harness/sim/overflow.hpp"
 #include "harness/sim/simulation.hpp"
+#include "harness/stats/splitmix.hpp"
 
 namespace faultline::sim {
 
@@ -15,10 +16,7 @@ namespace context = boost::context::detail;
 namespace {
 // Never zero, which xorshift cannot leave.
 u64 seed_of(u64 seed, u64 stream) {
-  u64 x = seed * 0x9E3779B97F4A7C15ULL + stream * 0xD1B54A32D192ED03ULL + 1;
-  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9ULL;  // splitmix64, Steele et al. 2014
-  x = (x ^ x >> 27) * 0x94D049BB133111EBULL;
-  return (x ^ x >> 31) | 1;
+  return splitmix64((seed - 1) * golden_gamma + stream * 0xD1B54A32D192ED03ULL + 1) | 1;
 }
 }  // namespace
 
