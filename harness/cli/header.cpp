@@ -1,6 +1,7 @@
 #include "harness/cli/header.hpp"
 
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 
 #include <ctime>
 #include <fstream>
@@ -121,7 +122,7 @@ void list_cases(const Plan& plan, std::ostream& out) {
 }
 
 std::string small_trace_path() {
-  return std::string(source_directory) + "/tests/workloads/data/pack.txt.xz";
+  return fmt::format("{}/tests/workloads/data/pack.txt.xz", source_directory);
 }
 
 }  // namespace faultline
