@@ -32,8 +32,8 @@ struct Case {
   u64 simulated_us;
 };
 constexpr Case cases[] = {
-    {"ticket", "lock_loop", "ticket", 20'000},
-    {"rwsem read side", "lock_loop:read=100", "rwsem", 20'000},
+    {"ticket", "lock_loop", "ticket", 100'000},
+    {"rwsem read side", "lock_loop:read=100", "rwsem", 100'000},
     {"page_fault1", "page_fault1", "refcount", 2'000},
     {"mix", "mix:9:1", "refcount", 2'000},
 };
