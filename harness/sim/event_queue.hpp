@@ -46,11 +46,10 @@ class EventQueue {
   // A CPU's only key, which nobody will remove, likely later than those that have come this way
   // before.
   void push_late(Key key) {
-    u32 at = run_end_;
-    if (run_end_ - run_first_ > reach && key < run(run_end_ - reach)) return push(key);
-    for (run(++run_end_) = nothing; at != run_first_ && key < run(at - 1); --at)
-      run(at) = run(at - 1);
-    run(at) = key;
+    if (run_end_ != run_first_ && key < run(run_end_ - 1)) [[unlikely]]
+      return insert(key);
+    run(run_end_) = key;
+    run(++run_end_) = nothing;
     top_ = std::min(top_, key);
   }
   Key pop() {
@@ -93,6 +92,14 @@ class EventQueue {
   // Behind the last key there are always so many `nothing`s, so that no branch need be incomplete.
   static constexpr usize padding = 4;
 
+  [[gnu::noinline]] void insert(Key key) {
+    u32 at = run_end_;
+    if (run_end_ - run_first_ > reach && key < run(run_end_ - reach)) return push(key);
+    for (run(++run_end_) = nothing; at != run_first_ && key < run(at - 1); --at)
+      run(at) = run(at - 1);
+    run(at) = key;
+    top_ = std::min(top_, key);
+  }
   void drop(usize at) {
     places_[actor_of(heap_[at])] = 0;
     const Key last = heap_[--size_];

@@ -109,7 +109,8 @@ struct Machine {
   Topology topology() const { return Topology::foreign(shape); }
   std::string shape;  // what Topology::foreign takes
 
-  // The host that `faultline calibrate` measured; empty texts for a machine that nobody measured so.
+  // The host that `faultline calibrate` measured; empty texts for a machine that nobody measured
+  // so.
   struct Calibrated {
     std::string host, cpu_model;
   };

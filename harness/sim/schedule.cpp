@@ -147,35 +147,40 @@ void Simulation::make_ready(Cpu& cpu, Time time) {
 // Performs what is due until a fiber is, which is the answer: `next` first, which has been taken
 // from the queue.
 Cpu& Simulation::next_to_run(Key next) {
-  for (;; next = queue_.pop()) {
-    if (next == EventQueue::nothing) {
-      fail("deadlock");
-      return main_;
-    }
-    if (time_of(next) < now_) throw std::logic_error("simulator: an event in the past");
-    now_ = time_of(next);
-    if (now_ > options_.time_limit_ns * ps_per_ns) {
-      fail("time limit");
-      return main_;
-    }
-    const u32 actor = actor_of(next);
-    if (actor < cpus_.size()) {
-      Cpu& to = cpus_[actor];
-      to.clock = now_;
-      to.status = Status::ready;
-      if (to.releases != 0) release(std::exchange(to.releases, u16{0}), now_);
-      fetch_next();
-      return to;
-    }
-    if (actor == agenda_actor) return main_;
-    release(actor - first_queue_actor, now_);
+  for (; actor_of(next) >= agenda_actor; next = queue_.pop())
+    if (!perform(next)) return main_;
+  if (!advance_to(time_of(next))) return main_;
+  Cpu& to = cpus_[actor_of(next)];
+  to.clock = now_;
+  to.status = Status::ready;
+  if (to.releases != 0) release(std::exchange(to.releases, u16{0}), now_);
+  fetch_next();
+  return to;
+}
+
+// What is no CPU's. False: run() has to see to it.
+bool Simulation::perform(Key next) {
+  if (next == EventQueue::nothing) {
+    fail("deadlock");
+    return false;
   }
+  if (!advance_to(time_of(next)) || actor_of(next) == agenda_actor) return false;
+  release(actor_of(next) - first_queue_actor, now_);
+  return true;
+}
+
+bool Simulation::advance_to(Time time) {
+  if (time < now_) throw std::logic_error("simulator: an event in the past");
+  now_ = time;
+  if (now_ <= options_.time_limit_ns * ps_per_ns) return true;
+  fail("time limit");
+  return false;
 }
 
 // Into the host's cache, while this CPU runs: what the next one to run will touch at once.
 void Simulation::fetch_next() const {
   const u32 next = actor_of(queue_.top());
-  if (next >= cpus_.size()) return;
+  if (next >= agenda_actor) return;
   const Cpu& cpu = cpus_[next];
   const auto fetch = [](const void* from, usize lines) {
     for (usize i = 0; i < lines; ++i)
@@ -200,7 +205,7 @@ u64 Simulation::now_ns() const {
   return (here.cpu != nullptr ? here.cpu->clock : now_) / ps_per_ns;
 }
 
-void Simulation::fail(const std::string& what) {
+void Simulation::fail(const char* what) {
   if (!stuck_.empty()) return;
   stuck_ = fmt::format("{} after {:.3f} us of simulated time: {} of {} threads wait", what,
                        1e-6 * static_cast<double>(now_), waiting_, live_);

@@ -232,12 +232,16 @@ class Simulation {
   }
   void obtain(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind);
   Time grant(Cpu& cpu, Line& line, u64 at, usize bytes, Kind kind, Time now, u32 requesters);
-  Time read_clean(Cpu& cpu, Line& line, u64 at, usize bytes, Distance distance, Time now);
+  [[gnu::always_inline]] inline Time read_clean(Cpu& cpu, Line& line, u64 at, usize bytes,
+                                                Distance distance, Time now);
   Time begin_transfer(u64 at, Distance distance, Time now);
   void count_transfer(const Line& line, u64 at, Kind kind, Distance distance, Reason reason);
   static void add_sharer(Side& side, const Cpu& cpu) {
     side.sharers[cpu.index / 64] |= u64{1} << (cpu.index % 64);
-    side.clusters[cpu.place.cluster / 64] |= u64{1} << (cpu.place.cluster % 64);
+    u64& clusters = side.clusters[cpu.place.cluster / 64];
+    const u64 cluster = u64{1} << (cpu.place.cluster % 64);
+    if ((clusters & cluster) != 0) return;
+    clusters |= cluster;
     side.nodes |= u64{1} << cpu.place.node;
   }
   Source source_of(const Cpu& cpu, const Line& line, u64 at, u64 mask, Kind kind) const;
@@ -316,6 +320,8 @@ class Simulation {
   }
   void make_ready(Cpu& cpu, Time time);
   Cpu& next_to_run(Key next);
+  [[gnu::noinline]] bool perform(Key next);
+  bool advance_to(Time time);
   void fetch_next() const;
   void switch_to(Cpu& from, Cpu& to) {
     if (&from == &to) return;
@@ -327,7 +333,7 @@ class Simulation {
   void end_fiber(Cpu& cpu);
   void perform_actions();
   void schedule_actions();
-  void fail(const std::string& what);
+  void fail(const char* what);
   std::string label_at(const void* object) const;
   Account account_of(const Cpu& cpu, Time now) const;
 
