@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "harness/stats/splitmix.hpp"
+
 namespace faultline::check {
 
 Explorer::Explorer(const SearchOptions& options, Path replay)
@@ -20,8 +22,8 @@ void Explorer::begin() {
   finished_ = asleep_ = 0;
   blind_ = too_long_ = false;
   path_.clear();
-  // A seed an execution, well apart (the increment of SplitMix64, Steele and others 2014).
-  random_ = options_.seed += 0x9E3779B97F4A7C15ULL;
+  // A seed an execution, well apart.
+  random_ = options_.seed += golden_gamma;
 }
 
 bool Explorer::advance() {

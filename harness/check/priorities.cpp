@@ -4,6 +4,7 @@
 #include "harness/check/space_calls.hpp"
 #include "harness/check/story.hpp"
 #include "harness/pct/engine.hpp"
+#include "harness/stats/splitmix.hpp"
 
 namespace faultline::check {
 namespace {
@@ -64,8 +65,8 @@ Outcome explore_by_priorities(const Checked& checked, const Program& program,
        ++outcome.executions) {
     // What an execution takes is guessed by what others have taken.
     const u64 usual = outcome.executions == 0 ? 0 : steps / outcome.executions * 5 / 4;
-    const pct::Schedule schedule{options.seed + outcome.executions * 0x9E3779B97F4A7C15ULL,
-                                 options.depth, static_cast<u32>(usual)};
+    const pct::Schedule schedule{options.seed + outcome.executions * golden_gamma, options.depth,
+                                 static_cast<u32>(usual)};
     const pct::Verdict verdict = pct::engine().run(schedule, body);
     steps += verdict.steps;
     if (verdict.failure.empty()) continue;

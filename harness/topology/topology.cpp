@@ -195,11 +195,9 @@ std::optional<std::string> Topology::cpu_model() const {
   for (hwloc_obj_t object : {package, hwloc_get_root_obj(handle_.get())}) {
     const char* model =
         object != nullptr ? hwloc_obj_get_info_by_name(object, "CPUModel") : nullptr;
-    if (model == nullptr) continue;
-    // Padded with blanks by some CPUs.
-    const std::string_view name = model;
-    if (const usize last = name.find_last_not_of(' '); last != name.npos)
-      return std::string(name.substr(0, last + 1));
+    std::string name = model != nullptr ? model : "";
+    name.erase(name.find_last_not_of(' ') + 1);  // some CPUs pad it
+    if (!name.empty()) return name;
   }
   return std::nullopt;
 }
