@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "results/data_files.hpp"
 #include "results/files.hpp"
 #include "results/fit.hpp"
 #include "results/native_and_simulated.hpp"
@@ -21,8 +22,6 @@ extern char** environ;
 
 namespace faultline {
 namespace {
-
-constexpr const char* source_directory = FAULTLINE_SOURCE_DIR;
 
 struct Finished {
   int status = 0;
@@ -109,7 +108,7 @@ int report(const std::vector<std::string>& files, const std::string& out_html,
   }
   const nlohmann::json computed = compute(files);
   if (!out_html.empty()) require_writable(out_html);
-  const std::filesystem::path plots = std::filesystem::path(source_directory) / "plots";
+  const std::filesystem::path plots = data_file("plots");
   require_modules(plots);
   std::vector<std::string> arguments = {"node", (plots / "render.mjs").string(), "--computed"};
   if (!out_html.empty()) arguments.insert(arguments.end(), {"--html", out_html});

@@ -266,7 +266,7 @@ int peak_of(const Curve& curve) {
 }
 
 std::string published_curves_path() {
-  return FAULTLINE_SOURCE_DIR "/results/reference/mapbench-local-e7-8870.json";
+  return data_file("curves/mapbench-local-e7-8870.json").string();
 }
 
 json fit_of(const std::vector<json>& parts, const std::string& path) {

@@ -9,6 +9,7 @@
 #include "harness/check/plan.hpp"
 #include "harness/check/pool.hpp"
 #include "harness/check/report.hpp"
+#include "results/data_files.hpp"
 
 namespace faultline::check {
 namespace {
@@ -156,7 +157,7 @@ json hunt(const Trial& trial, const CheckOptions& options) {
 
 // Whether the comment above the site says why a weaker order survives there.
 bool is_explained(const Site& site) {
-  std::ifstream stream(fmt::format("{}/{}", FAULTLINE_SOURCE_DIR, short_name(site.file)));
+  std::ifstream stream(data_file("source") / short_name(site.file));
   std::vector<std::string> lines;
   for (std::string line; std::getline(stream, line) && lines.size() < site.line;)
     lines.push_back(line);

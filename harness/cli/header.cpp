@@ -122,7 +122,7 @@ void list_cases(const Plan& plan, std::ostream& out) {
 }
 
 std::string small_trace_path() {
-  return fmt::format("{}/tests/workloads/data/pack.txt.xz", source_directory);
+  return data_file("traces/pack.txt.xz").string();
 }
 
 }  // namespace faultline

@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "harness/sim/machine_field.hpp"
+#include "results/data_files.hpp"
 
 namespace faultline::sim {
 namespace {
@@ -17,7 +18,7 @@ namespace {
 using nlohmann::json;
 
 std::filesystem::path preset_folder() {
-  return std::filesystem::path(FAULTLINE_SOURCE_DIR) / "harness/sim/machines";
+  return data_file("machines");
 }
 
 // "ideal-256": the number, and the preset "ideal". "ideal-N" is how the list names it.

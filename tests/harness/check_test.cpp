@@ -9,6 +9,7 @@
 #include <string>
 
 #include "locks/platform.hpp"
+#include "tests/paths.hpp"
 
 namespace faultline {
 namespace {

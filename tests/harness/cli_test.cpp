@@ -7,6 +7,7 @@
 #include "results/journal.hpp"
 #include "results/reader.hpp"
 #include "tests/harness/command_line.hpp"
+#include "tests/paths.hpp"
 
 namespace faultline {
 namespace {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "locks/platform.hpp"
+#include "tests/paths.hpp"
 #include "tests/results/sample.hpp"
 
 namespace faultline {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "locks/platform.hpp"
+#include "tests/paths.hpp"
 
 namespace faultline {
 namespace {

@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "harness/native/candidates.hpp"
+#include "tests/paths.hpp"
 #include "workloads/suites/suites.hpp"
 
 namespace faultline {

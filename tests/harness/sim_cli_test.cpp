@@ -4,6 +4,7 @@
 #include "results/reader.hpp"
 #include "tests/harness/command_line.hpp"
 #include "tests/harness/sim_threads.hpp"
+#include "tests/paths.hpp"
 
 namespace faultline {
 namespace {

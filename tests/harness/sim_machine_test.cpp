@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "tests/harness/sim_threads.hpp"
+#include "tests/paths.hpp"
 
 namespace faultline {
 namespace {

@@ -6,6 +6,7 @@
 #include "harness/sim/registry.hpp"
 #include "harness/sim/trial.hpp"
 #include "tests/harness/sim_threads.hpp"
+#include "tests/paths.hpp"
 
 namespace faultline {
 namespace {

@@ -15,6 +15,7 @@
 
 #include "tests/harness/fake_space.hpp"
 #include "tests/harness/forked.hpp"
+#include "tests/paths.hpp"
 
 namespace faultline {
 namespace {

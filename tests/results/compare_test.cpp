@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "results/writer.hpp"
+#include "tests/paths.hpp"
 #include "tests/results/sample.hpp"
 
 namespace faultline {

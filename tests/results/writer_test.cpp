@@ -8,6 +8,7 @@
 
 #include "results/reader.hpp"
 #include "results/summary.hpp"
+#include "tests/paths.hpp"
 #include "tests/results/sample.hpp"
 
 namespace faultline {

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <string>
 
+#include "tests/paths.hpp"
 #include "workloads/trace.hpp"
 
 namespace faultline {

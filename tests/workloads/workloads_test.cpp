@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "tests/harness/fake_space.hpp"
+#include "tests/paths.hpp"
 #include "workloads/suites/suites.hpp"
 
 namespace faultline {
