@@ -93,7 +93,8 @@ class Mm {
     if (!table_.fault_in(address, access, vma->prot.load(std::memory_order_relaxed), clear))
       return FaultStep::nomem;
     // The oracle: what the scheme holds must have kept the VMA in place through all of this.
-    if (vma->attached.load(std::memory_order_relaxed) == 0 || !vma->range().contains(address))
+    if (options_.oracle &&
+        (vma->attached.load(std::memory_order_relaxed) == 0 || !vma->range().contains(address)))
       violations_.note("a fault was served in a VMA that had been detached or moved");
     return FaultStep::done;
   }
