@@ -7,7 +7,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "harness/sim/simulation.hpp"
+#include "harness/sim/engine/simulation.hpp"
 #include "harness/stub/single_thread.hpp"
 
 namespace faultline {

@@ -23,11 +23,11 @@
 #include <string>
 #include <vector>
 
-#include "harness/sim/arena.hpp"
-#include "harness/sim/counts.hpp"
-#include "harness/sim/cpu.hpp"
-#include "harness/sim/event_queue.hpp"
-#include "harness/sim/labels.hpp"
+#include "harness/sim/engine/arena.hpp"
+#include "harness/sim/engine/counts.hpp"
+#include "harness/sim/engine/cpu.hpp"
+#include "harness/sim/engine/event_queue.hpp"
+#include "harness/sim/engine/labels.hpp"
 
 namespace faultline::sim {
 

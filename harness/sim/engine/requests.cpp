@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "harness/sim/simulation.hpp"
+#include "harness/sim/engine/simulation.hpp"
 
 namespace faultline::sim {
 

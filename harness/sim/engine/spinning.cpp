@@ -8,7 +8,7 @@
 // that it has spun: after n looks, the last of n turns, n * n / 2 turns have passed.
 #include <algorithm>
 
-#include "harness/sim/simulation.hpp"
+#include "harness/sim/engine/simulation.hpp"
 
 namespace faultline::sim {
 

@@ -5,8 +5,8 @@
 #include <bit>
 #include <boost/context/detail/fcontext.hpp>
 
-#include "harness/sim/overflow.hpp"
-#include "harness/sim/simulation.hpp"
+#include "harness/sim/engine/overflow.hpp"
+#include "harness/sim/engine/simulation.hpp"
 #include "harness/stats/splitmix.hpp"
 
 namespace faultline::sim {

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "harness/sim/simulation.hpp"
+#include "harness/sim/engine/simulation.hpp"
 
 namespace faultline::sim {
 

@@ -3,7 +3,7 @@
 // in it, each below a guard page, then what threads allocate. Memory lives as long as the arena.
 #pragma once
 
-#include "harness/sim/mapping.hpp"
+#include "harness/sim/engine/mapping.hpp"
 
 namespace faultline::sim {
 

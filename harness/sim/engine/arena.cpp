@@ -1,4 +1,4 @@
-#include "harness/sim/arena.hpp"
+#include "harness/sim/engine/arena.hpp"
 
 #include <sys/mman.h>
 

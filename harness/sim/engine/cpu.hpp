@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-#include "harness/sim/line.hpp"
+#include "harness/sim/engine/line.hpp"
 
 namespace faultline::sim {
 

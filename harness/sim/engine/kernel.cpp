@@ -2,7 +2,7 @@
 // pages, RCU.
 #include <algorithm>
 
-#include "harness/sim/simulation.hpp"
+#include "harness/sim/engine/simulation.hpp"
 
 namespace faultline::sim {
 

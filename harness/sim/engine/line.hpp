@@ -1,7 +1,7 @@
 // What the directory knows of a line of memory, and who is waiting for it.
 #pragma once
 
-#include "harness/sim/machine.hpp"
+#include "harness/sim/machine/machine.hpp"
 
 namespace faultline::sim {
 
