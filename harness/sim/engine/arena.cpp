@@ -27,6 +27,12 @@ Arena::Arena(u32 threads, usize stack_bytes)
       throw std::runtime_error("simulator: no guard page for a stack");
 }
 
+void Arena::refuse_address() {
+  throw std::logic_error(
+      "simulator: an access to memory outside of the arena, expected memory from P::allocate, a "
+      "thread's stack, Simulation::make, or made within an ArenaScope");
+}
+
 u32 Arena::overflown(const void* address) const {
   const u64 at = offset(address);
   const bool guard = at < stacks_end_ && at % (stack_bytes_ + page_size) < page_size;
