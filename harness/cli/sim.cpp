@@ -12,7 +12,7 @@
 #include "harness/cli/out.hpp"
 #include "harness/cli/parse.hpp"
 #include "harness/cli/run_arguments.hpp"
-#include "harness/sim/machine.hpp"
+#include "harness/sim/machine/machine.hpp"
 #include "harness/sim/registry.hpp"
 #include "harness/sim/runner.hpp"
 #include "harness/topology/pinned.hpp"

@@ -1,4 +1,4 @@
-#include "harness/sim/arena.hpp"
+#include "harness/sim/engine/arena.hpp"
 
 #include <sys/mman.h>
 
@@ -25,6 +25,12 @@ Arena::Arena(u32 threads, usize stack_bytes)
   for (u32 thread = 0; thread < threads; ++thread)
     if (mprotect(stack(thread) - page_size, page_size, PROT_NONE) != 0)
       throw std::runtime_error("simulator: no guard page for a stack");
+}
+
+void Arena::refuse_address() {
+  throw std::logic_error(
+      "simulator: an access to memory outside of the arena, expected memory from P::allocate, a "
+      "thread's stack, Simulation::make, or made within an ArenaScope");
 }
 
 u32 Arena::overflown(const void* address) const {

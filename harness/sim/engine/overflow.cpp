@@ -1,4 +1,4 @@
-#include "harness/sim/overflow.hpp"
+#include "harness/sim/engine/overflow.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>

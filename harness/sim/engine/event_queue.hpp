@@ -8,7 +8,7 @@
 #include <bit>
 #include <vector>
 
-#include "harness/sim/machine.hpp"
+#include "harness/sim/machine/machine.hpp"
 
 namespace faultline::sim {
 

@@ -1,4 +1,4 @@
-#include "harness/sim/labels.hpp"
+#include "harness/sim/engine/labels.hpp"
 
 #include <algorithm>
 

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "harness/sim/simulation.hpp"
+#include "harness/sim/engine/simulation.hpp"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "harness/sim/machine.hpp"
+#include "harness/sim/machine/machine.hpp"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include <set>
 #include <stdexcept>
 
-#include "harness/sim/machine_field.hpp"
+#include "harness/sim/machine/machine_field.hpp"
 #include "results/data_files.hpp"
 
 namespace faultline::sim {

@@ -1,4 +1,4 @@
-#include "harness/sim/mapping.hpp"
+#include "harness/sim/engine/mapping.hpp"
 
 #include <fmt/format.h>
 #include <sys/mman.h>

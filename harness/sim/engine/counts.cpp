@@ -1,4 +1,4 @@
-#include "harness/sim/counts.hpp"
+#include "harness/sim/engine/counts.hpp"
 
 #include <algorithm>
 #include <numeric>

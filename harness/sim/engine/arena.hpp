@@ -3,7 +3,7 @@
 // in it, each below a guard page, then what threads allocate. Memory lives as long as the arena.
 #pragma once
 
-#include "harness/sim/mapping.hpp"
+#include "harness/sim/engine/mapping.hpp"
 
 namespace faultline::sim {
 
@@ -19,6 +19,13 @@ class Arena {
   // From the address on; a value of `size` or more is no address of the arena.
   static u64 offset(const void* address) { return reinterpret_cast<u64>(address) - base; }
   static bool holds(const void* address) { return offset(address) < size; }
+  // The offset of an address of the arena. Throws std::logic_error for any other.
+  static u64 place_of(const void* address) {
+    const u64 at = offset(address);
+    if (at >= size) [[unlikely]]
+      refuse_address();
+    return at;
+  }
 
   // The bottom of the thread's stack; `stack_bytes` above it is its top, a page below it the guard.
   std::byte* stack(u32 thread) const {
@@ -42,6 +49,7 @@ class Arena {
   };
   static constexpr u64 chunk_bytes = 256 << 10;
 
+  [[noreturn]] static void refuse_address();
   u64 carve(u64 bytes, u32 node);
 
   const u32 threads_;

@@ -1,4 +1,4 @@
-#include "harness/sim/machine_field.hpp"
+#include "harness/sim/machine/machine_field.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

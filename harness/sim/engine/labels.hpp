@@ -5,8 +5,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "harness/sim/line.hpp"
-#include "harness/sim/mapping.hpp"
+#include "harness/sim/engine/line.hpp"
+#include "harness/sim/engine/mapping.hpp"
 
 namespace faultline::sim {
 

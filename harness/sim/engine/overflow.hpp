@@ -5,7 +5,7 @@
 #include <csignal>
 #include <memory>
 
-#include "harness/sim/arena.hpp"
+#include "harness/sim/engine/arena.hpp"
 
 namespace faultline::sim {
 
