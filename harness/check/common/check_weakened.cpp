@@ -49,7 +49,8 @@ Site site_of(const json& entry) {
 // say, walk the tree of an address space, but not that of a range lock.
 bool is_of_spaces(const Site& site) {
   const std::string_view file = short_name(site.file);
-  return file.starts_with("locks/address_space/") || file.starts_with("locks/vmas/");
+  return file.starts_with("locks/address_space/") || file.starts_with("locks/vmas/") ||
+         file == "locks/rbtree.hpp";
 }
 
 // Of the sites that `checked` comes by, those in locks/, and not those of its parts: a scheme

@@ -47,8 +47,8 @@ using LightRwsem = Rwsem<P, RwsemPolicy{}, StepMutex>;
 using LightRanges = TreeRangeLock<P, StepMutex>;
 using LightStructure = MutexStructure<P, StepMutex<P>>;
 template <class Ranges = LightRanges, class Structure = LightStructure,
-          class Rule = NeighbourRule<P>>
-using LightRangeLockScheme = RangeLockScheme<P, Structure, Ranges, Rule>;
+          class Rule = NeighbourRule<TreeMm<P>>>
+using LightRangeLockScheme = RangeLockScheme<TreeMm<P>, Structure, Ranges, Rule>;
 
 // The simple lock of each kind, with that flaw.
 template <Flaw flaw>
@@ -77,7 +77,7 @@ Checked broken_space(const char* name) {
 }
 template <Flaw flaw>
 Checked broken_mmap_sem(const char* name) {
-  return broken_space<FlawedSpace<P, LightRwsem, flaw>>(name);
+  return broken_space<FlawedSpace<TreeMm<P>, LightRwsem, flaw>>(name);
 }
 template <Flaw flaw>
 Checked broken_ranges(const char* name) {
@@ -85,7 +85,8 @@ Checked broken_ranges(const char* name) {
 }
 template <Flaw flaw>
 Checked broken_rule(const char* name) {
-  return broken_space<LightRangeLockScheme<LightRanges, LightStructure, FlawedRule<P, flaw>>>(name);
+  return broken_space<
+      LightRangeLockScheme<LightRanges, LightStructure, FlawedRule<TreeMm<P>, flaw>>>(name);
 }
 template <Flaw flaw>
 Checked broken_tree(const char* name) {
@@ -93,7 +94,7 @@ Checked broken_tree(const char* name) {
 }
 template <Flaw flaw>
 Checked broken_refcount_space(const char* name) {
-  return broken_space<Refcount<P, LightRwsem, FlawedPolicy<P, flaw>>>(name);
+  return broken_space<Refcount<TreeMm<P, FlawedHooks<P, flaw>>, LightRwsem>>(name);
 }
 
 // Over Relacy too, but for the variants.
@@ -103,11 +104,13 @@ void append_schemes(std::vector<Checked>& list) {
     checked.make_space = scheme.make;
     checked.is_small = scheme.is_small;
     const std::string_view name = scheme.name;
-    if (name == "mmap_sem") checked.make = make_subject<SpaceSubject<MmapSem<P, LightRwsem>>>;
+    if (name == "mmap_sem")
+      checked.make = make_subject<SpaceSubject<MmapSem<TreeMm<P>, LightRwsem>>>;
     if (name == "range_lock") checked.make = make_subject<SpaceSubject<LightRangeLockScheme<>>>;
     if (name == "lock_in_tree")
       checked.make = make_subject<SpaceSubject<LockInTree<P, SmallTree<P>>>>;
-    if (name == "refcount") checked.make = make_subject<SpaceSubject<Refcount<P, LightRwsem>>>;
+    if (name == "refcount")
+      checked.make = make_subject<SpaceSubject<Refcount<TreeMm<P, RefcountHooks<P>>, LightRwsem>>>;
     if (is_modelled(name) != (checked.make != nullptr))
       throw std::logic_error("coverage.hpp does not say which schemes Relacy has");
     list.push_back(checked);
@@ -137,7 +140,7 @@ const std::vector<Checked>& control_list() {
       broken_queue<Flaw::none>("control:queue"),
       broken_range<Flaw::none>("control:range"),
       broken_shared<Flaw::none>("control:shared"),
-      broken_space<MmapSem<P, FlawedShared<P, Flaw::none>>>("control:space"),
+      broken_space<MmapSem<TreeMm<P>, FlawedShared<P, Flaw::none>>>("control:space"),
   };
   return list;
 }
@@ -171,8 +174,10 @@ const std::vector<Checked>& broken_checked_list() {
         broken_mmap_sem<Flaw::unlocked_fault>("mmap_sem:unlocked_fault"),
         broken_mmap_sem<Flaw::stale_vma>("mmap_sem:stale_vma"),
         broken_mmap_sem<Flaw::late_zap>("mmap_sem:late_zap"),
-        broken_space<MmapSem<P, FlawedShared<P, Flaw::rude_readers>>>("mmap_sem:rude_readers"),
-        broken_space<MmapSem<P, FlawedShared<P, Flaw::downgrade_gap>>>("mmap_sem:downgrade_gap"),
+        broken_space<MmapSem<TreeMm<P>, FlawedShared<P, Flaw::rude_readers>>>(
+            "mmap_sem:rude_readers"),
+        broken_space<MmapSem<TreeMm<P>, FlawedShared<P, Flaw::downgrade_gap>>>(
+            "mmap_sem:downgrade_gap"),
         broken_ranges<Flaw::late_zap>("range_lock:late_zap"),
         broken_ranges<Flaw::unlocked_fault>("range_lock:unlocked_fault"),
         broken_space<LightRangeLockScheme<LightRanges, FlawedStructure<P, StepMutex<P>>>>(
