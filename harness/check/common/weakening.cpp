@@ -1,6 +1,8 @@
-#include "harness/check/common/mutation.hpp"
+#include "harness/check/common/weakening.hpp"
 
 #include <fmt/format.h>
+
+#include "harness/check/common/sources.hpp"
 
 namespace faultline::check {
 namespace {
@@ -23,10 +25,11 @@ const char* kind_name(SiteKind kind) {
 
 }  // namespace
 
-// The checkout's own path may have a folder of such a name too: the last counts.
 std::string_view short_name(std::string_view file) {
-  for (const std::string_view folder : {"/locks/", "/tests/", "/harness/"})
-    if (const usize found = file.rfind(folder); found != file.npos) return file.substr(found + 1);
+  for (const Source& source : sources())
+    if (file.ends_with(source.name) &&
+        (file.size() == source.name.size() || file[file.size() - source.name.size() - 1] == '/'))
+      return source.name;
   return file;
 }
 
@@ -48,7 +51,7 @@ const char* name_of(Order order) {
   return "?";
 }
 
-std::vector<Mutation> mutations_of(const Site& site) {
+std::vector<Weakening> weakenings_of(const Site& site) {
   if (site.kind == SiteKind::wake) return {{site, site.order}};
   switch (site.order) {
     case Order::seq_cst:
@@ -66,15 +69,31 @@ std::vector<Mutation> mutations_of(const Site& site) {
   return {};
 }
 
+Loss loss_of(const Weakening& weakening) {
+  const auto [site, weaker] = weakening;
+  if (site.kind == SiteKind::wake) return Loss::wake;
+  const bool failure = site.kind == SiteKind::failure;
+  if (site.order == Order::seq_cst) return failure ? Loss::seq_cst_on_failure : Loss::seq_cst;
+  if (failure) return Loss::acquire_on_failure;
+  const bool keeps_acquire = weaker == Order::acquire;
+  return site.order == Order::release || keeps_acquire ? Loss::release : Loss::acquire;
+}
+
+const char* name_of(Loss loss) {
+  constexpr const char* names[] = {
+      "acquire", "release", "seq_cst", "acquire on failure", "seq_cst on failure", "wake"};
+  return names[static_cast<usize>(loss)];
+}
+
 std::string to_string(const Site& site) {
   return fmt::format("{}:{}:{} {}", short_name(site.file), site.line, site.column,
                      kind_name(site.kind));
 }
 
-std::string to_string(const Mutation& mutation) {
-  if (mutation.site.kind == SiteKind::wake) return to_string(mutation.site) + " dropped";
-  return fmt::format("{} {} -> {}", to_string(mutation.site), name_of(mutation.site.order),
-                     name_of(mutation.weaker));
+std::string to_string(const Weakening& weakening) {
+  if (weakening.site.kind == SiteKind::wake) return to_string(weakening.site) + " dropped";
+  return fmt::format("{} {} -> {}", to_string(weakening.site), name_of(weakening.site.order),
+                     name_of(weakening.weaker));
 }
 
 }  // namespace faultline::check

@@ -1,5 +1,5 @@
-// Memory orders and wake-ups by where the source has them, and one of them spoilt: what the checker
-// must find out. A site is a line and column of a lock's header, and which of its orders.
+// Memory orders and wake-ups by where the source has them, and how each is weakened: what the
+// checker must notice. A site is a line and column of a lock's header, and which of its orders.
 #pragma once
 
 #include <atomic>
@@ -31,22 +31,36 @@ struct Site {
   }
 };
 
-// An order one step weaker; a wake-up (`order` is of no meaning) is dropped.
-struct Mutation {
+// The site's order made one step weaker. At a wake the wake-up is dropped, and `weaker` means
+// nothing.
+struct Weakening {
   Site site;
   Order weaker;
 };
 
 // The steps down from a site's order: none where it is relaxed already, two from acq_rel.
-std::vector<Mutation> mutations_of(const Site& site);
+std::vector<Weakening> weakenings_of(const Site& site);
+
+// What a weakening takes away.
+enum class Loss : u8 {
+  acquire,
+  release,
+  seq_cst,
+  acquire_on_failure,  // the order of a compare-exchange that fails
+  seq_cst_on_failure,
+  wake,
+};
+Loss loss_of(const Weakening& weakening);
+// "release", "acquire on failure"
+const char* name_of(Loss loss);
 
 const char* name_of(Order order);
 
-// "locks/mutex/ticket.hpp" of a file of ours, by whatever way the compiler came to it.
+// "locks/mutex/ticket.hpp" of a source file's path, whatever path the compiler was given.
 std::string_view short_name(std::string_view file);
 
-// "locks/mutex/ticket.hpp:22: exchange acq_rel -> acquire"
+// "locks/mutex/ticket.hpp:22:19 read-modify-write acq_rel -> acquire"
 std::string to_string(const Site& site);
-std::string to_string(const Mutation& mutation);
+std::string to_string(const Weakening& weakening);
 
 }  // namespace faultline::check
