@@ -16,7 +16,11 @@ namespace faultline {
 // within it, start_write: the VMA is about to be changed; attach: it is about to enter the tree;
 // detach: it has left the tree.
 struct NoPolicy {
-  struct State {};
+  struct State {
+    struct Hot {};
+    struct MostlyRead {};
+    State(Hot&, MostlyRead&) {}
+  };
   void open() {}
   void close() {}
   template <class V>

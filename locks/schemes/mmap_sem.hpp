@@ -25,6 +25,8 @@ class MmapSem : public AddressSpace {
                    std::shared_ptr<VmaPool> vmas = std::make_shared<VmaPool>())
       : vmas_(std::move(vmas)), mm_(options, policy_, *vmas_) {
     P::label(&lock_, "mmap_sem");
+    if constexpr (requires { lock_.label(); }) lock_.label();
+    if constexpr (requires { policy_.label(); }) policy_.label();
   }
 
   void enter() override { mm_.enter(); }
@@ -141,10 +143,11 @@ class MmapSem : public AddressSpace {
     lock_.unlock();
   }
 
-  Policy policy_;
+  // In this order: the hooks may lie in what the lock leaves of its last line (RefcountOwner).
+  [[no_unique_address]] Lock lock_;
+  [[no_unique_address]] Policy policy_;
   std::shared_ptr<VmaPool> vmas_;
   Core mm_;
-  Lock lock_;
 };
 
 }  // namespace faultline

@@ -10,8 +10,8 @@
 
 namespace faultline {
 
-// `Policy` has the public functions of RefcountPolicy, and is another one in tests only.
-template <class P, SharedLock Lock, class Policy = RefcountPolicy<P>>
+// `Policy` has the public functions of RefcountHooks, and is another one in tests only.
+template <class P, SharedLock Lock, class Policy = RefcountHooks<P>>
 class Refcount final : public MmapSem<P, Lock, Policy> {
   using Base = MmapSem<P, Lock, Policy>;
   using Core = typename Base::Core;
@@ -69,7 +69,7 @@ class Refcount final : public MmapSem<P, Lock, Policy> {
       P::rcu::read_lock();
       auto* vma = this->mm_.find_rcu(address);
       const PinResult result =
-          vma == nullptr ? PinResult::detached : vma->state.pin(this->policy_.owner());
+          vma == nullptr ? PinResult::detached : vma->state().pin(this->policy_.owner());
       P::rcu::read_unlock();
       if (vma == nullptr) return fall_back(missed);
       if (result == PinResult::detached) {
@@ -78,7 +78,7 @@ class Refcount final : public MmapSem<P, Lock, Policy> {
       }
       if (result != PinResult::pinned) return fall_back(event_of(result));
       step = fault_in_pinned(*vma, address, access);
-      vma->state.unpin(this->policy_.owner());
+      vma->state().unpin(this->policy_.owner());
       if (step == FaultStep::no_vma) return fall_back(moved);
       if (step == FaultStep::needs_anon_vma) return fall_back(no_anon_vma);
       return true;

@@ -17,6 +17,12 @@ using P = NativePlatform;
 using Space = Refcount<P, Rwsem<P>>;
 constexpr u32 rw = prot_read | prot_write;
 
+// The count outside of a VMA.
+struct Parts {
+  VmaRefcount<P>::Hot hot;
+  VmaRefcount<P>::MostlyRead mostly_read;
+};
+
 u64 event(const AddressSpace& space, std::string_view name) {
   Events events;
   space.append_events(events);
@@ -28,8 +34,9 @@ u64 event(const AddressSpace& space, std::string_view name) {
 
 TEST(VmaRefcount, APinnedVmaIsNotWriteLockedUntilItIsUnpinned) {
   NativeThread thread(0, 0, 0, 1);
-  RefcountPolicy<P> policy;
-  VmaRefcount<P> vma;
+  RefcountHooks<P> policy;
+  Parts parts;
+  VmaRefcount<P> vma(parts.hot, parts.mostly_read);
   policy.open();
   vma.attach(policy.owner());
   EXPECT_EQ(vma.pin(policy.owner()), PinResult::write_locked);
@@ -55,9 +62,10 @@ TEST(VmaRefcount, APinnedVmaIsNotWriteLockedUntilItIsUnpinned) {
 
 TEST(VmaRefcount, AVmaRecycledIntoAnotherAddressSpaceIsRefused) {
   NativeThread thread(0, 0, 0, 1);
-  RefcountPolicy<P> first;
-  RefcountPolicy<P> second;
-  VmaRefcount<P> vma;
+  RefcountHooks<P> first;
+  RefcountHooks<P> second;
+  Parts parts;
+  VmaRefcount<P> vma(parts.hot, parts.mostly_read);
   first.open();
   vma.attach(first.owner());
   vma.detach(first.owner());

@@ -122,6 +122,7 @@ class FlawedRefcount : public VmaRefcount<P> {
   using Base = VmaRefcount<P>;
 
  public:
+  using Base::Base;
   PinResult pin(RefcountOwner<P>& owner) {
     return flaw == Flaw::unlocked_fault ? PinResult::pinned : Base::pin(owner);
   }
@@ -132,8 +133,8 @@ class FlawedRefcount : public VmaRefcount<P> {
 
 // And no_write_lock, early_close, early_free: a VMA that is detached may still be pinned.
 template <class P, Flaw flaw>
-class FlawedPolicy : public RefcountPolicy<P> {
-  using Base = RefcountPolicy<P>;
+class FlawedPolicy : public RefcountHooks<P> {
+  using Base = RefcountHooks<P>;
 
  public:
   using State = FlawedRefcount<P, flaw>;

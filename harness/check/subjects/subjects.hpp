@@ -153,8 +153,8 @@ class RefcountSubject final : public Subject {
     if (gone_) return;
     vma_.detach(policy_.owner());
     gone_ = true;
-    auto* other = new (P::allocate(sizeof(RefcountPolicy<P>), alignof(RefcountPolicy<P>)))
-        RefcountPolicy<P>();
+    auto* other =
+        new (P::allocate(sizeof(RefcountHooks<P>), alignof(RefcountHooks<P>))) RefcountHooks<P>();
     world().name(other, sizeof(*other), "address space", thread);
     other->open();
     vma_.attach(other->owner());
@@ -164,7 +164,7 @@ class RefcountSubject final : public Subject {
     vma_.detach(other->owner());
     other->close();
     if (flaw != Flaw::early_free) other->close_down();
-    other->~RefcountPolicy<P>();
+    other->~RefcountHooks<P>();
   }
   void release(u32, const Act& act) override {
     if (act.hold == Hold::shared) return vma_.unpin(policy_.owner());
@@ -175,8 +175,10 @@ class RefcountSubject final : public Subject {
 
  private:
   BigLock big_lock_;
-  RefcountPolicy<P> policy_;
-  VmaRefcount<P> vma_;
+  RefcountHooks<P> policy_;
+  VmaRefcount<P>::Hot hot_;
+  VmaRefcount<P>::MostlyRead mostly_read_;
+  VmaRefcount<P> vma_{hot_, mostly_read_};
   bool gone_ = false;  // under big_lock_
 };
 
