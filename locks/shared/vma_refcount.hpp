@@ -195,7 +195,7 @@ class VmaRefcount {
   typename P::template atomic<Owner*>& owner_;
 };
 
-// The hooks of Mm (see NoPolicy): they write-lock each VMA that an exclusive section edits.
+// VmaHooks (locks/address_space/mm.hpp) that write-lock the VMAs which Mm edits.
 template <class P, Layout layout = Layout::linux_6_18>
 class RefcountHooks {
  public:
