@@ -18,7 +18,7 @@ namespace faultline {
 //   attach        before a VMA enters the container
 //   detach        after a VMA has left the container
 // and that schemes call: `open` when an exclusive section begins, `close` when it ends. `State` is
-// what the hooks keep in each VMA.
+// a view of what the hooks keep in each VMA: State::MostlyRead, and State::Hot, which faults write.
 template <class H, class V>
 concept VmaHooks = requires(H hooks, V& vma) {
   typename H::State;
@@ -30,7 +30,11 @@ concept VmaHooks = requires(H hooks, V& vma) {
 };
 
 struct NoHooks {
-  struct State {};
+  struct State {
+    struct Hot {};
+    struct MostlyRead {};
+    State(Hot&, MostlyRead&) {}
+  };
   void open() {}
   void close() {}
   template <class V>

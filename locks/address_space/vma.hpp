@@ -14,7 +14,7 @@ struct alignas(cache_line) Vma {
   // The state names itself, if it must be told apart.
   Vma() {
     P::label(this, "vma");
-    if constexpr (requires { state.label(); }) state.label();
+    if constexpr (requires { state().label(); }) state().label();
   }
   typename P::template atomic<u64> start{0};
   typename P::template atomic<u64> end{0};
@@ -27,7 +27,11 @@ struct alignas(cache_line) Vma {
   Links<P, Vma> links;
   // The pool's while the VMA is free, Mm's while it is detached.
   Vma* next_free = nullptr;
-  State state;
+  // What the scheme keeps here: what is mostly read, and what faults write.
+  [[no_unique_address]] typename State::MostlyRead mostly_read;
+  [[no_unique_address]] typename State::Hot hot;
+
+  State state() { return State(hot, mostly_read); }
 
   // relaxed: the caller holds what keeps the bounds still, or re-checks them (refcount).
   Range range() const {
