@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "harness/native/plan.hpp"
-#include "harness/native/runner.hpp"
-#include "harness/native/trial_process.hpp"
+#include "harness/run/runner.hpp"
+#include "harness/run/trial_process.hpp"
 #include "results/journal.hpp"
 
 namespace faultline {

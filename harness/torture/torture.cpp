@@ -11,7 +11,7 @@
 #include <stdexcept>
 
 #include "harness/native/crash.hpp"
-#include "harness/native/trial_process.hpp"
+#include "harness/run/trial_process.hpp"
 #include "harness/topology/pinned.hpp"
 #include "harness/torture/crew.hpp"
 

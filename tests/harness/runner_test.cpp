@@ -1,5 +1,5 @@
 // The parent's side of trials, with shell scripts in their place.
-#include "harness/native/runner.hpp"
+#include "harness/run/runner.hpp"
 
 #include <gtest/gtest.h>
 #include <signal.h>

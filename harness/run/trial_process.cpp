@@ -1,4 +1,4 @@
-#include "harness/native/trial_process.hpp"
+#include "harness/run/trial_process.hpp"
 
 #include <fmt/format.h>
 #include <string.h>

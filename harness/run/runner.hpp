@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "harness/native/display.hpp"
 #include "harness/native/plan.hpp"
-#include "harness/native/trial_process.hpp"
+#include "harness/run/display.hpp"
+#include "harness/run/trial_process.hpp"
 #include "results/journal.hpp"
 
 namespace faultline {

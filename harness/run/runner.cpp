@@ -1,4 +1,4 @@
-#include "harness/native/runner.hpp"
+#include "harness/run/runner.hpp"
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "harness/native/plan.hpp"
-#include "harness/native/spawn.hpp"
 #include "harness/trial/spec.hpp"
+#include "results/process.hpp"
 
 namespace faultline {
 

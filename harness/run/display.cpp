@@ -1,4 +1,4 @@
-#include "harness/native/display.hpp"
+#include "harness/run/display.hpp"
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>

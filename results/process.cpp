@@ -1,4 +1,4 @@
-#include "harness/native/spawn.hpp"
+#include "results/process.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
