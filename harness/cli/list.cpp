@@ -5,7 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "harness/check/coverage.hpp"
+#include "harness/check/subjects/coverage.hpp"
 #include "harness/cli/commands.hpp"
 #include "harness/cli/header.hpp"
 #include "harness/counters/counters.hpp"
