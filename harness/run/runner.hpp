@@ -1,5 +1,5 @@
-// Runs a plan: every repetition of every case a process of its own, interleaved at random, with
-// Google Benchmark as the front.
+// Runs a plan, on this machine or on modelled ones: every repetition of every case is a process of
+// its own.
 #pragma once
 
 #include <chrono>
@@ -10,19 +10,23 @@
 
 #include "harness/native/plan.hpp"
 #include "harness/run/display.hpp"
+#include "harness/run/order.hpp"
 #include "harness/run/trial_process.hpp"
 #include "results/journal.hpp"
 
 namespace faultline {
 
 struct RunOptions {
-  u64 seed = 1;             // of the order, and of every trial's own seed
-  bool interleaved = true;  // false: case by case
-  double stall_limit_s = 10;
-  double steal_limit = 0.1;
+  // Of the order and of the trials: a native trial's own seed is drawn from it, a simulated one's
+  // is the seed plus the number of the repetition.
+  u64 seed = 1;
+  TrialOrder order = TrialOrder::interleaved;
+  u32 processes = 1;          // at once; natively 1, and 1 for the formats of Google Benchmark
+  double stall_limit_s = 10;  // of a simulated trial: simulated seconds
+  double steal_limit = 0.1;   // share of CPU time
   std::string exec_in_window;
   bool counters = true;
-  // No trial begins that would not have ended by then.
+  // No trial begins after that, nor one whose window would end after it.
   std::optional<std::chrono::steady_clock::time_point> end;
   DisplayOptions display;
   std::vector<std::string> command = trial_command;
@@ -30,17 +34,19 @@ struct RunOptions {
 };
 
 struct RunOutcome {
-  u32 ok = 0;
-  u32 failed = 0;  // trials
-  u32 discarded = 0;
-  u32 spoiled = 0;  // cases all of whose trials were discarded
-  int signal = 0;   // that ended the run early, or 0
+  u32 ok = 0;         // trials
+  u32 failed = 0;     // trials
+  u32 discarded = 0;  // trials
+  u32 spoiled = 0;    // cases all of whose trials were discarded
+  int signal = 0;     // that ended the run early, or 0
 };
 
-// Appends every trial's record to the journal as it ends, and what was left out, why. A trial that
-// steal time spoils is tried three times; after two failures the other repetitions of a case are
-// left out. A signal ends the trial in flight and the run. Throws what the journal throws (a full
-// disk).
+// Appends every trial's record to the journal as it ends, and at the end what was left out with the
+// reason. A trial that steal time spoils is tried three times. After two failures the other
+// repetitions of a native case are left out; those of a simulated case still run, since which of
+// them had begun by then would depend on this machine's load. A signal ends the trials in flight
+// and the run. Throws what the journal throws (a full disk), and std::runtime_error where no
+// process can be started.
 RunOutcome run_plan(const Plan& plan, const RunOptions& options, Journal& journal,
                     Interrupts& interrupts);
 

@@ -146,7 +146,8 @@ class Simulation {
     cpu.clock += machine_.hit[0];
     return true;
   }
-  void before_construction(Cpu& cpu, const void* address) {
+  // Not a pointer to const, by which GCC expects the word to be read before it is made.
+  void before_construction(Cpu& cpu, void* address) {
     if ((cpu.posted_filter & Cpu::filter_bit(Arena::offset(address))) != 0) [[unlikely]]
       drain(cpu);
   }

@@ -187,7 +187,7 @@ TEST_F(Runner, ShowsGoogleBenchmarksJsonWithNamesMended) {
 }
 
 TEST_F(Runner, RunsCaseByCaseWhenNotInterleaved) {
-  options_.interleaved = false;
+  options_.order = TrialOrder::by_case;
   run({planned("a", 3), planned("b", 3)}, "");
   std::string order;
   for (const json& trial : content_.trials) order += trial["case"]["scheme"].get<std::string>();
