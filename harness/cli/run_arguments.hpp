@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "harness/native/display.hpp"
 #include "harness/native/plan.hpp"
-#include "harness/native/runner.hpp"
+#include "harness/run/display.hpp"
+#include "harness/run/runner.hpp"
 
 namespace faultline {
 

@@ -62,7 +62,8 @@ class Coherence {
     return true;
   }
   // Before an object is made there: a waiting store to what was there before must not come later.
-  void before_construction(Cpu& cpu, const void* address) {
+  // Not a pointer to const: GCC would expect the word to be read before it is constructed.
+  void before_construction(Cpu& cpu, void* address) {
     if (StoreBuffers::may_hold(cpu, Arena::offset(address))) [[unlikely]]
       stores_.drain(cpu);
   }

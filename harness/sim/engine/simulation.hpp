@@ -97,7 +97,7 @@ class Simulation {
   bool forward(Cpu& cpu, const void* address, u64& value) {
     return coherence_.forward(cpu, address, value);
   }
-  void before_construction(Cpu& cpu, const void* address) {
+  void before_construction(Cpu& cpu, void* address) {
     coherence_.before_construction(cpu, address);
   }
   void outside_store(const void* address) { coherence_.outside_store(address); }

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "harness/native/plan.hpp"
+#include "harness/run/order.hpp"
 
 namespace faultline {
 
@@ -27,19 +27,18 @@ struct ReportedTrial {
   nlohmann::json record;  // null: it was left out
 };
 
-// A reporter that passes on what the library reports, with what the library gets wrong of it
-// mended: the name (without "/iterations:1/manual_time"), threads, repetition, CPU time, and the
-// warning that the library was built as DEBUG, which says nothing of faultline. Trials that were
-// left out are not shown. `current` is to be filled before each report. For
-// DisplayFormat::progress it shows nothing.
+// The library's reporter of that format, which must not be `progress`. It corrects what the library
+// reports: the name (without "/iterations:1/manual_time"), threads, repetition and CPU time; and it
+// drops the warning that the library was built as DEBUG, which says nothing of faultline. Trials
+// that were left out are not shown. The caller fills `current` before each report.
 std::unique_ptr<benchmark::BenchmarkReporter> make_reporter(const DisplayOptions& options,
                                                             const ReportedTrial& current);
 
-// On standard error: one line that is rewritten on a terminal; elsewhere a plain line every ten
-// seconds.
+// Shows on standard error how many trials have ended: on a terminal as one line that is rewritten,
+// elsewhere as a plain line every ten seconds.
 class Progress {
  public:
-  // `shown` false: only remarks.
+  // Where it is not `shown`, only remarks are.
   Progress(usize trials, bool shown);
   ~Progress();
   Progress(const Progress&) = delete;
@@ -47,9 +46,9 @@ class Progress {
 
   // One more trial has ended.
   void step(const std::string& name);
-  // A line of its own, whatever stands there.
+  // Prints a line of its own, also where progress is not shown.
   void remark(const std::string& line);
-  // Seconds that a trial has taken so far, on average; 0 before the first has ended.
+  // The mean time from one trial's end to the next one's, in seconds; 0 before the first has ended.
   double mean_s() const;
 
  private:

@@ -1,21 +1,14 @@
-// `faultline sim`: from the command line to a result of modelled machines and its table.
+#include "harness/case/machines.hpp"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <iostream>
 #include <set>
 #include <stdexcept>
 
-#include "harness/cli/commands.hpp"
-#include "harness/cli/header.hpp"
-#include "harness/cli/out.hpp"
-#include "harness/cli/parse.hpp"
-#include "harness/cli/run_arguments.hpp"
 #include "harness/sim/machine/machine.hpp"
 #include "harness/sim/registry.hpp"
-#include "harness/sim/runner.hpp"
-#include "harness/topology/pinned.hpp"
 
 namespace faultline {
 namespace {
@@ -24,7 +17,8 @@ using P = SimPlatform;
 
 constexpr const char* native_only = "it is native alone: the simulator has no code of others";
 
-// Without what exists natively alone, which is told. Throws where nothing remains.
+// The selection without what exists natively alone, which goes to `left_out`. Throws where nothing
+// remains.
 Selection without_native(Selection selection, std::vector<LeftOut>& left_out) {
   std::vector<std::string> names;
   for (SuiteEntry& entry : selection.entries)
@@ -41,7 +35,7 @@ Selection without_native(Selection selection, std::vector<LeftOut>& left_out) {
   return selection;
 }
 
-// The cases on one machine. What it has no CPUs for is left out.
+// The cases on one machine. Thread counts for which it has too few CPUs are left out.
 Plan plan_on(const std::string& given, const sim::Machine& machine, Selection selection) {
   const Topology topology = machine.topology();
   const usize cpus = topology.cpus().size();
@@ -60,7 +54,7 @@ Plan plan_on(const std::string& given, const sim::Machine& machine, Selection se
   return plan;
 }
 
-// Throws unless one of the machines has as many CPUs as are asked for at most.
+// Throws unless one of the machines has enough CPUs for the greatest thread count asked for.
 void require_cpus(const Selection& selection, const std::vector<sim::Machine>& machines) {
   usize most = 0;
   for (const sim::Machine& machine : machines) most = std::max(most, machine.places.size());
@@ -71,7 +65,7 @@ void require_cpus(const Selection& selection, const std::vector<sim::Machine>& m
                                               most));
 }
 
-// One name in a result is one machine.
+// Throws where a name would stand for two machines in the result.
 void require_distinct(const Selection& selection, const std::vector<sim::Machine>& machines) {
   std::set<std::string> names;
   const std::vector<std::string> presets = sim::Machine::presets();
@@ -86,7 +80,7 @@ void require_distinct(const Selection& selection, const std::vector<sim::Machine
   }
 }
 
-// Beyond that the engine's clock has no room.
+// Throws for more simulated time than the engine's clock can count.
 void require_time(const Selection& selection) {
   constexpr double most_s = 150;
   const double together = selection.defaults.warmup_s + selection.defaults.duration_s;
@@ -96,7 +90,8 @@ void require_time(const Selection& selection) {
         together, most_s));
 }
 
-// The machines' cases by turns, the most important first.
+}  // namespace
+
 Plan plan_machines(const Selection& given) {
   std::vector<sim::Machine> machines;
   for (const std::string& name : given.machines) machines.push_back(sim::Machine::load(name));
@@ -104,7 +99,8 @@ Plan plan_machines(const Selection& given) {
   require_time(given);
   require_cpus(given, machines);
   Plan plan;
-  const Selection selection = without_native(given, plan.left_out);
+  Selection selection = without_native(given, plan.left_out);
+  selection.budget_s = 0;  // how much fits shows only while the simulations run
   std::vector<Plan> parts;
   for (usize i = 0; i < machines.size(); ++i)
     parts.push_back(plan_on(selection.machines[i], machines[i], selection));
@@ -117,61 +113,6 @@ Plan plan_machines(const Selection& given) {
     for (const Plan& part : parts)
       if (i < part.cases.size()) plan.cases.push_back(part.cases[i]);
   return plan;
-}
-
-SimRunOptions make_options(const RunArguments& arguments) {
-  SimRunOptions options;
-  options.seed = parse_number("--seed", arguments.seed, 0, INT64_MAX / 2);
-  options.processes =
-      arguments.processes.empty()
-          ? std::max(1U, static_cast<u32>(allowed_cpus().size()))
-          : static_cast<u32>(parse_number("--processes", arguments.processes, 1, 1024));
-  options.stall_limit_s = parse_seconds("--stall-limit", arguments.stall_limit);
-  return options;
-}
-
-void announce(const Plan& plan, const SimRunOptions& options) {
-  std::cerr << fmt::format("{} case(s), {} simulations, {} at once\n", plan.cases.size(),
-                           plan.trials(), options.processes);
-}
-
-int sim_command(const RunArguments& arguments) {
-  const auto begin = std::chrono::steady_clock::now();
-  Selection selection = make_selection(arguments);
-  if (selection.machines.empty()) selection.machines = {"e7-8870"};
-  SimRunOptions options = make_options(arguments);
-  if (selection.budget_s > 0)
-    options.end = begin + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-                              std::chrono::duration<double>(selection.budget_s));
-  selection.budget_s = 0;  // what fits is seen as it goes
-  const Plan plan = plan_machines(selection);
-  if (arguments.list_tests) {
-    list_cases(plan, std::cout);
-    return 0;
-  }
-  const std::string out = choose_out(arguments.out, plan.cases.front().spec.machine_name());
-  Interrupts interrupts;
-  announce(plan, options);
-  RunOutcome outcome;
-  {
-    Journal journal(journal_for(out), sim_header(selection.suite, options.seed,
-                                                 selection.repetitions, selection.machines, plan));
-    outcome = run_sim_plan(plan, options, journal, interrupts);
-    journal.append({{"ended", true}});
-  }
-  finish(journal_for(out), out, std::cout);
-  if (outcome.signal != 0) return 128 + outcome.signal;
-  return outcome.failed != 0 ? 1 : 0;
-}
-
-}  // namespace
-
-void add_sim_command(CLI::App& app, int& exit_code) {
-  auto arguments = std::make_shared<RunArguments>();
-  CLI::App* sim =
-      app.add_subcommand("sim", "simulates the same cases on modelled machines of up to 1024 CPUs");
-  add_sim_options(*sim, *arguments);
-  sim->callback([arguments, &exit_code] { exit_code = sim_command(*arguments); });
 }
 
 }  // namespace faultline

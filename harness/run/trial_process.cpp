@@ -1,4 +1,4 @@
-#include "harness/native/trial_process.hpp"
+#include "harness/run/trial_process.hpp"
 
 #include <fmt/format.h>
 #include <string.h>
@@ -66,7 +66,8 @@ std::optional<json> run_trial_process(const TrialSpec& spec,
   // The trial watches itself for stalls; this is for one that cannot.
   const double limit_s = one.warmup_s + one.duration_s + 2 * spec.stall_limit_s + patience_s;
   const std::string started = utc_now();
-  const ChildOutput child = run_process(command, json(spec).dump(), limit_s, interrupts);
+  const std::string input = json(spec).dump();
+  const ChildOutput child = run_process(command, {.input = &input, .limit_s = limit_s}, interrupts);
   if (child.interrupted) return std::nullopt;
   json record = json::parse(child.out, nullptr, false);
   if (is_record(record)) return record;

@@ -1,4 +1,4 @@
-#include "harness/native/display.hpp"
+#include "harness/run/display.hpp"
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
@@ -11,12 +11,6 @@ namespace faultline {
 namespace {
 
 using benchmark::BenchmarkReporter;
-
-class SilentReporter final : public BenchmarkReporter {
- public:
-  bool ReportContext(const Context&) override { return true; }
-  void ReportRuns(const std::vector<Run>&) override {}
-};
 
 class MendingReporter final : public BenchmarkReporter {
  public:
@@ -104,18 +98,11 @@ usize terminal_width() {
 
 std::unique_ptr<BenchmarkReporter> make_reporter(const DisplayOptions& options,
                                                  const ReportedTrial& current) {
-  switch (options.format) {
-    case DisplayFormat::progress:
-      return std::make_unique<SilentReporter>();
-    case DisplayFormat::console:
-      return std::make_unique<MendingReporter>(console_reporter(options), current);
-    case DisplayFormat::json:
-      return std::make_unique<MendingReporter>(std::make_unique<benchmark::JSONReporter>(),
-                                               current);
-    case DisplayFormat::csv:
-      return std::make_unique<MendingReporter>(csv_reporter(), current);
-  }
-  return nullptr;
+  std::unique_ptr<BenchmarkReporter> inner;
+  if (options.format == DisplayFormat::console) inner = console_reporter(options);
+  if (options.format == DisplayFormat::json) inner = std::make_unique<benchmark::JSONReporter>();
+  if (options.format == DisplayFormat::csv) inner = csv_reporter();
+  return std::make_unique<MendingReporter>(std::move(inner), current);
 }
 
 Progress::Progress(usize trials, bool shown)
