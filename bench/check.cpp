@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "harness/check/scheduler.hpp"
-#include "harness/check/search.hpp"
+#include "harness/check/common/search.hpp"
+#include "harness/check/weak_memory/scheduler.hpp"
 
 namespace faultline::check {
 namespace {

@@ -16,8 +16,12 @@ using u64 = std::uint64_t;
 using i64 = std::int64_t;
 using usize = std::size_t;
 
-// Two 64-byte lines: x86's adjacent-line prefetcher fetches pairs, and several ARM cores have
-// 128-byte lines.
+// Bytes of a cache line on x86-64, on most ARM cores and in the simulator: what is exchanged
+// between CPUs. A layout that says which fields share a line counts in these, from a start aligned
+// to cache_line.
+inline constexpr usize line_size = 64;
+// Bytes between things that must not disturb one another: two lines, since the adjacent-line
+// prefetcher of x86 fetches pairs, and since several ARM cores have 128-byte lines.
 inline constexpr usize cache_line = 128;
 inline constexpr u64 page_size = 4096;
 inline constexpr u64 page_shift = 12;

@@ -4,7 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <thread>
 
-#include "harness/check/report.hpp"
+#include "harness/check/common/report.hpp"
 
 namespace faultline::check {
 namespace {

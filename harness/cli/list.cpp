@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/case/suites.hpp"
-#include "harness/check/coverage.hpp"
+#include "harness/check/subjects/coverage.hpp"
 #include "harness/cli/commands.hpp"
 #include "harness/cli/header.hpp"
 #include "harness/counters/counters.hpp"

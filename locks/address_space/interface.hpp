@@ -19,10 +19,13 @@ struct AddressSpaceOptions {
   bool clear_pages =
       true;  // a fault clears 4 KiB for real; false: --page-clear model, a fixed cost
   u64 modelled_clear_ns = 100;  // what a cleared page costs in that model
-  u32 shootdown = 0;            // ShootdownPolicy below
-  u32 page_table = 0;           // PageTableKind below
+  u32 shootdown = 0;            // shootdown_cpumask, shootdown_precise or shootdown_broadcast
+  u32 page_table = 0;           // page_table_shared or page_table_per_cpu
   bool merge = true;            // adjacent compatible VMAs merge
   bool thp = false;             // `linux` alone: huge pages allowed
+  // Each operation checks itself as it runs (Violations). Timed trials switch this off, since the
+  // checks cost time within the window; check() looks at the end either way.
+  bool oracle = true;
 };
 
 // Whom a shootdown interrupts: every CPU that has used the address space (Linux), the users of the

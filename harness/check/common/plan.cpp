@@ -1,0 +1,152 @@
+#include "harness/check/common/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+namespace faultline::check {
+namespace {
+
+bool has_downgrade(const Program& program) {
+  const auto downgrades = [](const Act& act) { return act.hold == Hold::downgraded; };
+  return std::any_of(program.threads.begin(), program.threads.end(), [&](const Script& script) {
+    return std::any_of(script.begin(), script.end(), downgrades);
+  });
+}
+
+class Plan {
+ public:
+  Plan(const Checked& checked, bool deep, u64 seed)
+      : family_(checked.family),
+        light_(checked.make_light != nullptr),
+        atomic_downgrade_(checked.atomic_downgrade),
+        main_(!checked.is_ablation()),
+        more_(deep ? 300 : 1),
+        seed_(seed) {}
+
+  // `seconds`: of CPU time, a program.
+  SearchOptions& add(std::string what, std::vector<Program> programs, Search search,
+                     double seconds) {
+    if (!atomic_downgrade_) std::erase_if(programs, has_downgrade);
+    Stage& stage = stages_.emplace_back();
+    stage.what = std::move(what);
+    stage.options.search = search;
+    stage.options.seed = seed_;
+    stage.options.threads = static_cast<u32>(programs.front().threads.size());
+    stage.programs = std::move(programs);
+    stage.limits.seconds = seconds * more_;
+    return stage.options;
+  }
+  void lighten() {
+    if (!light_) return;
+    stages_.back().options.light = true;
+    stages_.back().what += ", light";
+  }
+  void add_pairs(u32 surprises) {
+    const std::string more = surprises == 1 ? "" : fmt::format(", {} surprises", surprises);
+    add("2 threads x 1, exhaustive" + more, programs_of_pairs(family_), Search::exhaustive, 30)
+        .surprises = surprises;
+  }
+  void add_bounded(u32 preemptions, u32 deviations) {
+    SearchOptions& options = add(
+        fmt::format("3 threads x 1, {} preemption(s), {} deviation(s)", preemptions, deviations),
+        programs_of_many(family_, 3), Search::bounded, 60);
+    options.preemptions = preemptions;
+    options.deviations = deviations;
+  }
+  void add_late_calls() {
+    add_bounded_calls("2 threads that enter", programs_of_late(), 1, 3);
+    add_random_calls("2 threads that enter", programs_of_late());
+  }
+  void add_calls() {
+    add("2 threads of calls, exhaustive, no surprise", programs_of_calls(2), Search::exhaustive, 2)
+        .surprises = 0;
+    add_bounded_calls("2 threads of calls", programs_of_calls(2), 1, 10);
+    add_bounded_calls("2 threads of calls", programs_of_calls(2), 2, 2);
+    add_random_calls("2 threads of calls", programs_of_calls(2));
+    add_bounded_calls("3 threads of calls", programs_of_calls(3), 1, 2);
+    add_random_calls("3 threads of calls", programs_of_calls(3));
+    add_late_calls();
+  }
+  void add_bounded_calls(const char* what, std::vector<Program> programs, u32 preemptions,
+                         double seconds) {
+    SearchOptions& options =
+        add(fmt::format("{}, {} preemption(s), 1 deviation(s)", what, preemptions),
+            std::move(programs), Search::bounded, seconds);
+    options.preemptions = preemptions;
+    options.deviations = 1;
+  }
+  void add_random_calls(const char* what, std::vector<Program> programs) {
+    add(fmt::format("{}, random", what), std::move(programs), Search::random, 3).surprises = 3;
+    stages_.back().limits.executions = more_ == 1 ? 5'000 : ~u64{0};
+  }
+  // Of an address space and its ablations only the former is worth all of the time. `far`: it
+  // reaches as far as real ones.
+  void add_priorities(bool far) {
+    const auto add_some = [&](const char* what, std::vector<Program> programs, u32 depth) {
+      add(fmt::format("{}, PCT depth {}, seed {}", what, depth, seed_), std::move(programs),
+          Search::priorities, 600)
+          .depth = depth;
+      stages_.back().limits.executions = static_cast<u64>(more_) * (main_ ? 10'000 : 5'000);
+    };
+    add_some("2 threads of calls", programs_of_calls(2), 3);
+    add_some("3 threads of calls", programs_of_calls(3), 3);
+    add_some("2 threads that enter", programs_of_late(), 3);
+    if (far) add_some("2 or 3 threads, far calls", programs_of_places(), 3);
+    if (!main_) return;
+    add_some("3 threads of calls", programs_of_calls(3), 4);
+    add_some("4 threads of calls", programs_of_calls(4), 4);
+  }
+  void add_random() {
+    add("4 threads x 1, random", programs_of_many(family_, 4), Search::random, 3).surprises = 3;
+    stages_.back().limits.executions = more_ == 1 ? 20'000 : ~u64{0};
+  }
+  bool is_main() const { return main_; }
+  std::vector<Stage> stages() { return std::move(stages_); }
+
+ private:
+  Family family_;
+  bool light_;
+  bool atomic_downgrade_;
+  bool main_;  // no ablation of another
+  double more_;
+  u64 seed_;
+  std::vector<Stage> stages_;
+};
+
+}  // namespace
+
+std::vector<Stage> stages_of(const Checked& checked, bool deep, u64 seed) {
+  const Family family = checked.family;
+  Plan plan(checked, deep, seed);
+  if (family == Family::space) {
+    if (checked.make != nullptr) plan.add_calls();
+    if (checked.make_space != nullptr) plan.add_priorities(!checked.is_small);
+    return plan.stages();
+  }
+  plan.add_pairs(1);
+  plan.add("2 threads x 2, exhaustive, no surprise", programs_of_two(family), Search::exhaustive,
+           90)
+      .surprises = 0;
+  if (family == Family::mutex)
+    plan.add("3 threads x 1, exhaustive", programs_of_many(family, 3), Search::exhaustive, 10);
+  plan.add_bounded(1, 1);
+  plan.add_bounded(2, 1);
+  plan.add_pairs(2);
+  plan.lighten();
+  plan.add("2 threads x 1 or 2, exhaustive, no surprise", programs_of_two_long(family),
+           Search::exhaustive, 60)
+      .surprises = 0;
+  plan.lighten();
+  // Of a lock and its ablations only the lock itself is worth the time.
+  if (deep || plan.is_main()) {
+    plan.add_bounded(3, 1);
+    plan.lighten();
+  }
+  plan.add_random();
+  return plan.stages();
+}
+
+}  // namespace faultline::check

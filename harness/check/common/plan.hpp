@@ -1,0 +1,21 @@
+// Which programs are run on a lock by which search.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/check/common/search.hpp"
+
+namespace faultline::check {
+
+struct Stage {
+  std::string what;  // "2 threads x 1, exhaustive"
+  std::vector<Program> programs;
+  SearchOptions options;
+  SearchLimits limits;  // a program
+};
+
+// `seed`: of what is drawn at random.
+std::vector<Stage> stages_of(const Checked& checked, bool deep, u64 seed);
+
+}  // namespace faultline::check

@@ -1,0 +1,324 @@
+#include "harness/check/common/program.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace faultline::check {
+namespace {
+
+constexpr Act write{};
+constexpr Act read{.hold = Hold::shared};
+constexpr Act try_write{.tries = true};
+constexpr Act try_read{.hold = Hold::shared, .tries = true};
+constexpr Act downgrade{.hold = Hold::downgraded};
+
+constexpr Act call(Call what, u8 first, u8 end) {
+  return {.call = what, .first = first, .end = end};
+}
+constexpr Act fault(u8 page) {
+  return call(Call::fault_write, page, page + 1);
+}
+
+constexpr Act over(Act act, u8 first, u8 end) {
+  act.first = first;
+  act.end = end;
+  return act;
+}
+
+constexpr Act meeting(Act act) {
+  act.meets = true;
+  return act;
+}
+
+// Ranges of three cells: `low` and `high` are disjoint, `both` overlaps them.
+std::vector<Act> verbs_of(Family family) {
+  switch (family) {
+    case Family::mutex:
+      return {write, try_write};
+    case Family::shared:
+      return {write, read, downgrade, try_write, try_read};
+    case Family::range:
+      return {over(write, 0, 2),     over(write, 1, 3),
+              over(read, 0, 2),      over(read, 1, 3),
+              over(write, 2, 3),     over(downgrade, 0, 3),
+              over(try_write, 1, 3), over({.hold = Hold::shrunk}, 0, 3),
+              over(try_read, 0, 3)};
+    case Family::queue:
+      return {write};
+    case Family::refcount:
+      return {write, read, {.hold = Hold::moved}};
+    case Family::space:
+      return {};
+  }
+  return {};
+}
+
+// Pairs that must be able to be inside at once, or of which one must not wait for the other.
+std::vector<Program> meetings_of(Family family) {
+  const auto pair = [](Act one, Act other) { return Program{{{meeting(one)}, {other}}}; };
+  switch (family) {
+    case Family::mutex:
+      return {pair(write, try_write)};
+    case Family::shared:
+      return {pair(write, try_write), pair(write, try_read),     pair(read, try_write),
+              pair(read, try_read),   pair(read, meeting(read)), pair(downgrade, read)};
+    case Family::range:
+      return {pair(over(write, 0, 1), meeting(over(write, 2, 3))),
+              pair(over(read, 0, 2), meeting(over(read, 1, 3))),
+              pair(over(downgrade, 0, 2), over(read, 1, 3)),
+              pair(over({.hold = Hold::shrunk}, 0, 2), over(write, 1, 3)),
+              pair(over(write, 0, 3), over(try_read, 0, 1)),
+              pair(over(write, 0, 3), over(try_write, 0, 1))};
+    case Family::queue:
+    case Family::space:
+      return {};
+    case Family::refcount:
+      return {pair(read, meeting(read))};
+  }
+  return {};
+}
+
+}  // namespace
+
+bool Program::meets() const {
+  for (const Script& script : threads)
+    for (const Act& act : script)
+      if (act.meets) return true;
+  return false;
+}
+
+namespace {
+
+std::string call_to_string(const Act& act) {
+  constexpr const char* names[] = {"none",      "read fault", "write fault", "map",
+                                   "map stack", "unmap",      "protect",     "discard",
+                                   "walk",      "place",      "raise break", "lower break"};
+  return fmt::format("{} [{}, {})", names[static_cast<usize>(act.call)], act.first, act.end);
+}
+
+}  // namespace
+
+std::string to_string(const Act& act) {
+  if (act.call != Call::none) return call_to_string(act);
+  std::string text = act.tries ? "try " : "";
+  switch (act.hold) {
+    case Hold::exclusive:
+      text += "write";
+      break;
+    case Hold::shared:
+      text += "read";
+      break;
+    case Hold::downgraded:
+      text += "downgrade";
+      break;
+    case Hold::shrunk:
+      text += "shrink";
+      break;
+    case Hold::moved:
+      text += "move";
+      break;
+  }
+  if (act.first != 0 || act.end != 1) text += fmt::format(" [{}, {})", act.first, act.end);
+  return act.meets ? text + " and meet" : text;
+}
+
+std::string to_string(const Program& program) {
+  std::vector<std::string> scripts;
+  for (const Script& script : program.threads) {
+    std::vector<std::string> acts;
+    for (const Act& act : script) acts.push_back(to_string(act));
+    scripts.push_back(fmt::format("{}", fmt::join(acts, ", ")));
+  }
+  return fmt::format("{}", fmt::join(scripts, " | "));
+}
+
+std::vector<Program> programs_of_pairs(Family family) {
+  std::vector<Program> programs;
+  const std::vector<Act> verbs = verbs_of(family);
+  for (usize i = 0; i < verbs.size(); ++i)
+    for (usize j = i; j < verbs.size(); ++j) programs.push_back({{{verbs[i]}, {verbs[j]}}});
+  for (Program& program : meetings_of(family)) programs.push_back(std::move(program));
+  return programs;
+}
+
+std::vector<Program> programs_of_two(Family family) {
+  switch (family) {
+    case Family::mutex:
+      return {{{{write, write}, {write, write}}}, {{{write, try_write}, {write, write}}}};
+    case Family::shared:
+      // The fast paths: those of a lock that is never contended for longer than a try.
+      return {{{{try_write, read}, {try_read, try_write}}},
+              {{{try_read, try_read}, {try_write, try_write}}},
+              {{{read, read}, {read, try_write}}},
+              {{{read, read}, {read, read}}}};
+    case Family::range:
+      return {{{{over(write, 0, 1), over(write, 0, 1)}, {over(write, 2, 3), over(write, 2, 3)}}}};
+    case Family::queue:
+      return {{{{write, write}, {write, write}}}};
+    case Family::refcount:
+      return {{{{write, write}, {read, read}}}};
+    case Family::space:
+      return {};
+  }
+  return {};
+}
+
+std::vector<Program> programs_of_two_long(Family family) {
+  switch (family) {
+    case Family::mutex:
+      return {{{{try_write, write}, {write, try_write}}}};
+    case Family::shared:
+      return {
+          {{{write, read}, {write}}}, {{{read, write}, {read}}}, {{{downgrade, write}, {read}}}};
+    case Family::range:
+      return {{{{over(write, 0, 2), over(read, 0, 2)}, {over(write, 1, 3), over(read, 1, 3)}}},
+              {{{over(write, 0, 2), over(write, 0, 2)}, {over(write, 1, 3), over(write, 1, 3)}}}};
+    case Family::queue:
+      return {{{{write, write}, {write}}}};
+    case Family::refcount:
+      return {{{{write, {.hold = Hold::moved}}, {read}}},
+              {{{{.hold = Hold::moved}}, {read, read}}}};
+    case Family::space:
+      return {};
+  }
+  return {};
+}
+
+std::vector<Program> programs_of_many(Family family, u32 threads) {
+  const auto of = [&](std::vector<Act> acts) {
+    Program program;
+    for (u32 i = 0; i < threads; ++i) program.threads.push_back({acts[i % acts.size()]});
+    return program;
+  };
+  switch (family) {
+    case Family::mutex:
+      return {of({write}), of({write, write, try_write})};
+    case Family::shared:
+      return {of({write}), of({write, read, read}), of({write, downgrade, read})};
+    case Family::range:
+      return {of({over(write, 0, 2), over(write, 1, 3), over(write, 2, 3)}),
+              of({over(write, 0, 2), over(read, 0, 3), over(read, 1, 3)})};
+    case Family::queue:
+      return {of({write})};
+    case Family::refcount:
+      return {of({write, read, read}), of({read, {.hold = Hold::moved}, read})};
+    case Family::space:
+      return {};
+  }
+  return {};
+}
+
+namespace {
+
+constexpr Act unmap = call(Call::unmap, 0, 2);
+constexpr Act map = call(Call::map, 0, 2);
+constexpr Act protect = call(Call::protect, 0, 2);
+constexpr Act discard = call(Call::discard, 0, 2);
+constexpr Act walk = call(Call::walk, 0, 1);
+
+using Scripts = std::vector<Script>;
+
+std::vector<Scripts> calls_of_two() {
+  return {
+      {{fault(0)}, {unmap}},
+      {{fault(1)}, {unmap}},
+      {{call(Call::fault_read, 1, 2)}, {protect}},
+      {{fault(0)}, {call(Call::protect, 0, 1)}},  // splits
+      {{fault(1)}, {call(Call::unmap, 0, 1)}},    // splits
+      {{fault(2)}, {call(Call::map, 2, 3)}},      // extends
+      {{fault(1)}, {map}},                        // in its place
+      {{unmap}, {map, fault(1)}},                 // its page must stay
+      {{fault(0)}, {fault(1)}},
+      {{call(Call::map, 3, 4), fault(3)}, {call(Call::protect, 0, 1)}},  // looks at its neighbours
+      {{call(Call::map, 2, 4), fault(2)}, {call(Call::unmap, 2, 4)}},    // one slot of a radix tree
+      {{fault(1)}, {discard}},
+      {{unmap}, {protect}},
+      {{call(Call::unmap, 0, 1)}, {call(Call::unmap, 1, 2)}},
+      {{fault(1), fault(0)}, {unmap, map}},  // detached and attached anew
+      {{unmap, call(Call::map_stack, 3, 4), fault(2)}, {fault(1)}},
+      {{walk}, {unmap}},
+      {{walk}, {discard, fault(1), fault(0)}},  // a frame that is another page's by then
+  };
+}
+
+std::vector<Scripts> calls_of_late() {
+  const Act other = call(Call::map, 3, 4);
+  return {
+      {{fault(1), walk}, {fault(0)}},
+      {{fault(1), walk}, {fault(0), protect}},
+      {{fault(0)}, {fault(0)}},
+      {{walk}, {fault(0)}},
+      {{unmap}, {fault(0)}},
+      {{discard}, {fault(0)}},
+      {{fault(3)}, {other}},                                                 // a VMA to the right
+      {{fault(3)}, {unmap, other}},                                          // above all
+      {{fault(0)}, {call(Call::unmap, 0, 1), call(Call::map_stack, 0, 1)}},  // a root
+      // To the left of one of three, where nothing is turned.
+      {{call(Call::protect, 1, 2), other, fault(2)}, {call(Call::map_stack, 2, 3)}},
+      {{call(Call::unmap, 3, 4)}, {other, fault(3)}},
+  };
+}
+
+std::vector<Scripts> calls_of_three() {
+  const Act stack = call(Call::map_stack, 3, 4);
+  return {
+      {{fault(0)}, {fault(1)}, {unmap}},
+      {{fault(1)}, {unmap}, {map}},
+      {{fault(1), fault(1)}, {protect}, {call(Call::unmap, 0, 1)}},
+      {{fault(1)}, {discard}, {map}},
+      {{fault(2)}, {call(Call::map, 2, 4)}, {call(Call::protect, 1, 2)}},
+      {{fault(1)}, {call(Call::unmap, 0, 1)}, {call(Call::unmap, 1, 2)}},
+      {{call(Call::map, 3, 4)}, {call(Call::map, 2, 3)}, {fault(2), fault(3)}},  // merges
+      {{call(Call::protect, 0, 1)}, {call(Call::protect, 1, 2)}, {fault(1)}},    // splits, merges
+      {{unmap, stack}, {fault(2)}, {fault(1)}},                                  // grows
+      {{unmap, map}, {fault(0), fault(1)}, {call(Call::protect, 1, 3)}},
+      {{walk}, {walk}, {unmap}},
+      {{walk}, {discard}, {fault(1), fault(0)}},
+  };
+}
+
+std::vector<Scripts> calls_of_four() {
+  return {
+      {{fault(0)}, {fault(1)}, {unmap}, {map}},
+      {{fault(1)}, {protect}, {call(Call::unmap, 1, 2)}, {call(Call::map, 1, 3)}},
+      {{fault(1), fault(2)}, {discard}, {call(Call::map, 2, 3)}, {call(Call::unmap, 0, 1)}},
+      {{unmap, call(Call::map_stack, 3, 4)}, {fault(2)}, {fault(1)}, {fault(0)}},
+  };
+}
+
+std::vector<Scripts> calls_of_places() {
+  const Act place = call(Call::place, 0, 1), places = call(Call::place, 0, 2);
+  const Act raise = call(Call::raise_break, 0, 1), lower = call(Call::lower_break, 0, 1);
+  return {
+      {{place}, {places}},         {{place, unmap}, {place, fault(1)}},
+      {{place}, {unmap, map}},     {{raise}, {raise}},
+      {{raise, lower}, {raise}},   {{raise, raise}, {lower, place}},
+      {{place}, {place}, {raise}}, {{raise, lower}, {raise}, {place}},
+  };
+}
+
+std::vector<Program> programs_of(std::vector<Scripts> all, bool late = false) {
+  std::vector<Program> programs;
+  for (Scripts& scripts : all) {
+    programs.push_back({std::move(scripts), late, {}});
+    programs.back().sequential = sequential_histories(programs.back());
+  }
+  return programs;
+}
+
+}  // namespace
+
+std::vector<Program> programs_of_calls(u32 threads) {
+  if (threads == 2) return programs_of(calls_of_two());
+  return programs_of(threads == 3 ? calls_of_three() : calls_of_four());
+}
+
+std::vector<Program> programs_of_late() {
+  return programs_of(calls_of_late(), true);
+}
+
+std::vector<Program> programs_of_places() {
+  return programs_of(calls_of_places());
+}
+
+}  // namespace faultline::check

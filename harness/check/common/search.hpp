@@ -1,0 +1,40 @@
+// Runs a program on a subject until the search is over.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/check/common/mutation.hpp"
+#include "harness/check/subjects/subject.hpp"
+#include "harness/check/weak_memory/explorer.hpp"
+
+namespace faultline::check {
+
+struct SearchLimits {
+  double seconds = 10;  // of CPU time
+  u64 executions = ~u64{0};
+  // After a failure the search goes on for so long, for a shorter one.
+  double seconds_for_shorter = 0.3;
+};
+
+struct Failure {
+  std::string what;
+  std::string story;  // one line an operation
+  u64 execution = 0;  // the first that failed, from 1
+  u32 operations = 0;
+};
+
+struct Outcome {
+  u64 executions = 0;
+  bool complete = false;
+  double seconds = 0;
+  std::optional<Failure> failure;
+};
+
+// `mutation` may be null; `sites`, if not null, collects what the executions come by.
+Outcome explore(const Checked& checked, const Program& program, const SearchOptions& options,
+                const SearchLimits& limits, const Mutation* mutation = nullptr,
+                std::vector<Site>* sites = nullptr);
+
+}  // namespace faultline::check

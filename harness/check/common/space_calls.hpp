@@ -1,0 +1,116 @@
+// Programs of calls on an address space of a few pages, for whatever explores them: how the space
+// is prepared, how a call is made, and the judgement at the end: the oracle, and the question
+// whether some order of the calls, one after the other, gives the same answers and the same pages.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "harness/check/common/program.hpp"
+#include "locks/address_space/interface.hpp"
+#include "locks/address_space/radix_tree.hpp"
+
+namespace faultline::check {
+
+inline constexpr u32 space_pages = 4;
+inline constexpr u64 space_base = lowest_address;
+
+// Of 256 pages, in nodes of two slots, so that two pages make a slot before they are told apart.
+// The programs' pages lie there, but not the break, nor what is placed.
+template <class P>
+using SmallTree = RadixTree<P, 1, 8>;
+
+// So small that an execution's address space is soon made. The frames must do for a thread that
+// maps all pages after others have taken its own.
+inline AddressSpaceOptions small_space(u64 frames_per_thread = 4) {
+  AddressSpaceOptions options;
+  options.threads = 2;
+  options.frames_per_thread = frames_per_thread;
+  options.vmas_per_thread = 6;
+  options.clear_pages = false;
+  return options;
+}
+
+// Pages 0 and 1 are mapped; page 0 is there, unless the program is late.
+inline void prepare_space(AddressSpace& space, const Program& program) {
+  space.map(space_base, 2 * page_size, prot_read | prot_write, map_fixed);
+  if (!program.late) space.fault(space_base, Access::write);
+}
+
+inline u32 break_of(const MapResult& result) {
+  return static_cast<u32>((result.address - break_start) / page_size * 16) +
+         static_cast<u32>(result.error);
+}
+
+// The answer of one call, as a number.
+inline u32 call_space(AddressSpace& space, const Act& act) {
+  const u64 start = space_base + act.first * page_size;
+  const u64 length = (u64{act.end} - act.first) * page_size;
+  switch (act.call) {
+    case Call::none:
+      return 0;
+    case Call::fault_read:
+      return static_cast<u32>(space.fault(start, Access::read));
+    case Call::fault_write:
+      return static_cast<u32>(space.fault(start, Access::write));
+    case Call::map:
+      return static_cast<u32>(space.map(start, length, prot_read | prot_write, map_fixed).error);
+    case Call::map_stack:
+      return static_cast<u32>(
+          space.map(start, length, prot_read | prot_write, map_fixed | map_growsdown).error);
+    case Call::unmap:
+      return static_cast<u32>(space.unmap(start, length));
+    case Call::protect:
+      return static_cast<u32>(space.protect(start, length, prot_read));
+    case Call::discard:
+      return static_cast<u32>(space.discard(start, length));
+    case Call::walk:
+      return space.walk(start) ? 1U : 0U;
+    case Call::place: {
+      const MapResult placed = space.map(0, length, prot_read | prot_write, 0);
+      if (placed.error != Error::none) return static_cast<u32>(placed.error);
+      return 16 + static_cast<u32>(space.fault(placed.address, Access::write));
+    }
+    case Call::raise_break:
+      return break_of(space.brk(page_size));
+    case Call::lower_break:
+      return break_of(space.brk(-static_cast<i64>(page_size)));
+  }
+  return 0;
+}
+
+// With all threads at rest; what is looked at by faults is there afterwards.
+inline void look_at_pages(AddressSpace& space, History& history) {
+  for (u32 page = 0; page < space_pages; ++page) {
+    const u64 address = space_base + page * page_size;
+    history.add(space.walk(address) ? 1U : 0U);
+    history.add(static_cast<u32>(space.fault(address, Access::read)));
+    history.add(static_cast<u32>(space.fault(address, Access::write)));
+  }
+}
+
+// What the threads of an execution were answered.
+class Answers {
+ public:
+  void add(u32 thread, u32 answer) { answers_[thread][made_[thread]++] = answer; }
+
+  // After all is over: what is wrong, or nothing.
+  std::string judge(AddressSpace& space, const Program& program) const {
+    if (std::string wrong = space.check(); !wrong.empty()) return wrong;
+    History history;
+    for (u32 thread = 0; thread < program.threads.size(); ++thread)
+      for (u32 i = 0; i < made_[thread]; ++i) history.add(answers_[thread][i]);
+    look_at_pages(space, history);
+    const auto& orders = program.sequential;
+    if (std::find(orders.begin(), orders.end(), history) == orders.end())
+      return "no order of the calls answers so";
+    return "";
+  }
+
+ private:
+  std::array<std::array<u32, 4>, most_threads> answers_{};
+  std::array<u32, most_threads> made_{};
+};
+
+}  // namespace faultline::check

@@ -1,0 +1,231 @@
+// Exploration by random priorities (PCT: Burckhardt, Kothari, Musuvathi and Nagarakatte, "A
+// Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010), for what is
+// too large for the search over Relacy. Each thread of an execution is a fiber; before every access
+// to an atomic the ready thread of the highest priority goes on. Priorities are drawn at random,
+// and at d - 1 random steps of an execution the running thread's falls below all others: a flaw
+// that needs d orderings among k steps of n threads shows up with a probability of at least
+// 1 / (n k^(d-1)) an execution.
+//
+// Values are sequentially consistent. Memory orders count for plain data alone: who reads or writes
+// it without a happens-before edge to the last write is a race, found by vector clocks.
+//
+// Surprises, as in the search over Relacy, come at random: a futex wait that returns early, time
+// that jumps past a deadline, an owner off its CPU, a weak exchange that fails.
+//
+// An execution follows from its Schedule alone: memory and stacks lie at the same addresses in
+// every process, since locks hash addresses.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "harness/check/common/log.hpp"
+
+namespace faultline::pct {
+
+using check::as_number;
+using check::Label;
+using check::LogEntry;
+using check::may_be_shared;
+using check::most_threads;
+using check::Mutation;
+using check::Order;
+using check::Site;
+using check::SiteKind;
+using check::u8;
+using check::Where;
+
+// Each thread's releases, as far as they happen before.
+using Clock = std::array<u32, most_threads>;
+
+inline void join(Clock& into, const Clock& from) {
+  for (u32 i = 0; i < most_threads; ++i)
+    if (from[i] > into[i]) into[i] = from[i];
+}
+
+// What every atomic keeps beside its value. `life` is `alive` between construction and destruction.
+struct Cell {
+  static constexpr u32 alive = 0xA11FE;
+  u32 life = alive;
+  u32 version = 0;  // writes so far
+  Clock released{};
+};
+
+struct Schedule {
+  u64 seed = 1;
+  u32 depth = 3;     // d: priorities change d - 1 times
+  u32 steps = 1000;  // k: the changes fall within so many
+};
+
+struct Verdict {
+  std::string failure;  // empty: none
+  u32 steps = 0;        // of its threads, taken together
+};
+
+class Engine {
+ public:
+  static constexpr u32 most_steps = 40'000;   // in an execution: more are a livelock
+  static constexpr u64 jump_ns = 10'000'000;  // past every deadline that a lock sets
+
+  constexpr Engine() = default;
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // One execution: `body`, which makes what is explored and calls `parallel`.
+  Verdict run(const Schedule& schedule, const std::function<void()>& body);
+  // Called by `body`: `thread(i)` for each of so many threads, until all have returned.
+  void parallel(u32 threads, const std::function<void(u32)>& thread);
+  // Outside of parallel(): what is done is done for that thread.
+  void act_as(u32 thread) { current_ = &threads_[thread]; }
+
+  // Ends the execution as a failure. Does not return.
+  [[noreturn]] void fail(const std::string& text);
+
+  // ---- the telling, where they are set; room is reserved: what is beyond is left out
+
+  std::vector<LogEntry>* log = nullptr;
+  std::vector<Label>* labels = nullptr;
+
+  // ---- mutations: of wake-ups alone
+
+  const Mutation* mutation = nullptr;
+  std::vector<Site>* sites = nullptr;  // collects, if set
+
+  // ---- for the platform
+
+  bool in_parallel() const { return parallel_; }
+  bool in_execution() const { return body_ != nullptr; }
+  u32 self() const { return static_cast<u32>(current_ - threads_.data()); }
+
+  // Before an access: lets those go on that come first.
+  void step() {
+    if (!parallel_) return;
+    if (++steps_ >= next_event_ || moved_) [[unlikely]]
+      reconsider();
+  }
+  void note_read(const Cell& cell);
+  void note_write(Cell& cell);
+  void forget(const Cell& cell);
+
+  void acquire(const Cell& cell) { join(current_->clock, cell.released); }
+  // A store begins anew what an acquirer gets; a read-modify-write adds to it.
+  void release(Cell& cell, bool adds) {
+    if (!adds) cell.released = {};
+    join(cell.released, current_->clock);
+    ++current_->clock[self()];
+  }
+  const Clock& clock() const { return current_->clock; }
+
+  bool is_surprise();
+  u32 random_below(u32 limit);
+
+  // False: time is over.
+  bool sleep(const Cell& word, u64 deadline);
+  void wake(const Cell& word, u32 n, const Where& where);
+  void pause();
+  void wait_begin(const char* what);
+  void wait_end() { --current_->wait_depth; }
+  u64 now();
+  bool on_cpu(u32 thread);
+  void rcu_lock() {
+    if (current_->rcu_depth++ == 0) ++current_->sections;
+  }
+  void rcu_unlock();
+  void rcu_synchronize();
+
+  void* allocate(usize bytes, usize alignment, const char* name = "memory");
+  bool holds(const void* memory) const;
+  void label(const void* object, usize bytes, const char* text) {
+    if (labels != nullptr) add_label(object, bytes, text);
+  }
+  void tell(const char* what, const void* object, u64 before, u64 after, Order order,
+            const Where& where, LogEntry::Values values) {
+    if (log != nullptr && parallel_) [[unlikely]]
+      add_entry({self(), what, object, before, after, order, where, values, false});
+  }
+
+ private:
+  enum class Status : u8 { ready, paused, asleep, grace, done };
+  static constexpr u32 most_reads = 24;
+  struct Read {
+    const Cell* cell;
+    u32 version;
+  };
+  struct Thread {
+    Status status = Status::done;
+    i64 priority = 0;  // unlike any other's
+    void* context = nullptr;
+    Clock clock{};
+    // What it has read since its last pause: until one of them changes it would only read the same.
+    std::array<Read, most_reads> reads{};
+    u32 known_reads() const { return read_count < most_reads ? read_count : most_reads; }
+    u32 read_count = 0;          // one more than fit: everything counts as changed
+    u32 turns = 0;               // pauses and sleeps
+    const Cell* word = nullptr;  // asleep on
+    u64 deadline = no_deadline;
+    bool timed_out = false;
+    u32 surprises_left = 0;
+    u32 wait_depth = 0;
+    const char* waits_for = nullptr;
+    u32 rcu_depth = 0, sections = 0;        // inside; entered so far
+    std::array<u32, most_threads> grace{};  // the sections that it waits for; 0: none
+  };
+
+  void map_memory();
+  void begin(const Schedule& schedule);
+  void start_fiber(Thread& thread, u32 stack);
+  void run_fiber();
+  void reconsider();
+  void block(Status status);
+  void count_turn();
+  void take_turn();
+  Thread* first_ready();
+  bool let_time_pass();
+  void switch_to(Thread& thread);
+  [[noreturn]] void leave();
+  [[noreturn]] void fail_stuck(bool too_long);
+  bool has_changed(const Thread& thread) const;
+  bool in_grace(const Thread& thread) const;
+  void set_next_event();
+  void add_label(const void* object, usize bytes, const char* text);
+  void add_entry(const LogEntry& entry);
+  bool is_dropped(const Where& where);
+
+  std::byte* memory_ = nullptr;  // the stacks, then what is allocated
+  usize used_ = 0;               // of the latter
+
+  const std::function<void()>* body_ = nullptr;
+  const std::function<void(u32)>* thread_body_ = nullptr;
+  std::array<Thread, most_threads + 1> threads_;  // the last: who runs the body
+  Thread* current_ = nullptr;
+  u32 thread_count_ = 0;
+  bool parallel_ = false;
+  bool moved_ = false;  // another thread may have become ready
+  void* home_ = nullptr;
+
+  Schedule schedule_;
+  struct Change {
+    u32 step;
+    i64 priority;  // of the thread that runs then, from then on
+  };
+  std::vector<Change> changes_;  // in order
+  usize next_change_ = 0;
+  u32 next_event_ = 0;
+  i64 lowest_ = 0;  // of the priorities given so far
+  u32 steps_ = 0;
+  u32 idle_ = 0;  // times in a row that nobody was ready
+  u64 time_ = 0;
+  u64 random_ = 1;
+  u32 surprise_rate_ = 1;  // one in so many
+  Verdict verdict_;
+};
+
+// One a process: an access must find it without an argument.
+inline Engine& engine() {
+  static constinit Engine engine;
+  return engine;
+}
+
+}  // namespace faultline::pct

@@ -1,0 +1,92 @@
+#include "harness/check/pct/priorities.hpp"
+
+#include "harness/check/common/cpu_time.hpp"
+#include "harness/check/common/space_calls.hpp"
+#include "harness/check/common/story.hpp"
+#include "harness/check/pct/engine.hpp"
+#include "harness/stats/splitmix.hpp"
+
+namespace faultline::check {
+namespace {
+
+constexpr u64 frames_per_thread = 16;
+constexpr u64 executions_for_shorter = 300;  // after the first failure
+constexpr usize most_entries = 2 * pct::Engine::most_steps;
+constexpr usize most_labels = 65'536;
+
+// What one execution does, on the engine's fiber.
+void execute(const Checked& checked, const Program& program) {
+  pct::Engine& engine = pct::engine();
+  const auto threads = static_cast<u32>(program.threads.size());
+  const std::unique_ptr<AddressSpace> space = checked.make_space(small_space(frames_per_thread));
+  for (u32 thread = threads; thread-- > 0;) {
+    if (program.enters_late(thread)) continue;
+    engine.act_as(thread);
+    space->enter();
+  }
+  prepare_space(*space, program);
+  Answers answers;
+  engine.parallel(threads, [&](u32 thread) {
+    if (program.enters_late(thread)) space->enter();
+    for (const Act& act : program.threads[thread]) answers.add(thread, call_space(*space, act));
+  });
+  if (const std::string wrong = answers.judge(*space, program); !wrong.empty()) engine.fail(wrong);
+}
+
+// Runs the failing execution again, and writes down what happens.
+std::string tell(const pct::Schedule& schedule, const std::function<void()>& body) {
+  std::vector<LogEntry> log;
+  std::vector<Label> labels;
+  log.reserve(most_entries);
+  labels.reserve(most_labels);
+  pct::engine().log = &log;
+  pct::engine().labels = &labels;
+  const pct::Verdict verdict = pct::engine().run(schedule, body);
+  pct::engine().log = nullptr;
+  pct::engine().labels = nullptr;
+  if (verdict.failure.empty()) return "  (the execution does not fail when run again)\n";
+  return story_of(log, labels);
+}
+
+}  // namespace
+
+Outcome explore_by_priorities(const Checked& checked, const Program& program,
+                              const SearchOptions& options, const SearchLimits& limits,
+                              const Mutation* mutation, std::vector<Site>* sites) {
+  const std::function<void()> body = [&] { execute(checked, program); };
+  pct::engine().mutation = mutation;
+  pct::engine().sites = sites;
+  const double start = cpu_seconds();
+  Outcome outcome;
+  pct::Schedule shortest;
+  u64 steps = 0;
+  u64 last = limits.executions;
+  for (; outcome.executions < last && cpu_seconds() - start < limits.seconds;
+       ++outcome.executions) {
+    // What an execution takes is guessed by what others have taken.
+    const u64 usual = outcome.executions == 0 ? 0 : steps / outcome.executions * 5 / 4;
+    const pct::Schedule schedule{options.seed + outcome.executions * golden_gamma, options.depth,
+                                 static_cast<u32>(usual)};
+    const pct::Verdict verdict = pct::engine().run(schedule, body);
+    steps += verdict.steps;
+    if (verdict.failure.empty()) continue;
+    if (!outcome.failure) {
+      last = limits.seconds_for_shorter == 0
+                 ? 0
+                 : std::min(last, outcome.executions + executions_for_shorter);
+      outcome.failure.emplace().execution = outcome.executions + 1;
+    } else if (verdict.steps >= outcome.failure->operations) {
+      continue;
+    }
+    outcome.failure->what = verdict.failure;
+    outcome.failure->operations = verdict.steps;
+    shortest = schedule;
+  }
+  outcome.seconds = cpu_seconds() - start;
+  pct::engine().sites = nullptr;
+  if (outcome.failure) outcome.failure->story = tell(shortest, body);
+  pct::engine().mutation = nullptr;
+  return outcome;
+}
+
+}  // namespace faultline::check

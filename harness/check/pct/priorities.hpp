@@ -1,0 +1,25 @@
+// Programs of calls on an address space, explored by random priorities:
+// harness/check/pct/engine.hpp.
+#pragma once
+
+#include "harness/check/common/search.hpp"
+
+namespace faultline::check {
+
+// The schemes of locks/registry.hpp that more than one thread can use, and those that are broken
+// on purpose, on the engine's platform.
+struct ExploredScheme {
+  const char* name;
+  std::unique_ptr<AddressSpace> (*make)(const AddressSpaceOptions&);
+  bool is_small = false;  // see Checked
+};
+std::vector<ExploredScheme> explored_schemes();
+std::vector<ExploredScheme> explored_mutants();
+
+// As explore(), for what has a make_space: so many executions, all of which follow from
+// options.seed. `mutation` may be a dropped wake-up; `sites` collects wake-ups alone.
+Outcome explore_by_priorities(const Checked& checked, const Program& program,
+                              const SearchOptions& options, const SearchLimits& limits,
+                              const Mutation* mutation, std::vector<Site>* sites);
+
+}  // namespace faultline::check

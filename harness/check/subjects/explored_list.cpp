@@ -1,0 +1,68 @@
+#include "harness/check/broken/flawed_schemes.hpp"
+#include "harness/check/broken/flawed_space.hpp"
+#include "harness/check/common/space_calls.hpp"
+#include "harness/check/pct/platform.hpp"
+#include "harness/check/pct/priorities.hpp"
+#include "locks/registry.hpp"
+
+namespace faultline::check {
+namespace {
+
+using P = PctPlatform;
+
+using Structure = MutexStructure<P, Ticket<P>>;
+
+template <Flaw flaw>
+ExploredScheme mmap_sem(const char* name) {
+  return {name, make_scheme<FlawedSpace<P, Rwsem<P>, flaw>>};
+}
+template <class Ranges, class Inner = Structure, class Rule = NeighbourRule<P>>
+ExploredScheme range_lock(const char* name) {
+  return {name, make_scheme<RangeLockScheme<P, Inner, Ranges, Rule>>};
+}
+template <Flaw flaw>
+ExploredScheme lock_in_tree(const char* name) {
+  return {name, make_scheme<LockInTree<P, FlawedTree<P, SmallTree<P>, flaw>>>, true};
+}
+template <Flaw flaw>
+ExploredScheme refcount(const char* name) {
+  return {name, make_scheme<Refcount<P, Rwsem<P>, FlawedPolicy<P, flaw>>>};
+}
+
+}  // namespace
+
+std::vector<ExploredScheme> explored_schemes() {
+  std::vector<ExploredScheme> schemes;
+  for (const Scheme<P>& scheme : scheme_list<P>()) {
+    if (scheme.max_threads == 1) continue;
+    const bool is_tree = std::string_view(scheme.name) == "lock_in_tree";
+    schemes.push_back(
+        {scheme.name, is_tree ? make_scheme<LockInTree<P, SmallTree<P>>> : scheme.make, is_tree});
+  }
+  return schemes;
+}
+
+std::vector<ExploredScheme> explored_mutants() {
+  using Ranges = TreeRangeLock<P>;
+  return {
+      mmap_sem<Flaw::unlocked_fault>("mmap_sem:unlocked_fault"),
+      mmap_sem<Flaw::stale_vma>("mmap_sem:stale_vma"),
+      mmap_sem<Flaw::late_zap>("mmap_sem:late_zap"),
+      range_lock<FlawedRanges<P, Flaw::hole>>("range_lock:hole"),
+      range_lock<FlawedRanges<P, Flaw::late_zap>>("range_lock:late_zap"),
+      range_lock<FlawedRanges<P, Flaw::unlocked_fault>>("range_lock:unlocked_fault"),
+      range_lock<Ranges, FlawedStructure<P>>("range_lock:unlocked_lookup"),
+      range_lock<Ranges, Structure, FlawedRule<P, Flaw::no_neighbours>>("range_lock:no_neighbours"),
+      range_lock<Ranges, Structure, FlawedRule<P, Flaw::stale_reach>>("range_lock:stale_reach"),
+      lock_in_tree<Flaw::hole>("lock_in_tree:hole"),
+      lock_in_tree<Flaw::late_zap>("lock_in_tree:late_zap"),
+      lock_in_tree<Flaw::unlocked_fault>("lock_in_tree:unlocked_fault"),
+      lock_in_tree<Flaw::unlocked_child>("lock_in_tree:unlocked_child"),
+      refcount<Flaw::unlocked_fault>("refcount:unlocked_fault"),
+      refcount<Flaw::no_write_lock>("refcount:no_write_lock"),
+      refcount<Flaw::early_close>("refcount:early_close"),
+      refcount<Flaw::early_free>("refcount:early_free"),
+  };
+}
+
+}  // namespace faultline::check

@@ -1,0 +1,67 @@
+// A scheme under the checker: an address space of a few pages, and calls by its threads.
+#pragma once
+
+#include <memory>
+
+#include "harness/check/common/space_calls.hpp"
+#include "harness/check/subjects/subjects.hpp"
+
+namespace faultline::check {
+
+// A space, and its VMAs where it has any.
+template <class Scheme>
+struct Housed {
+  explicit Housed(const AddressSpaceOptions& options) : space(options) {}
+  Scheme space;
+};
+template <class Scheme>
+requires requires {
+  typename Scheme::VmaPool;
+}
+struct Housed<Scheme> {
+  explicit Housed(const AddressSpaceOptions& options)
+      : space(options, std::shared_ptr<typename Scheme::VmaPool>(std::shared_ptr<void>(), &vmas)) {}
+  typename Scheme::VmaPool vmas;
+  Scheme space;
+};
+
+template <class Scheme>
+class SpaceSubject final : public Subject {
+ public:
+  // `program` outlives the subject.
+  explicit SpaceSubject(const Program& program)
+      : program_(program), housed_(small_space(program.threads.size() == 2 ? 4 : 8)) {
+    for (u32 thread = 0; thread < program.threads.size(); ++thread) {
+      if (program.enters_late(thread)) continue;
+      const ActingAs acting(thread);
+      space_.enter();
+    }
+    prepare_space(space_, program);
+  }
+  void start(u32 thread) override {
+    if (program_.enters_late(thread)) space_.enter();
+  }
+  void finish(u32) override {}
+  bool acquire(u32 thread, const Act& act) override {
+    if (act.call == Call::none) return look();
+    answers_.add(thread, call_space(space_, act));
+    return false;
+  }
+  void weaken(u32, const Act&) override {}
+  void release(u32, const Act&) override {}
+
+ private:
+  // After all is over.
+  bool look() {
+    if (const std::string wrong = answers_.judge(space_, program_); !wrong.empty())
+      world().fail(wrong);
+    return true;
+  }
+
+  const Program& program_;
+  Housed<Scheme> housed_;
+  Scheme& space_ = housed_.space;
+  Answers answers_;
+};
+
+}  // namespace faultline::check

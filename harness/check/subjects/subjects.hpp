@@ -1,0 +1,183 @@
+// The subjects: one template a kind of lock.
+#pragma once
+
+#include <optional>
+
+#include "harness/check/broken/mutants.hpp"
+#include "harness/check/subjects/subject.hpp"
+#include "harness/check/weak_memory/platform.hpp"
+#include "locks/mutex/concept.hpp"
+#include "locks/range/concept.hpp"
+#include "locks/shared/concept.hpp"
+#include "locks/shared/vma_refcount.hpp"
+
+namespace faultline::check {
+
+using P = CheckPlatform;
+
+template <class S>
+Subject* make_subject(const Program& program) {
+  void* memory = P::allocate(sizeof(S), alignof(S));
+  S* subject = nullptr;
+  if constexpr (std::is_constructible_v<S, const Program&>)
+    subject = new (memory) S(program);
+  else
+    subject = new (memory) S();
+  world().name(subject, sizeof(S), "lock");
+  return subject;
+}
+
+// Each thread's node, on memory that no other object takes over in an execution.
+template <class Node>
+class Nodes {
+ public:
+  void start(u32 thread) {
+    nodes_[thread].emplace();
+    world().name(&nodes_[thread], sizeof(nodes_[thread]), "node", thread);
+  }
+  void finish(u32 thread) { nodes_[thread].reset(); }
+  Node& operator[](u32 thread) { return *nodes_[thread]; }
+
+ private:
+  std::array<std::optional<Node>, most_threads> nodes_;
+};
+
+template <Mutex L>
+class MutexSubject final : public Subject {
+ public:
+  void start(u32 thread) override { nodes_.start(thread); }
+  void finish(u32 thread) override { nodes_.finish(thread); }
+  bool acquire(u32 thread, const Act& act) override {
+    if (act.tries) return lock_.try_lock(nodes_[thread]);
+    lock_.lock(nodes_[thread]);
+    return true;
+  }
+  void weaken(u32, const Act&) override {}
+  void release(u32 thread, const Act&) override { lock_.unlock(nodes_[thread]); }
+
+ private:
+  L lock_;
+  Nodes<typename L::Node> nodes_;
+};
+
+template <SharedLock L>
+class SharedSubject final : public Subject {
+ public:
+  void start(u32) override {}
+  void finish(u32) override {}
+  bool acquire(u32, const Act& act) override {
+    if (act.tries) return act.hold == Hold::shared ? lock_.try_lock_shared() : lock_.try_lock();
+    if (act.hold == Hold::shared)
+      lock_.lock_shared();
+    else
+      lock_.lock();
+    return true;
+  }
+  void weaken(u32, const Act&) override { lock_.downgrade(); }
+  void release(u32, const Act& act) override {
+    if (act.hold == Hold::exclusive)
+      lock_.unlock();
+    else
+      lock_.unlock_shared();
+  }
+
+ private:
+  L lock_;
+};
+
+template <RangeLock L>
+class RangeSubject final : public Subject {
+ public:
+  void start(u32 thread) override { nodes_.start(thread); }
+  void finish(u32 thread) override { nodes_.finish(thread); }
+  bool acquire(u32 thread, const Act& act) override {
+    const bool exclusive = act.hold != Hold::shared;
+    if (act.tries) return lock_.try_lock(nodes_[thread], range_of(act), exclusive);
+    lock_.lock(nodes_[thread], range_of(act), exclusive);
+    return true;
+  }
+  void weaken(u32 thread, const Act& act) override {
+    if (act.hold == Hold::downgraded)
+      lock_.downgrade(nodes_[thread]);
+    else
+      lock_.downgrade_range(nodes_[thread], {act.first * page_size, (act.first + 1) * page_size});
+  }
+  void release(u32 thread, const Act&) override { lock_.unlock(nodes_[thread]); }
+
+ private:
+  static Range range_of(const Act& act) { return {act.first * page_size, act.end * page_size}; }
+  L lock_;
+  Nodes<typename L::Node> nodes_;
+};
+
+// A queue of spinners, as a lock of its head. Who leaves the queue has not got it.
+template <class Queue>
+class QueueSubject final : public Subject {
+ public:
+  void start(u32) override {}
+  void finish(u32) override {}
+  bool acquire(u32, const Act&) override {
+    const WaitScope<P> waiting(this, "the head of the queue");
+    return queue_.enter() != OsqEntry::left;
+  }
+  void weaken(u32, const Act&) override {}
+  void release(u32, const Act&) override { queue_.exit(); }
+
+ private:
+  Queue queue_;
+};
+
+// The protocol of locks/shared/vma_refcount.hpp: one VMA, an address space under a mutex. A
+// reader pins the VMA and gives up where a fault would fall back. A move detaches it and lets it
+// live in another address space, which then dies: a reader that pinned it there must have let go.
+template <Mutex BigLock, Flaw flaw = Flaw::none>
+class RefcountSubject final : public Subject {
+ public:
+  RefcountSubject() {
+    policy_.open();
+    vma_.attach(policy_.owner());
+    policy_.close();
+  }
+  void start(u32) override {}
+  void finish(u32) override {}
+  bool acquire(u32, const Act& act) override {
+    if (act.hold == Hold::shared) return vma_.pin(policy_.owner()) == PinResult::pinned;
+    typename BigLock::Node node;
+    big_lock_.lock(node);
+    policy_.open();
+    if (!gone_ && flaw != Flaw::no_write_lock) vma_.start_write(policy_.owner());
+    if (flaw == Flaw::early_close) policy_.close();
+    return true;
+  }
+  void weaken(u32 thread, const Act&) override {
+    if (gone_) return;
+    vma_.detach(policy_.owner());
+    gone_ = true;
+    auto* other = new (P::allocate(sizeof(RefcountPolicy<P>), alignof(RefcountPolicy<P>)))
+        RefcountPolicy<P>();
+    world().name(other, sizeof(*other), "address space", thread);
+    other->open();
+    vma_.attach(other->owner());
+    other->close();
+    other->open();
+    vma_.start_write(other->owner());
+    vma_.detach(other->owner());
+    other->close();
+    if (flaw != Flaw::early_free) other->close_down();
+    other->~RefcountPolicy<P>();
+  }
+  void release(u32, const Act& act) override {
+    if (act.hold == Hold::shared) return vma_.unpin(policy_.owner());
+    if (flaw != Flaw::early_close) policy_.close();
+    typename BigLock::Node node;
+    big_lock_.unlock(node);
+  }
+
+ private:
+  BigLock big_lock_;
+  RefcountPolicy<P> policy_;
+  VmaRefcount<P> vma_;
+  bool gone_ = false;  // under big_lock_
+};
+
+}  // namespace faultline::check

@@ -1,0 +1,349 @@
+// The checker's atomic<T> and data<T>: Relacy's, told to the search before each access.
+#pragma once
+
+#include <cstring>
+#include <type_traits>
+
+#include "harness/check/weak_memory/relacy.hpp"
+#include "harness/check/weak_memory/world.hpp"
+
+namespace faultline::check {
+
+inline u32 self() {
+  if (!world().parallel) return world().acting_as;
+  const auto* thread = rl::ctx().threadx_;
+  return thread == nullptr ? 0 : static_cast<u32>(thread->index_);
+}
+
+inline rl::memory_order relacy_order(Order order) {
+  switch (order) {
+    case Order::relaxed:
+      return rl::mo_relaxed;
+    case Order::consume:
+    case Order::acquire:
+      return rl::mo_acquire;
+    case Order::release:
+      return rl::mo_release;
+    case Order::acq_rel:
+      return rl::mo_acq_rel;
+    case Order::seq_cst:
+      return rl::mo_seq_cst;
+  }
+  return rl::mo_seq_cst;
+}
+
+inline rl::debug_info info_of(const Where& where) {
+  return {where.function_name(), where.file_name(), where.line()};
+}
+
+// While it lives, the search does not switch threads: for Relacy's own part of an access that has
+// been announced.
+class Undisturbed {
+ public:
+  Undisturbed() { rl::ctx().disable_preemption(); }
+  ~Undisturbed() { rl::ctx().enable_preemption(); }
+  Undisturbed(const Undisturbed&) = delete;
+  Undisturbed& operator=(const Undisturbed&) = delete;
+};
+
+// While an execution is prepared: what is done is done for that thread.
+class ActingAs {
+ public:
+  explicit ActingAs(u32 thread) { world().acting_as = thread; }
+  ~ActingAs() { world().acting_as = 0; }
+  ActingAs(const ActingAs&) = delete;
+  ActingAs& operator=(const ActingAs&) = delete;
+};
+
+// Waits until the search lets the caller do an operation that touches `object`.
+inline void announce(Conflicts& object, bool writes) {
+  World& here = world();
+  if (!here.parallel) return;
+  const u32 index = self();
+  Thread& thread = here.threads[index];
+  if (thread.long_spin != 0) {
+    // The spin's reads have been announced as one.
+    if (!writes && here.explorer->next_of(index).touches(object)) return;
+    thread.long_spin = 0;
+  }
+  Footprint& next = here.explorer->next_of(index);
+  next.clear();
+  next.add(object, writes);
+  thread.accesses = true;
+  here.explorer->arrived(index);
+  rl::ctx().sched();
+}
+
+// Lets those go on who spin, or have returned from a wait early, until `object` changes.
+inline void note_write(Conflicts& object) {
+  World& here = world();
+  if (!here.parallel) return;
+  ++object.version;
+  here.threads[self()].note_own_write(object);
+  for (u32 i = 0; i < most_threads; ++i) {
+    const Thread& thread = here.threads[i];
+    if (thread.awaits != nullptr && thread.awaits->has(object)) here.explorer->set_ready(i, true);
+  }
+}
+
+// `stale`: the read saw an older value than the last.
+inline void note_read(const Conflicts& object, bool stale) {
+  if (!world().parallel) return;
+  world().threads[self()].note_read(object, stale ? object.version - 1 : object.version);
+}
+
+// Relacy finds accesses to what is no more where the destruction comes first. This finds the other
+// order too: every access must happen before the destruction.
+class LastAccesses {
+ public:
+  void note() {
+    const auto& thread = *rl::ctx().threadx_;
+    at_[thread.index_] = thread.own_acq_rel_order_;
+  }
+  void check_destroyed() const {
+    if (!world().parallel) return;
+    const auto& thread = *rl::ctx().threadx_;
+    const auto threads = rl::ctx().get_thread_count();
+    for (rl::thread_id_t i = 0; i < threads; ++i)
+      if (thread.acq_rel_order_[i] < at_[i])
+        world().fail("an object is destroyed although thread " + std::to_string(i) +
+                     "'s last access to it need not have come before");
+  }
+
+ private:
+  std::array<rl::timestamp_t, most_threads> at_{};
+};
+
+inline void log_access(const char* what, const void* object, u64 before, u64 after, Order order,
+                       const Where& where, LogEntry::Values values, bool stale = false) {
+  std::vector<LogEntry>* log = world().log;
+  if (log == nullptr || !world().parallel || log->size() == log->capacity()) [[likely]]
+    return;
+  // A long spin is told by its first turn.
+  const u32 spin = world().threads[self()].long_spin;
+  if (spin == 0 || spin == World::turns_of_long_spin)
+    log->push_back({self(), what, object, before, after, order, where, values, stale});
+}
+
+// Relacy does not go back far enough in an object's past to find that it was not made yet. This
+// finds it: every access must happen after the making. Plain members are not seen, here or there.
+class Making {
+ public:
+  // At the end of the making.
+  void note() {
+    if (!world().parallel) return;
+    const auto& thread = *rl::ctx().threadx_;
+    maker_ = thread.index_;
+    at_ = thread.own_acq_rel_order_;
+  }
+  // Before the access, which is told when it ends the execution.
+  void check_reached(const char* what, const void* object, Order order, const Where& where) const {
+    if (at_ == 0) return;
+    const auto& thread = *rl::ctx().threadx_;
+    if (thread.index_ == maker_ || thread.acq_rel_order_[maker_] >= at_) return;
+    log_access(what, object, 0, 0, order, where, LogEntry::Values::none);
+    world().fail("an object is reached that need not have been made yet");
+  }
+
+ private:
+  rl::thread_id_t maker_ = 0;
+  rl::timestamp_t at_ = 0;  // 0: before the threads started
+};
+
+// Whether the caller meets with a surprise here.
+inline bool is_surprise() {
+  if (!world().parallel) return false;
+  Thread& thread = world().threads[self()];
+  if (thread.surprises_left == 0 || thread.long_spin != 0) return false;
+  if (world().explorer->choose(2) == 0) return false;
+  --thread.surprises_left;
+  return true;
+}
+
+// std::atomic's interface without its default orders and its operators.
+template <class T>
+class Atomic : private Kept {
+  static_assert(may_be_shared<T>, "only integers, bools and pointers may be shared");
+  using Values = LogEntry::Values;
+
+ public:
+  Atomic() : Atomic(T{}) {}
+  Atomic(T value) : Kept([](Kept* self) { static_cast<Atomic*>(self)->~Atomic(); }) {
+    const Undisturbed undisturbed;
+    value_.store(stored(value), rl::mo_relaxed, {});
+    made_.note();
+  }
+  ~Atomic() {
+    accesses_.check_destroyed();
+    world().forget(conflicts_);
+    world().forget(queue_);
+  }
+  Atomic(const Atomic&) = delete;
+  Atomic& operator=(const Atomic&) = delete;
+
+  T load(Order order, Where where = Where::current()) const {
+    order = world().order_at(order, SiteKind::load, where);
+    announce(conflicts_, false);
+    const Undisturbed undisturbed;
+    made_.check_reached("load", this, order, where);
+    const T value = value_.load(relacy_order(order), info_of(where));
+    accesses_.note();
+    const bool stale = value != value_.debug_value();
+    note_read(conflicts_, stale);
+    log_access("load", this, as_number(value), 0, order, where, Values::one, stale);
+    return value;
+  }
+
+  void store(T value, Order order, Where where = Where::current()) {
+    order = world().order_at(order, SiteKind::store, where);
+    announce(conflicts_, true);
+    const Undisturbed undisturbed;
+    made_.check_reached("store", this, order, where);
+    log_access("store", this, as_number(value), 0, order, where, Values::one);
+    value_.store(stored(value), relacy_order(order), info_of(where));
+    accesses_.note();
+    note_write(conflicts_);
+  }
+
+  T exchange(T value, Order order, Where where = Where::current()) {
+    return modify<rl::rmw_type_swap>("exchange", value, order, where);
+  }
+  template <class U>
+  T fetch_add(U amount, Order order, Where where = Where::current()) {
+    return modify<rl::rmw_type_add>("fetch_add", static_cast<T>(amount), order, where);
+  }
+  template <class U>
+  T fetch_sub(U amount, Order order, Where where = Where::current()) {
+    return modify<rl::rmw_type_sub>("fetch_sub", static_cast<T>(amount), order, where);
+  }
+  T fetch_and(T bits, Order order, Where where = Where::current()) {
+    return modify<rl::rmw_type_and>("fetch_and", bits, order, where);
+  }
+  T fetch_or(T bits, Order order, Where where = Where::current()) {
+    return modify<rl::rmw_type_or>("fetch_or", bits, order, where);
+  }
+  T fetch_xor(T bits, Order order, Where where = Where::current()) {
+    return modify<rl::rmw_type_xor>("fetch_xor", bits, order, where);
+  }
+
+  bool compare_exchange_strong(T& expected, T desired, Order success, Order failure,
+                               Where where = Where::current()) {
+    return compare_exchange(expected, desired, success, failure, where, false);
+  }
+  // May fail without reason.
+  bool compare_exchange_weak(T& expected, T desired, Order success, Order failure,
+                             Where where = Where::current()) {
+    return compare_exchange(expected, desired, success, failure, where, true);
+  }
+
+  // For Platform::wait: the last value, which a thread that then sleeps cannot have missed.
+  T last_value(const Where& where) const {
+    made_.check_reached("wait", this, Order::relaxed, where);
+    return value_.debug_value();
+  }
+  Conflicts& conflicts() const { return conflicts_; }
+  Conflicts& queue() const { return queue_; }
+
+ private:
+  template <rl::rmw_type_e type>
+  T modify(const char* what, T operand, Order order, const Where& where) {
+    order = world().order_at(order, SiteKind::exchange, where);
+    announce(conflicts_, true);
+    const Undisturbed undisturbed;
+    made_.check_reached(what, this, order, where);
+    const T before =
+        value_.rmw(rl::rmw_type_t<type>(), stored(operand), relacy_order(order), info_of(where));
+    accesses_.note();
+    note_write(conflicts_);
+    note_read(conflicts_, false);
+    log_access(what, this, as_number(before), as_number(value_.debug_value()), order, where,
+               Values::two);
+    return before;
+  }
+
+  bool compare_exchange(T& expected, T desired, Order success, Order failure, const Where& where,
+                        bool weak) {
+    success = world().order_at(success, SiteKind::exchange, where);
+    failure = world().order_at(failure, SiteKind::failure, where);
+    announce(conflicts_, true);
+    const Undisturbed undisturbed;
+    made_.check_reached("compare_exchange", this, success, where);
+    const T before = value_.debug_value();
+    const T wanted = expected;
+    bool succeeds = before == expected;
+    if (succeeds && weak) succeeds = !is_surprise();
+    if (succeeds) {
+      Stored same = stored(before);
+      value_.compare_exchange(rl::bool_t<false>(), same, stored(desired), relacy_order(success),
+                              rl::mo_relaxed, info_of(where));
+      note_write(conflicts_);
+    } else {
+      // Relacy knows an exchange that fails by its value alone, so a weak one that fails without
+      // reason is a load of the last value.
+      Stored other = stored(before == wanted ? different(before) : wanted);
+      const rl::memory_order order = relacy_order(failure);
+      value_.compare_exchange(rl::bool_t<false>(), other, other, order, order, info_of(where));
+      expected = before;
+    }
+    accesses_.note();
+    note_read(conflicts_, false);
+    log_access(succeeds ? "compare_exchange" : "compare_exchange fails", this, as_number(before),
+               as_number(succeeds ? desired : wanted), succeeds ? success : failure, where,
+               succeeds ? Values::two : Values::one);
+    return succeeds;
+  }
+
+  static T different(T value) {
+    if constexpr (std::is_same_v<T, bool>)
+      return !value;
+    else if constexpr (std::is_pointer_v<T>)
+      return reinterpret_cast<T>(as_number(value) + 1);
+    else
+      return static_cast<T>(value + 1);
+  }
+
+  // Relacy takes no pointers to what is constant.
+  using Stored =
+      std::conditional_t<std::is_pointer_v<T>, std::remove_const_t<std::remove_pointer_t<T>>*, T>;
+  static Stored stored(T value) {
+    if constexpr (std::is_pointer_v<T>)
+      return const_cast<Stored>(value);
+    else
+      return value;
+  }
+
+  rl::atomic<Stored> value_;
+  mutable Conflicts conflicts_;
+  mutable Conflicts queue_;  // of those asleep on the word
+  Making made_;
+  mutable LastAccesses accesses_;
+};
+
+template <class T>
+class Data : private Kept {
+  static_assert(may_be_shared<T>, "only integers, bools and pointers may be shared");
+  using Values = LogEntry::Values;
+
+ public:
+  Data() : Data(T{}) {}
+  explicit Data(T value)
+      : Kept([](Kept* self) { static_cast<Data*>(self)->~Data(); }), value_(value) {}
+  // A last store: whoever may still read it races with that.
+  ~Data() { value_(rl::debug_info("destruction")).store(T{}); }
+  Data(const Data&) = delete;
+  Data& operator=(const Data&) = delete;
+
+  T load(Where where = Where::current()) const {
+    log_access("reads data", this, 0, 0, Order::relaxed, where, Values::none);
+    return value_(info_of(where)).load();
+  }
+  void store(T value, Where where = Where::current()) {
+    log_access("writes data", this, as_number(value), 0, Order::relaxed, where, Values::one);
+    value_(info_of(where)).store(value);
+  }
+
+ private:
+  rl::var<T> value_;
+};
+
+}  // namespace faultline::check

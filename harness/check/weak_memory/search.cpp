@@ -1,0 +1,254 @@
+#include "harness/check/common/search.hpp"
+
+#include "harness/check/common/story.hpp"
+#include "harness/check/pct/priorities.hpp"
+#include "harness/check/weak_memory/platform.hpp"
+#include "harness/check/weak_memory/scheduler.hpp"
+
+namespace faultline::check {
+namespace {
+
+using P = CheckPlatform;
+
+struct Job {
+  const Checked* checked = nullptr;
+  const Program* program = nullptr;
+  bool light = false;
+  Subject* make() const { return (light ? checked->make_light : checked->make)(*program); }
+};
+
+// What Relacy's test suite, which it constructs itself, is to run.
+Job& job() {
+  static constinit Job current;
+  return current;
+}
+
+constexpr u32 most_cells = 3;
+
+// What the lock guards, and who is inside, as the checker counts it.
+class Guarded {
+ public:
+  // No more cells than the lock guards: each costs every execution.
+  explicit Guarded(Family family) {
+    for (u32 i = 0; i < (family == Family::range ? most_cells : 1); ++i) cells_[i].emplace();
+  }
+  void enter(const Act& act) {
+    for (u32 i = act.first; i < act.end; ++i) {
+      Cell& cell = *cells_[i];
+      const bool exclusive = act.hold != Hold::shared;
+      if (cell.writers != 0 || (exclusive && cell.readers != 0))
+        world().fail("two conflicting holders are inside at once");
+      ++(exclusive ? cell.writers : cell.readers);
+      if (exclusive)
+        write(cell);
+      else
+        cell.value.load();
+    }
+  }
+  void weaken(const Act& act) {
+    for (u32 i = act.first; i < act.end; ++i) {
+      --cells_[i]->writers;
+      if (act.hold == Hold::downgraded) ++cells_[i]->readers;
+    }
+    if (act.hold == Hold::shrunk) ++cells_[act.first]->writers;
+  }
+  void stay(const Act& act) {
+    if (act.hold == Hold::shrunk) write(*cells_[act.first]);
+    if (act.hold == Hold::downgraded)
+      for (u32 i = act.first; i < act.end; ++i) cells_[i]->value.load();
+  }
+  void leave(const Act& act) {
+    const u32 end = act.hold == Hold::shrunk ? act.first + 1U : act.end;
+    for (u32 i = act.first; i < end; ++i) {
+      const bool exclusive = act.hold != Hold::shared && act.hold != Hold::downgraded;
+      --(exclusive ? cells_[i]->writers : cells_[i]->readers);
+    }
+  }
+  void check_at_end() {
+    for (const auto& cell : cells_)
+      if (cell && cell->value.load() != cell->writes) world().fail("a write is lost");
+  }
+
+ private:
+  struct Cell {
+    P::data<u64> value;
+    u64 writes = 0;
+    u32 writers = 0, readers = 0;
+  };
+  static void write(Cell& cell) {
+    cell.value.store(cell.value.load() + 1);
+    ++cell.writes;
+  }
+  std::array<std::optional<Cell>, most_cells> cells_;
+};
+
+template <rl::thread_id_t threads>
+class Suite : public rl::test_suite<Suite<threads>, threads> {
+ public:
+  Suite() : guarded_(job().checked->family) {
+    if (job().program->meets())
+      for (auto& arrived : arrived_) arrived.emplace();
+    world().keeps = job().checked->family == Family::space;
+    subject_ = job().make();
+    world().name(this, sizeof(*this), "guarded");
+  }
+  ~Suite() {
+    subject_->~Subject();
+    world().destroy_kept();
+  }
+
+  void before() { world().parallel = true; }
+
+  void thread(unsigned index) {
+    subject_->start(index);
+    for (const Act& act : job().program->threads[index]) perform(index, act);
+    subject_->finish(index);
+    world().explorer->finish(index);
+  }
+
+  // The lock is as it was: it can be taken over everything.
+  void after() {
+    world().end_execution();
+    guarded_.check_at_end();
+    const Act everything{.tries = true,
+                         .end = job().checked->family == Family::range ? u8{3} : u8{1}};
+    subject_->start(0);
+    if (!subject_->acquire(0, everything)) world().fail("after all is over the lock is not free");
+    subject_->release(0, everything);
+    subject_->finish(0);
+  }
+
+ private:
+  void perform(u32 index, const Act& act) {
+    Thread& thread = world().threads[index];
+    thread.must_not_sleep += act.tries ? 1 : 0;
+    const bool inside = subject_->acquire(index, act);
+    thread.must_not_sleep -= act.tries ? 1 : 0;
+    if (act.tries) arrive(index);
+    if (!inside) return;
+    guarded_.enter(act);
+    if (act.hold == Hold::moved) {
+      subject_->weaken(index, act);
+    } else if (act.hold == Hold::downgraded || act.hold == Hold::shrunk) {
+      guarded_.weaken(act);
+      subject_->weaken(index, act);
+      guarded_.stay(act);
+    }
+    arrive(index);
+    if (act.meets) await_others(index);
+    guarded_.leave(act);
+    subject_->release(index, act);
+  }
+
+  // relaxed, both: the meeting must not make the order that the lock is to make.
+  void arrive(u32 index) {
+    if (arrived_[index]) arrived_[index]->store(1, Order::relaxed);
+  }
+  void await_others(u32 index) {
+    const WaitScope<P> waiting(this, "the other to come in");
+    for (u32 other = 0; other < threads; ++other)
+      while (other != index && arrived_[other]->load(Order::relaxed) == 0) P::pause(this);
+  }
+
+  Subject* subject_;
+  Guarded guarded_;
+  std::array<std::optional<P::atomic<u32>>, threads> arrived_;  // where the program meets
+};
+
+template <rl::thread_id_t threads>
+rl::test_result_e run_suite(rl::test_params& params) {
+  rl::ostringstream state;
+  return rl::run_test<Suite<threads>, Scheduler<threads>>(params, state, false);
+}
+
+// One context of Relacy's: until the search is over, or a failure. A load sees the last store or
+// the one before, in random search also the second before.
+rl::test_result_e run_context(const SearchOptions& options) {
+  std::ostream nowhere(nullptr);
+  rl::test_params params;
+  params.output_stream = params.progress_stream = &nowhere;
+  params.search_type = options.search == Search::random ? rl::random_scheduler_type
+                                                        : rl::fair_full_search_scheduler_type;
+  params.execution_depth_limit = 1U << 30;
+  switch (options.threads) {
+    case 2:
+      return run_suite<2>(params);
+    case 3:
+      return run_suite<3>(params);
+    default:
+      return run_suite<4>(params);
+  }
+}
+
+std::string text_of(rl::test_result_e result) {
+  if (result == rl::test_result_user_assert_failed) return world().failure.data();
+  if (result == rl::test_result_data_race) return "data race";
+  std::string text = rl::test_result_str(result);
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+// Runs the failing execution again, and writes down what happens.
+std::string tell(const SearchOptions& options, const Explorer::Path& path) {
+  std::vector<LogEntry> log;
+  std::vector<Label> labels;
+  log.reserve(Explorer::most_events * 2);
+  labels.reserve(4096);
+  SearchOptions again = options;
+  again.search = Search::replay;
+  Explorer explorer(again, path);
+  Progress last{.limits = {.executions = 1}};
+  world().explorer = &explorer;
+  world().log = &log;
+  world().labels = &labels;
+  progress() = &last;
+  const rl::test_result_e result = run_context(options);
+  world().log = nullptr;
+  world().labels = nullptr;
+  if (result == rl::test_result_success) return "  (the execution does not fail when run again)\n";
+  return story_of(log, labels);
+}
+
+}  // namespace
+
+Outcome explore(const Checked& checked, const Program& program, const SearchOptions& options,
+                const SearchLimits& limits, const Mutation* mutation, std::vector<Site>* sites) {
+  if (options.search == Search::priorities)
+    return explore_by_priorities(checked, program, options, limits, mutation, sites);
+  job() = {&checked, &program, options.light};
+  world().surprises = options.surprises;
+  world().mutation = mutation;
+  world().sites = sites;
+  Explorer explorer(options);
+  const double start = cpu_seconds();
+  Progress now{.limits = {limits.executions, start + limits.seconds}};
+  Outcome outcome;
+  Explorer::Path shortest;
+  for (;;) {
+    world().explorer = &explorer;
+    progress() = &now;
+    const rl::test_result_e result = run_context(options);
+    if (result == rl::test_result_success) break;
+    ++now.executions;
+    if (!outcome.failure) {
+      outcome.failure.emplace().execution = now.executions;
+      now.limits.deadline =
+          std::min(now.limits.deadline, cpu_seconds() + limits.seconds_for_shorter);
+    }
+    if (shortest.empty() || explorer.path().size() < shortest.size()) {
+      shortest = explorer.path();
+      outcome.failure->what = text_of(result);
+      outcome.failure->operations = explorer.events();
+    }
+    if (cpu_seconds() > now.limits.deadline || !explorer.advance()) break;
+  }
+  outcome.executions = now.executions;
+  outcome.complete = now.complete && !outcome.failure;
+  outcome.seconds = cpu_seconds() - start;
+  if (outcome.failure) outcome.failure->story = tell(options, shortest);
+  world().mutation = nullptr;
+  world().sites = nullptr;
+  return outcome;
+}
+
+}  // namespace faultline::check
