@@ -1,7 +1,7 @@
 // Plans the cases of a selection on modelled machines.
 #pragma once
 
-#include "harness/native/plan.hpp"
+#include "harness/case/plan.hpp"
 
 namespace faultline {
 

@@ -7,13 +7,13 @@
 #include <optional>
 #include <stdexcept>
 
+#include "harness/case/candidates.hpp"
 #include "harness/case/machines.hpp"
 #include "harness/cli/commands.hpp"
 #include "harness/cli/header.hpp"
 #include "harness/cli/out.hpp"
 #include "harness/cli/parse.hpp"
 #include "harness/cli/run_arguments.hpp"
-#include "harness/native/candidates.hpp"
 
 namespace faultline {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/native/plan.hpp"
+#include "harness/case/plan.hpp"
 #include "harness/run/display.hpp"
 #include "harness/run/runner.hpp"
 

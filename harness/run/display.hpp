@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "harness/case/plan.hpp"
 #include "harness/run/order.hpp"
 
 namespace faultline {

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "harness/native/plan.hpp"
+#include "harness/case/plan.hpp"
 
 namespace faultline {
 

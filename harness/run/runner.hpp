@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/native/plan.hpp"
+#include "harness/case/plan.hpp"
 #include "harness/run/display.hpp"
 #include "harness/run/order.hpp"
 #include "harness/run/trial_process.hpp"

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/native/plan.hpp"
-#include "harness/trial/spec.hpp"
+#include "harness/case/plan.hpp"
+#include "harness/case/spec.hpp"
 #include "results/process.hpp"
 
 namespace faultline {

@@ -1,6 +1,6 @@
 // What a plan takes, leaves out, and in which order it runs: on machines of many sizes, none of
 // which is here.
-#include "harness/native/plan.hpp"
+#include "harness/case/plan.hpp"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -10,10 +10,11 @@
 #include <set>
 #include <stdexcept>
 
-#include "harness/native/candidates.hpp"
+#include "harness/case/candidates.hpp"
+#include "harness/case/suites.hpp"
+#include "harness/case/candidates.hpp"
 #include "harness/run/order.hpp"
 #include "tests/paths.hpp"
-#include "workloads/suites/suites.hpp"
 
 namespace faultline {
 namespace {
