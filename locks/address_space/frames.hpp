@@ -29,10 +29,12 @@ class Frames {
   static constexpr u64 max_per_thread = (u64{1} << index_bits) - 1;
   static constexpr u32 max_nodes = 64;
 
-  // `backed`: frames have 4 KiB of memory each, for real clearing.
-  Frames(u64 per_thread, bool backed, Violations<P>& violations)
+  // `backed`: frames have 4 KiB of memory each, for real clearing. `oracle`: the frames check their
+  // use as they go (AddressSpaceOptions::oracle).
+  Frames(u64 per_thread, bool backed, bool oracle, Violations<P>& violations)
       : per_thread_(per_thread < max_per_thread ? per_thread : max_per_thread),
         backed_(backed),
+        oracle_(oracle),
         violations_(violations) {}
 
   // Makes the calling thread's slice, on its node. Once a thread, before its first take().
@@ -59,12 +61,7 @@ class Frames {
     if (slice.list.count == 0 && !refill(slice)) return no_frame;
     const FrameNumber number = pop(slice.list);
     Frame& frame = frame_of(number);
-    // relaxed, both: the frame is this thread's alone; handing it over (PTE lock, pool lock) orders
-    // what follows.
-    if (frame.stale.load(std::memory_order_relaxed) != 0)
-      violations_.note("a frame was reused before its shootdown returned");
-    if (frame.count.load(std::memory_order_relaxed) != 0)
-      violations_.note("a frame in use was on a free list");
+    if (oracle_) check_free(frame);
     // release: pairs with the acquire in pin(): a pinner of the new use then sees the entry of the
     // old one cleared. Where it does not, walk() takes the old page for mapped still, as it was:
     // the checker's walks do nothing with the page, so there it survives being weakened, here and
@@ -91,8 +88,8 @@ class Frames {
 
   void gather(Gathered& gathered, FrameNumber number) {
     Frame& frame = frame_of(number);
-    frame.stale.store(
-        1, std::memory_order_relaxed);  // relaxed: reaches take() through the pool, with the frame
+    // relaxed: reaches take() through the pool, with the frame.
+    if (oracle_) frame.stale.store(1, std::memory_order_relaxed);
     frame.next.store(gathered.head_);
     gathered.head_ = number;
   }
@@ -103,7 +100,8 @@ class Frames {
       const FrameNumber number = gathered.head_;
       Frame& frame = frame_of(number);
       gathered.head_ = frame.next.load();
-      frame.stale.store(0, std::memory_order_relaxed);  // relaxed: see gather()
+      // relaxed: see gather().
+      if (oracle_) frame.stale.store(0, std::memory_order_relaxed);
       unpin(number);
     }
   }
@@ -172,6 +170,15 @@ class Frames {
   }
   Frame& frame_of(FrameNumber number) { return slice_of(number).frames[index_of(number)]; }
 
+  // relaxed, both: the frame is this thread's alone; handing it over (PTE lock, pool lock) orders
+  // what follows.
+  void check_free(const Frame& frame) {
+    if (frame.stale.load(std::memory_order_relaxed) != 0)
+      violations_.note("a frame was reused before its shootdown returned");
+    if (frame.count.load(std::memory_order_relaxed) != 0)
+      violations_.note("a frame in use was on a free list");
+  }
+
   void push(List& list, FrameNumber number) {
     frame_of(number).next.store(list.head);
     list.head = number;
@@ -217,6 +224,7 @@ class Frames {
 
   const u64 per_thread_;
   const bool backed_;
+  const bool oracle_;
   Violations<P>& violations_;
   PerThread<P, Slice> slices_;
   typename P::template atomic<Slice*> owners_[P::max_threads] = {};

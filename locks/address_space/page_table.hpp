@@ -72,7 +72,8 @@ class PageTable {
   static constexpr u64 broadcast_ns = 500;
 
   PageTable(const AddressSpaceOptions& options, Violations<P>& violations)
-      : options_(options), frames_(options.frames_per_thread, options.clear_pages, violations) {
+      : options_(options),
+        frames_(options.frames_per_thread, options.clear_pages, options.oracle, violations) {
     P::label(&users_, "mm.cpumask");
     if (options.page_table != page_table_per_cpu) return;
     void* memory = P::allocate(sizeof(OwnTables), cache_line);

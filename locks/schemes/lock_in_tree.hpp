@@ -228,8 +228,8 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
     if (own && access == Access::write && !SlotValue::anon(value))
       tree_.fill(page, page + 1, value | SlotValue::anon_bit);
     const bool mapped = table_.fault_in(address, access, SlotValue::prot(value), !file || own);
-    // The oracle: the slot's lock must have kept the mapping in place through all of this.
-    if (((value_at(address) ^ value) & ~SlotValue::anon_bit) != 0)
+    // The slot's lock must have kept the mapping in place through all of this.
+    if (options_.oracle && ((value_at(address) ^ value) & ~SlotValue::anon_bit) != 0)
       violations_.note("a fault was served in a slot that another thread changed");
     return mapped ? Error::none : Error::nomem;
   }
