@@ -22,6 +22,7 @@
 #include "locks/shared/no_lock.hpp"
 #include "locks/shared/rwsem.hpp"
 #include "locks/shared/rwsem_2012.hpp"
+#include "locks/vmas/rbtree.hpp"
 
 namespace faultline {
 
@@ -86,6 +87,10 @@ constexpr auto range_list() {
   };
 }
 
+// The address space over Linux's container of old, which is every scheme's default.
+template <class P, class Hooks = NoHooks>
+using TreeMm = Mm<P, vmas::RbTree, Hooks>;
+
 template <class P>
 struct Scheme {
   const char* name;
@@ -105,35 +110,35 @@ const std::vector<Scheme<P>>& scheme_list() {
   static const std::vector<Scheme<P>> list = [] {
     std::vector<Scheme<P>> schemes = {
         {"none", "no lock, one thread: the cost of harness and address space", 1, true,
-         make_scheme<MmapSem<P, NoLock<P>>>},
+         make_scheme<MmapSem<TreeMm<P>, NoLock<P>>>},
         {"mmap_sem", "one rwsem for the whole address space", 0, true,
-         make_scheme<MmapSem<P, Rwsem<P>>>},
+         make_scheme<MmapSem<TreeMm<P>, Rwsem<P>>>},
         {"mmap_sem:no-osq", "mmap_sem without the queue of spinners", 0, true,
-         make_scheme<MmapSem<P, Rwsem<P, no_osq>>>},
+         make_scheme<MmapSem<TreeMm<P>, Rwsem<P, no_osq>>>},
         {"mmap_sem:no-steal", "mmap_sem without lock stealing", 0, true,
-         make_scheme<MmapSem<P, Rwsem<P, no_steal>>>},
+         make_scheme<MmapSem<TreeMm<P>, Rwsem<P, no_steal>>>},
         {"mmap_sem:no-handoff", "mmap_sem without handoff", 0, true,
-         make_scheme<MmapSem<P, Rwsem<P, no_handoff>>>},
+         make_scheme<MmapSem<TreeMm<P>, Rwsem<P, no_handoff>>>},
         {"mmap_sem:rwsem_2012", "mmap_sem over Linux's semaphore of 2012", 0, true,
-         make_scheme<MmapSem<P, Rwsem2012<P>>>},
+         make_scheme<MmapSem<TreeMm<P>, Rwsem2012<P>>>},
         {"range_lock", "narrow ranges, the tree of VMAs under a ticket lock", 0, true,
-         make_scheme<RangeLockScheme<P, MutexStructure<P, Ticket<P>>>>},
+         make_scheme<RangeLockScheme<TreeMm<P, RangeLockHooks<P>>, MutexStructure<P, Ticket<P>>>>},
         {"range_lock:mcs", "narrow ranges, the tree of VMAs under an MCS lock", 0, true,
-         make_scheme<RangeLockScheme<P, MutexStructure<P, Mcs<P>>>>},
+         make_scheme<RangeLockScheme<TreeMm<P, RangeLockHooks<P>>, MutexStructure<P, Mcs<P>>>>},
         {"range_lock:rwsem", "narrow ranges, the tree of VMAs under an rwsem", 0, true,
-         make_scheme<RangeLockScheme<P, SharedStructure<P, Rwsem<P>>>>},
+         make_scheme<RangeLockScheme<TreeMm<P, RangeLockHooks<P>>, SharedStructure<P, Rwsem<P>>>>},
         {"range_lock:full", "the range lock over the whole address space, as one semaphore", 0,
-         true, make_scheme<MmapSem<P, FullRange<P, TreeRangeLock<P>>>>},
+         true, make_scheme<MmapSem<TreeMm<P>, FullRange<P, TreeRangeLock<P>>>>},
         {"lock_in_tree", "a lock bit in every slot of a radix tree", 0, true,
          make_scheme<LockInTree<P>>},
         {"refcount", "a reference count in each VMA, falling back to the rwsem", 0, true,
-         make_scheme<Refcount<P, Rwsem<P>>>},
+         make_scheme<Refcount<TreeMm<P, RefcountHooks<P>>, Rwsem<P>>>},
     };
     if constexpr (Native<P>) {
       schemes.push_back({"mmap_sem:pthread_rwlock", "mmap_sem over the C library's lock", 0, true,
-                         make_scheme<MmapSem<P, PthreadRwlock<P>>>});
+                         make_scheme<MmapSem<TreeMm<P>, PthreadRwlock<P>>>});
       schemes.push_back({"mmap_sem:std::shared_mutex", "mmap_sem over the C++ library's lock", 0,
-                         true, make_scheme<MmapSem<P, StdSharedMutex<P>>>});
+                         true, make_scheme<MmapSem<TreeMm<P>, StdSharedMutex<P>>>});
       schemes.push_back({"linux", "the running kernel", 0, false, make_scheme<LinuxScheme<P>>});
     }
     return schemes;

@@ -7,9 +7,21 @@ const readJson = (name) => JSON.parse(readFileSync(new URL(name, here), 'utf8'))
 const style = readJson('style.json');
 const distinct = (rows, key) => [...new Set(rows.map((row) => row[key]))];
 
+const fromZero = { zero: true, nice: 5 };
+const shares = { domain: [0, 1] };
+
+// `curves`: the picture is drawn from curves.vl.json, and these are its differences from the other such pictures.
 const pictures = [
   {
     name: 'throughput',
+    curves: {
+      heading: 'Throughput by threads',
+      y: { title: 'operations per second', scale: fromZero },
+      format: '~s',
+      tooltipFormat: '.3s',
+      // The x axis title of one row of panels ends above the heads of the next.
+      rowSpacing: 104,
+    },
     title: 'Throughput',
     about:
       'Operations per second over all threads: the median of the repetitions, with its 95 % interval as a bar (often ' +
@@ -48,6 +60,12 @@ const pictures = [
   },
   {
     name: 'linux',
+    curves: {
+      heading: 'The running kernel, over its own throughput at one thread',
+      y: { title: 'times one thread', scale: fromZero },
+      format: '~s',
+      tooltipFormat: '.2f',
+    },
     title: 'The running kernel',
     about:
       'Real faults and system calls, normalised to one thread: compare the shape of the curve with those above, not its ' +
@@ -64,12 +82,26 @@ const pictures = [
   },
   {
     name: 'fairness',
+    curves: {
+      heading: "Fairness: Jain's index over threads of one role",
+      y: { title: "Jain's index (1: equal shares)", scale: shares },
+      format: '~s',
+      tooltipFormat: '.3f',
+      rowSpacing: 104,
+    },
     title: 'Fairness',
     about: "Jain's index of the operations by thread: 1 when all did the same, 1/n when one did all.",
     missing: 'No case of more than one thread was measured.',
   },
   {
     name: 'bounces',
+    curves: {
+      heading: 'Cache-line bounces per operation, each event by itself',
+      y: { title: 'events per operation', scale: fromZero },
+      format: '~s',
+      tooltipFormat: '.3s',
+      headFontSize: 10.5,
+    },
     title: 'Bounces',
     about:
       'Lines that another core had modified, by hardware event. Events may count the same transfer twice: each has its own ' +
@@ -78,6 +110,12 @@ const pictures = [
   },
   {
     name: 'waiting',
+    curves: {
+      heading: "Share of the threads' time spent waiting",
+      y: { title: 'share of the window', scale: shares },
+      format: '.0%',
+      tooltipFormat: '.1%',
+    },
     title: 'Waiting',
     about: 'Time spent waiting for a lock, spinning or asleep, over threads times window.',
     missing: 'Waiting was not measured.',
@@ -153,9 +191,24 @@ function eachEncoding(spec, apply) {
   for (const layer of spec.layer ?? []) eachEncoding(layer, apply);
 }
 
-/** The specification with its rows, and where they are from. */
+/** curves.vl.json with the differences of one picture. */
+function curvesSpec({ heading, y, format, tooltipFormat, rowSpacing, headFontSize }) {
+  const spec = readJson('curves.vl.json');
+  spec.title.text = heading;
+  if (rowSpacing) spec.spacing.row = rowSpacing;
+  if (headFontSize) spec.facet.header.labelFontSize = headFontSize;
+  const [lines, , points] = spec.spec.layer;
+  Object.assign(lines.encoding.y, y);
+  lines.encoding.y.axis.format = format;
+  for (const entry of points.encoding.tooltip) {
+    if (entry.type === 'quantitative') entry.format = tooltipFormat;
+  }
+  return spec;
+}
+
+/** The specification of a picture with its rows and its provenance. */
 function framed(picture, rows, subtitle) {
-  const spec = readJson(`${picture.name}.vl.json`);
+  const spec = picture.curves ? curvesSpec(picture.curves) : readJson(`${picture.name}.vl.json`);
   spec.title.subtitle = subtitle;
   spec.data = { values: rows };
   spec.config = style.config;

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "results/data_files.hpp"
 #include "results/files.hpp"
 #include "results/reader.hpp"
 #include "results/summary.hpp"

@@ -10,6 +10,7 @@
 #include "harness/counters/counters.hpp"
 #include "harness/sim/machine/machine.hpp"
 #include "harness/topology/machine.hpp"
+#include "results/data_files.hpp"
 
 namespace faultline {
 namespace {

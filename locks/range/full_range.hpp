@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "locks/address_space/types.hpp"
 #include "locks/per_thread.hpp"
 #include "locks/platform.hpp"
 #include "locks/range/concept.hpp"
+#include "locks/types.hpp"
 
 namespace faultline {
 

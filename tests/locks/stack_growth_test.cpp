@@ -6,6 +6,7 @@
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
 #include "locks/shared/rwsem.hpp"
+#include "locks/vmas/rbtree.hpp"
 #include "tests/locks/injecting_platform.hpp"
 
 namespace faultline {
@@ -54,9 +55,10 @@ class StackGrowth : public testing::Test {
   Scheme space_{options()};
 };
 
-using Schemes =
-    testing::Types<LockInTree<P>, MmapSem<P, Rwsem<P>>,
-                   RangeLockScheme<P, MutexStructure<P, Ticket<P>>>, Refcount<P, Rwsem<P>>>;
+using Schemes = testing::Types<
+    LockInTree<P>, MmapSem<Mm<P, vmas::RbTree, NoHooks>, Rwsem<P>>,
+    RangeLockScheme<Mm<P, vmas::RbTree, RangeLockHooks<P>>, MutexStructure<P, Ticket<P>>>,
+    Refcount<Mm<P, vmas::RbTree, RefcountHooks<P>>, Rwsem<P>>>;
 TYPED_TEST_SUITE(StackGrowth, Schemes);
 
 TYPED_TEST(StackGrowth, OfTwoThreadsAtOnceServesBoth) {

@@ -30,6 +30,11 @@ class FlawedRanges : public TreeRangeLock<P, Spinlock> {
     Base::lock(node, range, exclusive);
     node.held = true;
   }
+  bool enqueue(Node& node, Range range, bool exclusive) {
+    if (flaw == Flaw::hole && exclusive && range.length() > page_size) range.end -= page_size;
+    node.held = true;
+    return Base::enqueue(node, range, exclusive);
+  }
   void downgrade_range(Node& node, Range range) {
     if (flaw != Flaw::hole) Base::downgrade_range(node, range);
   }
@@ -56,17 +61,19 @@ class FlawedStructure : public MutexStructure<P, Lock> {
 };
 
 // no_neighbours, stale_reach.
-template <class P, Flaw flaw>
-class FlawedRule : public NeighbourRule<P> {
+template <class Mm, Flaw flaw>
+class FlawedRule : public NeighbourRule<Mm> {
+  using P = typename Mm::Platform;
+
  public:
-  using NeighbourRule<P>::NeighbourRule;
+  using NeighbourRule<Mm>::NeighbourRule;
 
   Range reach(Range range, Merging merging) const {
     if (flaw == Flaw::no_neighbours) return range;
     // What the thread found the last time that it asked for this range.
     Known& known = known_[P::self()];
     if (known.range.start != range.start || known.range.end != range.end)
-      known = {range, NeighbourRule<P>::reach(range, merging)};
+      known = {range, NeighbourRule<Mm>::reach(range, merging)};
     return known.reach;
   }
 
@@ -132,8 +139,8 @@ class FlawedRefcount : public VmaRefcount<P> {
 
 // And no_write_lock, early_close, early_free: a VMA that is detached may still be pinned.
 template <class P, Flaw flaw>
-class FlawedPolicy : public RefcountPolicy<P> {
-  using Base = RefcountPolicy<P>;
+class FlawedHooks : public RefcountHooks<P> {
+  using Base = RefcountHooks<P>;
 
  public:
   using State = FlawedRefcount<P, flaw>;

@@ -45,10 +45,11 @@ void append(std::vector<Checked>& list, Family family, const std::tuple<Named...
 
 using LightRwsem = Rwsem<P, RwsemPolicy{}, StepMutex>;
 using LightRanges = TreeRangeLock<P, StepMutex>;
+using RangeMm = TreeMm<P, RangeLockHooks<P>>;
 using LightStructure = MutexStructure<P, StepMutex<P>>;
 template <class Ranges = LightRanges, class Structure = LightStructure,
-          class Rule = NeighbourRule<P>>
-using LightRangeLockScheme = RangeLockScheme<P, Structure, Ranges, Rule>;
+          class Rule = NeighbourRule<RangeMm>>
+using LightRangeLockScheme = RangeLockScheme<RangeMm, Structure, Ranges, Rule>;
 
 // The simple lock of each kind, with that flaw.
 template <Flaw flaw>
@@ -77,7 +78,7 @@ Checked space_mutant(const char* name) {
 }
 template <Flaw flaw>
 Checked mmap_sem_mutant(const char* name) {
-  return space_mutant<FlawedSpace<P, LightRwsem, flaw>>(name);
+  return space_mutant<FlawedSpace<TreeMm<P>, LightRwsem, flaw>>(name);
 }
 template <Flaw flaw>
 Checked ranges_mutant(const char* name) {
@@ -85,7 +86,8 @@ Checked ranges_mutant(const char* name) {
 }
 template <Flaw flaw>
 Checked rule_mutant(const char* name) {
-  return space_mutant<LightRangeLockScheme<LightRanges, LightStructure, FlawedRule<P, flaw>>>(name);
+  return space_mutant<LightRangeLockScheme<LightRanges, LightStructure, FlawedRule<RangeMm, flaw>>>(
+      name);
 }
 template <Flaw flaw>
 Checked tree_mutant(const char* name) {
@@ -93,7 +95,7 @@ Checked tree_mutant(const char* name) {
 }
 template <Flaw flaw>
 Checked refcount_space_mutant(const char* name) {
-  return space_mutant<Refcount<P, LightRwsem, FlawedPolicy<P, flaw>>>(name);
+  return space_mutant<Refcount<TreeMm<P, FlawedHooks<P, flaw>>, LightRwsem>>(name);
 }
 
 // Over Relacy too, but for the variants.
@@ -103,11 +105,13 @@ void append_schemes(std::vector<Checked>& list) {
     checked.make_space = scheme.make;
     checked.is_small = scheme.is_small;
     const std::string_view name = scheme.name;
-    if (name == "mmap_sem") checked.make = make_subject<SpaceSubject<MmapSem<P, LightRwsem>>>;
+    if (name == "mmap_sem")
+      checked.make = make_subject<SpaceSubject<MmapSem<TreeMm<P>, LightRwsem>>>;
     if (name == "range_lock") checked.make = make_subject<SpaceSubject<LightRangeLockScheme<>>>;
     if (name == "lock_in_tree")
       checked.make = make_subject<SpaceSubject<LockInTree<P, SmallTree<P>>>>;
-    if (name == "refcount") checked.make = make_subject<SpaceSubject<Refcount<P, LightRwsem>>>;
+    if (name == "refcount")
+      checked.make = make_subject<SpaceSubject<Refcount<TreeMm<P, RefcountHooks<P>>, LightRwsem>>>;
     if (is_modelled(name) != (checked.make != nullptr))
       throw std::logic_error("coverage.hpp does not say which schemes Relacy has");
     list.push_back(checked);
@@ -137,7 +141,7 @@ const std::vector<Checked>& control_list() {
       queue_mutant<Flaw::none>("control:queue"),
       range_mutant<Flaw::none>("control:range"),
       shared_mutant<Flaw::none>("control:shared"),
-      space_mutant<MmapSem<P, FlawedShared<P, Flaw::none>>>("control:space"),
+      space_mutant<MmapSem<TreeMm<P>, FlawedShared<P, Flaw::none>>>("control:space"),
   };
   return list;
 }
@@ -171,8 +175,10 @@ const std::vector<Checked>& mutant_list() {
         mmap_sem_mutant<Flaw::unlocked_fault>("mmap_sem:unlocked_fault"),
         mmap_sem_mutant<Flaw::stale_vma>("mmap_sem:stale_vma"),
         mmap_sem_mutant<Flaw::late_zap>("mmap_sem:late_zap"),
-        space_mutant<MmapSem<P, FlawedShared<P, Flaw::rude_readers>>>("mmap_sem:rude_readers"),
-        space_mutant<MmapSem<P, FlawedShared<P, Flaw::downgrade_gap>>>("mmap_sem:downgrade_gap"),
+        space_mutant<MmapSem<TreeMm<P>, FlawedShared<P, Flaw::rude_readers>>>(
+            "mmap_sem:rude_readers"),
+        space_mutant<MmapSem<TreeMm<P>, FlawedShared<P, Flaw::downgrade_gap>>>(
+            "mmap_sem:downgrade_gap"),
         ranges_mutant<Flaw::late_zap>("range_lock:late_zap"),
         ranges_mutant<Flaw::unlocked_fault>("range_lock:unlocked_fault"),
         space_mutant<LightRangeLockScheme<LightRanges, FlawedStructure<P, StepMutex<P>>>>(

@@ -10,15 +10,16 @@ namespace {
 
 using P = PctPlatform;
 
+using RangeMm = TreeMm<P, RangeLockHooks<P>>;
 using Structure = MutexStructure<P, Ticket<P>>;
 
 template <Flaw flaw>
 ExploredScheme mmap_sem(const char* name) {
-  return {name, make_scheme<FlawedSpace<P, Rwsem<P>, flaw>>};
+  return {name, make_scheme<FlawedSpace<TreeMm<P>, Rwsem<P>, flaw>>};
 }
-template <class Ranges, class Inner = Structure, class Rule = NeighbourRule<P>>
+template <class Ranges, class Inner = Structure, class Rule = NeighbourRule<RangeMm>>
 ExploredScheme range_lock(const char* name) {
-  return {name, make_scheme<RangeLockScheme<P, Inner, Ranges, Rule>>};
+  return {name, make_scheme<RangeLockScheme<RangeMm, Inner, Ranges, Rule>>};
 }
 template <Flaw flaw>
 ExploredScheme lock_in_tree(const char* name) {
@@ -26,7 +27,7 @@ ExploredScheme lock_in_tree(const char* name) {
 }
 template <Flaw flaw>
 ExploredScheme refcount(const char* name) {
-  return {name, make_scheme<Refcount<P, Rwsem<P>, FlawedPolicy<P, flaw>>>};
+  return {name, make_scheme<Refcount<TreeMm<P, FlawedHooks<P, flaw>>, Rwsem<P>>>};
 }
 
 }  // namespace
@@ -52,8 +53,10 @@ std::vector<ExploredScheme> explored_mutants() {
       range_lock<FlawedRanges<P, Flaw::late_zap>>("range_lock:late_zap"),
       range_lock<FlawedRanges<P, Flaw::unlocked_fault>>("range_lock:unlocked_fault"),
       range_lock<Ranges, FlawedStructure<P>>("range_lock:unlocked_lookup"),
-      range_lock<Ranges, Structure, FlawedRule<P, Flaw::no_neighbours>>("range_lock:no_neighbours"),
-      range_lock<Ranges, Structure, FlawedRule<P, Flaw::stale_reach>>("range_lock:stale_reach"),
+      range_lock<Ranges, Structure, FlawedRule<RangeMm, Flaw::no_neighbours>>(
+          "range_lock:no_neighbours"),
+      range_lock<Ranges, Structure, FlawedRule<RangeMm, Flaw::stale_reach>>(
+          "range_lock:stale_reach"),
       lock_in_tree<Flaw::hole>("lock_in_tree:hole"),
       lock_in_tree<Flaw::late_zap>("lock_in_tree:late_zap"),
       lock_in_tree<Flaw::unlocked_fault>("lock_in_tree:unlocked_fault"),
