@@ -79,7 +79,7 @@ class Word {
   // A store that this CPU has posted for what was here before must not come after the new value.
   constexpr T made(T value) {
     if (!std::is_constant_evaluated() && here.cpu != nullptr)
-      simulation().before_construction(*here.cpu, this);
+      simulation().before_construction(*here.cpu, Arena::offset(this));
     return value;
   }
   void store_outside(T value) {

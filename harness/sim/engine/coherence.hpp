@@ -61,10 +61,10 @@ class Coherence {
     cpu.clock += machine_.hit[static_cast<usize>(Kind::load)];
     return true;
   }
-  // Before an object is made there: a waiting store to what was there before must not come later.
-  // Not a pointer to const: GCC would expect the word to be read before it is constructed.
-  void before_construction(Cpu& cpu, void* address) {
-    if (StoreBuffers::may_hold(cpu, Arena::offset(address))) [[unlikely]]
+  // Before an object is made at arena offset `at`: a waiting store to what was there before must
+  // not come later.
+  void before_construction(Cpu& cpu, u64 at) {
+    if (StoreBuffers::may_hold(cpu, at)) [[unlikely]]
       stores_.drain(cpu);
   }
   // A store from outside of every CPU.

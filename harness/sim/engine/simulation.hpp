@@ -97,9 +97,7 @@ class Simulation {
   bool forward(Cpu& cpu, const void* address, u64& value) {
     return coherence_.forward(cpu, address, value);
   }
-  void before_construction(Cpu& cpu, void* address) {
-    coherence_.before_construction(cpu, address);
-  }
+  void before_construction(Cpu& cpu, u64 at) { coherence_.before_construction(cpu, at); }
   void outside_store(const void* address) { coherence_.outside_store(address); }
 
   void pause(Cpu& cpu) { spinning_.pause(cpu); }
