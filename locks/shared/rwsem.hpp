@@ -106,7 +106,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
   static constexpr bool atomic_downgrade = true;
 
   Rwsem() {
-    static_assert(!PlainCells<P> || Lines::lines_hold());
+    if constexpr (PlainCells<P>) static_assert(Lines::lines_hold());
     label();
   }
 
