@@ -33,6 +33,7 @@ concept VmaHooks = requires(H hooks, V& vma) {
 
 struct NoHooks {
   struct State {
+    static constexpr Layout layout = Layout::linux_6_18;
     struct Hot {};
     struct MostlyRead {};
     State(Hot&, MostlyRead&) {}
