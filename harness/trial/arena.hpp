@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "harness/case/spec.hpp"
 #include "harness/trial/roles.hpp"
-#include "harness/trial/spec.hpp"
 #include "workloads/registry.hpp"
 
 namespace faultline {

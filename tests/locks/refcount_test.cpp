@@ -10,6 +10,7 @@
 #include "harness/native/platform.hpp"
 #include "locks/shared/rwsem.hpp"
 #include "locks/vmas/rbtree.hpp"
+#include "locks/vmas/sorted_array.hpp"
 
 namespace faultline {
 namespace {
@@ -17,6 +18,14 @@ namespace {
 using P = NativePlatform;
 using Space = Refcount<Mm<P, vmas::RbTree, RefcountHooks<P>>, Rwsem<P>>;
 constexpr u32 rw = prot_read | prot_write;
+
+// A fault looks its VMA up under RCU, so a container that cannot be searched so is refused.
+template <class Vmas>
+concept Composes = requires {
+  typename Refcount<Mm<P, Vmas, RefcountHooks<P>>, Rwsem<P>>;
+};
+static_assert(Composes<vmas::RbTree>);
+static_assert(!Composes<vmas::SortedArray>);
 
 u64 event(const AddressSpace& space, std::string_view name) {
   Events events;
