@@ -7,7 +7,7 @@
 
 #include "harness/sim/overflow.hpp"
 #include "harness/sim/simulation.hpp"
-#include "harness/stats/splitmix.hpp"
+#include "locks/random.hpp"
 
 namespace faultline::sim {
 
