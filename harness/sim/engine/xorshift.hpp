@@ -2,7 +2,7 @@
 #pragma once
 
 #include "harness/sim/types.hpp"
-#include "harness/stats/splitmix.hpp"
+#include "locks/random.hpp"
 
 namespace faultline::sim {
 
