@@ -8,17 +8,16 @@
 
 namespace faultline {
 
-// How urgent a group is; the first are taken first.
+// How important a group is; a plan takes the first stages first.
 enum class Stage : int {
   most_threads,   // every workload and scheme
   first_ends,     // the first workload at one thread, and its ceiling
-  latency,        // one latency trial of each of most_threads
-  first_curve,    // the first workload's other counts
-  ceilings,       // those of the other workloads
-  one_thread,     // the other workloads
-  other_threads,  // theirs
-  more_latency,   // the other latency trials
-  options         // modelled page clearing, other shootdown policies
+  latency,        // one latency trial of each case at the most threads
+  first_curve,    // the first workload at the remaining thread counts
+  ceilings,       // the ceilings of the other workloads
+  one_thread,     // the other workloads at one thread
+  other_threads,  // the other workloads at the remaining thread counts
+  more_latency    // the remaining latency trials
 };
 
 // Cases of one workload that make sense together: all of them are taken, or none. Only

@@ -25,17 +25,20 @@ struct Selection {
   std::string suite;                // its name, or empty
   std::vector<SuiteEntry> entries;  // the most important first
   std::vector<std::string> placements = {"compact"};
-  std::vector<u32> threads;                // empty: the machine's own counts
-  u32 most_threads = 0;                    // of the machine's own counts; 0: no matter
-  std::vector<std::string> machines = {};  // the modelled ones; empty: this machine
-  CaseSpec defaults;  // page_clear, shootdown, merge, thp, private, warm-up and duration
+  // Empty: 1, the powers of two and the machine's edges.
+  std::vector<u32> threads;
+  u32 most_threads = 0;  // cap on the automatic thread counts; 0 means none
+  // The modelled ones; empty: this machine.
+  std::vector<std::string> machines = {};
+  // What all cases share: settings, warm-up and duration.
+  CaseSpec defaults;
   u32 repetitions = 9;
   u32 latency_repetitions = 2;
-  bool ceiling = true;        // also one address space a thread, under `none`
-  bool every_option = false;  // also modelled page clearing and the other shootdown policies
-  std::string filter;         // as --filter takes it; empty: all
-  double budget_s = 0;        // 0: none
-  // Asked for each workload at its fewest and most threads, when there is a budget.
+  bool ceiling = true;  // also scheme `none` with one address space a thread
+  std::string filter;   // as --filter takes it; empty: all
+  double budget_s = 0;  // 0: none
+  // What one trial of the case costs; a plan with a budget asks for each workload at its fewest and
+  // at its most threads.
   std::function<Overhead(const CaseSpec&)> overhead = [](const CaseSpec&) { return Overhead{}; };
 };
 

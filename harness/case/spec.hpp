@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/case/axes.hpp"
 #include "locks/platform.hpp"
 
 namespace faultline {
@@ -17,14 +18,7 @@ struct CaseSpec {
   u32 threads = 1;
   std::vector<u32> cpus;  // cpus[i]: the CPU of thread i
   bool oversubscribed = false;
-  std::string roles;  // "" or "faulters:N-1,updaters:1"
-  bool private_spaces = false;
-  std::string page_clear = "memset";  // or "model"
-  std::string shootdown = "cpumask";  // or "precise", "broadcast"
-  std::string page_table = "shared";  // or "per_cpu"
-  bool kernel_entry = false;          // simulated: each operation is entered as the kernel's is
-  bool merge = true;
-  bool thp = false;
+  Settings settings;  // of every axis
   double warmup_s = 0.05;
   double duration_s = 0.2;
   std::string machine = {};  // the modelled machine: a preset or a file; empty: this machine
@@ -34,8 +28,12 @@ struct CaseSpec {
   std::string workload_name() const;
   // The modelled machine as results call it: a file by its stem.
   std::string machine_name() const;
-  std::string name() const;  // "workload/scheme/placement/threads:N[/on:MACHINE][/private]
-                             // [/roles:..][/shootdown:..]...": what differs from the default
+  // "workload/scheme/placement/threads:N[/on:MACHINE][/private][/page-table:per_cpu]...": of the
+  // axes those that differ from the default.
+  std::string name() const;
+
+  const std::string& value(std::string_view axis) const { return settings.value(axis); }
+  bool is_on(std::string_view axis) const { return settings.is_on(axis); }
 };
 
 struct TrialSpec {
