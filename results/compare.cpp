@@ -27,8 +27,7 @@ struct Side {
   std::map<std::string, const json*> cases;  // by key
 };
 
-/** By what makes a case the same in both files, which is more than a name where one file is of a
- * version with further axes. */
+/** Two names can be equal and their cases differ: an older file's names lack newer axes. */
 void find_cases(Side& side, const json& axes) {
   for (const json& one : side.part["cases"])
     side.cases[case_key(one, axes) + one.value("machine", "")] = &one;

@@ -1,4 +1,5 @@
-// Every case that a selection could run, in groups of falling importance: what a plan chooses from.
+// Finds every case that a selection could run, native or simulated, in groups of falling
+// importance. A plan chooses among them.
 #pragma once
 
 #include <string>
@@ -20,8 +21,8 @@ enum class Stage : int {
   more_latency    // the remaining latency trials
 };
 
-// Cases of one workload that make sense together: all of them are taken, or none. Only
-// Stage::most_threads can be taken in part.
+// Cases of one workload that are compared with each other: a plan takes all of them or none. Of
+// Stage::most_threads alone it also takes a part.
 struct Group {
   Stage stage = Stage::most_threads;
   usize order = 0;  // within the stage
@@ -37,8 +38,8 @@ struct Candidates {
 // Throws as make_plan does.
 Candidates find_candidates(const Selection& selection, const Topology& topology);
 
-// The ascending `counts` in the order in which they tell most of a curve: the greatest, the least,
-// then always the one that is farthest (by ratio) from all before it.
+// The ascending `counts` in the order in which they show the shape of a curve: the greatest, the
+// least, then each time the count that is farthest (by ratio) from those already chosen.
 std::vector<u32> by_importance(const std::vector<u32>& counts);
 
 }  // namespace faultline

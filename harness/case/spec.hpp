@@ -1,5 +1,4 @@
-// What a trial is told: one case, once. The same for a trial on this machine and for one on a
-// modelled machine.
+// A case, and a trial of it. Trials on this machine and on a modelled machine have the same.
 #pragma once
 
 #include <nlohmann/json.hpp>

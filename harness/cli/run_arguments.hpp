@@ -1,4 +1,4 @@
-// What `faultline run` or `faultline sim` was told, and what it comes to.
+// The command line of `faultline run` and `faultline sim`, and the selection that it asks for.
 #pragma once
 
 #include <CLI/CLI.hpp>
