@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <stdexcept>
 
+#include "results/case_axes.hpp"
 #include "results/files.hpp"
 
 namespace faultline {
@@ -224,6 +225,28 @@ void check_models(const Checker& check, const json& part) {
     check_model(check, models[i], fmt::format("/faultline/machine/models/{}", i));
 }
 
+/** How the file's cases can differ, as axes_json declares it. */
+void check_axes(const Checker& check, const json& part) {
+  if (!part.contains("axes")) return;  // older than the declaration
+  const json& axes = check.member(part, "/faultline", "axes", json::value_t::array);
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    const std::string place = fmt::format("/faultline/axes/{}", i);
+    if (!axes[i].is_object()) check.refuse(place, "is no axis", json::value_t::object);
+    for (const char* key : {"key", "label", "picture"}) check.text(axes[i], place, key);
+    for (const char* key : {"default", "before"})
+      if (!axes[i].contains(key))
+        check.refuse(place + "/" + key, "is missing", json::value_t::string);
+    if (!axes[i].contains("values")) continue;
+    const json& values = check.member(axes[i], place, "values", json::value_t::array);
+    for (std::size_t j = 0; j < values.size(); ++j) {
+      const std::string here = fmt::format("{}/values/{}", place, j);
+      if (!values[j].is_object() || !values[j].contains("value"))
+        check.refuse(here, "is no value of an axis", json::value_t::object);
+      check.text(values[j], here, "label");
+    }
+  }
+}
+
 void check_faultline(const Checker& check, const json& part) {
   for (const char* key : {"mode", "suite"}) check.text(part, "/faultline", key);
   part["mode"] == "sim" ? check_models(check, part) : check_machine(check, part);
@@ -231,6 +254,7 @@ void check_faultline(const Checker& check, const json& part) {
   for (const char* key : {"version", "commit"}) check.text(build, "/faultline/build", key);
   check.optional(check.member(part, "/faultline", "counters", json::value_t::object),
                  "/faultline/counters", "reason", json::value_t::string);
+  check_axes(check, part);
   check_entries(check, part, "left_out", {"what", "why"});
   check_entries(check, part, "discarded", {"case", "reason"});
   check_entries(check, part, "failures", {"case", "reason"});
@@ -269,6 +293,7 @@ json load_results(const std::string& path) {
                     part.value("schema_version", json()).dump()));
   }
   check_faultline(Checker(path), part);
+  complete_settings(results["faultline"]);
   return results;
 }
 

@@ -26,23 +26,23 @@ Suite smoke(const std::string& replay) {
           .budget_s = 60,
           .repetitions = 2,
           .duration_s = 0.05,
-          .entries = {{"page_fault1:2M", main_schemes, ""},
-                      {"mix:1:1", main_schemes, ""},
-                      {replay, main_schemes, ""},
-                      {"lock_loop", {"ticket", "rwsem"}, ""}}};
+          .entries = {{"page_fault1:2M", main_schemes},
+                      {"mix:1:1", main_schemes},
+                      {replay, main_schemes},
+                      {"lock_loop", {"ticket", "rwsem"}}}};
 }
 
 Suite quick(const std::string& replay) {
   return {.name = "quick",
           .summary = "the main schemes under the main workloads",
           .budget_s = 120,
-          .entries = {{"page_fault1:2M", main_schemes, ""},
-                      {"clear_pages:2M", {"none"}, ""},
-                      {"local", main_schemes, ""},
-                      {"mix:9:1", main_schemes, ""},
-                      {"mix:1:1", main_schemes, ""},
-                      {"threads", main_schemes, ""},
-                      {replay, main_schemes, ""}}};
+          .entries = {{"page_fault1:2M", main_schemes},
+                      {"clear_pages:2M", {"none"}},
+                      {"local", main_schemes},
+                      {"mix:9:1", main_schemes},
+                      {"mix:1:1", main_schemes},
+                      {"threads", main_schemes},
+                      {replay, main_schemes}}};
 }
 
 Suite full(const std::string& replay) {
@@ -54,21 +54,21 @@ Suite full(const std::string& replay) {
   for (SuiteEntry& entry : suite.entries)
     if (entry.schemes == main_schemes) entry.schemes = every;
   const std::vector<SuiteEntry> more = {
-      {"page_fault1:128M", main_schemes, ""},
-      {"clear_pages:128M", {"none"}, ""},
-      {"mmap1", every, ""},
-      {"pipeline", main_schemes, ""},
-      {"global", main_schemes, ""},
-      {"mix:9:1", main_schemes, "faulters:N-1,updaters:1"},
-      {"mix:1:1,shared", main_schemes, ""},
-      {"mix:9:1,discard", main_schemes, ""},
-      {"page_fault2", {"linux"}, ""},
-      {"page_fault3", {"linux"}, ""},
-      {"page_fault4", {"linux"}, ""},
-      {"lock_loop", locks, ""},
-      {"lock_loop:section=100,gap=100,read=90", locks, ""},
-      {"lock_loop:section=100,gap=100,read=50,layout=random", {"tree_range_lock"}, ""},
-      {"lock_loop:section=100,gap=100,layout=disjoint", {"tree_range_lock"}, ""}};
+      {"page_fault1:128M", main_schemes},
+      {"clear_pages:128M", {"none"}},
+      {"mmap1", every},
+      {"pipeline", main_schemes},
+      {"global", main_schemes},
+      {"mix:9:1", main_schemes, {{"roles", {"faulters:N-1,updaters:1"}}}},
+      {"mix:1:1,shared", main_schemes},
+      {"mix:9:1,discard", main_schemes},
+      {"page_fault2", {"linux"}},
+      {"page_fault3", {"linux"}},
+      {"page_fault4", {"linux"}},
+      {"lock_loop", locks},
+      {"lock_loop:section=100,gap=100,read=90", locks},
+      {"lock_loop:section=100,gap=100,read=50,layout=random", {"tree_range_lock"}},
+      {"lock_loop:section=100,gap=100,layout=disjoint", {"tree_range_lock"}}};
   suite.entries.insert(suite.entries.end(), more.begin(), more.end());
   return suite;
 }
@@ -88,12 +88,12 @@ Suite sim_quick(const std::string& replay) {
           .simulated = true,
           .machines = {"e7-8870", "epyc-7742x2"},
           .most_threads = 128,
-          .entries = {{"page_fault1:64K", every, ""},
-                      {"clear_pages:64K", {"none"}, ""},
-                      {"local", every, ""},
-                      {"pipeline", every, ""},
-                      {"mix:9:1", every, ""},
-                      {replay, every, ""}}};
+          .entries = {{"page_fault1:64K", every},
+                      {"clear_pages:64K", {"none"}},
+                      {"local", every},
+                      {"pipeline", every},
+                      {"mix:9:1", every},
+                      {replay, every}}};
 }
 
 }  // namespace

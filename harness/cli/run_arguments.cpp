@@ -95,7 +95,8 @@ void select_workloads(const RunArguments& arguments, Selection& selection) {
       const bool locks = needs_lock(workload);
       selection.entries.push_back({workload,
                                    schemes.empty() ? all_schemes(locks) : fitting(schemes, locks),
-                                   locks ? "" : arguments.roles});
+                                   // A bare lock has no faulters and updaters.
+                                   locks ? AxisValues{{"roles", {""}}} : AxisValues{}});
     }
   selection.defaults.duration_s = arguments.simulated ? sim_duration_s : 1;
   if (!arguments.simulated) return;
@@ -117,7 +118,6 @@ void select_suite(const RunArguments& arguments, Selection& selection) {
       arguments.simulated && !suite.simulated ? sim_duration_s : suite.duration_s;
   selection.most_threads = suite.most_threads;
   selection.machines = suite.machines;
-  selection.every_option = suite.every_option;
   if (const std::vector<std::string> schemes = named_schemes(arguments); !schemes.empty()) {
     for (SuiteEntry& entry : selection.entries)
       std::erase_if(entry.schemes, [&](const std::string& name) {
@@ -128,16 +128,13 @@ void select_suite(const RunArguments& arguments, Selection& selection) {
 }
 
 void set_case_options(const RunArguments& arguments, CaseSpec& defaults) {
-  require_one_of("--page-clear", arguments.page_clear, {"memset", "model"});
-  require_one_of("--shootdown", arguments.shootdown, {"cpumask", "precise", "broadcast"});
-  require_one_of("--page-table", arguments.page_table, {"shared", "per_cpu"});
-  defaults.page_clear = arguments.page_clear;
-  defaults.shootdown = arguments.shootdown;
-  defaults.page_table = arguments.page_table;
-  defaults.kernel_entry = arguments.kernel_entry;
-  defaults.merge = !arguments.no_merge;
-  defaults.thp = arguments.thp;
-  defaults.private_spaces = arguments.private_spaces;
+  for (const auto& [key, value] : arguments.settings) {
+    try {
+      defaults.settings.set(key, value);
+    } catch (const std::invalid_argument& error) {
+      throw std::invalid_argument(fmt::format("--{}", error.what()));
+    }
+  }
   defaults.warmup_s = parse_seconds("--warmup", arguments.warmup);
   if (!arguments.duration.empty())
     defaults.duration_s = parse_seconds("--duration", arguments.duration);
@@ -197,7 +194,7 @@ Selection make_selection(const RunArguments& arguments) {
   if (!arguments.latency) selection.latency_repetitions = 0;
   if (!arguments.workloads.empty() && !arguments.suite.empty())
     throw std::invalid_argument("--suite with --workload: expected one of the two");
-  if (arguments.workloads.empty() && !arguments.roles.empty())
+  if (arguments.workloads.empty() && arguments.settings.contains("roles"))
     throw std::invalid_argument("--roles: expected with --workload, a suite has its own");
   if (arguments.workloads.empty())
     select_suite(arguments, selection);

@@ -63,7 +63,7 @@ class Trial {
 
  private:
   json begin() {
-    prctl(PR_SET_THP_DISABLE, spec_.trial_case.thp ? 0 : 1, 0, 0, 0);
+    prctl(PR_SET_THP_DISABLE, spec_.trial_case.is_on("thp") ? 0 : 1, 0, 0, 0);
     catch_crashes();
     populate_program();
     json record = begin_record(spec_);

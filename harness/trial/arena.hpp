@@ -42,10 +42,10 @@ struct Seat {
 // Empty arenas, and each thread's seat at one of them.
 template <class P>
 std::vector<Seat<P>> seat_threads(const CaseSpec& spec, Arenas<P>& arenas) {
-  const bool apart = spec.private_spaces;
+  const bool apart = spec.is_on("private");
   for (u32 i = 0; i < (apart ? spec.threads : 1); ++i)
     arenas.push_back(std::make_unique<Arena<P>>());
-  const std::vector<Role> roles = assign_roles(spec.roles, spec.threads);
+  const std::vector<Role> roles = assign_roles(spec.value("roles"), spec.threads);
   std::vector<Seat<P>> seats;
   for (u32 i = 0; i < spec.threads; ++i)
     seats.push_back(
@@ -59,11 +59,11 @@ void validate_scheme(const CaseSpec& spec, const WorkloadInfo& info) {
   if (scheme == nullptr)
     throw std::invalid_argument("scheme '" + spec.scheme +
                                 "': expected one that `faultline list` names");
-  const u32 sharing = spec.private_spaces ? 1 : spec.threads;
+  const u32 sharing = spec.is_on("private") ? 1 : spec.threads;
   if (scheme->max_threads != 0 && sharing > scheme->max_threads)
     refuse_case(spec, fmt::format("{} threads on scheme {}: expected at most {}", sharing,
                                   spec.scheme, scheme->max_threads));
-  if (spec.private_spaces && !scheme->private_spaces)
+  if (spec.is_on("private") && !scheme->private_spaces)
     refuse_case(spec, fmt::format("private on scheme {}: there is one a process", spec.scheme));
   if (info.linux_only && spec.scheme != "linux")
     refuse_case(spec, "the workload needs files: expected scheme linux");
@@ -78,23 +78,23 @@ void validate(const CaseSpec& spec) {
                                 "': expected one that `faultline list` names");
   validate_options(spec);
   if (!info->needs_lock) validate_scheme<P>(spec, *info);
-  if (!spec.roles.empty() && !info->roles)
+  if (!spec.value("roles").empty() && !info->roles)
     refuse_case(spec, "roles: expected a workload that has faulters and updaters, such as mix");
-  if (spec.private_spaces && info->needs_peers)
+  if (spec.is_on("private") && info->needs_peers)
     refuse_case(spec, "private: the workload means nothing without other threads");
-  assign_roles(spec.roles, spec.threads);
+  assign_roles(spec.value("roles"), spec.threads);
 }
 
 inline AddressSpaceOptions options_of(const CaseSpec& spec, u32 threads) {
   AddressSpaceOptions options;
   options.threads = threads;
-  options.clear_pages = spec.page_clear == "memset";
-  options.merge = spec.merge;
-  options.thp = spec.thp;
+  options.clear_pages = spec.value("page_clear") == "memset";
+  options.merge = spec.is_on("merge");
+  options.thp = spec.is_on("thp");
+  if (spec.value("page_table") == "per_cpu") options.page_table = page_table_per_cpu;
+  if (spec.value("shootdown") == "precise") options.shootdown = shootdown_precise;
+  if (spec.value("shootdown") == "broadcast") options.shootdown = shootdown_broadcast;
   options.oracle = false;
-  if (spec.page_table == "per_cpu") options.page_table = page_table_per_cpu;
-  if (spec.shootdown == "precise") options.shootdown = shootdown_precise;
-  if (spec.shootdown == "broadcast") options.shootdown = shootdown_broadcast;
   return options;
 }
 

@@ -91,7 +91,7 @@ TEST_F(SimTrial, TheRecordHasTheWindowsTransfersAndTheTimeOfEveryCpu) {
 
 TEST_F(SimTrial, PrivateSpacesShareNoLine) {
   TrialSpec spec = sim_trial("local", "none", 4);
-  spec.trial_case.private_spaces = true;
+  spec.trial_case.settings.turn_on("private");
   const json record = run_sim_trial(spec);
   EXPECT_EQ(record["status"], "ok") << record["reason"];
   u64 shared = 0;
@@ -220,7 +220,7 @@ TEST_F(SimTrial, ADeadlockInSetUpIsCalledOne) {
 TEST_F(SimTrial, KernelEntryChargesEveryOperationItsWayIn) {
   const auto cycle_ns = [](bool entry) {
     TrialSpec spec = sim_trial("local", "none", 1, "ideal-1");
-    spec.trial_case.kernel_entry = entry;
+    spec.trial_case.settings.set("kernel_entry", entry ? "on" : "off");
     const json record = run_sim_trial(spec);
     return 1e9 / record["kinds"]["fault"]["rate"].get<double>();
   };
@@ -233,7 +233,7 @@ TEST_F(SimTrial, KernelEntryChargesEveryOperationItsWayIn) {
 TEST_F(SimTrial, EverySchemeHoldsTheOracleWithAPageTableACpu) {
   for (const std::string& scheme : all_schemes()) {
     TrialSpec spec = sim_trial("mix:1:1", scheme, scheme == "none" ? 1 : 4);
-    spec.trial_case.page_table = "per_cpu";
+    spec.trial_case.settings.set("page_table", "per_cpu");
     const json record = run_sim_trial(spec);
     EXPECT_EQ(record["status"], "ok") << scheme << " " << record["reason"];
   }

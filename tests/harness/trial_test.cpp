@@ -63,7 +63,7 @@ TEST(Trial, RateIsFromFirstToLastCompletionOfEachThread) {
 
 TEST(Trial, RecordHasOnlyWhatTheSchemaNames) {
   TrialSpec spec = short_trial("mix:9:1", "mmap_sem", 2);
-  spec.trial_case.roles = "faulters:N-1,updaters:1";
+  spec.trial_case.settings.set("roles", "faulters:N-1,updaters:1");
   spec.latency = true;
   json record = run_trial(spec);
   ASSERT_EQ(record["status"], "ok") << record["reason"];
@@ -98,7 +98,7 @@ TEST(Trial, ThroughputTrialsReadNoClock) {
 
 TEST(Trial, RolesAreReportedApart) {
   TrialSpec spec = short_trial("mix:9:1", "fake", 3);
-  spec.trial_case.roles = "faulters:N-1,updaters:1";
+  spec.trial_case.settings.set("roles", "faulters:N-1,updaters:1");
   spec.trial_case.duration_s = 1;  // so that a busy machine lets every thread run in the window
   const json record = run_fake(spec);
   ASSERT_EQ(record["status"], "ok") << record["reason"];
@@ -127,7 +127,7 @@ TEST(Trial, EventsAreThoseOfTheWindow) {
 
 TEST(Trial, PrivateGivesEachThreadASpaceOfItsOwn) {
   TrialSpec spec = short_trial("page_fault1:2M", "fake", 3);
-  spec.trial_case.private_spaces = true;
+  spec.trial_case.settings.turn_on("private");
   std::atomic<u32> made = 0;
   const json record = run_trial_on(spec, [&](u32 threads) {
     EXPECT_EQ(threads, 1u);
@@ -141,7 +141,7 @@ TEST(Trial, PrivateGivesEachThreadASpaceOfItsOwn) {
 
 TEST(Trial, NoneRunsAsTheCeilingOnManyThreads) {
   TrialSpec spec = short_trial("page_fault1:64K", "none", 2);
-  spec.trial_case.private_spaces = true;
+  spec.trial_case.settings.turn_on("private");
   const json record = run_trial(spec);
   EXPECT_EQ(record["status"], "ok") << record["reason"];
   EXPECT_EQ(record["oracle"], "ok");
@@ -366,17 +366,17 @@ TEST(Trial, RefusesWhatDoesNotExistOrGoTogether) {
             std::string::npos);
   EXPECT_NE(changed([](CaseSpec& c) { c.duration_s = 0; }).find("duration"), std::string::npos);
   EXPECT_NE(changed([](CaseSpec& c) { c.cpus.pop_back(); }).find("1 CPUs"), std::string::npos);
-  EXPECT_NE(changed([](CaseSpec& c) { c.roles = "faulters:1,updaters:1"; }).find("roles"),
-            std::string::npos);
+  EXPECT_NE(
+      changed([](CaseSpec& c) { c.settings.set("roles", "faulters:1,updaters:1"); }).find("roles"),
+      std::string::npos);
   EXPECT_NE(changed([](CaseSpec& c) {
               c.workload = "mix:9:1";
-              c.roles = "faulters:1";
+              c.settings.set("roles", "faulters:1");
             }).find("add up"),
             std::string::npos);
-  EXPECT_NE(changed([](CaseSpec& c) { c.shootdown = "none"; }).find("cpumask"), std::string::npos);
   EXPECT_NE(changed([](CaseSpec& c) {
               c.scheme = "linux";
-              c.private_spaces = true;
+              c.settings.turn_on("private");
             }).find("private"),
             std::string::npos);
 }
@@ -391,30 +391,13 @@ TEST(Trial, ACpuThatIsNotAllowedFailsTheTrial) {
 
 TEST(TrialSpec, SurvivesJson) {
   TrialSpec spec = short_trial("mix:9:1", "refcount", 2);
-  spec.trial_case.roles = "faulters:N-1,updaters:1";
-  spec.trial_case.merge = false;
-  spec.trial_case.thp = true;
+  spec.trial_case.settings.set("roles", "faulters:N-1,updaters:1");
+  spec.trial_case.settings.set("merge", "off");
+  spec.trial_case.settings.turn_on("thp");
   spec.repetition = 7;
   spec.latency = true;
   spec.exec_in_window = "perf stat -p {pid}";
   EXPECT_EQ(json(json(spec).get<TrialSpec>()), json(spec));
-}
-
-TEST(CaseSpec, NameSaysWhatDiffersFromTheDefault) {
-  CaseSpec spec = short_trial("page_fault1:2M", "mmap_sem", 2).trial_case;
-  EXPECT_EQ(spec.name(), "page_fault1:2M/mmap_sem/compact/threads:2");
-  std::set<std::string> names = {spec.name()};
-  const auto differs = [&](auto&& change) {
-    CaseSpec other = spec;
-    change(other);
-    EXPECT_TRUE(names.insert(other.name()).second) << other.name();
-  };
-  differs([](CaseSpec& c) { c.private_spaces = true; });
-  differs([](CaseSpec& c) { c.roles = "faulters:1,updaters:1"; });
-  differs([](CaseSpec& c) { c.page_clear = "model"; });
-  differs([](CaseSpec& c) { c.shootdown = "precise"; });
-  differs([](CaseSpec& c) { c.merge = false; });
-  differs([](CaseSpec& c) { c.thp = true; });
 }
 
 }  // namespace

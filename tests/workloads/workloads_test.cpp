@@ -22,7 +22,7 @@ struct FakeRun {
 // `text` over a fake, by `threads` threads. What the calls were is kept past the trial's end.
 FakeRun run_fake(const std::string& text, u32 threads, const std::string& roles = "") {
   TrialSpec spec = short_trial(text, "fake", threads);
-  spec.trial_case.roles = roles;
+  spec.trial_case.settings.set("roles", roles);
   spec.counters = false;
   std::vector<Call> calls;
   const json record = run_trial_on(spec, [&](u32 sharing) {
@@ -341,9 +341,11 @@ TEST(Suites, NameOnlyWhatExistsAndGoesTogether) {
       EXPECT_FALSE(entry.schemes.empty());
       for (const std::string& scheme : entry.schemes) {
         CaseSpec spec = short_trial(entry.workload, scheme, 2).trial_case;
-        spec.roles = entry.roles;
         if (scheme == "none") continue;  // alone, or private
-        EXPECT_NO_THROW(validate<P>(spec)) << suite.name << ": " << spec.name();
+        for (const Settings& settings : combinations({}, entry.axes)) {
+          spec.settings = settings;
+          EXPECT_NO_THROW(validate<P>(spec)) << suite.name << ": " << spec.name();
+        }
       }
       EXPECT_NO_THROW(make_workload<P>(entry.workload, entry.schemes.front(), 1));
     }
