@@ -1,16 +1,16 @@
-// Page frames: a pool a thread, on its own node, and one pool a node behind it.
+// Page frames: a list per thread, on its own node, and behind the lists a pool per node.
 //
-// A frame is counted: 1 for the page table that maps it, 1 for every pin of `walk`. It goes back to
-// a pool when the count falls to 0, as in get_user_pages_fast against munmap: a pin succeeds only
-// from a count that is not 0, and the pinner then looks at the page-table entry again. Freed frames
-// go to the freeing thread's list when they come from its node, else to their own node's pool; what
-// a list holds beyond its first size goes to the node's pool too, in batches.
+// A frame has a reference count (the kernel's folio reference): 1 for the page table that maps it,
+// 1 for every pin of `walk`. It goes back to a pool when the count falls to 0. A pin succeeds only
+// from a count that is not 0, and the pinner then reads the page-table entry again, as
+// get_user_pages_fast does against munmap. A freed frame goes to the freeing thread's list if it
+// belongs to that thread's node, else to the pool of its own node. A list that has outgrown its
+// first size gives batches to its node's pool.
 //
 // Oracle: a frame is `stale` from the moment its entry is cleared until the shootdown has returned,
-// and must not be taken meanwhile. That is all that "stale translation" covers here: the order of
-// clearing, shootdown and reuse. No TLB is modelled, so nothing would show that a shootdown left
-// out a CPU which had used the page, or that one came too late for an entry that was only
-// restricted.
+// and must not be taken meanwhile. This checks the order of clearing, shootdown and reuse, and no
+// more: no TLB is modelled. So the oracle does not see a shootdown that leaves out a CPU which has
+// used the page, nor one that comes too late for an entry that was only restricted.
 #pragma once
 
 #include "locks/address_space/violations.hpp"
@@ -19,7 +19,8 @@
 
 namespace faultline {
 
-using FrameNumber = u32;  // thread that owns the slice, and the index in it plus one; 0 is no frame
+// The thread that owns the slice, and the index in the slice plus one. 0 is no frame.
+using FrameNumber = u32;
 inline constexpr FrameNumber no_frame = 0;
 
 template <class P>

@@ -8,9 +8,9 @@
 //           time: then self's `previous` changes under way
 //   exit    hand the head to the successor
 //
-// Linux leaves when it must reschedule, or when the predecessor's CPU is preempted. Here a spinner
-// leaves when its predecessor is not running, or after `patience`, which stands in for the
-// scheduler's tick.
+// In Linux (osq_lock, osq_unlock) a spinner leaves when it must reschedule (need_resched), or when
+// the predecessor's CPU is preempted (vcpu_is_preempted). Here it leaves when its predecessor is
+// not running, or after `patience`, which stands in for the scheduler's tick.
 //
 // Several orders below only keep one thread's store to a word before another thread's to the same
 // word (a reset of `next` or `head` before what a neighbour puts there). The model checker's stores

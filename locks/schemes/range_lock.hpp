@@ -42,9 +42,10 @@ namespace faultline {
 // The hooks of `range_lock`.
 template <class P>
 struct RangeLockHooks : NoHooks {
-  // Read and written under the structure lock.
   struct State {
+    static constexpr Layout layout = Layout::linux_6_18;
     struct Hot {};
+    // Read and written under the structure lock.
     struct MostlyRead {
       typename P::template data<bool> reserved;
     };

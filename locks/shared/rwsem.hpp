@@ -1,10 +1,11 @@
 // Linux's reader-writer semaphore as it is today (kernel/locking/rwsem.c since 5.3, as changed up
 // to 6.x), in user space.
 //
-//   count  bit 0 writer, bit 1 waiters, bit 2 handoff, bits 8-62 readers, bit 63 guards against too
-//          many of them
-//   owner  the writer, or the reader that came first; bit 0 reader-owned (a hint), bit 1
-//          non-spinnable
+//   count  bit 0 writer (RWSEM_WRITER_LOCKED), bit 1 waiters (RWSEM_FLAG_WAITERS), bit 2 handoff
+//          (RWSEM_FLAG_HANDOFF), bits 8-62 readers (RWSEM_READER_BIAS is 256), bit 63 guards
+//          against too many readers (RWSEM_FLAG_READFAIL)
+//   owner  the writer, or the reader that came first; bit 0 RWSEM_READER_OWNED (a hint), bit 1
+//          RWSEM_NONSPINNABLE
 //
 //   read       add a reader; done if there is no writer, waiter or handoff. Else, unless readers
 //              already hold the lock (a stream of them must not starve writers), keep the place if
@@ -14,9 +15,10 @@
 //              is free. Else queue, and try again at each wake-up.
 //   handoff    a waiter that has been queued for 4 ms and fails again sets the bit: spinners and
 //              stealers keep off then, and the first waiter, which is marked, gets the lock.
-//   wake       a writer at the head is woken to compete. A reader at the head brings in up to 256
-//              readers from the whole queue, who are granted the lock before they are woken. One
-//              place is counted beforehand: if a writer was quicker, that is undone.
+//   wake       a writer at the head is woken to compete (rwsem_mark_wake). A reader at the head
+//              brings in up to 256 readers (MAX_READERS_WAKEUP) from the whole queue, who are
+//              granted the lock before they are woken. The waker counts one reader beforehand, and
+//              takes that back if a writer was quicker.
 //   downgrade  one addition makes a reader of the writer; queued readers are woken.
 //
 // What user space forces to be different:
@@ -104,7 +106,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
   static constexpr bool atomic_downgrade = true;
 
   Rwsem() {
-    static_assert(!PlainCells<P> || Lines::lines_hold());
+    if constexpr (PlainCells<P>) static_assert(Lines::lines_hold());
     label();
   }
 

@@ -1,7 +1,8 @@
 // A reference-count semaphore in each VMA, and the hooks by which an address space write-locks its
 // VMAs: Linux's vm_refcnt (6.15 and later; include/linux/mmap_lock.h, mm/mmap_lock.c).
 //
-//   count   0 detached; 1 attached; 1+n: n readers; bit 30: a writer is draining the readers
+//   count   vm_refcnt. 0: detached; 1: attached; 1+n: n readers; bit 30 (VMA_LOCK_OFFSET): a writer
+//           waits for the readers to leave
 //   reader  increments unless the count is 0 or has bit 30, then checks that the VMA is still of
 //           this address space, is not write-locked (its lock_seq differs from the address space's
 //           sequence) and still holds the address
@@ -18,11 +19,12 @@
 // after all edits, and the reader loads it with acquire. A reader that came before bit 30 is waited
 // for.
 //
-// VMAs are type-stable: they are reused at once, by any address space that shares the pool. A
-// reader may so pin a VMA of another address space, and its dropping the pin may have to wake that
-// one's writer: hence it holds that address space (`holds`) before it drops the pin, and the
-// destructor waits for holds. While the pin lasts the VMA cannot be detached, so its owner is alive
-// when it is held.
+// VMAs are type-stable: an address space that shares the pool may reuse one at once. So a reader
+// may pin a VMA that belongs to another address space by then, and when it drops the pin it may
+// have to wake the writer of that address space. Hence it takes a hold of that address space before
+// it drops the pin (the kernel's mmgrab), and the destructor waits for the holds to go. While the
+// pin lasts the VMA cannot be detached, so its address space is alive when the reader takes the
+// hold.
 #pragma once
 
 #include "locks/layout.hpp"
@@ -57,9 +59,10 @@ struct RefcountOwner {
 enum class PinResult : int { pinned, detached, write_locked, draining, foreign, sequence_changed };
 
 // The count of one VMA: a view of its two parts, which a VMA keeps on different lines.
-template <class P, Layout layout = Layout::linux_6_18>
+template <class P, Layout lines = Layout::linux_6_18>
 class VmaRefcount {
  public:
+  static constexpr Layout layout = lines;
   using Owner = RefcountOwner<P, layout>;
 
   // vm_refcnt, which every fault of the VMA writes. linux-6.18: it begins a line (offset 128 of
