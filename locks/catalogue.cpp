@@ -85,19 +85,6 @@ std::vector<std::string> names_of(Families families) {
   return names;
 }
 
-std::vector<std::string> values_of(const Option& option) {
-  if (option.kind == ValueKind::entry) {
-    std::vector<std::string> names = names_of(option.families);
-    const auto usual = std::find(names.begin(), names.end(), option.words[0]);
-    if (usual != names.end()) std::rotate(names.begin(), usual, usual + 1);
-    return names;
-  }
-  std::vector<std::string> words;
-  for (const char* word : option.words)
-    if (word != nullptr) words.emplace_back(word);
-  return words;
-}
-
 std::string expected_values(const Option& option) {
   switch (option.kind) {
     case ValueKind::number:
@@ -108,7 +95,7 @@ std::string expected_values(const Option& option) {
     case ValueKind::file:
       return "a file's path";
     default:
-      return joined(values_of(option), " or ");
+      return joined(option_values(option), " or ");
   }
 }
 
@@ -124,7 +111,7 @@ bool fits(const Option& option, const std::string& value) {
     case ValueKind::file:
       return !value.empty();
     default: {
-      const std::vector<std::string> values = values_of(option);
+      const std::vector<std::string> values = option_values(option);
       return std::find(values.begin(), values.end(), value) != values.end();
     }
   }
@@ -367,6 +354,19 @@ u32 Chosen::max_threads() const {
   return entry_->most_threads != nullptr ? entry_->most_threads(*this) : entry_->max_threads;
 }
 
+std::vector<std::string> option_values(const Option& option) {
+  if (option.kind == ValueKind::entry) {
+    std::vector<std::string> names = names_of(option.families);
+    const auto usual = std::find(names.begin(), names.end(), option.words[0]);
+    if (usual != names.end()) std::rotate(names.begin(), usual, usual + 1);
+    return names;
+  }
+  std::vector<std::string> words;
+  for (const char* word : option.words)
+    if (word != nullptr) words.emplace_back(word);
+  return words;
+}
+
 std::string option_form(const Option& option) {
   const std::string key = option.key;
   switch (option.kind) {
@@ -377,7 +377,7 @@ std::string option_form(const Option& option) {
     case ValueKind::file:
       return key + "=PATH";
     default:
-      return key + "=" + joined(values_of(option), "|");
+      return key + "=" + joined(option_values(option), "|");
   }
 }
 
@@ -387,7 +387,7 @@ std::vector<std::string> star_of(const Entry& entry) {
     for (const Option& option : of.options) {
       if (option.key == nullptr) break;
       if (option.kind != ValueKind::word && option.kind != ValueKind::entry) continue;
-      const std::vector<std::string> values = values_of(option);
+      const std::vector<std::string> values = option_values(option);
       for (usize i = 1; i < values.size(); ++i) {
         const std::string name = std::string(entry.name) + ":" + option.key + "=" + values[i];
         const Entry* part = find_entry(option.families, values[i]);

@@ -134,6 +134,8 @@ const char* family_name(Families families);
 
 // "osq=on|off": an option as a user writes it, the default first.
 std::string option_form(const Option& option);
+// The values that can be listed, the default first; of a number or a size the default alone.
+std::vector<std::string> option_values(const Option& option);
 
 // All names of one entry that differ from the default in one option at most: the star that is
 // compiled natively. The default is the first.

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
@@ -35,7 +37,7 @@ struct Scheme {
 };
 
 template <class S>
-std::unique_ptr<AddressSpace> make_scheme(const AddressSpaceOptions& options) {
+std::unique_ptr<AddressSpace> make_scheme_of(const AddressSpaceOptions& options) {
   return std::make_unique<S>(options);
 }
 
@@ -44,40 +46,49 @@ const std::vector<Scheme<P>>& scheme_list() {
   static const std::vector<Scheme<P>> list = [] {
     std::vector<Scheme<P>> schemes = {
         {"none", "no lock, one thread: the cost of harness and address space", 1, true,
-         make_scheme<MmapSem<P, NoLock<P>>>},
+         make_scheme_of<MmapSem<P, NoLock<P>>>},
         {"mmap_sem", "one rwsem for the whole address space", 0, true,
-         make_scheme<MmapSem<P, Rwsem<P>>>},
+         make_scheme_of<MmapSem<P, Rwsem<P>>>},
         {"mmap_sem:osq=off", "mmap_sem without the queue of spinners", 0, true,
-         make_scheme<MmapSem<P, Rwsem<P, no_osq>>>},
+         make_scheme_of<MmapSem<P, Rwsem<P, no_osq>>>},
         {"mmap_sem:steal=off", "mmap_sem without lock stealing", 0, true,
-         make_scheme<MmapSem<P, Rwsem<P, no_steal>>>},
+         make_scheme_of<MmapSem<P, Rwsem<P, no_steal>>>},
         {"mmap_sem:handoff=off", "mmap_sem without handoff", 0, true,
-         make_scheme<MmapSem<P, Rwsem<P, no_handoff>>>},
+         make_scheme_of<MmapSem<P, Rwsem<P, no_handoff>>>},
         {"mmap_sem:lock=rwsem_2012", "mmap_sem over Linux's semaphore of 2012", 0, true,
-         make_scheme<MmapSem<P, Rwsem2012<P>>>},
+         make_scheme_of<MmapSem<P, Rwsem2012<P>>>},
         {"range_lock", "narrow ranges, the tree of VMAs under a ticket lock", 0, true,
-         make_scheme<RangeLockScheme<P, MutexStructure<P, Ticket<P>>>>},
+         make_scheme_of<RangeLockScheme<P, MutexStructure<P, Ticket<P>>>>},
         {"range_lock:structure=mcs", "narrow ranges, the tree of VMAs under an MCS lock", 0, true,
-         make_scheme<RangeLockScheme<P, MutexStructure<P, Mcs<P>>>>},
+         make_scheme_of<RangeLockScheme<P, MutexStructure<P, Mcs<P>>>>},
         {"range_lock:structure=rwsem", "narrow ranges, the tree of VMAs under an rwsem", 0, true,
-         make_scheme<RangeLockScheme<P, SharedStructure<P, Rwsem<P>>>>},
+         make_scheme_of<RangeLockScheme<P, SharedStructure<P, Rwsem<P>>>>},
         {"full_range", "the range lock over the whole address space, as one semaphore", 0,
-         true, make_scheme<MmapSem<P, FullRange<P, TreeRangeLock<P>>>>},
+         true, make_scheme_of<MmapSem<P, FullRange<P, TreeRangeLock<P>>>>},
         {"lock_in_tree", "a lock bit in every slot of a radix tree", 0, true,
-         make_scheme<LockInTree<P>>},
+         make_scheme_of<LockInTree<P>>},
         {"refcount", "a reference count in each VMA, falling back to the rwsem", 0, true,
-         make_scheme<Refcount<P, Rwsem<P>>>},
+         make_scheme_of<Refcount<P, Rwsem<P>>>},
     };
     if constexpr (runs_natively<P>) {
       schemes.push_back({"mmap_sem:lock=pthread_rwlock", "mmap_sem over the C library's lock", 0, true,
-                         make_scheme<MmapSem<P, PthreadRwlock<P>>>});
+                         make_scheme_of<MmapSem<P, PthreadRwlock<P>>>});
       schemes.push_back({"mmap_sem:lock=std_shared_mutex", "mmap_sem over the C++ library's lock", 0,
-                         true, make_scheme<MmapSem<P, StdSharedMutex<P>>>});
-      schemes.push_back({"linux", "the running kernel", 0, false, make_scheme<LinuxScheme<P>>});
+                         true, make_scheme_of<MmapSem<P, StdSharedMutex<P>>>});
+      schemes.push_back({"linux", "the running kernel", 0, false, make_scheme_of<LinuxScheme<P>>});
     }
     return schemes;
   }();
   return list;
+}
+
+// Throws std::invalid_argument where the platform has not that combination of options.
+template <class P>
+std::unique_ptr<AddressSpace> make_scheme(const Chosen& chosen, const AddressSpaceOptions& options) {
+  const std::string name = chosen.text();
+  for (const Scheme<P>& scheme : scheme_list<P>())
+    if (scheme.name == name) return scheme.make(options);
+  throw std::invalid_argument("scheme '" + name + "': not compiled for this platform");
 }
 
 // The scheme of that name, or null.

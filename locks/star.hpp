@@ -12,10 +12,6 @@
 
 namespace faultline {
 
-// Whether P is this machine; its header specialises it.
-template <class P>
-inline constexpr bool runs_natively = false;
-
 // By the place of each option of an entry: the place of its value among the option's words.
 using Choices = std::array<unsigned char, 6>;
 

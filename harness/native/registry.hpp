@@ -8,7 +8,6 @@
 namespace faultline {
 
 extern template const std::vector<Scheme<NativePlatform>>& scheme_list<NativePlatform>();
-extern template const std::vector<WorkloadEntry<NativePlatform>>& workload_list<NativePlatform>();
 extern template std::unique_ptr<Workload<NativePlatform>> make_workload<NativePlatform>(
     std::string_view text, std::string_view lock, u32 threads);
 

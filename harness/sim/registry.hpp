@@ -8,7 +8,6 @@
 namespace faultline {
 
 extern template const std::vector<Scheme<SimPlatform>>& scheme_list<SimPlatform>();
-extern template const std::vector<WorkloadEntry<SimPlatform>>& workload_list<SimPlatform>();
 extern template std::unique_ptr<Workload<SimPlatform>> make_workload<SimPlatform>(
     std::string_view text, std::string_view lock, u32 threads);
 

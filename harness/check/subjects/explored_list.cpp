@@ -14,19 +14,19 @@ using Structure = MutexStructure<P, Ticket<P>>;
 
 template <Flaw flaw>
 ExploredScheme mmap_sem(const char* name) {
-  return {name, make_scheme<FlawedSpace<P, Rwsem<P>, flaw>>};
+  return {name, make_scheme_of<FlawedSpace<P, Rwsem<P>, flaw>>};
 }
 template <class Ranges, class Inner = Structure, class Rule = NeighbourRule<P>>
 ExploredScheme range_lock(const char* name) {
-  return {name, make_scheme<RangeLockScheme<P, Inner, Ranges, Rule>>};
+  return {name, make_scheme_of<RangeLockScheme<P, Inner, Ranges, Rule>>};
 }
 template <Flaw flaw>
 ExploredScheme lock_in_tree(const char* name) {
-  return {name, make_scheme<LockInTree<P, FlawedTree<P, SmallTree<P>, flaw>>>, true};
+  return {name, make_scheme_of<LockInTree<P, FlawedTree<P, SmallTree<P>, flaw>>>, true};
 }
 template <Flaw flaw>
 ExploredScheme refcount(const char* name) {
-  return {name, make_scheme<Refcount<P, Rwsem<P>, FlawedPolicy<P, flaw>>>};
+  return {name, make_scheme_of<Refcount<P, Rwsem<P>, FlawedPolicy<P, flaw>>>};
 }
 
 }  // namespace
@@ -37,7 +37,7 @@ std::vector<ExploredScheme> explored_schemes() {
     if (scheme.max_threads == 1) continue;
     const bool is_tree = std::string_view(scheme.name) == "lock_in_tree";
     schemes.push_back(
-        {scheme.name, is_tree ? make_scheme<LockInTree<P, SmallTree<P>>> : scheme.make, is_tree});
+        {scheme.name, is_tree ? make_scheme_of<LockInTree<P, SmallTree<P>>> : scheme.make, is_tree});
   }
   return schemes;
 }

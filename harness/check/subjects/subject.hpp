@@ -38,7 +38,7 @@ struct Checked {
   std::unique_ptr<AddressSpace> (*make_space)(const AddressSpaceOptions&) = nullptr;
   bool is_small = false;  // the space holds 256 pages
 
-  // "rwsem:no-osq": of another in the list.
+  // "rwsem:osq=off": of another in the list.
   bool is_ablation() const { return std::string_view(name).find(':') != std::string_view::npos; }
 };
 
