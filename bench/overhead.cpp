@@ -29,6 +29,7 @@
 #include "locks/schemes/mmap_sem.hpp"
 #include "locks/shared/no_lock.hpp"
 #include "locks/shared/rwsem.hpp"
+#include "locks/vmas/rbtree.hpp"
 #include "workloads/lock_loop.hpp"
 
 namespace faultline {
@@ -266,10 +267,10 @@ u64 map_region(AddressSpace& space) {
 // The virtual call is timed on faults that find their page, where it is a large enough part to be
 // seen, and set against a fault that must clear a page.
 void show_virtual_call() {
-  using None = MmapSem<P, NoLock<P>>;
+  using None = MmapSem<Mm<P, vmas::RbTree, NoHooks>, NoLock<P>>;
   const auto none = std::make_unique<None>(AddressSpaceOptions{});
   const std::unique_ptr<AddressSpace> locked =
-      std::make_unique<MmapSem<P, Rwsem<P>>>(AddressSpaceOptions{});
+      std::make_unique<MmapSem<Mm<P, vmas::RbTree, NoHooks>, Rwsem<P>>>(AddressSpaceOptions{});
   AddressSpace* volatile hidden = none.get();
   AddressSpace& space = *hidden;
   const u64 base = map_region(space);

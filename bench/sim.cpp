@@ -58,7 +58,6 @@ struct Shared {
 
   Shared(const Case& which, u32 threads) {
     const bool bare = std::string(which.workload).starts_with("lock_loop");
-    scheme_list<P>();  // made before the simulation, whose memory goes with it
     const sim::ArenaScope scope;
     workload = make_workload<P>(which.workload, which.lock_or_scheme, threads);
     window = std::make_unique<Window<P>>();

@@ -30,13 +30,16 @@ constexpr Entry containers[] = {
 #include "locks/vmas/list.def"
 };
 constexpr Entry schemes[] = {
-#define FAULTLINE_SCHEME(name, type, ...) FAULTLINE_LIST(scheme_family, name, __VA_ARGS__)
+#define FAULTLINE_SCHEME(name, ...) FAULTLINE_LIST(scheme_family, name, __VA_ARGS__)
 #include "locks/schemes/list.def"
 };
 constexpr Entry broken_locks[] = {
 #define FAULTLINE_BROKEN(name, type, ...) FAULTLINE_LIST(broken_family, name, __VA_ARGS__)
 #include "locks/mutex/broken.def"
 };
+
+constexpr Family all_families[] = {mutex_family, shared_family, range_family,
+                                   vmas_family,  scheme_family, broken_family};
 
 std::optional<u64> parse_number(std::string_view text) {
   u64 value = 0;
@@ -78,8 +81,7 @@ std::string joined(const std::vector<std::string>& names, const char* between = 
 
 std::vector<std::string> names_of(Families families) {
   std::vector<std::string> names;
-  for (const Family family :
-       {mutex_family, shared_family, range_family, vmas_family, scheme_family, broken_family})
+  for (const Family family : all_families)
     if ((families & family) != 0)
       for (const Entry& entry : catalogue(family)) names.emplace_back(entry.name);
   return names;
@@ -262,8 +264,7 @@ std::span<const Entry> catalogue(Family family) {
 }
 
 const Entry* find_entry(Families families, std::string_view name) {
-  for (const Family family :
-       {mutex_family, shared_family, range_family, vmas_family, scheme_family, broken_family})
+  for (const Family family : all_families)
     if ((families & family) != 0)
       for (const Entry& entry : catalogue(family))
         if (name == entry.name) return &entry;
@@ -401,6 +402,27 @@ std::vector<std::string> star_of(const Entry& entry) {
   };
   add_options(entry, add_options);
   return names;
+}
+
+std::vector<std::string> stars_of(Families families, bool native) {
+  std::vector<std::string> names;
+  for (const Family family : all_families)
+    if ((families & family) != 0)
+      for (const Entry& entry : catalogue(family))
+        for (std::string& name : star_of(entry))
+          if (native || !choose(family, name).is_native_only()) names.push_back(std::move(name));
+  return names;
+}
+
+void require_star(const Chosen& chosen) {
+  if (chosen.departures() > 1) refuse_combination(chosen);
+}
+
+void refuse_combination(const Chosen& chosen) {
+  throw std::invalid_argument(
+      std::string(family_name(chosen.entry().family)) + " '" + chosen.text() +
+      "': natively one option at most can differ from its default, expected one of " +
+      joined(star_of(chosen.entry())) + " (`faultline sim` has all combinations)");
 }
 
 }  // namespace faultline

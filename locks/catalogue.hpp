@@ -137,9 +137,16 @@ std::string option_form(const Option& option);
 // The values that can be listed, the default first; of a number or a size the default alone.
 std::vector<std::string> option_values(const Option& option);
 
+// Throws std::invalid_argument, with those that exist, unless at most one option differs from its
+// default: what is compiled natively.
+void require_star(const Chosen& chosen);
+[[noreturn]] void refuse_combination(const Chosen& chosen);
+
 // All names of one entry that differ from the default in one option at most: the star that is
 // compiled natively. The default is the first.
 std::vector<std::string> star_of(const Entry& entry);
+// The stars of all entries of these families; `native`: also what is for the native platform alone.
+std::vector<std::string> stars_of(Families families, bool native);
 
 namespace options {
 

@@ -3,6 +3,7 @@
 // ones (each thread its own), or `random` ones out of 256 slots (ArrBench's layout).
 #pragma once
 
+#include "locks/any.hpp"
 #include "locks/mutex/concept.hpp"
 #include "locks/range/concept.hpp"
 #include "locks/shared/concept.hpp"
@@ -29,7 +30,9 @@ struct LockLoopShape {
 template <class P, class L>
 class LockLoop final : public Workload<P> {
  public:
-  explicit LockLoop(const Chosen& chosen) : shape_(chosen) {}
+  // `options`: for a virtual lock, which one.
+  explicit LockLoop(const Chosen& chosen, const AddressSpaceOptions& options = {})
+      : shape_(chosen), lock_(lock_of<L>(options)) {}
 
   void demands(AddressSpaceOptions& options) const override { options.frames_per_thread = 1; }
 

@@ -7,10 +7,9 @@
 #include <string>
 #include <type_traits>
 
-#include "locks/registry.hpp"
+#include "locks/schemes/registry.hpp"
 #include "workloads/catalogue.hpp"
 #include "workloads/clear_pages.hpp"
-#include "workloads/lock_loop.hpp"
 #include "workloads/mapbench.hpp"
 #include "workloads/mix.hpp"
 #include "workloads/mmap_loop.hpp"
@@ -20,34 +19,21 @@
 
 namespace faultline {
 
-// Calls visit(NamedLock) for the primitive of that canonical name; false when there is none.
-template <class P, class F>
-bool visit_lock(std::string_view name, F&& visit) {
-  bool found = false;
-  const auto look = [&](const auto& named) {
-    if (name != named.name) return;
-    visit(named);
-    found = true;
-  };
-  const auto look_at_all = [&](const auto& list) {
-    std::apply([&](const auto&... named) { (look(named), ...); }, list);
-  };
-  look_at_all(mutex_list<P>());
-  look_at_all(shared_list<P>());
-  look_at_all(range_list<P>());
-  return found;
-}
+// lock_loop over a lock of that family; defined in workloads/lock_loops.hpp.
+template <class P, Family family>
+std::unique_ptr<Workload<P>> make_lock_loop(const Chosen& workload, const Chosen& lock);
 
 template <class P>
-std::unique_ptr<Workload<P>> make_lock_loop(const Chosen& workload, std::string_view lock) {
-  std::unique_ptr<Workload<P>> made;
-  visit_lock<P>(choose(lock_families, lock).text(), [&](const auto& named) {
-    using Lock = typename std::decay_t<decltype(named)>::Lock;
-    made = std::make_unique<LockLoop<P, Lock>>(workload);
-  });
-  if (made == nullptr)
-    throw std::invalid_argument("lock '" + std::string(lock) + "': not on this platform");
-  return made;
+std::unique_ptr<Workload<P>> make_lock_loop(const Chosen& workload, std::string_view name) {
+  const Chosen lock = choose(lock_families, name);
+  switch (lock.entry().family) {
+    case mutex_family:
+      return make_lock_loop<P, mutex_family>(workload, lock);
+    case shared_family:
+      return make_lock_loop<P, shared_family>(workload, lock);
+    default:
+      return make_lock_loop<P, range_family>(workload, lock);
+  }
 }
 
 template <class P, class W>

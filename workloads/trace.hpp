@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "locks/address_space/types.hpp"
+#include "locks/types.hpp"
 
 namespace faultline {
 

@@ -6,7 +6,7 @@
 #include <map>
 #include <vector>
 
-#include "locks/address_space/types.hpp"
+#include "locks/types.hpp"
 
 namespace faultline {
 

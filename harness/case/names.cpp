@@ -52,13 +52,7 @@ Chosen contestant_named(const Entry& workload, const std::string& name) {
 }
 
 std::vector<std::string> all_contestants(bool locks) {
-  std::vector<std::string> names;
-  for (const Family family : {mutex_family, shared_family, range_family, scheme_family}) {
-    if (((family & lock_families) != 0) != locks) continue;
-    for (const Entry& entry : catalogue(family))
-      for (std::string& name : star_of(entry)) names.push_back(std::move(name));
-  }
-  return names;
+  return stars_of(locks ? lock_families : Families{scheme_family}, true);
 }
 
 }  // namespace faultline

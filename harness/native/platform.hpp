@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "locks/address_space/types.hpp"
+#include "locks/types.hpp"
 #include "locks/platform.hpp"
 
 namespace faultline {

@@ -198,7 +198,6 @@ json run_sim_trial_on(const TrialSpec& spec, const MakeArena<P>& make) {
 
 json run_sim_trial(const TrialSpec& spec) {
   validate(spec.trial_case);
-  scheme_list<P>();  // made before the simulation, whose memory goes with it
   return run_sim_trial_on(spec, [&](u32 threads) {
     Arena<P> arena = make_arena<P>(spec.trial_case, threads);
     if (spec.trial_case.kernel_entry && arena.space)

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "locks/address_space/types.hpp"
+#include "locks/types.hpp"
 #include "locks/platform.hpp"
 
 namespace faultline::stub {

@@ -2,9 +2,14 @@
 
 #include <atomic>
 
-#include "harness/native/registry.hpp"
+#include "harness/native/platform.hpp"
 #include "harness/torture/lock_turns.hpp"
 #include "harness/torture/space_turn.hpp"
+#include "locks/mutex/broken.hpp"
+#include "locks/mutex/list.hpp"
+#include "locks/range/list.hpp"
+#include "locks/schemes/registry.hpp"
+#include "locks/shared/list.hpp"
 
 namespace faultline::torture {
 namespace {

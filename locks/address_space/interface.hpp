@@ -5,10 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "locks/address_space/types.hpp"
+#include "locks/types.hpp"
 #include "locks/events.hpp"
 
 namespace faultline {
+
+class Chosen;
 
 // How a case wants its address space.
 struct AddressSpaceOptions {
@@ -26,6 +28,8 @@ struct AddressSpaceOptions {
   // Each operation checks itself as it runs (Violations). Timed trials switch this off, since the
   // checks cost time within the window; check() looks at the end either way.
   bool oracle = true;
+  // Of a scheme over virtual locks (locks/any.hpp): which one it takes. Read by its constructor alone.
+  const Chosen* lock = nullptr;
 };
 
 // Whom a shootdown interrupts: every CPU that has used the address space (Linux), the users of the

@@ -1,21 +1,35 @@
-// The parts of which schemes over the VMA tree are made: an address space without a lock. Every
-// function says what its caller must hold; the scheme decides what gives that.
-//   shared:    nobody edits the tree, or the VMAs concerned, meanwhile
-//   exclusive: nobody else reads or edits them (readers under RCU are kept off single VMAs by the
-//   Policy)
+// An address space of VMAs without a lock, for schemes to protect. Every function says what its
+// caller must hold; the scheme decides which lock gives that.
+//   shared:    nobody edits the container, or the VMAs concerned, meanwhile
+//   exclusive: nobody else reads or edits them (the hooks keep readers under RCU off single VMAs)
 #pragma once
 
 #include <string>
 
+#include "locks/address_space/break.hpp"
 #include "locks/address_space/page_table.hpp"
 #include "locks/address_space/vma.hpp"
+#include "locks/vmas/concept.hpp"
 
 namespace faultline {
 
-// What a scheme is told of its VMAs' lives. open and close: an exclusive section begins, ends;
-// within it, start_write: the VMA is about to be changed; attach: it is about to enter the tree;
-// detach: it has left the tree.
-struct NoPolicy {
+// Functions that Mm calls around its edits, all within the scheme's exclusive section:
+//   start_write   before it changes a VMA
+//   attach        before a VMA enters the container
+//   detach        after a VMA has left the container
+// and that schemes call: `open` when an exclusive section begins, `close` when it ends. `State` is
+// what the hooks keep in each VMA.
+template <class H, class V>
+concept VmaHooks = requires(H hooks, V& vma) {
+  typename H::State;
+  hooks.open();
+  hooks.close();
+  hooks.start_write(vma);
+  hooks.attach(vma);
+  hooks.detach(vma);
+};
+
+struct NoHooks {
   struct State {};
   void open() {}
   void close() {}
@@ -29,28 +43,41 @@ struct NoPolicy {
 
 enum class FaultStep : int { done, no_vma, segv, nomem, needs_anon_vma };
 
-template <class P, class Policy = NoPolicy>
+// `Vmas` is a family of containers, as `vmas::RbTree` (locks/vmas/concept.hpp).
+template <class P, class Vmas, class HooksOfScheme>
 class Mm {
  public:
-  using V = Vma<P, typename Policy::State>;
+  using Platform = P;
+  using Hooks = HooksOfScheme;
+  using V = Vma<P, Vmas::template Links, typename Hooks::State>;
+  using Container = typename Vmas::template Container<P, V>;
   using VmaPool = Pool<P, V>;
 
-  static constexpr u32 max_rcu_steps = 128;  // four times the height of a full tree
-  static constexpr u64 max_vmas = 65530;     // vm.max_map_count
+  static_assert(VmaContainer<Container, V>);
+  static_assert(VmaHooks<Hooks, V>);
 
-  // `vmas` outlives the Mm: it may be shared between address spaces, as the kernel's slab is.
-  Mm(const AddressSpaceOptions& options, Policy& policy, VmaPool& vmas)
-      : options_(options), policy_(policy), vmas_(vmas), table_(options, violations_) {}
+  static constexpr bool searchable_under_rcu = Container::searchable_under_rcu;
+  // vm.max_map_count
+  static constexpr u64 max_vmas = 65530;
+
+  // `pool` outlives the Mm: address spaces may share it, as they share the kernel's slab.
+  Mm(const AddressSpaceOptions& options, Hooks& hooks, VmaPool& pool)
+      : options_(options), hooks_(hooks), pool_(pool), table_(options, violations_) {}
 
   void enter() {
     table_.enter();
-    vmas_.reserve(options_.vmas_per_thread);
+    pool_.reserve(options_.vmas_per_thread);
   }
 
-  // Shared.
-  V* find(u64 address) const { return tree_.find(address); }
-  // Under RCU alone: VmaTree::find_rcu.
-  V* find_rcu(u64 address) const { return tree_.find_rcu(address, max_rcu_steps); }
+  // Before an edit, with nothing held: memory that the container needs for the VMAs that one edit
+  // adds. It adds two where it cuts one VMA at both ends of its range, or cuts one and adds one.
+  void reserve() { vmas_.reserve(2); }
+
+  // Shared. find: the first VMA that ends above `address`, or null.
+  V* find(u64 address) const { return vmas_.find(address); }
+  V* next(const V& vma) const { return vmas_.next(vma); }
+  // Under RCU alone. Null may be a miss, and the VMA may have been detached since.
+  V* find_rcu(u64 address) const requires searchable_under_rcu { return vmas_.find_rcu(address); }
   PageTable<P>& table() { return table_; }
 
   // Shared for `vma` alone, which may be null. done: the page is mapped.
@@ -66,7 +93,8 @@ class Mm {
     if (!table_.fault_in(address, access, vma->prot.load(std::memory_order_relaxed), clear))
       return FaultStep::nomem;
     // The oracle: what the scheme holds must have kept the VMA in place through all of this.
-    if (vma->attached.load(std::memory_order_relaxed) == 0 || !vma->range().contains(address))
+    if (options_.oracle &&
+        (vma->attached.load(std::memory_order_relaxed) == 0 || !vma->range().contains(address)))
       violations_.note("a fault was served in a VMA that had been detached or moved");
     return FaultStep::done;
   }
@@ -97,7 +125,7 @@ class Mm {
   // they still can (find_mergeable_anon_vma of mm/mmap.c).
   void prepare_anon_vma(V& vma) {
     u64 chosen = 0;
-    for (const V* neighbour : {vma.previous.load(), vma.next.load()})
+    for (const V* neighbour : {vmas_.previous(vma), vmas_.next(vma)})
       if (chosen == 0 && neighbour != nullptr && adjacent(vma, *neighbour) &&
           alike(vma, *neighbour))
         chosen = neighbour->anon_vma.load(std::memory_order_relaxed);  // relaxed: only an identity
@@ -116,19 +144,17 @@ class Mm {
 
   // Exclusive. False where the guard gap forbids it.
   bool grow(V& vma, u64 address) {
-    const V* below = vma.previous.load();
+    const V* below = vmas_.previous(vma);
     const u64 floor = below == nullptr ? lowest_address : below->range().end + stack_guard_gap;
     if (page_floor(address) < floor) return false;
-    policy_.start_write(vma);
-    tree_.set_bounds(&vma, {page_floor(address), vma.range().end});
+    hooks_.start_write(vma);
+    vmas_.resize(vma, {page_floor(address), vma.range().end});
     return true;
   }
 
-  // Exclusive, neighbours included.
+  // Exclusive, neighbours included. The arguments have passed map_length.
   MapResult map(u64 hint, u64 length, u32 prot, u32 flags) {
     const bool fixed = (flags & map_fixed) != 0;
-    if (const Error error = map_length(hint, length, fixed); error != Error::none)
-      return {0, error};
     const u64 start = fixed ? hint : place(page_floor(hint), length);
     if (start == 0) return {0, Error::nomem};
     const Range range{start, start + length};
@@ -152,16 +178,16 @@ class Mm {
   // the tree, split at its edges. ENOMEM when a split would exceed max_vmas: nothing has been done
   // then.
   Error detach(Range range, Detached& detached) {
-    V* vma = tree_.find(range.start);
+    V* vma = vmas_.find(range.start);
     if (vma == nullptr || vma->range().start >= range.end) return Error::none;
     const bool cut_below = vma->range().start < range.start;
-    const V* last = tree_.find(range.end);
+    const V* last = vmas_.find(range.end);
     const bool cut_above = last != nullptr && last->range().start < range.end;
     if (count_.load() + cut_below + cut_above > max_vmas) return Error::nomem;
     if (cut_below) vma = split(*vma, range.start);
     while (vma != nullptr && vma->range().start < range.end) {
       if (vma->range().end > range.end) split(*vma, range.end);
-      V* next = vma->next.load();
+      V* next = vmas_.next(*vma);
       remove(*vma);
       vma->next_free = detached.head_;
       detached.head_ = vma;
@@ -177,7 +203,7 @@ class Mm {
   void release(Detached& detached) {
     while (V* vma = detached.head_) {
       detached.head_ = vma->next_free;
-      vmas_.give(vma);
+      pool_.give(vma);
     }
   }
 
@@ -185,7 +211,7 @@ class Mm {
   // before it.
   Error protect(Range range, u32 prot) {
     u64 at = range.start;
-    for (V* vma = tree_.find(at); at < range.end; vma = tree_.find(at)) {
+    for (V* vma = vmas_.find(at); at < range.end; vma = vmas_.find(at)) {
       if (vma == nullptr || vma->range().start > at) return Error::nomem;
       const u64 end = vma->range().end < range.end ? vma->range().end : range.end;
       if (!protect_one(*vma, {at, end}, prot)) return Error::nomem;
@@ -194,29 +220,26 @@ class Mm {
     return Error::none;
   }
 
-  // Exclusive. Moves the break; ENOMEM when something is in the way, EINVAL below its start.
+  // Exclusive.
   MapResult brk(i64 delta) {
-    const u64 old = break_.load();
-    if (delta % static_cast<i64>(page_size) != 0) return {old, Error::inval};
-    const u64 fresh = old + static_cast<u64>(delta);
-    if (fresh < break_start || fresh >= address_space_end) return {old, Error::inval};
-    if (delta > 0) {
-      const V* after = tree_.find(old);
-      if (after != nullptr && after->range().start < fresh) return {old, Error::nomem};
-      if (!add({old, fresh}, prot_read | prot_write, 0)) return {old, Error::nomem};
-    } else if (delta < 0) {
-      if (const Error error = clear_range({fresh, old}); error != Error::none) return {old, error};
-    }
-    break_.store(fresh);
-    return {fresh, Error::none};
+    const MapResult result = move_break(
+        break_.load(), delta, break_limits,
+        [&](Range range) {
+          const V* after = vmas_.find(range.start);
+          const bool taken = after != nullptr && after->range().start < range.end;
+          return !taken && add(range, prot_read | prot_write, 0) ? Error::none : Error::nomem;
+        },
+        [&](Range range) { return clear_range(range); });
+    break_.store(result.address);
+    return result;
   }
 
   // Shared. Drops the pages of every VMA in `range`; ENOMEM when there are holes.
   Error discard(Range range) {
     u64 at = range.start;
     bool hole = false;
-    for (const V* vma = tree_.find(at); vma != nullptr && vma->range().start < range.end;
-         vma = vma->next.load()) {
+    for (const V* vma = vmas_.find(at); vma != nullptr && vma->range().start < range.end;
+         vma = vmas_.next(*vma)) {
       const Range own = vma->range();
       if (own.start > at) hole = true;
       const Range part{own.start > at ? own.start : at, own.end < range.end ? own.end : range.end};
@@ -229,7 +252,7 @@ class Mm {
   // Shared.
   u64 scan() const {
     u64 vmas = 0;
-    for (const V* vma = tree_.first(); vma != nullptr; vma = vma->next.load())
+    for (const V* vma = vmas_.first(); vma != nullptr; vma = vmas_.next(*vma))
       vmas += vma->range().length() != 0;
     return vmas;
   }
@@ -237,11 +260,14 @@ class Mm {
   // With all threads at rest.
   std::string check() {
     if (std::string error = violations_.report(); !error.empty()) return error;
-    if (std::string error = tree_.check(); !error.empty()) return error;
+    if (std::string error = vmas_.check(); !error.empty()) return error;
     if (scan() != count_.load()) return "the count of VMAs is wrong";
+    for (const V* vma = vmas_.first(); vma != nullptr; vma = vmas_.next(*vma))
+      if (vma->attached.load(std::memory_order_relaxed) == 0)
+        return "a VMA in the container is marked detached";
     std::string error = table_.check();
     table_.for_each_entry([&](u64 address, Pte pte) {
-      const V* vma = tree_.find(address);
+      const V* vma = vmas_.find(address);
       if (vma == nullptr || !vma->range().contains(address))
         error = "a page is mapped outside every VMA";
       else if ((pte.prot() & ~hardware_prot(prot_of(*vma))) != 0)
@@ -276,10 +302,10 @@ class Mm {
 
   u64 place(u64 hint, u64 length) const {
     if (hint >= lowest_address && hint <= address_space_end - length) {
-      const V* after = tree_.find(hint);
+      const V* after = vmas_.find(hint);
       if (after == nullptr || after->range().start >= hint + length) return hint;
     }
-    return tree_.find_gap(length);
+    return vmas_.find_gap(length);
   }
 
   // Unmaps `range` whole, within the exclusive section.
@@ -292,11 +318,10 @@ class Mm {
   }
 
   V* make(Range range, u32 prot, u32 flags, u64 anon_vma) {
-    V* vma = vmas_.take();
-    // relaxed, all: published by the tree's links, or re-checked by readers under RCU that still
-    // know the old VMA.
-    vma->start.store(range.start, std::memory_order_relaxed);
-    vma->end.store(range.end, std::memory_order_relaxed);
+    V* vma = pool_.take();
+    vma->set_range(range);
+    // relaxed, all: published by the container, or re-checked by readers under RCU that still know
+    // the old VMA.
     vma->prot.store(prot, std::memory_order_relaxed);
     vma->flags.store(flags, std::memory_order_relaxed);
     vma->anon_vma.store(anon_vma, std::memory_order_relaxed);
@@ -304,34 +329,37 @@ class Mm {
   }
 
   void attach(V& vma) {
-    policy_.attach(vma);
-    tree_.insert(&vma);
+    hooks_.attach(vma);
+    vmas_.insert(vma);
+    // relaxed, here and in remove: the oracle reads it under the scheme's own protection.
+    vma.attached.store(1, std::memory_order_relaxed);
     count_.store(count_.load() + 1);
   }
 
   void remove(V& vma) {
-    policy_.start_write(vma);
-    tree_.erase(&vma);
-    policy_.detach(vma);
+    hooks_.start_write(vma);
+    vma.attached.store(0, std::memory_order_relaxed);
+    vmas_.erase(vma);
+    hooks_.detach(vma);
     count_.store(count_.load() - 1);
   }
 
   // A VMA over `range`, which is a hole: a neighbour's extension where they can merge, else a new
   // one. False: too many VMAs.
   bool add(Range range, u32 prot, u32 flags) {
-    V* after = tree_.find(range.start);
-    V* before = after == nullptr ? tree_.last() : after->previous.load();
+    V* after = vmas_.find(range.start);
+    V* before = after == nullptr ? vmas_.last() : vmas_.previous(*after);
     if (after != nullptr && after->range().start < range.end) {
       violations_.note("a VMA was to be mapped over another");
       return false;
     }
     if (extends(before, before != nullptr && before->range().end == range.start, prot, flags)) {
-      policy_.start_write(*before);
-      tree_.set_bounds(before, {before->range().start, range.end});
+      hooks_.start_write(*before);
+      vmas_.resize(*before, {before->range().start, range.end});
       if (mergeable(before, after)) absorb(*before, *after);
     } else if (extends(after, after != nullptr && after->range().start == range.end, prot, flags)) {
-      policy_.start_write(*after);
-      tree_.set_bounds(after, {range.start, after->range().end});
+      hooks_.start_write(*after);
+      vmas_.resize(*after, {range.start, after->range().end});
     } else {
       if (count_.load() >= max_vmas) return false;
       attach(*make(range, prot, flags, 0));
@@ -346,26 +374,26 @@ class Mm {
 
   void merge_around(V& vma) {
     V* into = &vma;
-    if (V* before = vma.previous.load(); mergeable(before, &vma)) into = absorb(*before, vma);
-    if (V* after = into->next.load(); mergeable(into, after)) absorb(*into, *after);
+    if (V* before = vmas_.previous(vma); mergeable(before, &vma)) into = absorb(*before, vma);
+    if (V* after = vmas_.next(*into); mergeable(into, after)) absorb(*into, *after);
   }
 
   // `left` takes the place of both.
   V* absorb(V& left, V& right) {
-    policy_.start_write(left);
+    hooks_.start_write(left);
     const u64 end = right.range().end;
     if (anon_of(left) == 0) left.anon_vma.store(anon_of(right), std::memory_order_relaxed);
     remove(right);
-    tree_.set_bounds(&left, {left.range().start, end});
-    vmas_.give(&right);
+    vmas_.resize(left, {left.range().start, end});
+    pool_.give(&right);
     return &left;
   }
 
   // Cuts `vma` at `at`; answers the upper part.
   V* split(V& vma, u64 at) {
-    policy_.start_write(vma);
+    hooks_.start_write(vma);
     V* upper = make({at, vma.range().end}, prot_of(vma), flags_of(vma), anon_of(vma));
-    tree_.set_bounds(&vma, {vma.range().start, at});
+    vmas_.resize(vma, {vma.range().start, at});
     attach(*upper);
     return upper;
   }
@@ -378,7 +406,7 @@ class Mm {
       return false;
     V* part = whole.start < range.start ? split(vma, range.start) : &vma;
     if (whole.end > range.end) split(*part, range.end);
-    policy_.start_write(*part);
+    hooks_.start_write(*part);
     part->prot.store(prot, std::memory_order_relaxed);  // relaxed: exclusive
     table_.restrict(range, prot);
     merge_around(*part);
@@ -390,11 +418,11 @@ class Mm {
   };
 
   const AddressSpaceOptions options_;
-  Policy& policy_;
-  VmaPool& vmas_;
+  Hooks& hooks_;
+  VmaPool& pool_;
   Violations<P> violations_;
   PageTable<P> table_;
-  VmaTree<P, typename Policy::State> tree_;
+  Container vmas_;
   PerThread<P, AnonVmas> anon_vmas_;
   typename P::template data<u64> count_;
   typename P::template data<u64> break_{break_start};

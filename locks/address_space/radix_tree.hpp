@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "locks/address_space/types.hpp"
+#include "locks/types.hpp"
 #include "locks/address_space/wait_table.hpp"
 #include "locks/events.hpp"
 #include "locks/pool.hpp"

@@ -13,6 +13,13 @@ using namespace options;
 
 }  // namespace broken_lines
 
+// Calls visit.operator()<Line>() for each.
+template <class Visit>
+void for_each_broken(Visit&& visit) {
+#define FAULTLINE_BROKEN(name, ...) visit.template operator()<broken_lines::line_of_##name>();
+#include "locks/mutex/broken.def"
+}
+
 template <class P>
 auto broken_list() {
   return std::tuple_cat(

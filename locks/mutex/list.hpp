@@ -14,6 +14,13 @@ using namespace options;
 
 }  // namespace mutex_lines
 
+// Calls visit.operator()<Line>() for each.
+template <class Visit>
+void for_each_mutex(Visit&& visit) {
+#define FAULTLINE_MUTEX(name, ...) visit.template operator()<mutex_lines::line_of_##name>();
+#include "locks/mutex/list.def"
+}
+
 template <class P>
 auto mutex_list() {
   return std::tuple_cat(

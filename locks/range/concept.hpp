@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "locks/address_space/types.hpp"
 #include "locks/events.hpp"
+#include "locks/types.hpp"
 
 namespace faultline {
 

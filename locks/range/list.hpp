@@ -13,6 +13,13 @@ using namespace options;
 
 }  // namespace range_lines
 
+// Calls visit.operator()<Line>() for each.
+template <class Visit>
+void for_each_range(Visit&& visit) {
+#define FAULTLINE_RANGE(name, ...) visit.template operator()<range_lines::line_of_##name>();
+#include "locks/range/list.def"
+}
+
 template <class P>
 auto range_list() {
   return std::tuple_cat(

@@ -13,12 +13,12 @@
 #include <string>
 #include <vector>
 
-#include "locks/address_space/rbtree.hpp"
-#include "locks/address_space/types.hpp"
 #include "locks/events.hpp"
 #include "locks/mutex/ticket.hpp"
 #include "locks/per_thread.hpp"
 #include "locks/platform.hpp"
+#include "locks/rbtree.hpp"
+#include "locks/types.hpp"
 
 namespace faultline {
 

@@ -19,6 +19,7 @@
 #include <mutex>
 #include <new>
 
+#include "locks/address_space/break.hpp"
 #include "locks/address_space/interface.hpp"
 #include "locks/per_thread.hpp"
 
@@ -72,18 +73,14 @@ class LinuxScheme final : public AddressSpace {
 
   MapResult brk(i64 delta) override {
     const std::lock_guard guard(break_mutex_);
-    if (delta % static_cast<i64>(page_size) != 0) return {break_, Error::inval};
-    const u64 fresh = break_ + static_cast<u64>(delta);
-    if (fresh < break_start_ || fresh > break_start_ + break_limit) return {break_, Error::inval};
-    if (delta > 0) {
-      const MapResult result = map(break_, fresh - break_, prot_read | prot_write, map_fixed);
-      if (result.error != Error::none) return {break_, result.error};
-    } else if (delta < 0) {
-      if (const Error error = unmap(fresh, break_ - fresh); error != Error::none)
-        return {break_, error};
-    }
-    break_ = fresh;
-    return {fresh, Error::none};
+    const MapResult result = move_break(
+        break_, delta, {break_start_, break_start_ + break_limit + page_size},
+        [&](Range range) {
+          return map(range.start, range.length(), prot_read | prot_write, map_fixed).error;
+        },
+        [&](Range range) { return unmap(range.start, range.length()); });
+    break_ = result.address;
+    return result;
   }
 
   Error discard(u64 start, u64 length) override {
@@ -165,6 +162,11 @@ class LinuxScheme final : public AddressSpace {
   u64 fixed_base_ = 0;
   u64 break_start_ = 0;
   u64 break_ = 0;
+};
+
+struct linux_scheme {
+  template <class P, class, class>
+  using Space = LinuxScheme<P>;
 };
 
 }  // namespace faultline

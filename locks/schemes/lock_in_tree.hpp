@@ -16,8 +16,10 @@
 // another.
 #pragma once
 
+#include "locks/address_space/break.hpp"
 #include "locks/address_space/page_table.hpp"
 #include "locks/address_space/radix_tree.hpp"
+#include "locks/schemes/scheme_base.hpp"
 
 namespace faultline {
 
@@ -45,7 +47,7 @@ struct SlotValue {
 
 // `Tree` has the public functions of RadixTree, and is another one in tests only.
 template <class P, class Tree = RadixTree<P>>
-class LockInTree final : public AddressSpace {
+class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
  public:
   explicit LockInTree(const AddressSpaceOptions& options)
       : options_(options), table_(options, violations_) {}
@@ -54,101 +56,6 @@ class LockInTree final : public AddressSpace {
     table_.enter();
     tree_.reserve(options_.frames_per_thread / 512 + 16);
     cursors_.here();
-  }
-
-  Error fault(u64 address, Access access) override {
-    P::settle();
-    const u64 page = address / page_size;
-    if (address >= address_space_end) return Error::segv;
-    for (;;) {
-      u64 first = 0;
-      u64 end = 0;
-      const u64 value = tree_.lock_folded(page, first, end);
-      if (SlotValue::mapped(value)) {
-        if (end - first > 1) tree_.narrow_to(page, page + 1);
-        const Error error = serve(address, access, value);
-        tree_.unlock(page, page + 1);
-        return error;
-      }
-      tree_.unlock(first, first + 1);
-      if (!grow(page)) return Error::segv;
-    }
-  }
-
-  MapResult map(u64 hint, u64 length, u32 prot, u32 flags) override {
-    P::settle();
-    const bool fixed = (flags & map_fixed) != 0;
-    if (const Error error = map_length(hint, length, fixed); error != Error::none)
-      return {0, error};
-    const u64 value = SlotValue::make(prot, flags & ~map_fixed, fresh_instance());
-    if (fixed) return map_over({hint, hint + length}, value);
-    const Range wanted{page_floor(hint), page_floor(hint) + length};
-    if (wanted.start >= lowest_address && wanted.end <= address_space_end &&
-        wanted.start < wanted.end && take_hole(wanted, value))
-      return {wanted.start, Error::none};
-    return place(length, value);
-  }
-
-  Error unmap(u64 start, u64 length) override {
-    P::settle();
-    Range range;
-    if (const Error error = page_range(start, length, range); error != Error::none) return error;
-    const Locked locked(tree_, range);
-    clear(range);
-    cursors_.here().freed(range);
-    return Error::none;
-  }
-
-  Error protect(u64 start, u64 length, u32 prot) override {
-    P::settle();
-    Range range;
-    if (const Error error = mapped_range(start, length, range); error != Error::none) return error;
-    if (range.length() == 0) return Error::none;
-    const Locked locked(tree_, range);
-    const u64 stop = mapped_until(range);
-    if (stop > range.start) {
-      tree_.edit(range.start / page_size, stop / page_size,
-                 [&](u64 value) { return SlotValue::with_prot(value, prot); });
-      table_.restrict({range.start, stop}, prot);
-    }
-    return stop == range.end ? Error::none : Error::nomem;
-  }
-
-  MapResult brk(i64 delta) override {
-    P::settle();
-    // Left of all that is locked within, as the order of locking asks.
-    const Locked locked(tree_, {break_start - page_size, break_start});
-    return move_break(delta);
-  }
-
-  Error discard(u64 start, u64 length) override {
-    P::settle();
-    Range range;
-    if (const Error error = mapped_range(start, length, range); error != Error::none) return error;
-    if (range.length() == 0) return Error::none;
-    const Locked locked(tree_, range);
-    table_.zap(range);  // holes have no pages
-    return mapped_throughout(range) ? Error::none : Error::nomem;
-  }
-
-  bool walk(u64 address) override {
-    P::settle();
-    return table_.walk(address);
-  }
-
-  // Without a lock: a VMA is a run of slots of one map call and protection, as they were when the
-  // walk came by.
-  u64 scan() override {
-    P::settle();
-    u64 vmas = 0;
-    u64 before = 0;
-    tree_.for_each(0, pages, [&](u64 value, u64, u64) {
-      const u64 identity = value & ~SlotValue::anon_bit;
-      if (SlotValue::mapped(value) && identity != before) ++vmas;
-      before = identity;
-      return true;
-    });
-    return vmas;
   }
 
   void append_events(Events& events) const override {
@@ -181,12 +88,100 @@ class LockInTree final : public AddressSpace {
   }
 
  private:
+  friend SchemeBase<P, LockInTree>;
+
   static constexpr u64 pages =
       address_space_end / page_size > Tree::pages ? Tree::pages : address_space_end / page_size;
 
   enum Event : usize { placements_retried, stack_growth, event_count };
   static constexpr std::array<const char*, event_count> event_names = {
       "lock_in_tree.placement_retries", "lock_in_tree.stack_growth"};
+
+  Error do_fault(u64 address, Access access) {
+    const u64 page = address / page_size;
+    for (;;) {
+      u64 first = 0;
+      u64 end = 0;
+      const u64 value = tree_.lock_folded(page, first, end);
+      if (SlotValue::mapped(value)) {
+        if (end - first > 1) tree_.narrow_to(page, page + 1);
+        const Error error = serve(address, access, value);
+        tree_.unlock(page, page + 1);
+        return error;
+      }
+      tree_.unlock(first, first + 1);
+      if (!grow(page)) return Error::segv;
+    }
+  }
+
+  MapResult do_map(u64 hint, u64 length, u32 prot, u32 flags) {
+    const bool fixed = (flags & map_fixed) != 0;
+    const u64 value = SlotValue::make(prot, flags & ~map_fixed, fresh_instance());
+    if (fixed) return map_over({hint, hint + length}, value);
+    const Range wanted{page_floor(hint), page_floor(hint) + length};
+    if (wanted.start >= lowest_address && wanted.end <= address_space_end &&
+        wanted.start < wanted.end && take_hole(wanted, value))
+      return {wanted.start, Error::none};
+    return place(length, value);
+  }
+
+  Error do_unmap(Range range) {
+    const Locked locked(tree_, range);
+    clear(range);
+    cursors_.here().freed(range);
+    return Error::none;
+  }
+
+  Error do_protect(Range range, u32 prot) {
+    const Locked locked(tree_, range);
+    const u64 stop = mapped_until(range);
+    if (stop > range.start) {
+      tree_.edit(range.start / page_size, stop / page_size,
+                 [&](u64 value) { return SlotValue::with_prot(value, prot); });
+      table_.restrict({range.start, stop}, prot);
+    }
+    return stop == range.end ? Error::none : Error::nomem;
+  }
+
+  MapResult do_brk(i64 delta) {
+    // Left of all that is locked within, as the order of locking asks.
+    const Locked locked(tree_, {break_start - page_size, break_start});
+    const MapResult result = move_break(
+        break_.load(), delta, break_limits,
+        [&](Range range) {
+          const u64 value = SlotValue::make(prot_read | prot_write, 0, fresh_instance());
+          return take_hole(range, value) ? Error::none : Error::nomem;
+        },
+        [&](Range range) {
+          const Locked lowered(tree_, range);
+          clear(range);
+          return Error::none;
+        });
+    break_.store(result.address);
+    return result;
+  }
+
+  Error do_discard(Range range) {
+    const Locked locked(tree_, range);
+    table_.zap(range);  // holes have no pages
+    return mapped_throughout(range) ? Error::none : Error::nomem;
+  }
+
+  bool do_walk(u64 address) { return table_.walk(address); }
+
+  // Without a lock: a VMA is a run of slots of one map call and protection, as they were when the
+  // walk came by.
+  u64 do_scan() {
+    u64 vmas = 0;
+    u64 before = 0;
+    tree_.for_each(0, pages, [&](u64 value, u64, u64) {
+      const u64 identity = value & ~SlotValue::anon_bit;
+      if (SlotValue::mapped(value) && identity != before) ++vmas;
+      before = identity;
+      return true;
+    });
+    return vmas;
+  }
 
   class Locked {
    public:
@@ -359,22 +354,6 @@ class LockInTree final : public AddressSpace {
     return end;
   }
 
-  MapResult move_break(i64 delta) {
-    const u64 old = break_.load();
-    if (delta % static_cast<i64>(page_size) != 0) return {old, Error::inval};
-    const u64 fresh = old + static_cast<u64>(delta);
-    if (fresh < break_start || fresh >= address_space_end) return {old, Error::inval};
-    if (delta > 0 &&
-        !take_hole({old, fresh}, SlotValue::make(prot_read | prot_write, 0, fresh_instance())))
-      return {old, Error::nomem};
-    if (delta < 0) {
-      const Locked locked(tree_, {fresh, old});
-      clear({fresh, old});
-    }
-    break_.store(fresh);
-    return {fresh, Error::none};
-  }
-
   const AddressSpaceOptions options_;
   Violations<P> violations_;
   PageTable<P> table_;
@@ -383,6 +362,11 @@ class LockInTree final : public AddressSpace {
   PerThread<P, Instances> instances_;
   typename P::template data<u64> break_{break_start};  // guarded by brk()'s slot
   EventCounters<P, event_count> counters_{event_names};
+};
+
+struct lock_in_tree_scheme {
+  template <class P, class, class>
+  using Space = LockInTree<P>;
 };
 
 }  // namespace faultline

@@ -8,53 +8,66 @@
 #include <utility>
 
 #include "locks/address_space/mm.hpp"
+#include "locks/any.hpp"
+#include "locks/schemes/scheme_base.hpp"
 #include "locks/shared/concept.hpp"
 
 namespace faultline {
 
-// `Lock` is any SharedLock. One whose downgrade is not atomic keeps the exclusive hold through the
-// zap: between unlock and lock_shared another thread could map the range anew.
-template <class P, SharedLock Lock, class Policy = NoPolicy>
-class MmapSem : public AddressSpace {
+// For schemes that have such a semaphore: `mmap_sem`, and others that override parts. A Lock whose
+// downgrade is not atomic keeps the exclusive hold through the zap: between unlock and lock_shared
+// another thread could map the range anew.
+template <class MmOfScheme, SharedLock Lock, class Derived>
+class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
  public:
-  using Core = Mm<P, Policy>;
-  using VmaPool = typename Core::VmaPool;
+  using Mm = MmOfScheme;
+  using P = typename Mm::Platform;
+  using VmaPool = typename Mm::VmaPool;
 
-  // `vmas`: where VMAs come from, if other address spaces share it.
-  explicit MmapSem(const AddressSpaceOptions& options,
-                   std::shared_ptr<VmaPool> vmas = std::make_shared<VmaPool>())
-      : vmas_(std::move(vmas)), mm_(options, policy_, *vmas_) {
-    P::label(&lock_, "mmap_sem");
+  // `pool`: where VMAs come from, if other address spaces share it.
+  explicit MmapSemBase(const AddressSpaceOptions& options,
+                       std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>())
+      : pool_(std::move(pool)), mm_(options, hooks_, *pool_), lock_(lock_of<Lock>(options)) {
+    label_lock<P>(lock_, "mmap_sem");
   }
 
   void enter() override { mm_.enter(); }
 
-  Error fault(u64 address, Access access) override {
-    P::settle();
-    return fault_shared(address, access);
+  void append_events(Events& events) const override { lock_.append_events(events); }
+  std::vector<std::string> holders() const override { return {"mmap_sem: " + lock_.describe()}; }
+  std::string check() override { return mm_.check(); }
+
+ protected:
+  friend SchemeBase<P, Derived>;
+
+  Error do_fault(u64 address, Access access) {
+    lock_.lock_shared();
+    auto* vma = mm_.find(address);
+    const FaultStep step = mm_.serve_fault(vma, address, access);
+    const bool grows = step == FaultStep::no_vma && Mm::may_grow(vma, address);
+    lock_.unlock_shared();
+    return grows ? fault_growing(address, access) : Mm::to_error(step);
   }
 
-  MapResult map(u64 hint, u64 length, u32 prot, u32 flags) override {
-    P::settle();
+  MapResult do_map(u64 hint, u64 length, u32 prot, u32 flags) {
+    mm_.reserve();
     lock_exclusive();
     const MapResult result = mm_.map(hint, length, prot, flags);
     unlock_exclusive();
     return result;
   }
 
-  Error unmap(u64 start, u64 length) override {
-    P::settle();
-    Range range;
-    if (const Error error = page_range(start, length, range); error != Error::none) return error;
-    typename Core::Detached detached;
+  Error do_unmap(Range range) {
+    mm_.reserve();
+    typename Mm::Detached detached;
     lock_exclusive();
     const Error error = mm_.detach(range, detached);
     if (error != Error::none) {
       unlock_exclusive();
       return error;
     }
-    if constexpr (Lock::atomic_downgrade) {
-      policy_.close();
+    if (lock_.atomic_downgrade) {
+      hooks_.close();
       lock_.downgrade();
       mm_.zap(range);
       lock_.unlock_shared();
@@ -66,85 +79,70 @@ class MmapSem : public AddressSpace {
     return Error::none;
   }
 
-  Error protect(u64 start, u64 length, u32 prot) override {
-    P::settle();
-    Range range;
-    if (const Error error = mapped_range(start, length, range); error != Error::none) return error;
-    if (range.length() == 0) return Error::none;
+  Error do_protect(Range range, u32 prot) {
+    mm_.reserve();
     lock_exclusive();
     const Error error = mm_.protect(range, prot);
     unlock_exclusive();
     return error;
   }
 
-  MapResult brk(i64 delta) override {
-    P::settle();
+  MapResult do_brk(i64 delta) {
+    mm_.reserve();
     lock_exclusive();
     const MapResult result = mm_.brk(delta);
     unlock_exclusive();
     return result;
   }
 
-  Error discard(u64 start, u64 length) override {
-    P::settle();
-    Range range;
-    if (const Error error = mapped_range(start, length, range); error != Error::none) return error;
-    if (range.length() == 0) return Error::none;
+  Error do_discard(Range range) {
     lock_.lock_shared();
     const Error error = mm_.discard(range);
     lock_.unlock_shared();
     return error;
   }
 
-  bool walk(u64 address) override {
-    P::settle();
-    return mm_.table().walk(address);
-  }
+  bool do_walk(u64 address) { return mm_.table().walk(address); }
 
-  u64 scan() override {
-    P::settle();
+  u64 do_scan() {
     lock_.lock_shared();
     const u64 vmas = mm_.scan();
     lock_.unlock_shared();
     return vmas;
   }
 
-  void append_events(Events& events) const override { lock_.append_events(events); }
-  std::vector<std::string> holders() const override { return {"mmap_sem: " + lock_.describe()}; }
-  std::string check() override { return mm_.check(); }
-
- protected:
   // expand_stack: the bounds change, so the hold is exclusive, and all is looked up again.
   Error fault_growing(u64 address, Access access) {
     lock_exclusive();
     const FaultStep step = mm_.serve_growing_fault(address, access);
     unlock_exclusive();
-    return Core::to_error(step);
-  }
-
-  // A fault under the shared hold.
-  Error fault_shared(u64 address, Access access) {
-    lock_.lock_shared();
-    auto* vma = mm_.find(address);
-    const FaultStep step = mm_.serve_fault(vma, address, access);
-    const bool grows = step == FaultStep::no_vma && Core::may_grow(vma, address);
-    lock_.unlock_shared();
-    return grows ? fault_growing(address, access) : Core::to_error(step);
+    return Mm::to_error(step);
   }
 
   void lock_exclusive() {
     lock_.lock();
-    policy_.open();
+    hooks_.open();
   }
   void unlock_exclusive() {
-    policy_.close();
+    hooks_.close();
     lock_.unlock();
   }
 
-  Policy policy_;
-  std::shared_ptr<VmaPool> vmas_;
-  Core mm_;
+  typename Mm::Hooks hooks_;
+  std::shared_ptr<VmaPool> pool_;
+  Mm mm_;
   Lock lock_;
+};
+
+template <class Mm, SharedLock Lock>
+class MmapSem final : public MmapSemBase<Mm, Lock, MmapSem<Mm, Lock>> {
+ public:
+  using MmapSemBase<Mm, Lock, MmapSem>::MmapSemBase;
+};
+
+struct mmap_sem_scheme {
+  template <class P, class Vmas, class Lock>
+  using Space = MmapSem<Mm<P, Vmas, NoHooks>, Lock>;
 };
 
 }  // namespace faultline

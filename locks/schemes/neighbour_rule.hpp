@@ -22,10 +22,10 @@ struct Merging {
 };
 
 // All under the structure lock.
-template <class P>
+template <class Mm>
 class NeighbourRule {
  public:
-  NeighbourRule(const Mm<P>& mm, bool merge) : mm_(mm), merge_(merge) {}
+  NeighbourRule(const Mm& mm, bool merge) : mm_(mm), merge_(merge) {}
 
   // `range` and what an edit of it must hold besides.
   Range reach(Range range, Merging merging) const {
@@ -48,7 +48,7 @@ class NeighbourRule {
   }
 
  private:
-  using V = typename Mm<P>::V;
+  using V = typename Mm::V;
 
   bool may_merge(const V& vma, Merging merging) const {
     // relaxed: flags and prot change under the structure lock only.
@@ -61,7 +61,7 @@ class NeighbourRule {
     return vma != nullptr && vma->range().contains(address) ? vma : nullptr;
   }
 
-  const Mm<P>& mm_;
+  const Mm& mm_;
   const bool merge_;
 };
 

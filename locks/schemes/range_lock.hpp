@@ -30,149 +30,30 @@
 #include "locks/range/concept.hpp"
 #include "locks/range/tree_range_lock.hpp"
 #include "locks/schemes/neighbour_rule.hpp"
+#include "locks/schemes/scheme_base.hpp"
 #include "locks/schemes/structure_lock.hpp"
 
 namespace faultline {
 
 // `Structure`: a class of structure_lock.hpp. `Rule` is another one in tests only.
-template <class P, class Structure, RangeLock Ranges = TreeRangeLock<P>,
-          class Rule = NeighbourRule<P>>
-class RangeLockScheme final : public AddressSpace {
-  using Core = Mm<P>;
-  using V = typename Core::V;
-  using VmaPool = typename Core::VmaPool;
+template <class Mm, class Structure, RangeLock Ranges = TreeRangeLock<typename Mm::Platform>,
+          class Rule = NeighbourRule<Mm>>
+class RangeLockScheme final
+    : public SchemeBase<typename Mm::Platform, RangeLockScheme<Mm, Structure, Ranges, Rule>> {
+  using P = typename Mm::Platform;
+  using V = typename Mm::V;
+  using VmaPool = typename Mm::VmaPool;
   using Node = typename Ranges::Node;
   using Read = typename Structure::Read;
   using Write = typename Structure::Write;
 
  public:
   explicit RangeLockScheme(const AddressSpaceOptions& options)
-      : mm_(options, policy_, vmas_), rule_(mm_, options.merge) {
-    P::label(&structure_, "range_lock.structure");
+      : mm_(options, hooks_, pool_), rule_(mm_, options.merge), structure_(options) {
+    label_lock<P>(structure_, "range_lock.structure");
   }
 
   void enter() override { mm_.enter(); }
-
-  Error fault(u64 address, Access access) override {
-    P::settle();
-    if (address >= address_space_end) return Error::segv;
-    Node node;
-    ranges_.lock(node, page_of(address), false);
-    bool grows = false;
-    const FaultStep step = serve(address, access, grows);
-    ranges_.unlock(node);
-    return grows ? fault_growing(address, access) : Core::to_error(step);
-  }
-
-  MapResult map(u64 hint, u64 length, u32 prot, u32 flags) override {
-    P::settle();
-    if ((flags & map_fixed) != 0) return map_fixed_at(hint, length, prot, flags & ~map_fixed);
-    Node node;
-    MapResult result;
-    Range range;
-    Range guess;
-    {
-      Write write(structure_);
-      result = reserve(hint, length, node);
-      if (result.error != Error::none) return result;
-      range = {result.address, result.address + page_ceil(length)};
-      guess = reach(range, merges_with(prot, flags));
-    }
-    edit_from(
-        guess, node, [&] { return reach(range, merges_with(prot, flags)); },
-        [&] { commit(range, node, prot, flags, true); });
-    ranges_.unlock(node);
-    return result;
-  }
-
-  Error unmap(u64 start, u64 length) override {
-    P::settle();
-    Range range;
-    if (const Error error = page_range(start, length, range); error != Error::none) return error;
-    Node node;
-    typename Core::Detached detached;
-    Error error = Error::none;
-    const Range held = edit(
-        node, [&] { return reach(range, no_merging); },
-        [&] { error = mm_.detach(range, detached); });
-    if (error == Error::none)
-      zap_shared(node, held, range, detached);
-    else
-      ranges_.unlock(node);
-    return error;
-  }
-
-  Error protect(u64 start, u64 length, u32 prot) override {
-    P::settle();
-    Range range;
-    if (const Error error = mapped_range(start, length, range); error != Error::none) return error;
-    if (range.length() == 0) return Error::none;
-    Node node;
-    Error error = Error::none;
-    // The pages first: with the range held nobody can fault them back, and Mm::protect then finds
-    // nothing to shoot down under the structure lock.
-    edit(
-        node,
-        [&] {
-          return reach(range, {prot, true, true});
-        },
-        [&] { error = mm_.protect(range, prot); }, [&] { mm_.table().restrict(range, prot); });
-    ranges_.unlock(node);
-    return error;
-  }
-
-  MapResult brk(i64 delta) override {
-    P::settle();
-    for (;;) {
-      const u64 old = read_break();
-      MapResult result{old, Error::none};
-      if (delta == 0) return result;
-      const u64 fresh = old + static_cast<u64>(delta);
-      if (delta % static_cast<i64>(page_size) != 0 || fresh < break_start ||
-          fresh >= address_space_end)
-        return {old, Error::inval};
-      if (delta > 0 ? extend_break(old, fresh, result) : lower_break(old, fresh, result))
-        return result;
-    }
-  }
-
-  Error discard(u64 start, u64 length) override {
-    P::settle();
-    Range range;
-    if (const Error error = mapped_range(start, length, range); error != Error::none) return error;
-    if (range.length() == 0) return Error::none;
-    Node node;
-    ranges_.lock(node, range, false);
-    bool hole = false;
-    for (u64 at = range.start; at < range.end;) {
-      Range part = next_mapped({at, range.end});
-      hole = hole || part.start > at;
-      if (part.length() != 0) mm_.zap(part);
-      at = part.end;
-    }
-    ranges_.unlock(node);
-    return hole ? Error::nomem : Error::none;
-  }
-
-  bool walk(u64 address) override {
-    P::settle();
-    return mm_.table().walk(address);
-  }
-
-  u64 scan() override {
-    P::settle();
-    u64 count = 0;
-    for (u64 at = 0; at < address_space_end;) {
-      Read read(structure_);
-      const V* vma = mm_.find(at);
-      for (u32 i = 0; i < scan_batch && vma != nullptr; ++i, vma = vma->next.load()) {
-        if (!vma->has(map_reserved)) ++count;
-        at = vma->range().end;
-      }
-      if (vma == nullptr) break;
-    }
-    return count;
-  }
 
   void append_events(Events& events) const override {
     events_.append_to(events);
@@ -188,12 +69,14 @@ class RangeLockScheme final : public AddressSpace {
 
   std::string check() override {
     if (std::string error = mm_.check(); !error.empty()) return error;
-    for (const V* vma = mm_.find(0); vma != nullptr; vma = vma->next.load())
+    for (const V* vma = mm_.find(0); vma != nullptr; vma = mm_.next(*vma))
       if (vma->has(map_reserved)) return "a reserved VMA was left behind";
     return ranges_.describe().empty() ? "" : "a range is still held";
   }
 
  private:
+  friend SchemeBase<P, RangeLockScheme>;
+
   enum Event : usize { reach_retries, whole_space, anon_vmas, stack_growths, event_count };
 
   // A VMA that only keeps others off its range. Not one of types.hpp's flags.
@@ -213,6 +96,108 @@ class RangeLockScheme final : public AddressSpace {
 
   // Under the structure lock.
   Range reach(Range range, Merging merging) const { return rule_.reach(range, merging); }
+
+  // --- operations ---
+
+  Error do_fault(u64 address, Access access) {
+    Node node;
+    ranges_.lock(node, page_of(address), false);
+    bool grows = false;
+    const FaultStep step = serve(address, access, grows);
+    ranges_.unlock(node);
+    return grows ? fault_growing(address, access) : Mm::to_error(step);
+  }
+
+  MapResult do_map(u64 hint, u64 length, u32 prot, u32 flags) {
+    if ((flags & map_fixed) != 0) return map_fixed_at(hint, length, prot, flags & ~map_fixed);
+    mm_.reserve();
+    Node node;
+    MapResult result;
+    Range range;
+    Range guess;
+    {
+      Write write(structure_);
+      result = reserve(hint, length, node);
+      if (result.error != Error::none) return result;
+      range = {result.address, result.address + length};
+      guess = reach(range, merges_with(prot, flags));
+    }
+    edit_from(
+        guess, node, [&] { return reach(range, merges_with(prot, flags)); },
+        [&] { commit(range, node, prot, flags, true); });
+    ranges_.unlock(node);
+    return result;
+  }
+
+  Error do_unmap(Range range) {
+    Node node;
+    typename Mm::Detached detached;
+    Error error = Error::none;
+    const Range held = edit(
+        node, [&] { return reach(range, no_merging); },
+        [&] { error = mm_.detach(range, detached); });
+    if (error == Error::none)
+      zap_shared(node, held, range, detached);
+    else
+      ranges_.unlock(node);
+    return error;
+  }
+
+  Error do_protect(Range range, u32 prot) {
+    Node node;
+    Error error = Error::none;
+    // The pages first: with the range held nobody can fault them back, and Mm::protect then finds
+    // nothing to shoot down under the structure lock.
+    edit(
+        node,
+        [&] {
+          return reach(range, {prot, true, true});
+        },
+        [&] { error = mm_.protect(range, prot); }, [&] { mm_.table().restrict(range, prot); });
+    ranges_.unlock(node);
+    return error;
+  }
+
+  MapResult do_brk(i64 delta) {
+    for (;;) {
+      const u64 old = read_break();
+      bool current = true;
+      const MapResult result = move_break(
+          old, delta, break_limits, [&](Range range) { return extend_break(range, current); },
+          [&](Range range) { return lower_break(range, current); });
+      if (current) return result;
+    }
+  }
+
+  Error do_discard(Range range) {
+    Node node;
+    ranges_.lock(node, range, false);
+    bool hole = false;
+    for (u64 at = range.start; at < range.end;) {
+      Range part = next_mapped({at, range.end});
+      hole = hole || part.start > at;
+      if (part.length() != 0) mm_.zap(part);
+      at = part.end;
+    }
+    ranges_.unlock(node);
+    return hole ? Error::nomem : Error::none;
+  }
+
+  bool do_walk(u64 address) { return mm_.table().walk(address); }
+
+  u64 do_scan() {
+    u64 count = 0;
+    for (u64 at = 0; at < address_space_end;) {
+      Read read(structure_);
+      const V* vma = mm_.find(at);
+      for (u32 i = 0; i < scan_batch && vma != nullptr; ++i, vma = mm_.next(*vma)) {
+        if (!vma->has(map_reserved)) ++count;
+        at = vma->range().end;
+      }
+      if (vma == nullptr) break;
+    }
+    return count;
+  }
 
   // --- edits ---
 
@@ -247,6 +232,7 @@ class RangeLockScheme final : public AddressSpace {
   template <class Needed, class Change, class Prepare = decltype(nothing)>
   Range edit(Node& node, const Needed& needed_now, const Change& change,
              const Prepare& prepare = nothing) {
+    mm_.reserve();
     return edit_from(first_guess(needed_now), node, needed_now, change, prepare);
   }
 
@@ -258,7 +244,7 @@ class RangeLockScheme final : public AddressSpace {
 
   // After a detach: what need not be exclusive is not. The range stays held, shared, so that no map
   // takes it before its last page is gone.
-  void zap_shared(Node& node, Range held, Range range, typename Core::Detached& detached) {
+  void zap_shared(Node& node, Range held, Range range, typename Mm::Detached& detached) {
     if (held.length() != range.length()) ranges_.downgrade_range(node, range);
     ranges_.downgrade(node);
     mm_.zap(range);
@@ -296,13 +282,13 @@ class RangeLockScheme final : public AddressSpace {
                            !vma->permits(Access::write);
     const Range stretched = reach(range, merges_with(prot, flags));
     if (may_stretch && untouched && stretched.length() != range.length()) {
-      typename Core::Detached detached;
+      typename Mm::Detached detached;
       mm_.detach(range, detached);
       mm_.release(detached);
       mm_.map(range.start, range.length(), prot, flags);
       return;
     }
-    for (; vma != nullptr && vma->range().start < range.end; vma = vma->next.load())
+    for (; vma != nullptr && vma->range().start < range.end; vma = mm_.next(*vma))
       if (reserved_by(*vma, node)) settle_reserved(*vma, prot, flags);
   }
 
@@ -318,12 +304,9 @@ class RangeLockScheme final : public AddressSpace {
   // What lies in the way is detached and the range reserved in one step, zapped, and then
   // committed, so that no other map finds the hole between.
   MapResult map_fixed_at(u64 hint, u64 length, u32 prot, u32 flags) {
-    Range range;
-    if (hint % page_size != 0 || length == 0) return {0, Error::inval};
-    if (hint < lowest_address || page_range(hint, length, range) != Error::none)
-      return {0, Error::nomem};
+    const Range range{hint, hint + length};
     Node node;
-    typename Core::Detached detached;
+    typename Mm::Detached detached;
     bool replaces = false;
     MapResult result;
     const auto needed = [&] { return reach(range, merges_with(prot, flags)); };
@@ -362,50 +345,47 @@ class RangeLockScheme final : public AddressSpace {
     return result;
   }
 
-  // False: the break has moved since `old` was read.
-  bool extend_break(u64 old, u64 fresh, MapResult& result) {
-    const Range range{old, fresh};
+  // `range` begins at the break. Not `current`: the break has moved since it was read, and nothing
+  // has been done.
+  Error extend_break(Range range, bool& current) {
     Node node;
-    bool current = false;
+    Error error = Error::none;
+    const Merging merging = merges_with(prot_read | prot_write, 0);
     edit(
-        node, [&] { return break_reach(range, old, merges_with(prot_read | prot_write, 0)); },
+        node, [&] { return break_reach(range, range.start, merging); },
         [&] {
-          current = break_.load() == old;
+          current = break_.load() == range.start;
           if (!current) return;
-          const V* after = mm_.find(old);
-          const bool free = after == nullptr || after->range().start >= fresh;
-          if (free) result = mm_.map(old, range.length(), prot_read | prot_write, 0);
-          if (!free || result.error != Error::none) {
-            result = {old, Error::nomem};
+          const V* after = mm_.find(range.start);
+          const bool free = after == nullptr || after->range().start >= range.end;
+          if (!free || mm_.map(range.start, range.length(), merging.prot, 0).error != Error::none) {
+            error = Error::nomem;
             return;
           }
-          break_.store(fresh);
-          result = {fresh, Error::none};
+          break_.store(range.end);
         });
     ranges_.unlock(node);
-    return current;
+    return error;
   }
 
-  bool lower_break(u64 old, u64 fresh, MapResult& result) {
-    const Range range{fresh, old};
+  // `range` ends at the break. `current`: as above.
+  Error lower_break(Range range, bool& current) {
     Node node;
-    typename Core::Detached detached;
-    bool current = false;
+    typename Mm::Detached detached;
+    Error error = Error::none;
     const Range held = edit(
-        node, [&] { return break_reach(range, old, no_merging); },
+        node, [&] { return break_reach(range, range.end, no_merging); },
         [&] {
-          current = break_.load() == old;
+          current = break_.load() == range.end;
           if (!current) return;
-          result = {old, mm_.detach(range, detached)};
-          if (result.error != Error::none) return;
-          break_.store(fresh);
-          result = {fresh, Error::none};
+          error = mm_.detach(range, detached);
+          if (error == Error::none) break_.store(range.start);
         });
-    if (current && result.error == Error::none)
+    if (current && error == Error::none)
       zap_shared(node, held, range, detached);
     else
       ranges_.unlock(node);
-    return current;
+    return error;
   }
 
   // --- faults ---
@@ -418,7 +398,7 @@ class RangeLockScheme final : public AddressSpace {
       Read read(structure_);
       V* found = mm_.find(address);
       if (found != nullptr && found->range().contains(address)) vma = found;
-      grows = vma == nullptr && Core::may_grow(found, address);
+      grows = vma == nullptr && Mm::may_grow(found, address);
     }
     const FaultStep step = mm_.fault_step(vma, address, access);
     if (step != FaultStep::needs_anon_vma) return step;
@@ -440,19 +420,19 @@ class RangeLockScheme final : public AddressSpace {
         node,
         [&] {
           V* vma = mm_.find(address);
-          return Core::may_grow(vma, address) ? Range{page.start, vma->range().start + page_size}
-                                              : page;
+          return Mm::may_grow(vma, address) ? Range{page.start, vma->range().start + page_size}
+                                            : page;
         },
         [&] {
           V* vma = mm_.find(address);
-          if (Core::may_grow(vma, address)) mm_.grow(*vma, address);
+          if (Mm::may_grow(vma, address)) mm_.grow(*vma, address);
         });
     ranges_.downgrade_range(node, page);
     ranges_.downgrade(node);
     bool grows = false;
     const FaultStep step = serve(address, access, grows);
     ranges_.unlock(node);
-    return Core::to_error(step);
+    return Mm::to_error(step);
   }
 
   // The first mapped part of `range`; empty at its end when there is none.
@@ -463,15 +443,20 @@ class RangeLockScheme final : public AddressSpace {
     return {std::max(range.start, vma->range().start), std::min(range.end, vma->range().end)};
   }
 
-  NoPolicy policy_;
-  VmaPool vmas_;
-  Core mm_;
+  typename Mm::Hooks hooks_;
+  VmaPool pool_;
+  Mm mm_;
   Rule rule_;
   Ranges ranges_;
   alignas(cache_line) Structure structure_;
   typename P::template data<u64> break_{break_start};
   EventCounters<P, event_count> events_{{"range_lock.reach_retries", "range_lock.whole_space",
                                          "range_lock.anon_vma", "range_lock.stack_growth"}};
+};
+
+struct range_lock_scheme {
+  template <class P, class Vmas, class Lock>
+  using Space = RangeLockScheme<Mm<P, Vmas, NoHooks>, StructureOf<P, Lock>>;
 };
 
 }  // namespace faultline

@@ -10,11 +10,12 @@
 
 namespace faultline {
 
-// `Policy` has the public functions of RefcountPolicy, and is another one in tests only.
-template <class P, SharedLock Lock, class Policy = RefcountPolicy<P>>
-class Refcount final : public MmapSem<P, Lock, Policy> {
-  using Base = MmapSem<P, Lock, Policy>;
-  using Core = typename Base::Core;
+// The hooks of `Mm` are RefcountHooks, or have its public functions.
+template <class Mm, SharedLock Lock>
+requires Mm::searchable_under_rcu class Refcount final
+    : public MmapSemBase<Mm, Lock, Refcount<Mm, Lock>> {
+  using Base = MmapSemBase<Mm, Lock, Refcount>;
+  using P = typename Mm::Platform;
 
  public:
   using Base::Base;
@@ -22,19 +23,12 @@ class Refcount final : public MmapSem<P, Lock, Policy> {
   // Detaches what is left, as exit_mmap does, so that readers of other address spaces find no VMA
   // of this one.
   ~Refcount() override {
-    typename Core::Detached detached;
+    typename Mm::Detached detached;
     this->lock_exclusive();
     this->mm_.detach(whole_address_space, detached);
     this->unlock_exclusive();
     this->mm_.release(detached);
-    this->policy_.close_down();
-  }
-
-  Error fault(u64 address, Access access) override {
-    P::settle();
-    FaultStep step;
-    if (fault_pinned(address, access, step)) return Core::to_error(step);
-    return this->fault_shared(address, access);
+    this->hooks_.close_down();
   }
 
   void append_events(Events& events) const override {
@@ -43,6 +37,8 @@ class Refcount final : public MmapSem<P, Lock, Policy> {
   }
 
  private:
+  friend SchemeBase<P, Refcount>;
+
   enum Event : usize {
     missed,
     detached_vma,
@@ -51,7 +47,8 @@ class Refcount final : public MmapSem<P, Lock, Policy> {
     foreign,
     sequence_changed,
     moved,
-    anon_vma_tried,  // the big lock's shared side was free, and taken without letting the VMA go
+    // The big lock's shared side was free, and taken without letting the VMA go.
+    anon_vma_tried,
     no_anon_vma,
     retried,
     event_count
@@ -61,7 +58,14 @@ class Refcount final : public MmapSem<P, Lock, Policy> {
       "refcount.fallback_draining", "refcount.fallback_foreign", "refcount.fallback_sequence",
       "refcount.fallback_moved",    "refcount.anon_vma_tried",   "refcount.fallback_anon_vma",
       "refcount.fallback_retries"};
-  static constexpr int max_retries = 8;  // of a look-up that found a detached VMA
+  // Of a look-up that found a detached VMA.
+  static constexpr int max_retries = 8;
+
+  Error do_fault(u64 address, Access access) {
+    FaultStep step;
+    if (fault_pinned(address, access, step)) return Mm::to_error(step);
+    return Base::do_fault(address, access);
+  }
 
   // True: `step` is the fault's outcome. False: fall back.
   bool fault_pinned(u64 address, Access access, FaultStep& step) {
@@ -69,7 +73,7 @@ class Refcount final : public MmapSem<P, Lock, Policy> {
       P::rcu::read_lock();
       auto* vma = this->mm_.find_rcu(address);
       const PinResult result =
-          vma == nullptr ? PinResult::detached : vma->state.pin(this->policy_.owner());
+          vma == nullptr ? PinResult::detached : vma->state.pin(this->hooks_.owner());
       P::rcu::read_unlock();
       if (vma == nullptr) return fall_back(missed);
       if (result == PinResult::detached) {
@@ -78,7 +82,7 @@ class Refcount final : public MmapSem<P, Lock, Policy> {
       }
       if (result != PinResult::pinned) return fall_back(event_of(result));
       step = fault_in_pinned(*vma, address, access);
-      vma->state.unpin(this->policy_.owner());
+      vma->state.unpin(this->hooks_.owner());
       if (step == FaultStep::no_vma) return fall_back(moved);
       if (step == FaultStep::needs_anon_vma) return fall_back(no_anon_vma);
       return true;
@@ -118,6 +122,11 @@ class Refcount final : public MmapSem<P, Lock, Policy> {
   }
 
   EventCounters<P, event_count> counters_{event_names};
+};
+
+struct refcount_scheme {
+  template <class P, class Vmas, class Lock>
+  using Space = Refcount<Mm<P, Vmas, RefcountHooks<P>>, Lock>;
 };
 
 }  // namespace faultline

@@ -22,6 +22,13 @@ constexpr RwsemPolicy rwsem_policy(const Choices& choices) {
 
 }  // namespace shared_lines
 
+// Calls visit.operator()<Line>() for each.
+template <class Visit>
+void for_each_shared(Visit&& visit) {
+#define FAULTLINE_SHARED(name, ...) visit.template operator()<shared_lines::line_of_##name>();
+#include "locks/shared/list.def"
+}
+
 template <class P>
 auto shared_list() {
   return std::tuple_cat(

@@ -1,4 +1,4 @@
-// A reference-count semaphore in each VMA, and the policy by which an address space write-locks its
+// A reference-count semaphore in each VMA, and the hooks by which an address space write-locks its
 // VMAs: Linux's vm_refcnt (6.15 and later; include/linux/mmap_lock.h, mm/mmap_lock.c).
 //
 //   count   0 detached; 1 attached; 1+n: n readers; bit 30: a writer is draining the readers
@@ -163,15 +163,15 @@ class VmaRefcount {
   typename P::template atomic<RefcountOwner<P>*> owner_{nullptr};
 };
 
-// The policy of Mm: see NoPolicy.
+// VmaHooks (locks/address_space/mm.hpp) that write-lock the VMAs which Mm edits.
 template <class P>
-class RefcountPolicy {
+class RefcountHooks {
  public:
   using State = VmaRefcount<P>;
 
-  RefcountPolicy() = default;
-  RefcountPolicy(const RefcountPolicy&) = delete;
-  RefcountPolicy& operator=(const RefcountPolicy&) = delete;
+  RefcountHooks() = default;
+  RefcountHooks(const RefcountHooks&) = delete;
+  RefcountHooks& operator=(const RefcountHooks&) = delete;
 
   RefcountOwner<P>& owner() { return owner_; }
 

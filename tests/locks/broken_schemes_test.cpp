@@ -7,6 +7,7 @@
 #include "locks/schemes/mmap_sem.hpp"
 #include "locks/schemes/range_lock.hpp"
 #include "locks/shared/rwsem.hpp"
+#include "locks/vmas/rbtree.hpp"
 #include "tests/locks/broken.hpp"
 #include "tests/locks/injecting_platform.hpp"
 
@@ -14,6 +15,7 @@ namespace faultline {
 namespace {
 
 using P = InjectingPlatform;
+using TreeMm = Mm<P, vmas::RbTree, NoHooks>;
 
 // Holds that are exclusive lose what lies beside the pages asked for: their first page and their
 // last.
@@ -78,14 +80,14 @@ u32 times_found_out() {
 }
 
 TEST(BrokenSchemes, ASemaphoreThatLetsReadersInBesideAWriterIsFoundOut) {
-  EXPECT_GT((times_found_out<MmapSem<P, broken::RudeReaders>>()), 0u);
-  EXPECT_EQ((times_found_out<MmapSem<P, Rwsem<P>>>()), 0u);
+  EXPECT_GT((times_found_out<MmapSem<TreeMm, broken::RudeReaders>>()), 0u);
+  EXPECT_EQ((times_found_out<MmapSem<TreeMm, Rwsem<P>>>()), 0u);
 }
 
 TEST(BrokenSchemes, RangesThatLeaveOutTheNeighboursPartAreFoundOut) {
   using Structure = MutexStructure<P, Ticket<P>>;
-  EXPECT_GT((times_found_out<RangeLockScheme<P, Structure, NarrowRanges>>()), 0u);
-  EXPECT_EQ((times_found_out<RangeLockScheme<P, Structure>>()), 0u);
+  EXPECT_GT((times_found_out<RangeLockScheme<TreeMm, Structure, NarrowRanges>>()), 0u);
+  EXPECT_EQ((times_found_out<RangeLockScheme<TreeMm, Structure>>()), 0u);
 }
 
 TEST(BrokenSchemes, EditsThatLockNoSlotAreFoundOut) {

@@ -14,11 +14,13 @@
 #include "locks/mutex/mcs.hpp"
 #include "locks/mutex/ticket.hpp"
 #include "locks/shared/rwsem.hpp"
+#include "locks/vmas/rbtree.hpp"
 
 namespace faultline {
 namespace {
 
 using P = NativePlatform;
+using TreeMm = Mm<P, vmas::RbTree, NoHooks>;
 constexpr u32 rw = prot_read | prot_write;
 constexpr u64 base = u64{1} << 32;
 
@@ -33,7 +35,7 @@ class RangeLockSpaces : public testing::Test {
     return options;
   }
   NativeThread thread_{0, 0, 0, 1};
-  RangeLockScheme<P, Structure> space_{options()};
+  RangeLockScheme<TreeMm, Structure> space_{options()};
 };
 
 using Structures = testing::Types<MutexStructure<P, Ticket<P>>, MutexStructure<P, Mcs<P>>,
@@ -242,7 +244,7 @@ class Interference : public testing::Test {
   void interfere(std::function<void()> with) { InterferedRanges::interfere = std::move(with); }
 
   NativeThread thread_{0, 0, 0, 1};
-  RangeLockScheme<P, MutexStructure<P, Ticket<P>>, InterferedRanges> space_{options()};
+  RangeLockScheme<TreeMm, MutexStructure<P, Ticket<P>>, InterferedRanges> space_{options()};
 };
 
 TEST_F(Interference, AnEditWhoseReachHasGrownTriesAgain) {

@@ -1,4 +1,4 @@
-#include "locks/address_space/rbtree.hpp"
+#include "locks/rbtree.hpp"
 
 #include <gtest/gtest.h>
 

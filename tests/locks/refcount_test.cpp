@@ -9,13 +9,23 @@
 
 #include "harness/native/platform.hpp"
 #include "locks/shared/rwsem.hpp"
+#include "locks/vmas/rbtree.hpp"
+#include "locks/vmas/sorted_array.hpp"
 
 namespace faultline {
 namespace {
 
 using P = NativePlatform;
-using Space = Refcount<P, Rwsem<P>>;
+using Space = Refcount<Mm<P, vmas::RbTree, RefcountHooks<P>>, Rwsem<P>>;
 constexpr u32 rw = prot_read | prot_write;
+
+// A fault looks its VMA up under RCU, so a container that cannot be searched so is refused.
+template <class Vmas>
+concept Composes = requires {
+  typename Refcount<Mm<P, Vmas, RefcountHooks<P>>, Rwsem<P>>;
+};
+static_assert(Composes<vmas::RbTree>);
+static_assert(!Composes<vmas::SortedArray>);
 
 u64 event(const AddressSpace& space, std::string_view name) {
   Events events;
@@ -28,35 +38,35 @@ u64 event(const AddressSpace& space, std::string_view name) {
 
 TEST(VmaRefcount, APinnedVmaIsNotWriteLockedUntilItIsUnpinned) {
   NativeThread thread(0, 0, 0, 1);
-  RefcountPolicy<P> policy;
+  RefcountHooks<P> hooks;
   VmaRefcount<P> vma;
-  policy.open();
-  vma.attach(policy.owner());
-  EXPECT_EQ(vma.pin(policy.owner()), PinResult::write_locked);
-  policy.close();
-  ASSERT_EQ(vma.pin(policy.owner()), PinResult::pinned);
+  hooks.open();
+  vma.attach(hooks.owner());
+  EXPECT_EQ(vma.pin(hooks.owner()), PinResult::write_locked);
+  hooks.close();
+  ASSERT_EQ(vma.pin(hooks.owner()), PinResult::pinned);
   std::atomic<bool> locked{false};
   std::thread writer([&] {
     NativeThread other(1, 1, 0, 2);
-    policy.open();
-    vma.start_write(policy.owner());
+    hooks.open();
+    vma.start_write(hooks.owner());
     locked = true;
-    vma.detach(policy.owner());
-    policy.close();
+    vma.detach(hooks.owner());
+    hooks.close();
   });
-  while (vma.pin(policy.owner()) == PinResult::pinned)
-    vma.unpin(policy.owner());  // until the writer drains
+  while (vma.pin(hooks.owner()) == PinResult::pinned)
+    vma.unpin(hooks.owner());  // until the writer drains
   EXPECT_FALSE(locked);
-  vma.unpin(policy.owner());
+  vma.unpin(hooks.owner());
   writer.join();
   EXPECT_TRUE(locked);
-  EXPECT_EQ(vma.pin(policy.owner()), PinResult::detached);
+  EXPECT_EQ(vma.pin(hooks.owner()), PinResult::detached);
 }
 
 TEST(VmaRefcount, AVmaRecycledIntoAnotherAddressSpaceIsRefused) {
   NativeThread thread(0, 0, 0, 1);
-  RefcountPolicy<P> first;
-  RefcountPolicy<P> second;
+  RefcountHooks<P> first;
+  RefcountHooks<P> second;
   VmaRefcount<P> vma;
   first.open();
   vma.attach(first.owner());

@@ -6,6 +6,7 @@
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
 #include "locks/shared/rwsem.hpp"
+#include "locks/vmas/rbtree.hpp"
 #include "tests/locks/injecting_platform.hpp"
 
 namespace faultline {
@@ -55,8 +56,9 @@ class StackGrowth : public testing::Test {
 };
 
 using Schemes =
-    testing::Types<LockInTree<P>, MmapSem<P, Rwsem<P>>,
-                   RangeLockScheme<P, MutexStructure<P, Ticket<P>>>, Refcount<P, Rwsem<P>>>;
+    testing::Types<LockInTree<P>, MmapSem<Mm<P, vmas::RbTree, NoHooks>, Rwsem<P>>,
+                   RangeLockScheme<Mm<P, vmas::RbTree, NoHooks>, MutexStructure<P, Ticket<P>>>,
+                   Refcount<Mm<P, vmas::RbTree, RefcountHooks<P>>, Rwsem<P>>>;
 TYPED_TEST_SUITE(StackGrowth, Schemes);
 
 TYPED_TEST(StackGrowth, OfTwoThreadsAtOnceServesBoth) {

@@ -56,17 +56,19 @@ class FlawedStructure : public MutexStructure<P, Lock> {
 };
 
 // no_neighbours, stale_reach.
-template <class P, Flaw flaw>
-class FlawedRule : public NeighbourRule<P> {
+template <class Mm, Flaw flaw>
+class FlawedRule : public NeighbourRule<Mm> {
+  using P = typename Mm::Platform;
+
  public:
-  using NeighbourRule<P>::NeighbourRule;
+  using NeighbourRule<Mm>::NeighbourRule;
 
   Range reach(Range range, Merging merging) const {
     if (flaw == Flaw::no_neighbours) return range;
     // What the thread found the last time that it asked for this range.
     Known& known = known_[P::self()];
     if (known.range.start != range.start || known.range.end != range.end)
-      known = {range, NeighbourRule<P>::reach(range, merging)};
+      known = {range, NeighbourRule<Mm>::reach(range, merging)};
     return known.reach;
   }
 
@@ -132,8 +134,8 @@ class FlawedRefcount : public VmaRefcount<P> {
 
 // And no_write_lock, early_close, early_free: a VMA that is detached may still be pinned.
 template <class P, Flaw flaw>
-class FlawedPolicy : public RefcountPolicy<P> {
-  using Base = RefcountPolicy<P>;
+class FlawedHooks : public RefcountHooks<P> {
+  using Base = RefcountHooks<P>;
 
  public:
   using State = FlawedRefcount<P, flaw>;

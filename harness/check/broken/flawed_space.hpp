@@ -6,16 +6,18 @@
 
 namespace faultline::check {
 
-template <class P, class Lock, Flaw flaw>
-class FlawedSpace final : public MmapSem<P, Lock> {
-  using Base = MmapSem<P, Lock>;
-  using Core = typename Base::Core;
+template <class Mm, class Lock, Flaw flaw>
+class FlawedSpace final : public MmapSemBase<Mm, Lock, FlawedSpace<Mm, Lock, flaw>> {
+  using Base = MmapSemBase<Mm, Lock, FlawedSpace>;
 
  public:
   using Base::Base;
 
-  Error fault(u64 address, Access access) override {
-    if (flaw == Flaw::late_zap) return Base::fault(address, access);
+ private:
+  friend SchemeBase<typename Mm::Platform, FlawedSpace>;
+
+  Error do_fault(u64 address, Access access) {
+    if (flaw == Flaw::late_zap) return Base::do_fault(address, access);
     if (flaw != Flaw::unlocked_fault) this->lock_.lock_shared();
     auto* vma = this->mm_.find(address);
     if (flaw == Flaw::stale_vma) {
@@ -24,13 +26,12 @@ class FlawedSpace final : public MmapSem<P, Lock> {
     }
     const FaultStep step = this->mm_.serve_fault(vma, address, access);
     if (flaw != Flaw::unlocked_fault) this->lock_.unlock_shared();
-    return Core::to_error(step);
+    return Mm::to_error(step);
   }
 
-  Error unmap(u64 start, u64 length) override {
-    if (flaw != Flaw::late_zap) return Base::unmap(start, length);
-    const Range range{start, start + length};
-    typename Core::Detached detached;
+  Error do_unmap(Range range) {
+    if (flaw != Flaw::late_zap) return Base::do_unmap(range);
+    typename Mm::Detached detached;
     this->lock_exclusive();
     const Error error = this->mm_.detach(range, detached);
     this->unlock_exclusive();

@@ -8,10 +8,10 @@
 
 #include "harness/check/broken/flaws.hpp"
 #include "harness/check/weak_memory/step_mutex.hpp"
-#include "locks/address_space/types.hpp"
 #include "locks/events.hpp"
 #include "locks/mutex/osq.hpp"
 #include "locks/platform.hpp"
+#include "locks/types.hpp"
 
 namespace faultline::check {
 

@@ -4,6 +4,7 @@
 #include "harness/stub/single_thread.hpp"
 #include "locks/schemes/mmap_sem.hpp"
 #include "locks/shared/no_lock.hpp"
+#include "locks/vmas/rbtree.hpp"
 
 namespace faultline::check {
 namespace {
@@ -18,7 +19,7 @@ struct OneThread : stub::SingleThread<OneThreadTag> {
 
 // `order`: whose call comes next.
 History history_of(const Program& program, const std::vector<u32>& order) {
-  MmapSem<OneThread, NoLock<OneThread>> space(small_space());
+  MmapSem<Mm<OneThread, vmas::RbTree, NoHooks>, NoLock<OneThread>> space(small_space());
   space.enter();
   prepare_space(space, program);
   std::vector<std::vector<u32>> answers(program.threads.size());

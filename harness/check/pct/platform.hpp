@@ -2,7 +2,7 @@
 #pragma once
 
 #include "harness/check/pct/cells.hpp"
-#include "locks/address_space/types.hpp"
+#include "locks/types.hpp"
 #include "locks/platform.hpp"
 
 namespace faultline {

@@ -9,7 +9,11 @@
 #include "harness/check/subjects/space_subject.hpp"
 #include "harness/check/subjects/subjects.hpp"
 #include "harness/check/weak_memory/step_mutex.hpp"
-#include "locks/registry.hpp"
+#include "locks/mutex/broken.hpp"
+#include "locks/mutex/list.hpp"
+#include "locks/range/list.hpp"
+#include "locks/shared/list.hpp"
+#include "locks/vmas/rbtree.hpp"
 
 namespace faultline::check {
 namespace {
@@ -53,8 +57,8 @@ using LightRwsem = Rwsem<P, RwsemPolicy{}, StepMutex>;
 using LightRanges = TreeRangeLock<P, StepMutex>;
 using LightStructure = MutexStructure<P, StepMutex<P>>;
 template <class Ranges = LightRanges, class Structure = LightStructure,
-          class Rule = NeighbourRule<P>>
-using LightRangeLockScheme = RangeLockScheme<P, Structure, Ranges, Rule>;
+          class Rule = NeighbourRule<TreeMm<P>>>
+using LightRangeLockScheme = RangeLockScheme<TreeMm<P>, Structure, Ranges, Rule>;
 
 // The simple lock of each kind, with that flaw.
 template <Flaw flaw>
@@ -83,7 +87,7 @@ Checked space_mutant(const char* name) {
 }
 template <Flaw flaw>
 Checked mmap_sem_mutant(const char* name) {
-  return space_mutant<FlawedSpace<P, LightRwsem, flaw>>(name);
+  return space_mutant<FlawedSpace<TreeMm<P>, LightRwsem, flaw>>(name);
 }
 template <Flaw flaw>
 Checked ranges_mutant(const char* name) {
@@ -91,7 +95,8 @@ Checked ranges_mutant(const char* name) {
 }
 template <Flaw flaw>
 Checked rule_mutant(const char* name) {
-  return space_mutant<LightRangeLockScheme<LightRanges, LightStructure, FlawedRule<P, flaw>>>(name);
+  return space_mutant<
+      LightRangeLockScheme<LightRanges, LightStructure, FlawedRule<TreeMm<P>, flaw>>>(name);
 }
 template <Flaw flaw>
 Checked tree_mutant(const char* name) {
@@ -99,7 +104,7 @@ Checked tree_mutant(const char* name) {
 }
 template <Flaw flaw>
 Checked refcount_space_mutant(const char* name) {
-  return space_mutant<Refcount<P, LightRwsem, FlawedPolicy<P, flaw>>>(name);
+  return space_mutant<Refcount<TreeMm<P, FlawedHooks<P, flaw>>, LightRwsem>>(name);
 }
 
 // Over Relacy too, but for the variants.
@@ -109,11 +114,13 @@ void append_schemes(std::vector<Checked>& list) {
     checked.make_space = scheme.make;
     checked.is_small = scheme.is_small;
     const std::string_view name = scheme.name;
-    if (name == "mmap_sem") checked.make = make_subject<SpaceSubject<MmapSem<P, LightRwsem>>>;
+    if (name == "mmap_sem")
+      checked.make = make_subject<SpaceSubject<MmapSem<TreeMm<P>, LightRwsem>>>;
     if (name == "range_lock") checked.make = make_subject<SpaceSubject<LightRangeLockScheme<>>>;
     if (name == "lock_in_tree")
       checked.make = make_subject<SpaceSubject<LockInTree<P, SmallTree<P>>>>;
-    if (name == "refcount") checked.make = make_subject<SpaceSubject<Refcount<P, LightRwsem>>>;
+    if (name == "refcount")
+      checked.make = make_subject<SpaceSubject<Refcount<TreeMm<P, RefcountHooks<P>>, LightRwsem>>>;
     const Chosen chosen = choose(scheme_family, name);
     const bool is_modelled = chosen.entry().is_modelled && chosen.departures() == 0;
     if (is_modelled != (checked.make != nullptr))
@@ -145,7 +152,7 @@ const std::vector<Checked>& control_list() {
       queue_mutant<Flaw::none>("control:queue"),
       range_mutant<Flaw::none>("control:range"),
       shared_mutant<Flaw::none>("control:shared"),
-      space_mutant<MmapSem<P, FlawedShared<P, Flaw::none>>>("control:space"),
+      space_mutant<MmapSem<TreeMm<P>, FlawedShared<P, Flaw::none>>>("control:space"),
   };
   return list;
 }
@@ -179,8 +186,10 @@ const std::vector<Checked>& mutant_list() {
         mmap_sem_mutant<Flaw::unlocked_fault>("mmap_sem:unlocked_fault"),
         mmap_sem_mutant<Flaw::stale_vma>("mmap_sem:stale_vma"),
         mmap_sem_mutant<Flaw::late_zap>("mmap_sem:late_zap"),
-        space_mutant<MmapSem<P, FlawedShared<P, Flaw::rude_readers>>>("mmap_sem:rude_readers"),
-        space_mutant<MmapSem<P, FlawedShared<P, Flaw::downgrade_gap>>>("mmap_sem:downgrade_gap"),
+        space_mutant<MmapSem<TreeMm<P>, FlawedShared<P, Flaw::rude_readers>>>(
+            "mmap_sem:rude_readers"),
+        space_mutant<MmapSem<TreeMm<P>, FlawedShared<P, Flaw::downgrade_gap>>>(
+            "mmap_sem:downgrade_gap"),
         ranges_mutant<Flaw::late_zap>("range_lock:late_zap"),
         ranges_mutant<Flaw::unlocked_fault>("range_lock:unlocked_fault"),
         space_mutant<LightRangeLockScheme<LightRanges, FlawedStructure<P, StepMutex<P>>>>(

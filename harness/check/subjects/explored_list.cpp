@@ -3,7 +3,8 @@
 #include "harness/check/common/space_calls.hpp"
 #include "harness/check/pct/platform.hpp"
 #include "harness/check/pct/priorities.hpp"
-#include "locks/registry.hpp"
+#include "locks/schemes/registry.hpp"
+#include "locks/vmas/rbtree.hpp"
 
 namespace faultline::check {
 namespace {
@@ -11,33 +12,46 @@ namespace {
 using P = PctPlatform;
 
 using Structure = MutexStructure<P, Ticket<P>>;
+template <class P, class Hooks = NoHooks>
+using TreeMm = Mm<P, vmas::RbTree, Hooks>;
+
+template <class S>
+std::unique_ptr<AddressSpace> make_type(const AddressSpaceOptions& options) {
+  return std::make_unique<S>(options);
+}
 
 template <Flaw flaw>
 ExploredScheme mmap_sem(const char* name) {
-  return {name, make_scheme_of<FlawedSpace<P, Rwsem<P>, flaw>>};
+  return {name, make_type<FlawedSpace<TreeMm<P>, Rwsem<P>, flaw>>};
 }
-template <class Ranges, class Inner = Structure, class Rule = NeighbourRule<P>>
+template <class Ranges, class Inner = Structure, class Rule = NeighbourRule<TreeMm<P>>>
 ExploredScheme range_lock(const char* name) {
-  return {name, make_scheme_of<RangeLockScheme<P, Inner, Ranges, Rule>>};
+  return {name, make_type<RangeLockScheme<TreeMm<P>, Inner, Ranges, Rule>>};
 }
 template <Flaw flaw>
 ExploredScheme lock_in_tree(const char* name) {
-  return {name, make_scheme_of<LockInTree<P, FlawedTree<P, SmallTree<P>, flaw>>>, true};
+  return {name, make_type<LockInTree<P, FlawedTree<P, SmallTree<P>, flaw>>>, true};
 }
 template <Flaw flaw>
 ExploredScheme refcount(const char* name) {
-  return {name, make_scheme_of<Refcount<P, Rwsem<P>, FlawedPolicy<P, flaw>>>};
+  return {name, make_type<Refcount<TreeMm<P, FlawedHooks<P, flaw>>, Rwsem<P>>>};
 }
 
 }  // namespace
 
 std::vector<ExploredScheme> explored_schemes() {
+  // They outlive the lists that name them.
+  static const std::vector<std::string> names = stars_of(scheme_family, false);
   std::vector<ExploredScheme> schemes;
-  for (const Scheme<P>& scheme : scheme_list<P>()) {
-    if (scheme.max_threads == 1) continue;
-    const bool is_tree = std::string_view(scheme.name) == "lock_in_tree";
-    schemes.push_back(
-        {scheme.name, is_tree ? make_scheme_of<LockInTree<P, SmallTree<P>>> : scheme.make, is_tree});
+  for (const std::string& name : names) {
+    const Chosen chosen = choose(scheme_family, name);
+    if (chosen.max_threads() == 1) continue;
+    if (name == "lock_in_tree")
+      schemes.push_back({name.c_str(), make_type<LockInTree<P, SmallTree<P>>>, true});
+    else
+      schemes.push_back({name.c_str(), [chosen](const AddressSpaceOptions& options) {
+                           return make_scheme<P>(chosen, options);
+                         }});
   }
   return schemes;
 }
@@ -52,8 +66,10 @@ std::vector<ExploredScheme> explored_mutants() {
       range_lock<FlawedRanges<P, Flaw::late_zap>>("range_lock:late_zap"),
       range_lock<FlawedRanges<P, Flaw::unlocked_fault>>("range_lock:unlocked_fault"),
       range_lock<Ranges, FlawedStructure<P>>("range_lock:unlocked_lookup"),
-      range_lock<Ranges, Structure, FlawedRule<P, Flaw::no_neighbours>>("range_lock:no_neighbours"),
-      range_lock<Ranges, Structure, FlawedRule<P, Flaw::stale_reach>>("range_lock:stale_reach"),
+      range_lock<Ranges, Structure, FlawedRule<TreeMm<P>, Flaw::no_neighbours>>(
+          "range_lock:no_neighbours"),
+      range_lock<Ranges, Structure, FlawedRule<TreeMm<P>, Flaw::stale_reach>>(
+          "range_lock:stale_reach"),
       lock_in_tree<Flaw::hole>("lock_in_tree:hole"),
       lock_in_tree<Flaw::late_zap>("lock_in_tree:late_zap"),
       lock_in_tree<Flaw::unlocked_fault>("lock_in_tree:unlocked_fault"),

@@ -134,27 +134,27 @@ template <Mutex BigLock, Flaw flaw = Flaw::none>
 class RefcountSubject final : public Subject {
  public:
   RefcountSubject() {
-    policy_.open();
-    vma_.attach(policy_.owner());
-    policy_.close();
+    hooks_.open();
+    vma_.attach(hooks_.owner());
+    hooks_.close();
   }
   void start(u32) override {}
   void finish(u32) override {}
   bool acquire(u32, const Act& act) override {
-    if (act.hold == Hold::shared) return vma_.pin(policy_.owner()) == PinResult::pinned;
+    if (act.hold == Hold::shared) return vma_.pin(hooks_.owner()) == PinResult::pinned;
     typename BigLock::Node node;
     big_lock_.lock(node);
-    policy_.open();
-    if (!gone_ && flaw != Flaw::no_write_lock) vma_.start_write(policy_.owner());
-    if (flaw == Flaw::early_close) policy_.close();
+    hooks_.open();
+    if (!gone_ && flaw != Flaw::no_write_lock) vma_.start_write(hooks_.owner());
+    if (flaw == Flaw::early_close) hooks_.close();
     return true;
   }
   void weaken(u32 thread, const Act&) override {
     if (gone_) return;
-    vma_.detach(policy_.owner());
+    vma_.detach(hooks_.owner());
     gone_ = true;
-    auto* other = new (P::allocate(sizeof(RefcountPolicy<P>), alignof(RefcountPolicy<P>)))
-        RefcountPolicy<P>();
+    auto* other =
+        new (P::allocate(sizeof(RefcountHooks<P>), alignof(RefcountHooks<P>))) RefcountHooks<P>();
     world().name(other, sizeof(*other), "address space", thread);
     other->open();
     vma_.attach(other->owner());
@@ -164,18 +164,18 @@ class RefcountSubject final : public Subject {
     vma_.detach(other->owner());
     other->close();
     if (flaw != Flaw::early_free) other->close_down();
-    other->~RefcountPolicy<P>();
+    other->~RefcountHooks<P>();
   }
   void release(u32, const Act& act) override {
-    if (act.hold == Hold::shared) return vma_.unpin(policy_.owner());
-    if (flaw != Flaw::early_close) policy_.close();
+    if (act.hold == Hold::shared) return vma_.unpin(hooks_.owner());
+    if (flaw != Flaw::early_close) hooks_.close();
     typename BigLock::Node node;
     big_lock_.unlock(node);
   }
 
  private:
   BigLock big_lock_;
-  RefcountPolicy<P> policy_;
+  RefcountHooks<P> hooks_;
   VmaRefcount<P> vma_;
   bool gone_ = false;  // under big_lock_
 };

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "harness/check/weak_memory/cells.hpp"
-#include "locks/address_space/types.hpp"
+#include "locks/types.hpp"
 #include "locks/platform.hpp"
 
 namespace faultline {

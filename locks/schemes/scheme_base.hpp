@@ -1,0 +1,79 @@
+// What every scheme of this program does before it takes a lock, written once.
+#pragma once
+
+#include "locks/address_space/interface.hpp"
+
+namespace faultline {
+
+// Each operation first pays what other CPUs' shootdowns have charged to this one (P::settle), then
+// checks its arguments as the kernel does. What is left to `Derived` may rely on that:
+//
+//   Error do_fault(u64 address, Access)        `address` is below address_space_end
+//   MapResult do_map(u64 hint, u64 length, u32 prot, u32 flags)
+//                                              `length` is whole pages and fits in; so does [hint,
+//                                              hint + length) with map_fixed, hint page-aligned
+//   Error do_unmap(Range), do_protect(Range, u32 prot), do_discard(Range)
+//                                              whole pages, not empty
+//   MapResult do_brk(i64 delta)
+//   bool do_walk(u64 address)
+//   u64 do_scan()
+//
+// A class template, not virtual functions: the compiler joins both halves of an operation.
+template <class P, class Derived>
+class SchemeBase : public AddressSpace {
+ public:
+  Error fault(u64 address, Access access) final {
+    P::settle();
+    if (address >= address_space_end) return Error::segv;
+    return self().do_fault(address, access);
+  }
+
+  MapResult map(u64 hint, u64 length, u32 prot, u32 flags) final {
+    P::settle();
+    const bool fixed = (flags & map_fixed) != 0;
+    if (const Error error = map_length(hint, length, fixed); error != Error::none)
+      return {0, error};
+    return self().do_map(hint, length, prot, flags);
+  }
+
+  Error unmap(u64 start, u64 length) final {
+    P::settle();
+    Range range;
+    if (const Error error = page_range(start, length, range); error != Error::none) return error;
+    return self().do_unmap(range);
+  }
+
+  Error protect(u64 start, u64 length, u32 prot) final {
+    P::settle();
+    Range range;
+    if (const Error error = mapped_range(start, length, range); error != Error::none) return error;
+    return range.length() == 0 ? Error::none : self().do_protect(range, prot);
+  }
+
+  MapResult brk(i64 delta) final {
+    P::settle();
+    return self().do_brk(delta);
+  }
+
+  Error discard(u64 start, u64 length) final {
+    P::settle();
+    Range range;
+    if (const Error error = mapped_range(start, length, range); error != Error::none) return error;
+    return range.length() == 0 ? Error::none : self().do_discard(range);
+  }
+
+  bool walk(u64 address) final {
+    P::settle();
+    return self().do_walk(address);
+  }
+
+  u64 scan() final {
+    P::settle();
+    return self().do_scan();
+  }
+
+ private:
+  Derived& self() { return static_cast<Derived&>(*this); }
+};
+
+}  // namespace faultline
