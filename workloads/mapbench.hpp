@@ -12,7 +12,6 @@
 #include <stdexcept>
 
 #include "workloads/barrier.hpp"
-#include "workloads/parameters.hpp"
 #include "workloads/workload.hpp"
 
 namespace faultline {

@@ -34,10 +34,10 @@ using namespace options;
   };
 #include "locks/schemes/list.def"
 
-// The option that chooses the scheme's lock, or one without a key.
-constexpr Option lock_option(const Entry& entry) {
+// The option that chooses an entry of one of these families, or one without a key.
+constexpr Option option_of(const Entry& entry, Families families) {
   for (const Option& option : entry.options)
-    if ((option.families & lock_families) != 0) return option;
+    if ((option.families & families) != 0) return option;
   return {};
 }
 
@@ -54,13 +54,12 @@ class SpaceMaker {
                                   "': it is for the native platform alone");
     } else {
       if constexpr (lock_key.key != nullptr) options_.lock = chosen_.part(lock_key.key);
-      const Chosen* vmas = chosen_.part("vmas");
-      if (vmas == nullptr)
+      if constexpr (vmas_key.key == nullptr)
         make_over<void>();
       else
         for_each_container([&]<class Line>() {
           if constexpr (!entry.needs_rcu || Line::entry.rcu)
-            if (std::string_view(Line::entry.name) == vmas->entry().name) make_over<Line>();
+            if (Line::entry.name == chosen_.word(vmas_key.key)) make_over<Line>();
         });
       if (made_ == nullptr) refuse_combination(chosen_);
       return std::move(made_);
@@ -69,7 +68,8 @@ class SpaceMaker {
 
  private:
   static constexpr const Entry& entry = SchemeLine<Scheme>::entry;
-  static constexpr Option lock_key = lock_option(entry);
+  static constexpr Option lock_key = option_of(entry, lock_families);
+  static constexpr Option vmas_key = option_of(entry, vmas_family);
 
   // `Line`: the container's, or void where the scheme has none.
   template <class Line>
@@ -117,11 +117,10 @@ class SpaceMaker {
 
   template <class Line>
   static constexpr bool is_usual_container() {
-    if constexpr (!std::is_void_v<Line>)
-      for (const Option& option : entry.options)
-        if (option.families == vmas_family)
-          return std::string_view(Line::entry.name) == option.words[0];
-    return true;
+    if constexpr (std::is_void_v<Line>)
+      return true;
+    else
+      return std::string_view(Line::entry.name) == vmas_key.words[0];
   }
 
   template <class Line, class Lock>
