@@ -19,7 +19,7 @@ class FullRange {
  public:
   static constexpr bool atomic_downgrade = true;
 
-  explicit FullRange(const AddressSpaceOptions& options) : lock_(lock_of<Lock>(options)) {}
+  explicit FullRange(const AddressSpaceOptions& options = {}) : lock_(lock_of<Lock>(options)) {}
 
   void lock_shared() { lock_.lock(nodes_.here(), whole_address_space, false); }
   bool try_lock_shared() { return lock_.try_lock(nodes_.here(), whole_address_space, false); }
