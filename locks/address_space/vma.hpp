@@ -42,8 +42,8 @@ struct alignas(cache_line) Vma {
     return prot_permits(prot.load(std::memory_order_relaxed), access);  // relaxed: as in range()
   }
   bool has(u32 flag) const {
-    // relaxed: as in range(). Flags stay what the VMA was mapped with, but range_lock clears the
-    // mark of a reservation under its structure lock.
+    // relaxed: as in range(). Flags stay what the VMA was mapped with, but for a reservation of
+    // range_lock, which no fault looks at.
     return (flags.load(std::memory_order_relaxed) & flag) != 0;
   }
   // Whether a write makes a page of the process's own, which needs an anon_vma to find it by.

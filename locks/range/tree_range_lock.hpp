@@ -69,6 +69,11 @@ class TreeRangeLock {
   // `range` is not empty. A thread that holds an overlapping range deadlocks unless both are
   // shared and nobody waits in between: do not nest.
   void lock(Node& node, Range range, bool exclusive) {
+    if (!enqueue(node, range, exclusive)) wait(node);
+  }
+
+  // lock() in two halves: see QueuedRangeLock.
+  bool enqueue(Node& node, Range range, bool exclusive) {
     prepare(node, range, exclusive);
     Conflicts conflicts;
     {
@@ -76,11 +81,12 @@ class TreeRangeLock {
       if (in_bounds(range)) conflicts = count_conflicts(range, exclusive);
       add(node, conflicts.all);
     }
-    if (conflicts.all == 0) return;
+    if (conflicts.all == 0) return true;
     events_.add(waits);
     if (conflicts.holders == 0) events_.add(false_conflicts);
-    await(node);
+    return false;
   }
+  void wait(Node& node) { await(node); }
 
   // Fails for a shared range when an exclusive one, held or awaited, overlaps; for an exclusive
   // range already when it reaches into the hull of all ranges, overlap or not, as Bueso's does. The

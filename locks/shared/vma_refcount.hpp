@@ -189,6 +189,10 @@ class RefcountHooks {
   void detach(V& vma) {
     vma.state.detach(owner_);
   }
+  template <class V>
+  bool mergeable(const V&) const {
+    return true;
+  }
 
   // The last that its address space does, all its VMAs detached: waits for readers of other address
   // spaces that still hold it.

@@ -30,6 +30,11 @@ class FlawedRanges : public TreeRangeLock<P, Spinlock> {
     Base::lock(node, range, exclusive);
     node.held = true;
   }
+  bool enqueue(Node& node, Range range, bool exclusive) {
+    if (flaw == Flaw::hole && exclusive && range.length() > page_size) range.end -= page_size;
+    node.held = true;
+    return Base::enqueue(node, range, exclusive);
+  }
   void downgrade_range(Node& node, Range range) {
     if (flaw != Flaw::hole) Base::downgrade_range(node, range);
   }

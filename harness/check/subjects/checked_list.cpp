@@ -9,11 +9,11 @@
 #include "harness/check/subjects/space_subject.hpp"
 #include "harness/check/subjects/subjects.hpp"
 #include "harness/check/weak_memory/step_mutex.hpp"
+#include "locks/address_space/tree_mm.hpp"
 #include "locks/mutex/broken.hpp"
 #include "locks/mutex/list.hpp"
 #include "locks/range/list.hpp"
 #include "locks/shared/list.hpp"
-#include "locks/vmas/rbtree.hpp"
 
 namespace faultline::check {
 namespace {
@@ -55,10 +55,11 @@ void append(std::vector<Checked>& list, Family family, const std::tuple<Named...
 
 using LightRwsem = Rwsem<P, RwsemPolicy{}, StepMutex>;
 using LightRanges = TreeRangeLock<P, StepMutex>;
+using RangeMm = TreeMm<P, RangeLockHooks<P>>;
 using LightStructure = MutexStructure<P, StepMutex<P>>;
 template <class Ranges = LightRanges, class Structure = LightStructure,
-          class Rule = NeighbourRule<TreeMm<P>>>
-using LightRangeLockScheme = RangeLockScheme<TreeMm<P>, Structure, Ranges, Rule>;
+          class Rule = NeighbourRule<RangeMm>>
+using LightRangeLockScheme = RangeLockScheme<RangeMm, Structure, Ranges, Rule>;
 
 // The simple lock of each kind, with that flaw.
 template <Flaw flaw>
@@ -95,8 +96,8 @@ Checked ranges_mutant(const char* name) {
 }
 template <Flaw flaw>
 Checked rule_mutant(const char* name) {
-  return space_mutant<
-      LightRangeLockScheme<LightRanges, LightStructure, FlawedRule<TreeMm<P>, flaw>>>(name);
+  return space_mutant<LightRangeLockScheme<LightRanges, LightStructure, FlawedRule<RangeMm, flaw>>>(
+      name);
 }
 template <Flaw flaw>
 Checked tree_mutant(const char* name) {

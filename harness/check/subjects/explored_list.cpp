@@ -3,18 +3,16 @@
 #include "harness/check/common/space_calls.hpp"
 #include "harness/check/pct/platform.hpp"
 #include "harness/check/pct/priorities.hpp"
+#include "locks/address_space/tree_mm.hpp"
 #include "locks/schemes/registry.hpp"
-#include "locks/vmas/rbtree.hpp"
 
 namespace faultline::check {
 namespace {
 
 using P = PctPlatform;
 
+using RangeMm = TreeMm<P, RangeLockHooks<P>>;
 using Structure = MutexStructure<P, Ticket<P>>;
-template <class P, class Hooks = NoHooks>
-using TreeMm = Mm<P, vmas::RbTree, Hooks>;
-
 template <class S>
 std::unique_ptr<AddressSpace> make_type(const AddressSpaceOptions& options) {
   return std::make_unique<S>(options);
@@ -24,9 +22,9 @@ template <Flaw flaw>
 ExploredScheme mmap_sem(const char* name) {
   return {name, make_type<FlawedSpace<TreeMm<P>, Rwsem<P>, flaw>>};
 }
-template <class Ranges, class Inner = Structure, class Rule = NeighbourRule<TreeMm<P>>>
+template <class Ranges, class Inner = Structure, class Rule = NeighbourRule<RangeMm>>
 ExploredScheme range_lock(const char* name) {
-  return {name, make_type<RangeLockScheme<TreeMm<P>, Inner, Ranges, Rule>>};
+  return {name, make_type<RangeLockScheme<RangeMm, Inner, Ranges, Rule>>};
 }
 template <Flaw flaw>
 ExploredScheme lock_in_tree(const char* name) {
@@ -66,9 +64,9 @@ std::vector<ExploredScheme> explored_mutants() {
       range_lock<FlawedRanges<P, Flaw::late_zap>>("range_lock:late_zap"),
       range_lock<FlawedRanges<P, Flaw::unlocked_fault>>("range_lock:unlocked_fault"),
       range_lock<Ranges, FlawedStructure<P>>("range_lock:unlocked_lookup"),
-      range_lock<Ranges, Structure, FlawedRule<TreeMm<P>, Flaw::no_neighbours>>(
+      range_lock<Ranges, Structure, FlawedRule<RangeMm, Flaw::no_neighbours>>(
           "range_lock:no_neighbours"),
-      range_lock<Ranges, Structure, FlawedRule<TreeMm<P>, Flaw::stale_reach>>(
+      range_lock<Ranges, Structure, FlawedRule<RangeMm, Flaw::stale_reach>>(
           "range_lock:stale_reach"),
       lock_in_tree<Flaw::hole>("lock_in_tree:hole"),
       lock_in_tree<Flaw::late_zap>("lock_in_tree:late_zap"),
