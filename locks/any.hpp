@@ -33,6 +33,17 @@ AnyShared<P> make_any_shared(const Chosen& lock);
 template <class P>
 AnyRange<P> make_any_range(const Chosen& lock);
 
+// Names the memory of a lock, virtual or not; then the lock may give parts of it names of their own.
+template <class P, class Lock>
+void label_lock(Lock& lock, const char* name) {
+  if constexpr (requires { lock.label(name); }) {
+    lock.label(name);
+  } else {
+    P::label(&lock, name);
+    if constexpr (requires { lock.label(); }) lock.label();
+  }
+}
+
 // Memory for the node of any lock, which lives from lock to unlock. The address of the lock's own
 // node is that of this one, so the simulator charges the line on which the caller put it.
 class alignas(cache_line) AnyNode {
@@ -90,7 +101,7 @@ class AnyMutex {
       own.unlock(node.as<N>());
       node.as<N>().~N();
     }
-    void label(const char* name) override { P::label(&own, name); }
+    void label(const char* name) override { label_lock<P>(own, name); }
     alignas(cache_line) L own;
   };
 
@@ -145,7 +156,7 @@ class AnyShared {
     void downgrade() override { own.downgrade(); }
     void append_events(Events& events) const override { own.append_events(events); }
     std::string describe() const override { return own.describe(); }
-    void label(const char* name) override { P::label(&own, name); }
+    void label(const char* name) override { label_lock<P>(own, name); }
     alignas(cache_line) L own;
   };
 
@@ -215,7 +226,7 @@ class AnyRange {
     }
     void append_events(Events& events) const override { own.append_events(events); }
     std::vector<std::string> describe() const override { return own.describe(); }
-    void label(const char* name) override { P::label(&own, name); }
+    void label(const char* name) override { label_lock<P>(own, name); }
     alignas(cache_line) L own;
   };
 
@@ -231,15 +242,6 @@ Lock lock_of(const AddressSpaceOptions& options) {
     return Lock(options);
   else
     return Lock();
-}
-
-// Names the memory of a lock, virtual or not.
-template <class P, class Lock>
-void label_lock(Lock& lock, const char* name) {
-  if constexpr (requires { lock.label(name); })
-    lock.label(name);
-  else
-    P::label(&lock, name);
 }
 
 }  // namespace faultline

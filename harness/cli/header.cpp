@@ -8,7 +8,7 @@
 
 #include "harness/cli/build_info.hpp"
 #include "harness/counters/counters.hpp"
-#include "harness/sim/machine.hpp"
+#include "harness/sim/machine/machine.hpp"
 #include "harness/topology/machine.hpp"
 #include "results/data_files.hpp"
 

@@ -10,7 +10,7 @@
 #include "harness/cli/commands.hpp"
 #include "harness/cli/header.hpp"
 #include "harness/counters/counters.hpp"
-#include "harness/sim/machine.hpp"
+#include "harness/sim/machine/machine.hpp"
 #include "harness/topology/machine.hpp"
 #include "harness/topology/topology.hpp"
 #include "workloads/catalogue.hpp"
