@@ -62,7 +62,10 @@ class Finder {
       throw std::invalid_argument("workload " + entry.workload +
                                   ": none of the selected schemes is for it, expected one at "
                                   "least (a lock, for lock_loop)");
-    for (const std::string& scheme : entry.schemes) contestant_named(info, scheme);
+    for (const std::string& scheme : entry.schemes) {
+      const Chosen chosen = contestant_named(info, scheme);
+      if (!selection_.defaults.simulated()) require_star(chosen, Layout::linux_6_18);
+    }
     if (!entry.roles.empty() && !info.roles)
       throw std::invalid_argument(fmt::format(
           "roles for workload {}: expected a workload with faulters and updaters, such as mix",

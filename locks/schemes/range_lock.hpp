@@ -522,8 +522,8 @@ class RangeLockScheme final
 };
 
 struct range_lock_scheme {
-  template <class P, class Vmas, class Lock>
-  using Space = RangeLockScheme<Mm<P, Vmas, RangeLockHooks<P>>, StructureOf<P, Lock>>;
+  template <class P, class Vmas, class Lock, Layout layout>
+  using Space = RangeLockScheme<Mm<P, Vmas, RangeLockHooks<P>, layout>, StructureOf<P, Lock>>;
 };
 
 }  // namespace faultline
