@@ -136,7 +136,7 @@ TEST(Plan, TakesTheCurveOfTheFirstWorkloadBeforeThatOfOthers) {
     selection.budget_s = budget;
     const Plan plan = make_plan(selection, topology);
     const bool others = has(plan, "local/mmap_sem/compact/threads:1");
-    const bool first = has(plan, "page_fault1:2M/mmap_sem/compact/threads:1");
+    const bool first = has(plan, "page_fault1/mmap_sem/compact/threads:1");
     EXPECT_TRUE(first || !others) << budget;
   }
 }
@@ -146,8 +146,8 @@ TEST(Plan, ShowsTheEndsOfOneCurveOnTwoCpusWithinTwoMinutes) {
   selection.overhead = [](const CaseSpec&) { return Overhead{0.035, 0.1}; };
   const Plan plan = make_plan(selection, Topology::foreign(two_cpus));
   for (const char* scheme : {"mmap_sem", "range_lock", "lock_in_tree", "refcount", "linux", "none"})
-    EXPECT_TRUE(has(plan, fmt::format("page_fault1:2M/{}/compact/threads:1", scheme))) << scheme;
-  EXPECT_TRUE(has(plan, "page_fault1:2M/none/compact/threads:2/private"));
+    EXPECT_TRUE(has(plan, fmt::format("page_fault1/{}/compact/threads:1", scheme))) << scheme;
+  EXPECT_TRUE(has(plan, "page_fault1/none/compact/threads:2/private"));
   for (const PlannedCase& planned : plan.cases) {
     const bool contended = planned.spec.threads == 2 && !planned.spec.is_on("private");
     EXPECT_GE(planned.latency_repetitions, contended ? 1U : 0U) << planned.spec.name();
