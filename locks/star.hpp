@@ -1,6 +1,6 @@
-// From lines of the catalogue's lists to types over a platform: for folds over a family, and to make
-// one by its name. Natively there is a star of types: the defaults, and each other value alone.
-// Elsewhere all combinations can be had (locks/any.hpp).
+// From lines of the catalogue's lists to types over a platform: for folds over a family, and to
+// make one by its name. Natively there is a star of types: the defaults, and each other value
+// alone. Elsewhere all combinations can be had (locks/any.hpp).
 #pragma once
 
 #include <array>
@@ -97,9 +97,11 @@ auto star_list() {
     return std::tuple<>();
   else
     return []<usize... i>(std::index_sequence<i...>) {
-      return std::tuple{NamedLock<typename Line::template Lock<P, star_point(Line::entry, i), Layout::linux_6_18>>{
+      return std::tuple{NamedLock<
+          typename Line::template Lock<P, star_point(Line::entry, i), Layout::linux_6_18>>{
           name_of(Line::entry, star_point(Line::entry, i)), Line::entry.summary}...};
-    }(std::make_index_sequence<star_size(Line::entry)>());
+    }
+  (std::make_index_sequence<star_size(Line::entry)>());
 }
 
 }  // namespace faultline

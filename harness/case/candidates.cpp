@@ -173,10 +173,12 @@ class Finder {
         return error.what();
       }
     }
+    if (!spec.simulated() && spec.value("layout") != axis("layout").usual() &&
+        contestant_named(info, spec.scheme).departures() != 0)
+      return "natively the layout differs from its default with default options alone";
     if (info.needs_lock) return spec.is_on("private") ? "a bare lock has no address space" : "";
     const Entry& scheme = scheme_named(spec.scheme).entry();
-    if (info.needs_files && !scheme.kernel)
-      return "it needs files, which scheme linux alone has";
+    if (info.needs_files && !scheme.kernel) return "it needs files, which scheme linux alone has";
     if (spec.is_on("private") && (info.needs_peers || !scheme.can_be_private))
       return "it cannot have one address space a thread";
     if (!spec.is_on("private") && scheme.max_threads != 0 && spec.threads > scheme.max_threads)

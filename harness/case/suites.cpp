@@ -10,17 +10,24 @@ const std::vector<std::string> main_schemes = {"mmap_sem", "range_lock", "lock_i
 
 std::vector<std::string> all_schemes() {
   std::vector<std::string> schemes = main_schemes;
-  for (const char* variant :
-       {"mmap_sem:osq=off", "mmap_sem:steal=off", "mmap_sem:handoff=off", "mmap_sem:lock=rwsem_2012",
-        "mmap_sem:lock=pthread_rwlock", "mmap_sem:lock=std_shared_mutex", "range_lock:structure=mcs",
-        "range_lock:structure=rwsem", "full_range"})
+  for (const char* variant : {"mmap_sem:osq=off", "mmap_sem:steal=off", "mmap_sem:handoff=off",
+                              "mmap_sem:lock=rwsem_2012", "mmap_sem:lock=pthread_rwlock",
+                              "mmap_sem:lock=std_shared_mutex", "range_lock:structure=mcs",
+                              "range_lock:structure=rwsem", "full_range"})
     schemes.emplace_back(variant);
   return schemes;
 }
 
-const std::vector<std::string> locks = {
-    "ticket",           "mcs",        "rwsem",          "rwsem:osq=off",      "rwsem:steal=off",
-    "rwsem:handoff=off", "rwsem_2012", "pthread_rwlock", "std_shared_mutex", "tree_range_lock"};
+const std::vector<std::string> locks = {"ticket",
+                                        "mcs",
+                                        "rwsem",
+                                        "rwsem:osq=off",
+                                        "rwsem:steal=off",
+                                        "rwsem:handoff=off",
+                                        "rwsem_2012",
+                                        "pthread_rwlock",
+                                        "std_shared_mutex",
+                                        "tree_range_lock"};
 
 Suite smoke(const std::string& replay) {
   return {.name = "smoke",
@@ -78,9 +85,7 @@ Suite full(const std::string& replay) {
 // All schemes that a modelled machine can run.
 Suite sim_quick(const std::string& replay) {
   std::vector<std::string> every = all_schemes();
-  std::erase_if(every, [](const std::string& name) {
-    return scheme_named(name).is_native_only();
-  });
+  std::erase_if(every, [](const std::string& name) { return scheme_named(name).is_native_only(); });
   return {.name = "sim-quick",
           .summary = "all schemes on two modelled machines, up to 128 CPUs",
           .budget_s = 120,

@@ -63,10 +63,10 @@ void select_workloads(const RunArguments& arguments, Selection& selection) {
     for (const std::string& workload : split_workloads(text, workload_names())) {
       const Chosen chosen = workload_named(workload);
       const bool locks = chosen.entry().needs_lock;
-      selection.entries.push_back({chosen.text(),
-                                   schemes.empty() ? all_contestants(locks) : fitting(schemes, locks),
-                                   // A bare lock has no faulters and updaters.
-                                   locks ? AxisValues{{"roles", {""}}} : AxisValues{}});
+      selection.entries.push_back(
+          {chosen.text(), schemes.empty() ? all_contestants(locks) : fitting(schemes, locks),
+           // A bare lock has no faulters and updaters.
+           locks ? AxisValues{{"roles", {""}}} : AxisValues{}});
     }
   selection.defaults.duration_s = arguments.simulated ? sim_duration_s : 1;
   if (!arguments.simulated) return;

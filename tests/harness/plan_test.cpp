@@ -12,7 +12,6 @@
 
 #include "harness/case/candidates.hpp"
 #include "harness/case/suites.hpp"
-#include "harness/case/candidates.hpp"
 #include "harness/run/order.hpp"
 #include "tests/paths.hpp"
 

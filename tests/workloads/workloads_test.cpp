@@ -184,12 +184,12 @@ TEST(Global, AllWriteWhatAllHaveMapped) {
 }
 
 TEST(Mix, KeepsItsRatioAndEveryFaultFindsItsPageMissing) {
-  for (const auto& [text, faults, updates] :
-       std::vector<std::tuple<std::string, double, double>>{{"mix", 9, 1},
-                                                            {"mix:faults=1", 1, 1},
-                                                            {"mix:faults=1:updates=3", 1, 3},
-                                                            {"mix:faults=40:updates=3:discard=on", 40, 3},
-                                                            {"mix:faults=0", 0, 1}}) {
+  for (const auto& [text, faults, updates] : std::vector<std::tuple<std::string, double, double>>{
+           {"mix", 9, 1},
+           {"mix:faults=1", 1, 1},
+           {"mix:faults=1:updates=3", 1, 3},
+           {"mix:faults=40:updates=3:discard=on", 40, 3},
+           {"mix:faults=0", 0, 1}}) {
     const FakeRun run = run_fake(text, 1);
     double faulted = 0;
     double updated = 0;
@@ -351,8 +351,8 @@ TEST(Suites, QuickIsWhatTheFirstReportShows) {
     std::set<std::string> workloads;
     for (const SuiteEntry& entry : suite.entries) workloads.insert(entry.workload);
     EXPECT_EQ(workloads,
-              (std::set<std::string>{"page_fault1", "clear_pages", "local", "mix",
-                                     "mix:faults=1", "threads", "replay:file=pack.txt.xz"}));
+              (std::set<std::string>{"page_fault1", "clear_pages", "local", "mix", "mix:faults=1",
+                                     "threads", "replay:file=pack.txt.xz"}));
     EXPECT_GE(suite.repetitions, 9u);
     EXPECT_GE(suite.duration_s, 0.2);
     EXPECT_EQ(suite.budget_s, 120);
