@@ -12,7 +12,7 @@
 #include "harness/counters/counters.hpp"
 #include "harness/native/platform.hpp"
 #include "harness/native/registry.hpp"
-#include "harness/sim/machine.hpp"
+#include "harness/sim/machine/machine.hpp"
 #include "harness/sim/registry.hpp"
 #include "harness/topology/machine.hpp"
 #include "harness/topology/topology.hpp"

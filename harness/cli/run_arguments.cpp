@@ -12,6 +12,7 @@
 #include "harness/cli/parse.hpp"
 #include "harness/native/platform.hpp"
 #include "harness/native/registry.hpp"
+#include "harness/topology/pinned.hpp"
 
 namespace faultline {
 namespace {
@@ -160,6 +161,11 @@ DisplayOptions make_display(const RunArguments& arguments) {
   return display;
 }
 
+u32 simulations_at_once(const RunArguments& arguments) {
+  if (arguments.processes.empty()) return std::max(1U, static_cast<u32>(allowed_cpus().size()));
+  return static_cast<u32>(parse_number("--processes", arguments.processes, 1, 1024));
+}
+
 }  // namespace
 
 std::vector<std::string> placements_of(const RunArguments& arguments) {
@@ -214,9 +220,15 @@ Selection make_selection(const RunArguments& arguments) {
 
 RunOptions make_run_options(const RunArguments& arguments) {
   RunOptions options;
+  // A simulated repetition adds its number to the seed.
+  const u64 greatest_seed = arguments.simulated ? INT64_MAX / 2 : INT64_MAX;
   options.seed = arguments.seed.empty() ? std::random_device{}()
-                                        : parse_number("--seed", arguments.seed, 0, INT64_MAX);
-  options.interleaved = arguments.interleaved;
+                                        : parse_number("--seed", arguments.seed, 0, greatest_seed);
+  options.order = arguments.simulated     ? TrialOrder::rounds
+                  : arguments.interleaved ? TrialOrder::interleaved
+                                          : TrialOrder::by_case;
+  if (arguments.simulated) options.processes = simulations_at_once(arguments);
+  if (arguments.simulated) options.patience_s = sim_patience_s;
   options.stall_limit_s = parse_seconds("--stall-limit", arguments.stall_limit);
   options.steal_limit = parse_share("--steal-limit", arguments.steal_limit);
   options.exec_in_window = arguments.exec_in_window;

@@ -64,9 +64,8 @@ class Frames {
     Frame& frame = frame_of(number);
     if (oracle_) check_free(frame);
     // release: pairs with the acquire in pin(): a pinner of the new use then sees the entry of the
-    // old one cleared. Where it does not, walk() takes the old page for mapped still, as it was:
-    // the checker's walks do nothing with the page, so there it survives being weakened, here and
-    // in pin().
+    // old one cleared. Where it does not, walk() takes the old page for mapped still, as it was.
+    // weakened release survives, program: no program reads a page that a walk has pinned.
     frame.count.store(1, std::memory_order_release);
     return number;
   }
@@ -113,8 +112,8 @@ class Frames {
     auto& count = frame_of(number).count;
     u32 seen = count.load(std::memory_order_relaxed);  // relaxed: the exchange below decides
     while (seen != 0)
-      // acquire: pairs with the release in take(), where it is said why it survives being
-      // weakened, and in unpin().
+      // acquire: pairs with the release in take() and in unpin().
+      // weakened acquire survives, program: no program reads a page that a walk has pinned.
       if (count.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire,
                                       std::memory_order_relaxed))
         return true;

@@ -160,9 +160,9 @@ class PageTable {
         // relaxed: under the leaf's lock.
         const Pte old{leaf.entries[i].load(std::memory_order_relaxed)};
         if (!old.present() || (old.prot() & ~kept) == 0) continue;
-        // release: pairs with the acquire in walk(), which may reach the frame by this word. It
-        // survives being weakened where the thread that installed the frame does this too: Relacy
-        // keeps to C++11, where a thread's later stores go on with its release.
+        // release: pairs with the acquire in walk(), which may reach the frame by this word.
+        // weakened release survives, release_sequence: the thread that installed the frame does
+        // this too.
         leaf.entries[i].store(old.with_prot(old.prot() & kept).word, std::memory_order_release);
         note_users(leaf, old, here);
         changed = true;
@@ -185,8 +185,8 @@ class PageTable {
     if (!seen.present() || !seen.permits(Access::read) || !frames_.pin(seen.frame())) return false;
     // acquire: pairs with the release in install(), which may have been another since, of the same
     // frame. The pin's acquire keeps it after the pin: if the entry still holds the frame, then the
-    // pin came before its last reference went. Nothing here reads the page, so in the checker it
-    // survives being weakened.
+    // pin came before its last reference went.
+    // weakened acquire survives, program: no program reads a page that a walk has pinned.
     const bool same = Pte{entry.load(std::memory_order_acquire)}.frame() == seen.frame();
     frames_.unpin(seen.frame());
     return same;

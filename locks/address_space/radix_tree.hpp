@@ -179,8 +179,9 @@ class RadixTree {
     u64 word = slot.load(std::memory_order_relaxed);  // relaxed: the exchange decides
     while (!is_child(word) && !is_locked(word))
       // acquire: pairs with unlock_slot's release. find() has acquired from the same word already;
-      // only what was let go between its look and this is left to be acquired here. The checker
-      // does not come by that with something unmade, so there it survives being weakened.
+      // only what was let go between its look and this is left to be acquired here.
+      // weakened acquire survives, program: no program lets go of something newly made between the
+      // two.
       if (slot.compare_exchange_weak(word, word | RadixWord::lock_bit, std::memory_order_acquire,
                                      std::memory_order_relaxed))
         return true;
@@ -224,8 +225,8 @@ class RadixTree {
   // The holder's; sleepers may set their bit meanwhile.
   static void set_value(Slot& slot, u64 fresh) {
     u64 word = slot.load(std::memory_order_relaxed);  // relaxed: holder
-    // release: whoever reads the value without the lock (scan) finds what it stands for made. The
-    // checker's programs have none who does, so there it survives being weakened.
+    // release: whoever reads the value without the lock (scan) finds what it stands for made.
+    // weakened release survives, program: no program reads values without the lock.
     while (!slot.compare_exchange_weak(word, fresh | (word & RadixWord::control_bits),
                                        std::memory_order_release, std::memory_order_relaxed)) {
     }

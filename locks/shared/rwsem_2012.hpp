@@ -104,7 +104,9 @@ class Rwsem2012 {
     const i64 back = is_writer ? -writer : -active;
     const i64 adjustment = back + (queue_.first() == nullptr ? waiting : 0);
     queue_.append(waiter);
-    // release: gives the place back, as an unlock does; never used, it survives being weakened.
+    // release: gives the place back, as an unlock does.
+    // weakened release survives, as_in_linux: the thread has done nothing in the place that it
+    // gives back.
     const i64 count = count_.fetch_add(adjustment, std::memory_order_release) + adjustment;
     // Nobody is active any more, who would wake the queue; or readers are, to whom the readers
     // before this writer may be let in.

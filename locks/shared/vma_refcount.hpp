@@ -154,8 +154,9 @@ class VmaRefcount {
     // acquire: pairs with unpin's release, when this drops the last reference.
     u32 seen = count_.fetch_sub(1, std::memory_order_acquire) - 1;
     // Readers linger that will find the VMA write-locked. acquire on failure: as above, when the
-    // last of them has just gone. On success drain's acquire would do, but an order weaker than
-    // that of failure is one that GCC 12 refuses: there it survives being weakened.
+    // last of them has just gone. On success drain's acquire would do.
+    // weakened acquire survives, compiler: GCC 12 refuses an order of success that is weaker than
+    // that of failure.
     while (seen != 0 &&
            !count_.compare_exchange_weak(seen, seen + writer_flag, std::memory_order_acquire,
                                          std::memory_order_acquire)) {

@@ -12,6 +12,8 @@
 
 #include "harness/case/candidates.hpp"
 #include "harness/case/suites.hpp"
+#include "harness/case/candidates.hpp"
+#include "harness/run/order.hpp"
 #include "tests/paths.hpp"
 
 namespace faultline {
@@ -282,7 +284,7 @@ TEST(Interleave, HasOneRepetitionOfEveryCaseInEachRound) {
     planned.latency_repetitions = 2;
     plan.cases.push_back(planned);
   }
-  const std::vector<PlannedTrial> trials = interleave(plan, 7);
+  const std::vector<PlannedTrial> trials = order_trials(plan, TrialOrder::interleaved, 7);
   ASSERT_EQ(trials.size(), 33U);
   std::map<std::pair<usize, bool>, u32> seen;
   u32 latest = 0;
@@ -299,7 +301,8 @@ TEST(Interleave, FollowsFromTheSeed) {
   for (PlannedCase& planned : plan.cases) planned.repetitions = 3;
   const auto order = [&](u64 seed) {
     std::vector<usize> all;
-    for (const PlannedTrial& trial : interleave(plan, seed)) all.push_back(trial.of);
+    for (const PlannedTrial& trial : order_trials(plan, TrialOrder::interleaved, seed))
+      all.push_back(trial.of);
     return all;
   };
   EXPECT_EQ(order(1), order(1));

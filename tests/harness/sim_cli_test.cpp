@@ -82,7 +82,7 @@ TEST_F(Simulation, CannotBeComparedWithAMeasurement) {
 }
 
 TEST_F(Simulation, AMachineFileIsTakenAndABrokenOneRefused) {
-  const std::string preset = FAULTLINE_SOURCE_DIR "/harness/sim/machines/graviton3.json";
+  const std::string preset = FAULTLINE_SOURCE_DIR "/harness/sim/machine/presets/graviton3.json";
   json machine = json::parse(sample::text_of(preset));
   sample::put_text(folder_.file("mine.json"), machine.dump());
   const std::string arguments =

@@ -2,7 +2,7 @@
 
 #include <numeric>
 
-#include "harness/sim/machine.hpp"
+#include "harness/sim/machine/machine.hpp"
 #include "harness/sim/registry.hpp"
 #include "harness/sim/trial.hpp"
 #include "tests/harness/sim_threads.hpp"

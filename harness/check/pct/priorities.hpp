@@ -14,12 +14,12 @@ struct ExploredScheme {
   bool is_small = false;  // see Checked
 };
 std::vector<ExploredScheme> explored_schemes();
-std::vector<ExploredScheme> explored_mutants();
+std::vector<ExploredScheme> explored_broken();
 
 // As explore(), for what has a make_space: so many executions, all of which follow from
-// options.seed. `mutation` may be a dropped wake-up; `sites` collects wake-ups alone.
+// options.seed. `weakening` may be a dropped wake-up; `sites` collects wake-ups alone.
 Outcome explore_by_priorities(const Checked& checked, const Program& program,
                               const SearchOptions& options, const SearchLimits& limits,
-                              const Mutation* mutation, std::vector<Site>* sites);
+                              const Weakening* weakening, std::vector<Site>* sites);
 
 }  // namespace faultline::check

@@ -43,7 +43,7 @@ std::vector<ExploredScheme> explored_schemes() {
   return schemes;
 }
 
-std::vector<ExploredScheme> explored_mutants() {
+std::vector<ExploredScheme> explored_broken() {
   using Ranges = TreeRangeLock<P>;
   return {
       mmap_sem<Flaw::unlocked_fault>("mmap_sem:unlocked_fault"),

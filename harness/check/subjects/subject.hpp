@@ -48,7 +48,7 @@ const std::vector<Checked>& checked_list();
 // The mutants without their flaw.
 const std::vector<Checked>& control_list();
 // Those that are broken on purpose.
-const std::vector<Checked>& mutant_list();
+const std::vector<Checked>& broken_checked_list();
 const Checked* find_checked(std::string_view name);
 
 }  // namespace faultline::check

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "harness/check/broken/mutants.hpp"
+#include "harness/check/broken/locks.hpp"
 #include "harness/check/subjects/subject.hpp"
 #include "harness/check/weak_memory/platform.hpp"
 #include "locks/mutex/concept.hpp"
