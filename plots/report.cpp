@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "results/case_axes.hpp"
 #include "results/data_files.hpp"
 #include "results/files.hpp"
 #include "results/fit.hpp"
@@ -41,6 +42,7 @@ nlohmann::json compute(const std::vector<std::string>& files) {
   nlohmann::json computed = nlohmann::json::object();
   if (nlohmann::json fit = fit_of(parts, published_curves_path()); !fit["systems"].empty())
     computed["fit"] = std::move(fit);
+  computed["axes"] = axes_of(parts);
   computed["native_and_simulated"] = native_and_simulated(parts);
   return computed;
 }

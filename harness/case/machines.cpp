@@ -7,13 +7,11 @@
 #include <set>
 #include <stdexcept>
 
+#include "harness/case/names.hpp"
 #include "harness/sim/machine/machine.hpp"
-#include "harness/sim/registry.hpp"
 
 namespace faultline {
 namespace {
-
-using P = SimPlatform;
 
 constexpr const char* native_only = "it is native alone: the simulator has no code of others";
 
@@ -23,7 +21,7 @@ Selection without_native(Selection selection, std::vector<LeftOut>& left_out) {
   std::vector<std::string> names;
   for (SuiteEntry& entry : selection.entries)
     std::erase_if(entry.schemes, [&](const std::string& name) {
-      if (find_scheme<P>(name) != nullptr || visit_lock<P>(name, [](const auto&) {})) return false;
+      if (!scheme_or_lock_named(name).is_native_only()) return false;
       if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
       return true;
     });

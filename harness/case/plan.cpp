@@ -20,8 +20,7 @@ constexpr double margin = 0.08;
 const char* kind_of(const Group& group, const CaseSpec& spec) {
   if (group.stage == Stage::latency) return "latency";
   if (group.stage == Stage::more_latency) return "further latency trials";
-  if (group.stage == Stage::options) return "other page clearing and shootdowns";
-  return spec.private_spaces ? "the ceiling" : "throughput";
+  return spec.is_on("private") ? "the ceiling" : "throughput";
 }
 
 // Overhead by workload, interpolated between the fewest and the most threads.

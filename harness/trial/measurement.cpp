@@ -109,7 +109,7 @@ void add_operations(json& record, const CaseSpec& spec, const Participants& memb
   if (operations != 0) record["rate"] = rate;
   record["threads"] = std::move(threads);
   record["kinds"] = kinds_json(tallies_of(members, [](const Participant&) { return true; }));
-  if (spec.roles.empty()) return;
+  if (spec.value("roles").empty()) return;
   for (Role role : {Role::faulter, Role::updater})
     record["roles"][role_name(role)] = kinds_json(
         tallies_of(members, [role](const Participant& member) { return member.role == role; }));

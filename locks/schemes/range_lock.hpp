@@ -76,8 +76,8 @@ class RangeLockScheme final
 
  public:
   explicit RangeLockScheme(const AddressSpaceOptions& options)
-      : mm_(options, hooks_, pool_), rule_(mm_, options.merge) {
-    P::label(&structure_, "range_lock.structure");
+      : mm_(options, hooks_, pool_), rule_(mm_, options.merge), structure_(options) {
+    label_lock<P>(structure_, "range_lock.structure");
   }
 
   void enter() override { mm_.enter(); }
@@ -520,6 +520,11 @@ class RangeLockScheme final
   EventCounters<P, event_count> events_{{"range_lock.reach_retries", "range_lock.whole_space",
                                          "range_lock.anon_vma", "range_lock.stack_growth",
                                          "range_lock.reservation_waits"}};
+};
+
+struct range_lock_scheme {
+  template <class P, class Vmas, class Lock, Layout layout>
+  using Space = RangeLockScheme<Mm<P, Vmas, RangeLockHooks<P>, layout>, StructureOf<P, Lock>>;
 };
 
 }  // namespace faultline
