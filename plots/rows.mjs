@@ -6,10 +6,10 @@ export const CEILING = 'private: the ceiling';
 export const CLEARING = 'clearing pages alone';
 export const PUBLISHED = 'published';
 
-/** "mmap_sem:no-osq" is scheme mmap_sem, variant no-osq; "std::shared_mutex" is one name. */
+/** "mmap_sem:osq=off" is scheme mmap_sem, variant osq=off. */
 export function splitScheme(name) {
-  const [, base, variant] = /^((?:[^:]|::)+)(?::(.*))?$/.exec(name) ?? [null, name, ''];
-  return { base, variant: variant ?? '' };
+  const [base, ...options] = name.split(':');
+  return { base, variant: options.join(':') };
 }
 
 /** A short name for each file: its own, or its directory's where all are called results.json. */
@@ -116,7 +116,7 @@ function spread(entry, panel, estimate) {
   return [{ panel, ...entry.common, median, low, high }];
 }
 
-const isLinux = (entry) => entry.common.scheme === 'linux';
+const isLinux = (entry) => entry.one.kernel === true;
 
 function latencyRows(entry) {
   const rows = [];
@@ -254,7 +254,7 @@ export function rowsByPicture(runs) {
   };
 }
 
-/** "mmap_sem:rwsem_2012, shootdown cpumask": what stands for a published system. */
+/** "mmap_sem:lock=rwsem_2012, shootdown cpumask": what stands for a published system. */
 export function standsFor({ scheme, shootdown }) {
   return [scheme, shootdown && `shootdown ${shootdown}`].filter(Boolean).join(', ');
 }

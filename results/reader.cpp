@@ -8,6 +8,7 @@
 
 #include "results/case_axes.hpp"
 #include "results/files.hpp"
+#include "results/old_names.hpp"
 
 namespace faultline {
 namespace {
@@ -160,7 +161,8 @@ void check_case(const Checker& check, const json& one, const std::string& place)
   for (const char* key : {"name", "workload", "scheme", "placement"}) check.text(one, place, key);
   for (const char* key : {"reason", "machine", "roles"})
     check.optional(one, place, key, json::value_t::string);
-  check.optional(one, place, "private", json::value_t::boolean);
+  for (const char* key : {"private", "kernel"})
+    check.optional(one, place, key, json::value_t::boolean);
   check.whole_number(one, place, "threads");
   check_throughput(check, one, place);
   if (one.contains("notes")) check.texts(one, place, "notes");
@@ -286,13 +288,14 @@ json load_results(const std::string& path) {
     throw std::invalid_argument(fmt::format(
         "foreign JSON, {}: no object \"faultline\", expected {}", path, a_results_file));
   }
-  const json& part = results["faultline"];
+  json& part = results["faultline"];
   if (part.value("schema_version", json()) != 1) {
     throw std::invalid_argument(
         fmt::format("not a result of this version, {}: schema_version {}, expected 1", path,
                     part.value("schema_version", json()).dump()));
   }
   check_faultline(Checker(path), part);
+  rename_old(results["faultline"]);
   complete_settings(results["faultline"]);
   return results;
 }

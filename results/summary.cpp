@@ -30,10 +30,10 @@ struct Panel {
   std::map<std::pair<std::string, std::int64_t>, const json*> cells;
 };
 
-/** `linux` is no scheme of ours and a case of private address spaces has no sharing: neither is
- * ranked. */
+/** The running kernel is no scheme of ours, and a case of private address spaces has no sharing:
+ * neither is ranked. */
 bool ranked(const json& one) {
-  return !one.value("private", false) && one["scheme"] != "linux";
+  return !one.value("private", false) && !one.value("kernel", false);
 }
 
 std::string row_name(const json& one) {

@@ -9,32 +9,11 @@
 #include <stdexcept>
 #include <tuple>
 
-#include "harness/native/platform.hpp"
-#include "harness/native/registry.hpp"
+#include "harness/case/names.hpp"
 #include "harness/trial/roles.hpp"
 
 namespace faultline {
 namespace {
-
-using P = NativePlatform;
-
-const WorkloadInfo& info_of(const std::string& workload) {
-  const WorkloadInfo* info = find_workload<P>(workload);
-  if (info == nullptr)
-    throw std::invalid_argument("workload '" + workload +
-                                "': expected one that `faultline list` names");
-  return *info;
-}
-
-void require_scheme(const WorkloadInfo& info, const std::string& name) {
-  if (info.needs_lock) {
-    if (!visit_lock<P>(name, [](const auto&) {}))
-      throw std::invalid_argument("lock '" + name +
-                                  "' for lock_loop: expected one that `faultline list` names");
-  } else if (find_scheme<P>(name) == nullptr) {
-    throw std::invalid_argument("scheme '" + name + "': expected one that `faultline list` names");
-  }
-}
 
 // Google Benchmark's reading of a filter: a regular expression to be found in the name, "-" before
 // it turns it round, "all" is all.
@@ -78,13 +57,12 @@ class Finder {
   using Key = std::tuple<Stage, usize, usize, std::string, std::string>;
 
   void check(const SuiteEntry& entry) {
-    const WorkloadInfo& info = info_of(entry.workload);
+    const Entry& info = workload_named(entry.workload).entry();
     if (entry.schemes.empty())
       throw std::invalid_argument("workload " + entry.workload +
                                   ": none of the selected schemes is for it, expected one at "
                                   "least (a lock, for lock_loop)");
-    for (const std::string& scheme : entry.schemes) require_scheme(info, scheme);
-    make_workload<P>(entry.workload, entry.schemes.front(), 1);  // throws for bad parameters
+    for (const std::string& scheme : entry.schemes) contestant_named(info, scheme);
     for (const Settings& settings : combinations(selection_.defaults.settings, entry.axes))
       if (!settings.value("roles").empty() && !info.roles)
         throw std::invalid_argument(fmt::format(
@@ -129,7 +107,7 @@ class Finder {
   }
 
   void add_case(CaseSpec spec, usize order, const std::vector<u32>& counts) {
-    const WorkloadInfo& info = info_of(spec.workload);
+    const Entry& info = workload_named(spec.workload).entry();
     if (const std::string why = impossible(spec, info); !why.empty()) {
       // One thread is all that some schemes and no roles are for, and it is among the counts.
       const bool expected = std::find(counts.begin(), counts.end(), 1U) != counts.end();
@@ -154,10 +132,10 @@ class Finder {
   }
 
   void add_ceiling(CaseSpec spec, usize order) {
-    const WorkloadInfo& info = info_of(spec.workload);
+    const Entry& info = workload_named(spec.workload).entry();
     // At one thread it is `none` itself.
     if (!selection_.ceiling || spec.is_on("private") || spec.threads == 1 || info.needs_peers ||
-        info.linux_only || !spec.value("roles").empty())
+        info.needs_files || !spec.value("roles").empty())
       return;
     spec.scheme = "none";
     spec.settings.turn_on("private");
@@ -169,20 +147,19 @@ class Finder {
 
   // Whether the scheme has one thread whatever is asked for.
   static bool is_alone(const CaseSpec& spec) {
-    const Scheme<P>* scheme = find_scheme<P>(spec.scheme);
-    return scheme != nullptr && scheme->max_threads == 1 && !spec.is_on("private");
+    return scheme_or_lock_named(spec.scheme).max_threads() == 1 && !spec.is_on("private");
   }
 
   // Asked for once a workload: to answer, a whole recording may have to be read.
   u32 thread_limit(const std::string& workload) {
     const auto [known, fresh] = limits_.try_emplace(workload, ~u32{0});
-    const WorkloadInfo& info = info_of(workload);
-    if (fresh && info.max_threads != nullptr) known->second = info.max_threads(workload);
+    if (!fresh) return known->second;
+    if (const u32 limit = workload_named(workload).max_threads(); limit != 0) known->second = limit;
     return known->second;
   }
 
   // Why the case cannot be, or empty.
-  std::string impossible(const CaseSpec& spec, const WorkloadInfo& info) {
+  std::string impossible(const CaseSpec& spec, const Entry& info) {
     if (const u32 limit = thread_limit(spec.workload); spec.threads > limit)
       return fmt::format("the recording has {} thread(s)", limit);
     if (!spec.value("roles").empty()) {
@@ -194,10 +171,9 @@ class Finder {
       }
     }
     if (info.needs_lock) return spec.is_on("private") ? "a bare lock has no address space" : "";
-    const Scheme<P>& scheme = *find_scheme<P>(spec.scheme);
-    if (info.linux_only && spec.scheme != "linux")
-      return "it needs files, which scheme linux alone has";
-    if (spec.is_on("private") && (info.needs_peers || !scheme.private_spaces))
+    const Entry& scheme = scheme_named(spec.scheme).entry();
+    if (info.needs_files && !scheme.kernel) return "it needs files, which scheme linux alone has";
+    if (spec.is_on("private") && (info.needs_peers || !scheme.can_be_private))
       return "it cannot have one address space a thread";
     if (!spec.is_on("private") && scheme.max_threads != 0 && spec.threads > scheme.max_threads)
       return fmt::format("scheme {} is for {} thread", spec.scheme, scheme.max_threads);

@@ -84,16 +84,4 @@ struct Plan {
 // significant change.
 Plan make_plan(const Selection& selection, const Topology& topology);
 
-// One process to run.
-struct PlannedTrial {
-  usize of = 0;  // index into Plan::cases
-  u32 repetition = 0;
-  bool latency = false;
-};
-
-// Every trial of the plan in rounds: each round has one repetition of every case that has as many,
-// in random order. So slow drift of the machine falls on all cases alike, and a run cut short has
-// as many repetitions of one case as of another.
-std::vector<PlannedTrial> interleave(const Plan& plan, u64 seed);
-
 }  // namespace faultline

@@ -4,20 +4,27 @@
 
 #include <stdexcept>
 
+#include "locks/catalogue.hpp"
+
 namespace faultline {
 namespace {
 
 // "/a/b/pack.txt.xz" is "pack".
 std::string stem_of(const std::string& path) {
-  const std::string file = path.substr(path.find_last_of("/:") + 1);
+  const std::string file = path.substr(path.find_last_of("/=") + 1);
   return file.substr(0, file.find('.'));
 }
 
 }  // namespace
 
 std::string CaseSpec::workload_name() const {
-  constexpr std::string_view replay = "replay:";
+  constexpr std::string_view replay = "replay:file=";
   return workload.starts_with(replay) ? std::string(replay) + stem_of(workload) : workload;
+}
+
+bool CaseSpec::is_kernel() const {
+  const Entry* entry = find_entry(scheme_family, scheme.substr(0, scheme.find(':')));
+  return entry != nullptr && entry->kernel;
 }
 
 std::string CaseSpec::machine_name() const {
@@ -43,6 +50,7 @@ void to_json(nlohmann::json& json, const CaseSpec& spec) {
           {"oversubscribed", spec.oversubscribed},
           {"warmup_s", spec.warmup_s},
           {"duration_s", spec.duration_s}};
+  if (spec.is_kernel()) json["kernel"] = true;
   if (spec.simulated())
     json.update({{"machine", spec.machine_name()}, {"machine_text", spec.machine}});
   for (const Axis& row : axes())

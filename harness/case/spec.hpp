@@ -11,8 +11,8 @@
 namespace faultline {
 
 struct CaseSpec {
-  std::string workload;   // with its parameters: "page_fault1:2M"
-  std::string scheme;     // or, for lock_loop, a lock: "mmap_sem:no-osq", "ticket"
+  std::string workload;   // with its options: "page_fault1:size=64K"
+  std::string scheme;     // or, for lock_loop, a lock: "mmap_sem:osq=off", "ticket"
   std::string placement;  // as asked for: "compact"
   u32 threads = 1;
   std::vector<u32> cpus;  // cpus[i]: the CPU of thread i
@@ -23,6 +23,8 @@ struct CaseSpec {
   std::string machine = {};  // the modelled machine: a preset or a file; empty: this machine
 
   bool simulated() const { return !machine.empty(); }
+  // Whether the scheme is the running kernel.
+  bool is_kernel() const;
   // The workload as results call it: a replay by the stem of its file, not by its path.
   std::string workload_name() const;
   // The modelled machine as results call it: a file by its stem.

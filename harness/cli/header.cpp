@@ -8,9 +8,8 @@
 
 #include "harness/cli/build_info.hpp"
 #include "harness/counters/counters.hpp"
-#include "harness/sim/machine.hpp"
+#include "harness/sim/machine/machine.hpp"
 #include "harness/topology/machine.hpp"
-#include "results/data_files.hpp"
 
 namespace faultline {
 namespace {
@@ -122,10 +121,6 @@ json sim_header(const std::string& suite, u64 seed, u32 seeds,
 
 void list_cases(const Plan& plan, std::ostream& out) {
   for (const PlannedCase& planned : plan.cases) out << planned.spec.name() << '\n';
-}
-
-std::string small_trace_path() {
-  return data_file("traces/pack.txt.xz").string();
 }
 
 }  // namespace faultline

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "harness/case/plan.hpp"
-#include "harness/native/display.hpp"
-#include "harness/native/runner.hpp"
+#include "harness/run/display.hpp"
+#include "harness/run/runner.hpp"
 
 namespace faultline {
 

@@ -187,4 +187,7 @@ struct NativePlatform {
 
 static_assert(Platform<NativePlatform>);
 
+template <>
+inline constexpr bool runs_natively<NativePlatform> = true;
+
 }  // namespace faultline

@@ -177,7 +177,7 @@ class Trial {
     // few; all are in the record.
     const u64 faults = record_["software"]["minor_faults"].get<u64>();
     const double faulting = fault_s * static_cast<double>(faults) / cpu_time;
-    if (spec_.trial_case.scheme != "linux" && faulting > fault_limit)
+    if (!spec_.trial_case.is_kernel() && faulting > fault_limit)
       discard(
           fmt::format("{} page faults of the program's own in the window: about {:.1f} % of "
                       "it, more than {:.1f} %",
@@ -210,7 +210,7 @@ json run_trial_on(const TrialSpec& spec, const MakeArena<P>& make) {
 }
 
 json run_trial(const TrialSpec& spec) {
-  validate<P>(spec.trial_case);
+  validate(spec.trial_case);
   return run_trial_on(spec, [&](u32 threads) { return make_arena<P>(spec.trial_case, threads); });
 }
 

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "harness/sim/simulation.hpp"
+#include "harness/sim/engine/simulation.hpp"
 #include "harness/stub/single_thread.hpp"
 
 namespace faultline {
@@ -50,7 +50,7 @@ class Word {
   T load() const {
     if (Cpu* cpu = here.cpu) {
       u64 posted;
-      if (simulation().forwarded(*cpu, this, posted)) [[unlikely]]
+      if (simulation().forward(*cpu, this, posted)) [[unlikely]]
         return from_bits<T>(posted);
       simulation().before_load(*cpu, this, sizeof(T));
     }
@@ -79,7 +79,7 @@ class Word {
   // A store that this CPU has posted for what was here before must not come after the new value.
   constexpr T made(T value) {
     if (!std::is_constant_evaluated() && here.cpu != nullptr)
-      simulation().before_construction(*here.cpu, this);
+      simulation().before_construction(*here.cpu, Arena::offset(this));
     return value;
   }
   void store_outside(T value) {
@@ -170,18 +170,18 @@ struct SimPlatform {
   struct rcu {
     using Node = sim::RcuNode;
     static void read_lock() {
-      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().rcu_lock(*cpu);
+      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().rcu().read_lock(*cpu);
     }
     static void read_unlock() {
-      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().rcu_unlock(*cpu);
+      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().rcu().read_unlock(*cpu);
     }
     static void synchronize() {
-      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().rcu_synchronize(*cpu);
+      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().rcu().synchronize(*cpu);
     }
     static void retire(Node* node, void (*reclaim)(Node*)) {
       node->reclaim = reclaim;
       if (sim::Cpu* cpu = sim::here.cpu)
-        sim::simulation().rcu_retire(*cpu, node);
+        sim::simulation().rcu().retire(*cpu, node);
       else
         reclaim(node);
     }
@@ -205,13 +205,13 @@ struct SimPlatform {
   }
   static void wait_begin(const void* object, const char* what) {
     if (sim::Cpu* cpu = sim::here.cpu)
-      sim::simulation().wait_begin(*cpu, object, what);
+      sim::simulation().progress().wait_begin(*cpu, object, what);
     else
       Outside::wait_begin(object, what);
   }
   static void wait_end() {
     if (sim::Cpu* cpu = sim::here.cpu)
-      sim::simulation().wait_end(*cpu);
+      sim::simulation().progress().wait_end(*cpu);
     else
       Outside::wait_end();
   }

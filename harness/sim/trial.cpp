@@ -197,7 +197,7 @@ json run_sim_trial_on(const TrialSpec& spec, const MakeArena<P>& make) {
 }
 
 json run_sim_trial(const TrialSpec& spec) {
-  validate<P>(spec.trial_case);
+  validate(spec.trial_case);
   return run_sim_trial_on(spec, [&](u32 threads) {
     Arena<P> arena = make_arena<P>(spec.trial_case, threads);
     if (spec.trial_case.is_on("kernel_entry") && arena.space)

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "locks/address_space/mm.hpp"
+#include "locks/any.hpp"
 #include "locks/schemes/scheme_base.hpp"
 #include "locks/shared/concept.hpp"
 
@@ -26,8 +27,9 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   // `pool`: where VMAs come from, if other address spaces share it.
   explicit MmapSemBase(const AddressSpaceOptions& options,
                        std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>())
-      : pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
-    P::label(&lock_, "mmap_sem");
+      : pool_(std::move(pool)), mm_(options, hooks_, *pool_), lock_(lock_of<Lock>(options)) {
+    label_lock<P>(lock_, "mmap_sem");
+    if constexpr (requires { hooks_.label(); }) hooks_.label();
   }
 
   void enter() override { mm_.enter(); }
@@ -65,7 +67,7 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
       unlock_exclusive();
       return error;
     }
-    if constexpr (Lock::atomic_downgrade) {
+    if (lock_.atomic_downgrade) {
       hooks_.close();
       lock_.downgrade();
       mm_.zap(range);
@@ -127,16 +129,22 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
     lock_.unlock();
   }
 
-  typename Mm::Hooks hooks_;
+  // In this order: the hooks may lie in what the lock leaves of its last line (RefcountOwner).
+  [[no_unique_address]] Lock lock_;
+  [[no_unique_address]] typename Mm::Hooks hooks_;
   std::shared_ptr<VmaPool> pool_;
   Mm mm_;
-  Lock lock_;
 };
 
 template <class Mm, SharedLock Lock>
 class MmapSem final : public MmapSemBase<Mm, Lock, MmapSem<Mm, Lock>> {
  public:
   using MmapSemBase<Mm, Lock, MmapSem>::MmapSemBase;
+};
+
+struct mmap_sem_scheme {
+  template <class P, class Vmas, class Lock>
+  using Space = MmapSem<Mm<P, Vmas, NoHooks>, Lock>;
 };
 
 }  // namespace faultline

@@ -42,17 +42,21 @@ namespace faultline {
 // The hooks of `range_lock`.
 template <class P>
 struct RangeLockHooks : NoHooks {
-  // Read and written under the structure lock.
   struct State {
-    typename P::template data<bool> reserved;
+    struct Hot {};
+    // Read and written under the structure lock.
+    struct MostlyRead {
+      typename P::template data<bool> reserved;
+    };
+    State(Hot&, MostlyRead&) {}
   };
   template <class V>
   void attach(V& vma) {
-    vma.state.reserved.store(false);
+    vma.mostly_read.reserved.store(false);
   }
   template <class V>
   bool mergeable(const V& vma) const {
-    return !vma.state.reserved.load();
+    return !vma.mostly_read.reserved.load();
   }
 };
 
@@ -71,8 +75,8 @@ class RangeLockScheme final
 
  public:
   explicit RangeLockScheme(const AddressSpaceOptions& options)
-      : mm_(options, hooks_, pool_), rule_(mm_, options.merge) {
-    P::label(&structure_, "range_lock.structure");
+      : mm_(options, hooks_, pool_), rule_(mm_, options.merge), structure_(options) {
+    label_lock<P>(structure_, "range_lock.structure");
   }
 
   void enter() override { mm_.enter(); }
@@ -287,7 +291,7 @@ class RangeLockScheme final
 
   // --- map ---
 
-  static bool is_reserved(const V& vma) { return vma.state.reserved.load(); }
+  static bool is_reserved(const V& vma) { return vma.mostly_read.reserved.load(); }
 
   // Under the structure lock: whether a map has reserved a part of `range`.
   bool has_reservation(Range range) const {
@@ -302,7 +306,7 @@ class RangeLockScheme final
   bool reserve(Range range) {
     V* vma = mm_.add_apart(range, prot_none, 0);
     if (vma == nullptr) return false;
-    vma->state.reserved.store(true);
+    vma->mostly_read.reserved.store(true);
     reservations_.store(reservations_.load() + 1);
     return true;
   }
@@ -348,7 +352,7 @@ class RangeLockScheme final
     // relaxed, both: under the structure lock.
     vma->prot.store(prot, std::memory_order_relaxed);
     vma->flags.store(flags, std::memory_order_relaxed);
-    vma->state.reserved.store(false);
+    vma->mostly_read.reserved.store(false);
   }
 
   // What lies in the way is detached and the range reserved in one step, zapped, and then
@@ -515,6 +519,11 @@ class RangeLockScheme final
   EventCounters<P, event_count> events_{{"range_lock.reach_retries", "range_lock.whole_space",
                                          "range_lock.anon_vma", "range_lock.stack_growth",
                                          "range_lock.reservation_waits"}};
+};
+
+struct range_lock_scheme {
+  template <class P, class Vmas, class Lock>
+  using Space = RangeLockScheme<Mm<P, Vmas, RangeLockHooks<P>>, StructureOf<P, Lock>>;
 };
 
 }  // namespace faultline

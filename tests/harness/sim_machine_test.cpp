@@ -25,7 +25,8 @@ std::string message_of(const std::function<void()>& action) {
 }
 
 json preset(const std::string& name) {
-  std::ifstream in(std::string(FAULTLINE_SOURCE_DIR) + "/harness/sim/machines/" + name + ".json");
+  std::ifstream in(std::string(FAULTLINE_SOURCE_DIR) + "/harness/sim/machine/presets/" + name +
+                   ".json");
   return json::parse(in);
 }
 
