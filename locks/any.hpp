@@ -27,11 +27,11 @@ class AnyRange;
 // The lock that is chosen. Each platform that has virtual locks instantiates these in one file,
 // from locks/any_make.hpp.
 template <class P>
-AnyMutex<P> make_any_mutex(const Chosen& lock);
+AnyMutex<P> make_any_mutex(const Chosen& lock, Layout layout);
 template <class P>
-AnyShared<P> make_any_shared(const Chosen& lock);
+AnyShared<P> make_any_shared(const Chosen& lock, Layout layout);
 template <class P>
-AnyRange<P> make_any_range(const Chosen& lock);
+AnyRange<P> make_any_range(const Chosen& lock, Layout layout);
 
 // Names the memory of a lock, virtual or not; then the lock may give parts of it names of their own.
 template <class P, class Lock>
@@ -73,7 +73,7 @@ class AnyMutex {
   }
   // The one that the options name.
   explicit AnyMutex(const AddressSpaceOptions& options)
-      : AnyMutex(make_any_mutex<P>(*options.lock)) {}
+      : AnyMutex(make_any_mutex<P>(*options.lock, options.layout)) {}
 
   void lock(Node& node) { verbs_->lock(node); }
   bool try_lock(Node& node) { return verbs_->try_lock(node); }
@@ -118,7 +118,7 @@ class AnyShared {
     return AnyShared(std::make_unique<Adapter<L>>(), L::atomic_downgrade);
   }
   explicit AnyShared(const AddressSpaceOptions& options)
-      : AnyShared(make_any_shared<P>(*options.lock)) {}
+      : AnyShared(make_any_shared<P>(*options.lock, options.layout)) {}
 
   void lock_shared() { verbs_->lock_shared(); }
   bool try_lock_shared() { return verbs_->try_lock_shared(); }
@@ -180,7 +180,7 @@ class AnyRange {
     return AnyRange(std::make_unique<Adapter<L>>());
   }
   explicit AnyRange(const AddressSpaceOptions& options)
-      : AnyRange(make_any_range<P>(*options.lock)) {}
+      : AnyRange(make_any_range<P>(*options.lock, options.layout)) {}
 
   void lock(Node& node, Range range, bool exclusive) { verbs_->lock(node, range, exclusive); }
   bool try_lock(Node& node, Range range, bool exclusive) {

@@ -414,14 +414,17 @@ std::vector<std::string> stars_of(Families families, bool native) {
   return names;
 }
 
-void require_star(const Chosen& chosen) {
-  if (chosen.departures() > 1) refuse_combination(chosen);
+void require_star(const Chosen& chosen, Layout layout) {
+  if (chosen.departures() + (layout != Layout::linux_6_18) > 1) refuse_combination(chosen, layout);
 }
 
-void refuse_combination(const Chosen& chosen) {
+void refuse_combination(const Chosen& chosen, Layout layout) {
+  const std::string with = layout == Layout::linux_6_18
+                               ? ""
+                               : " with layout " + std::string(to_string(layout));
   throw std::invalid_argument(
-      std::string(family_name(chosen.entry().family)) + " '" + chosen.text() +
-      "': natively one option at most can differ from its default, expected one of " +
+      std::string(family_name(chosen.entry().family)) + " '" + chosen.text() + "'" + with +
+      ": natively at most one option, or the layout, can differ from its default, expected one of " +
       joined(star_of(chosen.entry())) + " (`faultline sim` has all combinations)");
 }
 

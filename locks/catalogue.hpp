@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "locks/platform.hpp"
+#include "locks/layout.hpp"
 
 namespace faultline {
 
@@ -137,10 +137,10 @@ std::string option_form(const Option& option);
 // The values that can be listed, the default first; of a number or a size the default alone.
 std::vector<std::string> option_values(const Option& option);
 
-// Throws std::invalid_argument, with those that exist, unless at most one option differs from its
-// default: what is compiled natively.
-void require_star(const Chosen& chosen);
-[[noreturn]] void refuse_combination(const Chosen& chosen);
+// Throws std::invalid_argument, with those that exist, unless at most one option, or the layout,
+// differs from its default: what is compiled natively.
+void require_star(const Chosen& chosen, Layout layout);
+[[noreturn]] void refuse_combination(const Chosen& chosen, Layout layout);
 
 // All names of one entry that differ from the default in one option at most: the star that is
 // compiled natively. The default is the first.

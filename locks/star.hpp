@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "locks/catalogue.hpp"
+#include "locks/layout.hpp"
 
 namespace faultline {
 
@@ -30,7 +31,7 @@ struct NamedLock {
   struct line_of_##name_ {                                                            \
     static constexpr Entry entry =                                                    \
         in(family, {.name = #name_, .summary = summary_ __VA_OPT__(, ) __VA_ARGS__}); \
-    template <class P, Choices choices>                                               \
+    template <class P, Choices choices, Layout layout>                                \
     using Lock = FAULTLINE_TYPE type;                                                 \
   };
 
@@ -96,7 +97,7 @@ auto star_list() {
     return std::tuple<>();
   else
     return []<usize... i>(std::index_sequence<i...>) {
-      return std::tuple{NamedLock<typename Line::template Lock<P, star_point(Line::entry, i)>>{
+      return std::tuple{NamedLock<typename Line::template Lock<P, star_point(Line::entry, i), Layout::linux_6_18>>{
           name_of(Line::entry, star_point(Line::entry, i)), Line::entry.summary}...};
     }(std::make_index_sequence<star_size(Line::entry)>());
 }

@@ -295,8 +295,8 @@ json load_results(const std::string& path) {
                     part.value("schema_version", json()).dump()));
   }
   check_faultline(Checker(path), part);
-  rename_old(results["faultline"]);
-  complete_settings(results["faultline"]);
+  rename_old(part);
+  complete_settings(part);
   return results;
 }
 

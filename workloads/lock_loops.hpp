@@ -16,10 +16,12 @@ void for_each_lock_of(Visit&& visit) {
 }
 
 template <class P, Family family>
-std::unique_ptr<Workload<P>> make_lock_loop(const Chosen& workload, const Chosen& lock) {
+std::unique_ptr<Workload<P>> make_lock_loop(const Chosen& workload, const Chosen& lock,
+                                            Layout layout) {
   if constexpr (!runs_natively<P>) {
     AddressSpaceOptions options;
     options.lock = &lock;
+    options.layout = layout;
     if constexpr (family == mutex_family)
       return std::make_unique<LockLoop<P, AnyMutex<P>>>(workload, options);
     else if constexpr (family == shared_family)
@@ -33,9 +35,13 @@ std::unique_ptr<Workload<P>> make_lock_loop(const Chosen& workload, const Chosen
       const auto make = [&]<class L>(const NamedLock<L>& named) {
         if (name == named.name) made = std::make_unique<LockLoop<P, L>>(workload);
       };
-      std::apply([&](const auto&... named) { (make(named), ...); }, star_list<P, Line>());
+      using Packed = typename Line::template Lock<P, Choices{}, Layout::packed>;
+      if (layout == Layout::packed)
+        make(NamedLock<Packed>{Line::entry.name, Line::entry.summary});
+      else
+        std::apply([&](const auto&... named) { (make(named), ...); }, star_list<P, Line>());
     });
-    if (made == nullptr) refuse_combination(lock);
+    if (made == nullptr) refuse_combination(lock, layout);
     return made;
   }
 }

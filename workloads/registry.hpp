@@ -21,18 +21,20 @@ namespace faultline {
 
 // lock_loop over a lock of that family; defined in workloads/lock_loops.hpp.
 template <class P, Family family>
-std::unique_ptr<Workload<P>> make_lock_loop(const Chosen& workload, const Chosen& lock);
+std::unique_ptr<Workload<P>> make_lock_loop(const Chosen& workload, const Chosen& lock,
+                                            Layout layout);
 
 template <class P>
-std::unique_ptr<Workload<P>> make_lock_loop(const Chosen& workload, std::string_view name) {
+std::unique_ptr<Workload<P>> make_lock_loop(const Chosen& workload, std::string_view name,
+                                            Layout layout) {
   const Chosen lock = choose(lock_families, name);
   switch (lock.entry().family) {
     case mutex_family:
-      return make_lock_loop<P, mutex_family>(workload, lock);
+      return make_lock_loop<P, mutex_family>(workload, lock, layout);
     case shared_family:
-      return make_lock_loop<P, shared_family>(workload, lock);
+      return make_lock_loop<P, shared_family>(workload, lock, layout);
     default:
-      return make_lock_loop<P, range_family>(workload, lock);
+      return make_lock_loop<P, range_family>(workload, lock, layout);
   }
 }
 
@@ -48,13 +50,13 @@ std::unique_ptr<Workload<P>> make_workload_as(const Chosen& chosen, u32 threads)
     return std::make_unique<W>();
 }
 
-// `lock` names the primitive for lock_loop. Throws std::invalid_argument for what does not exist or
+// `lock` names the primitive for lock_loop, and `layout` is its. Throws std::invalid_argument for what does not exist or
 // does not parse.
 template <class P>
 std::unique_ptr<Workload<P>> make_workload(std::string_view text, std::string_view lock,
-                                           u32 threads) {
+                                           u32 threads, Layout layout = Layout::linux_6_18) {
   const Chosen chosen = choose_workload(text);
-  if (chosen.entry().needs_lock) return make_lock_loop<P>(chosen, lock);
+  if (chosen.entry().needs_lock) return make_lock_loop<P>(chosen, lock, layout);
   const std::string_view name = chosen.entry().name;
 #define FAULTLINE_TYPE(...) __VA_ARGS__
 #define FAULTLINE_WORKLOAD(name_, type, ...) \

@@ -62,12 +62,31 @@ class Finder {
       throw std::invalid_argument("workload " + entry.workload +
                                   ": none of the selected schemes is for it, expected one at "
                                   "least (a lock, for lock_loop)");
-    for (const std::string& scheme : entry.schemes) contestant_named(info, scheme);
+    for (const std::string& scheme : entry.schemes) {
+      const Chosen chosen = contestant_named(info, scheme);
+      if (!selection_.defaults.simulated()) require_star(chosen, Layout::linux_6_18);
+    }
     for (const Settings& settings : combinations(selection_.defaults.settings, entry.axes))
-      if (!settings.value("roles").empty() && !info.roles)
-        throw std::invalid_argument(fmt::format(
-            "roles for workload {}: expected a workload with faulters and updaters, such as mix",
-            entry.workload));
+      check_settings(entry.workload, info, settings);
+  }
+
+  void check_settings(const std::string& workload, const Entry& info, const Settings& settings) {
+    if (settings.value("roles").empty() || info.roles) return;
+    throw std::invalid_argument(
+        fmt::format("roles for workload {}: expected a workload with faulters and updaters, such "
+                    "as mix",
+                    workload));
+  }
+
+  // Why the contestant is not compiled natively with the layout, or empty.
+  static std::string not_compiled(const CaseSpec& spec, const Entry& workload) {
+    if (spec.simulated()) return "";
+    try {
+      require_star(contestant_named(workload, spec.scheme), *layout_of(spec.value("layout")));
+    } catch (const std::invalid_argument& error) {
+      return error.what();
+    }
+    return "";
   }
 
   std::vector<u32> counts_for(const SuiteEntry& entry, const std::string& placement) {
@@ -170,6 +189,7 @@ class Finder {
         return error.what();
       }
     }
+    if (const std::string why = not_compiled(spec, info); !why.empty()) return why;
     if (info.needs_lock) return spec.is_on("private") ? "a bare lock has no address space" : "";
     const Entry& scheme = scheme_named(spec.scheme).entry();
     if (info.needs_files && !scheme.kernel) return "it needs files, which scheme linux alone has";

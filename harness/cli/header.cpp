@@ -3,25 +3,18 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
-#include <ctime>
 #include <fstream>
 
 #include "harness/cli/build_info.hpp"
 #include "harness/counters/counters.hpp"
 #include "harness/sim/machine/machine.hpp"
 #include "harness/topology/machine.hpp"
+#include "harness/trial/measurement.hpp"
 
 namespace faultline {
 namespace {
 
 using nlohmann::json;
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
-  return text;
-}
 
 // As Google Benchmark writes it, but for the build type: Debian's library calls itself DEBUG, and
 // means itself.

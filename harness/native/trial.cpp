@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 #include <iostream>
 
 #include "harness/native/crash.hpp"
@@ -32,13 +31,6 @@ constexpr double fault_limit = 1e9;  // sanitizers fault in shadow memory as the
 #else
 constexpr double fault_limit = 0.01;  // share of the window that such faults may take
 #endif
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
-  return text;
-}
 
 std::optional<u64> difference(std::optional<u64> after, std::optional<u64> before) {
   if (!after || !before) return std::nullopt;

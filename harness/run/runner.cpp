@@ -9,7 +9,7 @@
 #include <mutex>
 #include <thread>
 
-#include "harness/stats/splitmix.hpp"
+#include "locks/random.hpp"
 
 namespace faultline {
 namespace {

@@ -5,7 +5,6 @@
 #include <sys/wait.h>
 
 #include <chrono>
-#include <ctime>
 
 #include "harness/trial/measurement.hpp"
 
@@ -13,13 +12,6 @@ namespace faultline {
 namespace {
 
 using nlohmann::json;
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
-  return text;
-}
 
 json failed_record(const TrialSpec& spec, const std::string& started, const std::string& reason) {
   json record = begin_record(spec);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ctime>
 #include <numeric>
 
 #include "harness/trial/roles.hpp"
@@ -77,6 +78,13 @@ Tallies tallies_of(const Participants& members, F&& wanted) {
 }
 
 }  // namespace
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
+  return text;
+}
 
 json begin_record(const TrialSpec& spec) {
   return {{"case", spec.trial_case},

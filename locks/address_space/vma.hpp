@@ -18,16 +18,14 @@ namespace faultline {
 //   attached      whether the container holds the VMA: for the oracle
 //   next_free     the pool's while the VMA is free, Mm's while it is detached
 //
-// linux-6.18, after vm_area_struct (locks/layout.hpp says from which kernel):
-//   line 0   vm_start, vm_end, vm_mm, vm_page_prot, vm_flags, vm_lock_seq: faults read it, and
-//   edits
-//            of this VMA write it
-//   line 1   anon_vma (64)
-//   line 2   vm_refcnt (128), which every fault of the VMA writes under `refcount`. No other field
-//            is on it: the kernel has there the links of the file's interval tree, which anonymous
-//            memory does not use
-//   line 3   the container's links, which edits of neighbours write. The kernel's container, the
-//            maple tree, keeps none in a VMA. Without vm_refcnt they are line 2
+// linux-6.18, after vm_area_struct (locks/layout.hpp says of which kernel), aligned to a line:
+//   line 0   vm_start 0, vm_end 8, vm_mm 16, vm_page_prot 24, vm_flags 32, vm_lock_seq 40: what
+//            faults read, and edits of this VMA write. Here anon_vma too, which the kernel has on
+//            line 1
+//   line 1   the container's links, which edits of neighbours write. The kernel's container, the
+//            maple tree, keeps none in a VMA; it has there what a mapping is made of
+//   line 2   vm_refcnt 128, which every fault of the VMA writes under `refcount`. No other field of
+//            ours is on it; the kernel has there the links of the file's interval tree
 template <class P, class V, template <class, class> class Links, class State, Layout layout>
 struct VmaFields {
   typename P::template atomic<u64> start{0};
@@ -36,24 +34,23 @@ struct VmaFields {
   typename P::template atomic<u32> prot{0};
   typename P::template atomic<u32> flags{0};
   typename P::template atomic<u32> attached{0};
-  alignas(line_size) typename P::template atomic<u64> anon_vma{0};
+  typename P::template atomic<u64> anon_vma{0};
   V* next_free = nullptr;
-  [[no_unique_address]] typename State::Hot hot;
   alignas(line_size) [[no_unique_address]] Links<P, V> links;
+  [[no_unique_address]] typename State::Hot hot;
 
   static constexpr bool lines_hold() {
-    constexpr bool counted = !std::is_empty_v<typename State::Hot>;
     constexpr bool linked = !std::is_empty_v<Links<P, V>>;
-    const usize read = offsetof(VmaFields, mostly_read), written = offsetof(VmaFields, hot);
-    return offsetof(VmaFields, start) == 0 && line_of(read) == 0 &&
-           line_of(offsetof(VmaFields, attached) + sizeof(attached) - 1) == 0 &&
-           offsetof(VmaFields, anon_vma) == line_size && (!counted || written == 2 * line_size) &&
-           (!linked || offsetof(VmaFields, links) == (counted ? 3 : 2) * line_size);
+    constexpr bool counted = !std::is_empty_v<typename State::Hot>;
+    return offsetof(VmaFields, start) == 0 &&
+           line_of(offsetof(VmaFields, next_free) + sizeof(next_free) - 1) == 0 &&
+           (!linked || (offsetof(VmaFields, links) == line_size && sizeof(links) <= line_size)) &&
+           (!counted || offsetof(VmaFields, hot) == (linked ? 2 : 1) * line_size);
   }
 };
 
-// packed: side by side. The links begin on line 0, and with rbtree's links vm_refcnt shares line 1
-// with the last of them; vm_lock_seq lies beside it, the owner on line 2.
+// packed: side by side, as before there was a choice. With rbtree's links vm_refcnt shares line 1
+// with the last of them, and vm_lock_seq lies beside it.
 template <class P, class V, template <class, class> class Links, class State>
 struct VmaFields<P, V, Links, State, Layout::packed> {
   typename P::template atomic<u64> start{0};
@@ -74,12 +71,13 @@ struct VmaFields<P, V, Links, State, Layout::packed> {
 };
 
 template <class P, template <class, class> class Links, class State, Layout layout>
-struct alignas(cache_line) Vma : VmaFields<P, Vma<P, Links, State, layout>, Links, State, layout> {
+struct alignas(layout == Layout::packed ? cache_line : line_size) Vma
+    : VmaFields<P, Vma<P, Links, State, layout>, Links, State, layout> {
   using Fields = VmaFields<P, Vma, Links, State, layout>;
 
   // The state names itself, if it must be told apart.
   Vma() {
-    static_assert(!PlainCells<P> || Fields::lines_hold());
+    if constexpr (PlainCells<P>) static_assert(Fields::lines_hold());
     P::label(this, "vma");
     if constexpr (requires { state().label(); }) state().label();
   }

@@ -46,8 +46,8 @@ class FullRange {
 };
 
 struct full_range_scheme {
-  template <class P, class Vmas, class Ranges>
-  using Space = MmapSem<Mm<P, Vmas, NoHooks>, FullRange<P, Ranges>>;
+  template <class P, class Vmas, class Ranges, Layout layout>
+  using Space = MmapSem<Mm<P, Vmas, NoHooks, layout>, FullRange<P, Ranges>>;
 };
 
 }  // namespace faultline

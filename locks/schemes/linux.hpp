@@ -165,7 +165,7 @@ class LinuxScheme final : public AddressSpace {
 };
 
 struct linux_scheme {
-  template <class P, class, class>
+  template <class P, class, class, Layout>
   using Space = LinuxScheme<P>;
 };
 

@@ -365,7 +365,7 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
 };
 
 struct lock_in_tree_scheme {
-  template <class P, class, class>
+  template <class P, class, class, Layout>
   using Space = LockInTree<P>;
 };
 

@@ -61,7 +61,7 @@ class SpaceMaker {
           if constexpr (!entry.needs_rcu || Line::entry.rcu)
             if (Line::entry.name == chosen_.word(vmas_key.key)) make_over<Line>();
         });
-      if (made_ == nullptr) refuse_combination(chosen_);
+      if (made_ == nullptr) refuse_combination(chosen_, options_.layout);
       return std::move(made_);
     }
   }
@@ -75,17 +75,17 @@ class SpaceMaker {
   template <class Line>
   void make_over() {
     if constexpr (lock_key.key == nullptr) {
-      make_type<Line, void>();
+      make_both<Line, void>();
     } else if constexpr (runs_natively<P>) {
       for_each_lock([&]<class LockLine>() { make_over_star<Line, LockLine>(); });
     } else {
       const Family family = options_.lock->entry().family;
       if constexpr ((lock_key.families & mutex_family) != 0)
-        if (family == mutex_family) make_type<Line, AnyMutex<P>>();
+        if (family == mutex_family) make_both<Line, AnyMutex<P>>();
       if constexpr ((lock_key.families & shared_family) != 0)
-        if (family == shared_family) make_type<Line, AnyShared<P>>();
+        if (family == shared_family) make_both<Line, AnyShared<P>>();
       if constexpr ((lock_key.families & range_family) != 0)
-        if (family == range_family) make_type<Line, AnyRange<P>>();
+        if (family == range_family) make_both<Line, AnyRange<P>>();
     }
   }
 
@@ -96,8 +96,9 @@ class SpaceMaker {
     if constexpr ((lock_key.families & range_family) != 0) for_each_range(visit);
   }
 
-  // All of the default lock's own star over the default container, and the defaults alone of every
-  // other lock, or over every other container.
+  // All of the default lock's own star over the default container; the defaults of every other lock
+  // over it, and of the default lock over every other container; the other layout with the defaults
+  // alone.
   template <class Line, class LockLine>
   void make_over_star() {
     constexpr bool usual_vmas = is_usual_container<Line>();
@@ -107,8 +108,12 @@ class SpaceMaker {
       const std::string lock = options_.lock->text();
       [&]<usize... i>(std::index_sequence<i...>) {
         const auto make = [&]<Choices choices>() {
-          if (lock == name_of(LockLine::entry, choices))
-            make_type<Line, typename LockLine::template Lock<P, choices>>();
+          if (lock != name_of(LockLine::entry, choices)) return;
+          constexpr Layout usual = Layout::linux_6_18;
+          make_type<Line, typename LockLine::template Lock<P, choices, usual>, usual>();
+          constexpr Layout packed = Layout::packed;
+          if constexpr (usual_vmas && usual_lock && choices == Choices{})
+            make_type<Line, typename LockLine::template Lock<P, choices, packed>, packed>();
         };
         (make.template operator()<star_point(LockLine::entry, i)>(), ...);
       }(std::make_index_sequence<points>());
@@ -123,13 +128,19 @@ class SpaceMaker {
       return std::string_view(Line::entry.name) == vmas_key.words[0];
   }
 
-  template <class Line, class Lock>
+  template <class Line, class Lock, Layout layout>
   void make_type() {
+    if (options_.layout != layout) return;
     if constexpr (std::is_void_v<Line>)
-      made_ = std::make_unique<typename Scheme::template Space<P, void, Lock>>(options_);
+      made_ = std::make_unique<typename Scheme::template Space<P, void, Lock, layout>>(options_);
     else
-      made_ = std::make_unique<
-          typename Scheme::template Space<P, typename Line::template Lock<P, {}>, Lock>>(options_);
+      made_ = std::make_unique<typename Scheme::template Space<
+          P, typename Line::template Lock<P, {}, layout>, Lock, layout>>(options_);
+  }
+  template <class Line, class Lock>
+  void make_both() {
+    make_type<Line, Lock, Layout::linux_6_18>();
+    make_type<Line, Lock, Layout::packed>();
   }
 
   const Chosen& chosen_;

@@ -143,8 +143,8 @@ class MmapSem final : public MmapSemBase<Mm, Lock, MmapSem<Mm, Lock>> {
 };
 
 struct mmap_sem_scheme {
-  template <class P, class Vmas, class Lock>
-  using Space = MmapSem<Mm<P, Vmas, NoHooks>, Lock>;
+  template <class P, class Vmas, class Lock, Layout layout>
+  using Space = MmapSem<Mm<P, Vmas, NoHooks, layout>, Lock>;
 };
 
 }  // namespace faultline

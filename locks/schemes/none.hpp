@@ -7,8 +7,8 @@
 namespace faultline {
 
 struct none_scheme {
-  template <class P, class Vmas, class>
-  using Space = MmapSem<Mm<P, Vmas, NoHooks>, NoLock<P>>;
+  template <class P, class Vmas, class, Layout layout>
+  using Space = MmapSem<Mm<P, Vmas, NoHooks, layout>, NoLock<P>>;
 };
 
 }  // namespace faultline

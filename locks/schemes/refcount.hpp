@@ -125,8 +125,8 @@ requires Mm::searchable_under_rcu class Refcount final
 };
 
 struct refcount_scheme {
-  template <class P, class Vmas, class Lock>
-  using Space = Refcount<Mm<P, Vmas, RefcountHooks<P>>, Lock>;
+  template <class P, class Vmas, class Lock, Layout layout>
+  using Space = Refcount<Mm<P, Vmas, RefcountHooks<P, layout>, layout>, Lock>;
 };
 
 }  // namespace faultline

@@ -13,8 +13,11 @@ namespace shared_lines {
 using namespace options;
 
 // Of the catalogue's `rwsem`: osq, steal, handoff.
-constexpr RwsemPolicy rwsem_policy(const Choices& choices) {
-  return {.osq = choices[0] == 0, .steal = choices[1] == 0, .handoff = choices[2] == 0};
+constexpr RwsemPolicy rwsem_policy(const Choices& choices, Layout layout) {
+  return {.osq = choices[0] == 0,
+          .steal = choices[1] == 0,
+          .handoff = choices[2] == 0,
+          .layout = layout};
 }
 
 #define FAULTLINE_SHARED(...) FAULTLINE_LINE(shared_family, __VA_ARGS__)

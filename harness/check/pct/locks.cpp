@@ -4,8 +4,8 @@
 
 namespace faultline {
 
-template AnyMutex<PctPlatform> make_any_mutex<PctPlatform>(const Chosen& lock);
-template AnyShared<PctPlatform> make_any_shared<PctPlatform>(const Chosen& lock);
-template AnyRange<PctPlatform> make_any_range<PctPlatform>(const Chosen& lock);
+template AnyMutex<PctPlatform> make_any_mutex<PctPlatform>(const Chosen& lock, Layout layout);
+template AnyShared<PctPlatform> make_any_shared<PctPlatform>(const Chosen& lock, Layout layout);
+template AnyRange<PctPlatform> make_any_range<PctPlatform>(const Chosen& lock, Layout layout);
 
 }  // namespace faultline

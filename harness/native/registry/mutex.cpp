@@ -4,6 +4,6 @@
 namespace faultline {
 
 template std::unique_ptr<Workload<NativePlatform>> make_lock_loop<NativePlatform, mutex_family>(
-    const Chosen& workload, const Chosen& lock);
+    const Chosen& workload, const Chosen& lock, Layout layout);
 
 }  // namespace faultline

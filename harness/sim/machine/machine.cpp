@@ -298,6 +298,8 @@ class Reader {
 
   void read_calibrated() {
     const Field calibrated = root_.at("calibrated");
+    calibrated.known("host");
+    calibrated.known("cpu_model");
     if (!root_.has("calibrated")) return;
     machine_.calibrated = {calibrated.at("host").text(), calibrated.at("cpu_model").text()};
   }
@@ -335,6 +337,15 @@ std::vector<std::string> Machine::presets() {
   }
   std::sort(names.begin(), names.end());
   return names;
+}
+
+std::set<std::string> Machine::keys() {
+  Machine machine;
+  machine.file = "ideal.json";
+  const json text = read_file(preset_folder() / machine.file);
+  const Field root(text, machine.file);
+  Reader(machine, root).read("");
+  return root.known_keys();
 }
 
 }  // namespace faultline::sim

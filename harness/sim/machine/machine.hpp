@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,8 @@ struct Machine {
   static Machine load(const std::string& name);
   // The presets that load() knows, as one writes them.
   static std::vector<std::string> presets();
+  // Every key that a machine file may have: "caches.hit.load".
+  static std::set<std::string> keys();
 
   struct Place {
     u16 core, cluster, node;

@@ -90,6 +90,13 @@ const json& Field::list(usize size, std::string_view what) const {
   return value_;
 }
 
+std::set<std::string> Field::known_keys() const {
+  std::set<std::string> keys;
+  for (const auto& [parent, names] : file_->names)
+    for (const std::string& name : names) keys.insert(parent.empty() ? name : parent + "." + name);
+  return keys;
+}
+
 void Field::refuse_name(const std::string& name) const {
   const std::vector<std::string> names = nearest(name, file_->names[key_]);
   throw std::invalid_argument(fmt::format(

@@ -39,6 +39,9 @@ class Field {
 
   // A member that a file may have though it is not asked for.
   void known(const std::string& name) const { file_->names[key_].insert(name); }
+  // The keys of all members that have been asked for or are known, from the root on. Elements of a
+  // list have their index in the key: "kernel.idle[0].exit".
+  std::set<std::string> known_keys() const;
   // Refuses the first member, here or below, that is neither known nor was asked for, and names the
   // nearest of those that are. What is below the members named in `opaque` may be anything.
   void refuse_unknown(const std::set<std::string>& opaque) const;

@@ -6,14 +6,14 @@ namespace faultline {
 
 using P = SimPlatform;
 
-template AnyMutex<P> make_any_mutex<P>(const Chosen& lock);
-template AnyShared<P> make_any_shared<P>(const Chosen& lock);
-template AnyRange<P> make_any_range<P>(const Chosen& lock);
+template AnyMutex<P> make_any_mutex<P>(const Chosen& lock, Layout layout);
+template AnyShared<P> make_any_shared<P>(const Chosen& lock, Layout layout);
+template AnyRange<P> make_any_range<P>(const Chosen& lock, Layout layout);
 template std::unique_ptr<Workload<P>> make_lock_loop<P, mutex_family>(const Chosen& workload,
-                                                                     const Chosen& lock);
+    const Chosen& lock, Layout layout);
 template std::unique_ptr<Workload<P>> make_lock_loop<P, shared_family>(const Chosen& workload,
-                                                                      const Chosen& lock);
+    const Chosen& lock, Layout layout);
 template std::unique_ptr<Workload<P>> make_lock_loop<P, range_family>(const Chosen& workload,
-                                                                     const Chosen& lock);
+    const Chosen& lock, Layout layout);
 
 }  // namespace faultline
