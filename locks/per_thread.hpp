@@ -1,6 +1,5 @@
-// One T a thread, allocated by its own thread on its own node at first use, so that no counter or
-// pool is first touched elsewhere. `here()` is the caller's; for_each visits all, and what it reads
-// there must be atomic or the threads at rest.
+// One T per thread. Its thread allocates it at first use, on its own node. `here()` is the
+// caller's. for_each visits all of them: what it reads there is atomic, or the threads are at rest.
 #pragma once
 
 #include <new>

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/native/plan.hpp"
+#include "harness/case/plan.hpp"
 
 namespace faultline {
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "harness/case/suites.hpp"
 #include "harness/check/subjects/coverage.hpp"
 #include "harness/cli/commands.hpp"
 #include "harness/cli/header.hpp"
@@ -15,7 +16,6 @@
 #include "harness/sim/registry.hpp"
 #include "harness/topology/machine.hpp"
 #include "harness/topology/topology.hpp"
-#include "workloads/suites/suites.hpp"
 
 namespace faultline {
 namespace {

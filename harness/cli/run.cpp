@@ -6,12 +6,12 @@
 #include <iostream>
 #include <stdexcept>
 
+#include "harness/case/candidates.hpp"
 #include "harness/cli/commands.hpp"
 #include "harness/cli/header.hpp"
 #include "harness/cli/out.hpp"
 #include "harness/cli/parse.hpp"
 #include "harness/cli/run_arguments.hpp"
-#include "harness/native/candidates.hpp"
 
 namespace faultline {
 namespace {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "harness/case/plan.hpp"
 #include "harness/native/display.hpp"
-#include "harness/native/plan.hpp"
 #include "harness/native/runner.hpp"
 
 namespace faultline {

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "harness/native/plan.hpp"
+#include "harness/case/plan.hpp"
 
 namespace faultline {
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "harness/case/plan.hpp"
 #include "harness/native/display.hpp"
-#include "harness/native/plan.hpp"
 #include "harness/native/trial_process.hpp"
 #include "results/journal.hpp"
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "harness/native/plan.hpp"
+#include "harness/case/plan.hpp"
+#include "harness/case/spec.hpp"
 #include "harness/native/spawn.hpp"
-#include "harness/trial/spec.hpp"
 
 namespace faultline {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/native/plan.hpp"
+#include "harness/case/plan.hpp"
 #include "harness/native/runner.hpp"
 #include "harness/native/trial_process.hpp"
 #include "results/journal.hpp"

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "harness/case/spec.hpp"
 #include "harness/trial/roles.hpp"
-#include "harness/trial/spec.hpp"
 #include "workloads/registry.hpp"
 
 namespace faultline {
@@ -91,6 +91,7 @@ inline AddressSpaceOptions options_of(const CaseSpec& spec, u32 threads) {
   options.clear_pages = spec.page_clear == "memset";
   options.merge = spec.merge;
   options.thp = spec.thp;
+  options.oracle = false;
   if (spec.page_table == "per_cpu") options.page_table = page_table_per_cpu;
   if (spec.shootdown == "precise") options.shootdown = shootdown_precise;
   if (spec.shootdown == "broadcast") options.shootdown = shootdown_broadcast;

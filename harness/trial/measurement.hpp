@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "harness/trial/spec.hpp"
+#include "harness/case/spec.hpp"
 #include "workloads/worker.hpp"
 
 namespace faultline {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "locks/types.hpp"
 #include "locks/events.hpp"
+#include "locks/types.hpp"
 
 namespace faultline {
 
@@ -52,7 +52,8 @@ class AddressSpace {
   // Each thread calls this once before its first operation: reserves its pools on its own node.
   virtual void enter() = 0;
 
-  // Where fixed mappings may be put: fixed_span bytes from here on are nobody else's.
+  // Where a workload may put fixed mappings: the scheme places nothing in the fixed_span bytes from
+  // here on.
   virtual u64 fixed_base() const { return u64{1} << 44; }
 
   virtual Error fault(u64 address, Access access) = 0;

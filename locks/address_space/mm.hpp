@@ -17,8 +17,9 @@ namespace faultline {
 //   start_write   before it changes a VMA
 //   attach        before a VMA enters the container
 //   detach        after a VMA has left the container
-// and that schemes call: `open` when an exclusive section begins, `close` when it ends. `State` is
-// what the hooks keep in each VMA.
+// `mergeable` answers whether a VMA may become part of another. Schemes call `open` when an
+// exclusive section begins, `close` when it ends. `State` is a view of what the hooks keep in each
+// VMA: State::MostlyRead, and State::Hot, which faults write; State::layout says how they lie.
 template <class H, class V>
 concept VmaHooks = requires(H hooks, V& vma) {
   typename H::State;
@@ -27,10 +28,16 @@ concept VmaHooks = requires(H hooks, V& vma) {
   hooks.start_write(vma);
   hooks.attach(vma);
   hooks.detach(vma);
+  { hooks.mergeable(vma) } -> std::same_as<bool>;
 };
 
 struct NoHooks {
-  struct State {};
+  struct State {
+    static constexpr Layout layout = Layout::linux_6_18;
+    struct Hot {};
+    struct MostlyRead {};
+    State(Hot&, MostlyRead&) {}
+  };
   void open() {}
   void close() {}
   template <class V>
@@ -39,6 +46,10 @@ struct NoHooks {
   void attach(V&) {}
   template <class V>
   void detach(V&) {}
+  template <class V>
+  bool mergeable(const V&) const {
+    return true;
+  }
 };
 
 enum class FaultStep : int { done, no_vma, segv, nomem, needs_anon_vma };
@@ -79,6 +90,7 @@ class Mm {
   // Under RCU alone. Null may be a miss, and the VMA may have been detached since.
   V* find_rcu(u64 address) const requires searchable_under_rcu { return vmas_.find_rcu(address); }
   PageTable<P>& table() { return table_; }
+  const Hooks& hooks() const { return hooks_; }
 
   // Shared for `vma` alone, which may be null. done: the page is mapped.
   FaultStep fault_step(V* vma, u64 address, Access access) {
@@ -155,7 +167,7 @@ class Mm {
   // Exclusive, neighbours included. The arguments have passed map_length.
   MapResult map(u64 hint, u64 length, u32 prot, u32 flags) {
     const bool fixed = (flags & map_fixed) != 0;
-    const u64 start = fixed ? hint : place(page_floor(hint), length);
+    const u64 start = fixed ? hint : place(hint, length);
     if (start == 0) return {0, Error::nomem};
     const Range range{start, start + length};
     if (fixed) {
@@ -165,6 +177,26 @@ class Mm {
     }
     if (!add(range, prot, flags & ~map_fixed)) return {0, Error::nomem};
     return {start, Error::none};
+  }
+
+  // Shared. Where a map of `length` bytes would come to lie: at the hint, rounded down to a page,
+  // or in the highest hole. 0: nowhere.
+  u64 place(u64 hint, u64 length) const {
+    hint = page_floor(hint);
+    if (hint >= lowest_address && hint <= address_space_end - length) {
+      const V* after = vmas_.find(hint);
+      if (after == nullptr || after->range().start >= hint + length) return hint;
+    }
+    return vmas_.find_gap(length);
+  }
+
+  // Exclusive. A new VMA over `range`, a hole, though a neighbour could be stretched instead. Null:
+  // too many VMAs.
+  V* add_apart(Range range, u32 prot, u32 flags) {
+    if (count_.load() >= max_vmas) return nullptr;
+    V* vma = make(range, prot, flags, 0);
+    attach(*vma);
+    return vma;
   }
 
   // VMAs that have left the tree, in a chain.
@@ -292,20 +324,13 @@ class Mm {
   }
   bool mergeable(const V* a, const V* b) const {
     return options_.merge && a != nullptr && b != nullptr && adjacent(*a, *b) && alike(*a, *b) &&
+           hooks_.mergeable(*a) && hooks_.mergeable(*b) &&
            (anon_of(*a) == anon_of(*b) || anon_of(*a) == 0 || anon_of(*b) == 0);
   }
 
   u64 fresh_anon_vma() {
     u64& last = anon_vmas_.here().last;
     return (static_cast<u64>(P::self()) + 1) << 40 | ++last;
-  }
-
-  u64 place(u64 hint, u64 length) const {
-    if (hint >= lowest_address && hint <= address_space_end - length) {
-      const V* after = vmas_.find(hint);
-      if (after == nullptr || after->range().start >= hint + length) return hint;
-    }
-    return vmas_.find_gap(length);
   }
 
   // Unmaps `range` whole, within the exclusive section.
@@ -361,15 +386,15 @@ class Mm {
       hooks_.start_write(*after);
       vmas_.resize(*after, {range.start, after->range().end});
     } else {
-      if (count_.load() >= max_vmas) return false;
-      attach(*make(range, prot, flags, 0));
+      return add_apart(range, prot, flags) != nullptr;
     }
     return true;
   }
 
   // Whether fresh memory beside `vma`, which has no anon_vma yet, may become part of it.
   bool extends(const V* vma, bool touches, u32 prot, u32 flags) const {
-    return options_.merge && touches && flags == 0 && flags_of(*vma) == 0 && prot_of(*vma) == prot;
+    return options_.merge && touches && flags == 0 && flags_of(*vma) == 0 &&
+           prot_of(*vma) == prot && hooks_.mergeable(*vma);
   }
 
   void merge_around(V& vma) {

@@ -1,17 +1,18 @@
-// The page table: four levels of 512 entries, as x86-64's, with one lock a page of the lowest level
-// (Linux's split PTE locks, mm/memory.c). Upper entries are installed by compare-and-swap and never
-// removed: the tables of an address space live as long as it does. That differs from Linux, which
-// frees empty tables at munmap; what it costs there is not in our figures.
+// The page table: four levels of 512 entries, as on x86-64, with one lock per page of the lowest
+// level (Linux's split PTE locks, mm/memory.c). Upper entries are installed by compare-and-swap and
+// never removed: the tables live as long as their address space. Linux frees empty tables at
+// munmap; our figures do not contain what that costs.
 //
 // An entry is one word: the frame, what the entry permits, and for the `precise` shootdown policy
-// who has used it: one CPU in the entry itself, or `many`, and then the CPUs are in the table
-// page's own set, which is common to all such entries of the page and emptied when the last of them
-// goes: a shootdown may reach the users of another page in the same 2 MiB, and never misses one.
+// the CPUs that have used it. One CPU stands in the entry itself. When a second one comes, the
+// entry is marked `many`, and the CPUs stand in a set of the table page. All entries of the page
+// that are marked so share this set, and it is emptied when the last of them goes. So a shootdown
+// may reach users of another page in the same 2 MiB, and never misses a user.
 //
-// With a table a CPU (RadixVM: Clements, Kaashoek, Zeldovich, EuroSys 2013) this table is the
-// record of what is mapped and who has used it, and each CPU has a table of its own beside it,
-// which is what its hardware would walk: a page that others have used already costs it a fault. The
-// own tables' entries change under the lock of the record's table page alone.
+// With one table per CPU (RadixVM: Clements, Kaashoek, Zeldovich, EuroSys 2013) this table is the
+// record of what is mapped and which CPUs have used it. Each CPU has its own table besides, which
+// its hardware would walk, so a page that other CPUs have used already still costs it a fault. An
+// entry of an own table changes only under the lock of the record's table page.
 #pragma once
 
 #include "locks/address_space/frames.hpp"
@@ -64,15 +65,16 @@ class PageTable {
  public:
   static constexpr u32 level_bits = table_level_bits<P>();
   static constexpr u32 entries = 1U << level_bits;
-  // What four levels reach: all faults are below.
+  // Bytes that four levels map: every fault is below.
   static constexpr u64 reach = page_size << 4 * level_bits;
   static constexpr u64 table_span = page_size * entries;  // what one PTE page maps: 2 MiB
-  // What the sender of a broadcast waits until it has been answered: a modelled cost, the same for
+  // Nanoseconds that the sender of a broadcast waits for the answer: a modelled cost, the same for
   // any number of CPUs.
   static constexpr u64 broadcast_ns = 500;
 
   PageTable(const AddressSpaceOptions& options, Violations<P>& violations)
-      : options_(options), frames_(options.frames_per_thread, options.clear_pages, violations) {
+      : options_(options),
+        frames_(options.frames_per_thread, options.clear_pages, options.oracle, violations) {
     P::label(&users_, "mm.cpumask");
     if (options.page_table != page_table_per_cpu) return;
     void* memory = P::allocate(sizeof(OwnTables), cache_line);
@@ -86,7 +88,7 @@ class PageTable {
     uppers_.reserve(own_ != nullptr ? 8 : 4);
     if (own_ != nullptr) {
       leaves_.reserve(options_.frames_per_thread / entries + 16);
-      // Threads on one CPU have one table. release: pairs with the acquires of `roots`.
+      // Threads on one CPU share its table. release: pairs with the acquires of `roots`.
       Upper* expected = nullptr;
       own_->roots[P::cpu()].compare_exchange_strong(
           expected, &own_roots_.here(), std::memory_order_release, std::memory_order_relaxed);
@@ -113,8 +115,7 @@ class PageTable {
     }
     const bool missing = !install(leaf, own, index(address, 0), fresh, access, prot);
     if (fresh != no_frame) frames_.unpin(fresh);
-    // The entry was there at the first look and had been dropped by a discard at the second: once
-    // more, with a frame.
+    // A discard dropped the entry between the first look and the second: try again, with a frame.
     return missing ? fault_in(address, access, prot, clear) : true;
   }
 
@@ -198,7 +199,7 @@ class PageTable {
     for_each_entry(root_, visit);
   }
 
-  // The same of the CPUs' own tables.
+  // Calls visit(address, Pte) for every entry of the CPUs' own tables.
   template <class F>
   void for_each_own_entry(F&& visit) {
     if (own_ == nullptr) return;
@@ -328,8 +329,8 @@ class PageTable {
     P::shootdown(users);
   }
 
-  // Under the lock of the record's leaf: `change` of what the own tables of `cpus` have of its
-  // entries `from` to `to`.
+  // Applies `change` to the entries [from, to) of this leaf in the tables of `cpus`. The caller
+  // holds the lock of the record's leaf.
   template <class F>
   void change_own(const Leaf& leaf, u32 from, u32 to, const CpuSet& cpus, F&& change) {
     if (own_ == nullptr) return;
@@ -353,7 +354,7 @@ class PageTable {
     });
   }
 
-  // No own table may hold what the record does not.
+  // Each entry of a CPU's own table must map the record's frame with no more rights.
   std::string check_own() {
     std::string wrong;
     for_each_own_entry([&](u64 address, Pte own) {
@@ -401,7 +402,7 @@ class PageTable {
     return child(third, index(address, 1), leaves_, address / table_span * table_span);
   }
 
-  // Of this CPU's own table; null where there is one for all.
+  // The leaf of this CPU's own table; null where all CPUs share one table.
   Leaf* own_leaf_for(u64 address) {
     if (own_ == nullptr) return nullptr;
     // acquire: pairs with the release in enter().

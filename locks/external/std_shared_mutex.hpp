@@ -1,4 +1,4 @@
-// The C++ library's reader-writer lock, as it comes. Native only.
+// The C++ library's reader-writer lock (libstdc++ puts it on pthread_rwlock). Native only.
 #pragma once
 
 #include <shared_mutex>

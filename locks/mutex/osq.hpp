@@ -8,9 +8,9 @@
 //           time: then self's `previous` changes under way
 //   exit    hand the head to the successor
 //
-// Linux leaves when it must reschedule, or when the predecessor's CPU is preempted. Here a spinner
-// leaves when its predecessor is not running, or after `patience`, which stands in for the
-// scheduler's tick.
+// In Linux (osq_lock, osq_unlock) a spinner leaves when it must reschedule (need_resched), or when
+// the predecessor's CPU is preempted (vcpu_is_preempted). Here it leaves when its predecessor is
+// not running, or after `patience`, which stands in for the scheduler's tick.
 #pragma once
 
 #include "locks/per_thread.hpp"
@@ -21,15 +21,28 @@ namespace faultline {
 // queue.
 enum class OsqEntry : int { at_once, waited, left };
 
-// A thread is in at most one place of a queue; each has one node a queue, kept as long as the
-// queue.
+// What a spinner waits on: a pair of lines per thread and queue, on the thread's node, kept as long
+// as the queue. The kernel has one per CPU for all queues (optimistic_spin_node, a per-CPU variable
+// aligned to a line).
 template <class P>
-class Osq {
+struct alignas(cache_line) OsqNode {
+  typename P::template atomic<OsqNode*> next{nullptr};
+  typename P::template atomic<OsqNode*> previous{nullptr};
+  typename P::template atomic<u32> head{0};
+  typename P::template atomic<u32> thread{0};
+};
+template <class P>
+using OsqNodes = PerThread<P, OsqNode<P>>;
+
+// The tail of a queue: optimistic_spin_queue, the word that lies in an rwsem. `nodes` are those of
+// this queue. A thread is in at most one place of it.
+template <class P>
+class OsqTail {
  public:
   static constexpr u64 patience = 4'000'000;  // ns
 
-  OsqEntry enter() {
-    Spinner& self = spinners_.here();
+  OsqEntry enter(OsqNodes<P>& nodes) {
+    Spinner& self = nodes.here();
     // relaxed, all: published by the exchange below.
     self.thread.store(P::self(), std::memory_order_relaxed);
     self.next.store(nullptr, std::memory_order_relaxed);
@@ -57,8 +70,8 @@ class Osq {
     return leave(self) ? OsqEntry::left : OsqEntry::waited;
   }
 
-  void exit() {
-    Spinner& self = spinners_.here();
+  void exit(OsqNodes<P>& nodes) {
+    Spinner& self = nodes.here();
     Spinner* expected = &self;
     // release: the next to enter takes over what the head did. relaxed on failure: a successor is
     // there, found below.
@@ -70,12 +83,7 @@ class Osq {
   }
 
  private:
-  struct alignas(cache_line) Spinner {
-    typename P::template atomic<Spinner*> next{nullptr};
-    typename P::template atomic<Spinner*> previous{nullptr};
-    typename P::template atomic<u32> head{0};
-    typename P::template atomic<u32> thread{0};
-  };
+  using Spinner = OsqNode<P>;
 
   // False: the head was handed over after all.
   bool leave(Spinner& self) {
@@ -133,7 +141,18 @@ class Osq {
   }
 
   typename P::template atomic<Spinner*> tail_{nullptr};
-  PerThread<P, Spinner> spinners_;
+};
+
+// A queue that is its own: tail and nodes.
+template <class P>
+class Osq {
+ public:
+  OsqEntry enter() { return tail_.enter(nodes_); }
+  void exit() { tail_.exit(nodes_); }
+
+ private:
+  OsqTail<P> tail_;
+  OsqNodes<P> nodes_;
 };
 
 }  // namespace faultline

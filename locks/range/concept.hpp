@@ -26,4 +26,15 @@ concept RangeLock = requires(L lock, const L& constant, typename L::Node& node, 
   { constant.describe() } -> std::same_as<std::vector<std::string>>;
 };
 
+// lock() in two halves, for a caller that takes its place in the order of arrival while it holds a
+// lock of its own, and waits without it. `enqueue` answers whether the range is held at once; if
+// not, it is held when `wait` returns. Between the two the node conflicts with later arrivals as a
+// holder does.
+template <class L>
+concept QueuedRangeLock = RangeLock<L> &&
+    requires(L lock, typename L::Node& node, Range range, bool exclusive) {
+  { lock.enqueue(node, range, exclusive) } -> std::same_as<bool>;
+  lock.wait(node);
+};
+
 }  // namespace faultline

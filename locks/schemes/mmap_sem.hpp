@@ -28,6 +28,8 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
                        std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>())
       : pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
     P::label(&lock_, "mmap_sem");
+    if constexpr (requires { lock_.label(); }) lock_.label();
+    if constexpr (requires { hooks_.label(); }) hooks_.label();
   }
 
   void enter() override { mm_.enter(); }
@@ -127,10 +129,11 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
     lock_.unlock();
   }
 
-  typename Mm::Hooks hooks_;
+  // In this order: the hooks may lie in what the lock leaves of its last line (RefcountOwner).
+  [[no_unique_address]] Lock lock_;
+  [[no_unique_address]] typename Mm::Hooks hooks_;
   std::shared_ptr<VmaPool> pool_;
   Mm mm_;
-  Lock lock_;
 };
 
 template <class Mm, SharedLock Lock>

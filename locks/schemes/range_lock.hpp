@@ -11,9 +11,13 @@
 //    is let go and tried again (range_lock.reach_retries), at last with the whole address space
 //    (range_lock.whole_space).
 //
-// A map without a hint finds its gap under the structure lock and reserves it with a VMA that
-// permits nothing; then it waits for the range, since the zap of an earlier unmap may still be at
-// work there, and gives the VMA its protection, or merges it.
+// A map chooses its place under the structure lock and reserves it with a VMA that is marked
+// reserved (RangeLockHooks), since the zap of an earlier unmap may still be at work there: it has
+// to wait for the range. It enters the queue of the range before it lets go of the structure lock.
+// So whoever holds an overlapping range and finds the reservation came earlier in the queue; it
+// lets its range go and takes it again, behind the map (range_lock.reservation_waits). Nobody else
+// sees, or changes, what is reserved, and other maps that were placed elsewhere because of it find
+// it mapped.
 //
 // Who holds what: fault, the page shared; discard, its range shared; map, protect, brk and stack
 // growth, the reach exclusively; unmap, the reach exclusively to detach, then its own range shared
@@ -35,8 +39,31 @@
 
 namespace faultline {
 
-// `Structure`: a class of structure_lock.hpp. `Rule` is another one in tests only.
-template <class Mm, class Structure, RangeLock Ranges = TreeRangeLock<typename Mm::Platform>,
+// The hooks of `range_lock`.
+template <class P>
+struct RangeLockHooks : NoHooks {
+  struct State {
+    static constexpr Layout layout = Layout::linux_6_18;
+    struct Hot {};
+    // Read and written under the structure lock.
+    struct MostlyRead {
+      typename P::template data<bool> reserved;
+    };
+    State(Hot&, MostlyRead&) {}
+  };
+  template <class V>
+  void attach(V& vma) {
+    vma.mostly_read.reserved.store(false);
+  }
+  template <class V>
+  bool mergeable(const V& vma) const {
+    return !vma.mostly_read.reserved.load();
+  }
+};
+
+// The hooks of `Mm` are RangeLockHooks. `Structure`: a class of structure_lock.hpp. `Rule` is
+// another one in tests only.
+template <class Mm, class Structure, QueuedRangeLock Ranges = TreeRangeLock<typename Mm::Platform>,
           class Rule = NeighbourRule<Mm>>
 class RangeLockScheme final
     : public SchemeBase<typename Mm::Platform, RangeLockScheme<Mm, Structure, Ranges, Rule>> {
@@ -70,17 +97,22 @@ class RangeLockScheme final
   std::string check() override {
     if (std::string error = mm_.check(); !error.empty()) return error;
     for (const V* vma = mm_.find(0); vma != nullptr; vma = mm_.next(*vma))
-      if (vma->has(map_reserved)) return "a reserved VMA was left behind";
+      if (is_reserved(*vma)) return "a reserved VMA was left behind";
     return ranges_.describe().empty() ? "" : "a range is still held";
   }
 
  private:
   friend SchemeBase<P, RangeLockScheme>;
 
-  enum Event : usize { reach_retries, whole_space, anon_vmas, stack_growths, event_count };
+  enum Event : usize {
+    reach_retries,
+    whole_space,
+    anon_vmas,
+    stack_growths,
+    reservation_waits,
+    event_count
+  };
 
-  // A VMA that only keeps others off its range. Not one of types.hpp's flags.
-  static constexpr u32 map_reserved = 1u << 31;
   static constexpr u32 max_reach_tries = 3;
   static constexpr u32 scan_batch = 64;
 
@@ -100,33 +132,36 @@ class RangeLockScheme final
   // --- operations ---
 
   Error do_fault(u64 address, Access access) {
-    Node node;
-    ranges_.lock(node, page_of(address), false);
-    bool grows = false;
-    const FaultStep step = serve(address, access, grows);
-    ranges_.unlock(node);
-    return grows ? fault_growing(address, access) : Mm::to_error(step);
+    for (;;) {
+      Node node;
+      ranges_.lock(node, page_of(address), false);
+      Found found;
+      const FaultStep step = serve(address, access, found);
+      ranges_.unlock(node);
+      if (found == Found::below_stack) return fault_growing(address, access);
+      if (found != Found::reserved) return Mm::to_error(step);
+      events_.add(reservation_waits);
+    }
   }
 
   MapResult do_map(u64 hint, u64 length, u32 prot, u32 flags) {
     if ((flags & map_fixed) != 0) return map_fixed_at(hint, length, prot, flags & ~map_fixed);
     mm_.reserve();
-    Node node;
-    MapResult result;
+    Node nodes[2];
     Range range;
-    Range guess;
+    Range held;
+    bool waits = false;
     {
       Write write(structure_);
-      result = reserve(hint, length, node);
-      if (result.error != Error::none) return result;
-      range = {result.address, result.address + length};
-      guess = reach(range, merges_with(prot, flags));
+      const u64 start = mm_.place(hint, length);
+      range = {start, start + length};
+      if (start == 0 || !reserve(range)) return {0, Error::nomem};
+      held = reach(range, merges_with(prot, flags));
+      waits = !ranges_.enqueue(nodes[0], held, true);
     }
-    edit_from(
-        guess, node, [&] { return reach(range, merges_with(prot, flags)); },
-        [&] { commit(range, node, prot, flags, true); });
-    ranges_.unlock(node);
-    return result;
+    if (waits) ranges_.wait(nodes[0]);
+    commit_reserved(range, held, nodes, prot, flags);
+    return {range.start, Error::none};
   }
 
   Error do_unmap(Range range) {
@@ -191,7 +226,7 @@ class RangeLockScheme final
       Read read(structure_);
       const V* vma = mm_.find(at);
       for (u32 i = 0; i < scan_batch && vma != nullptr; ++i, vma = mm_.next(*vma)) {
-        if (!vma->has(map_reserved)) ++count;
+        if (!is_reserved(*vma)) ++count;
         at = vma->range().end;
       }
       if (vma == nullptr) break;
@@ -205,35 +240,38 @@ class RangeLockScheme final
 
   // Takes the range that `needed_now` names, exclusively, calls `prepare`, and under the structure
   // lock `change`, if the range is still what is needed. Answers what is held: the caller releases
-  // it. `held` is the first guess.
-  template <class Needed, class Change, class Prepare = decltype(nothing)>
-  Range edit_from(Range held, Node& node, const Needed& needed_now, const Change& change,
-                  const Prepare& prepare = nothing) {
-    for (u32 tries = 1;; ++tries) {
-      ranges_.lock(node, held, true);
-      prepare();
-      {
-        Write write(structure_);
-        const Range needed = needed_now();
-        if (covers(held, needed)) {
-          change();
-          return held;
-        }
-        held = needed;
-      }
-      ranges_.unlock(node);
-      events_.add(reach_retries);
-      if (tries < max_reach_tries) continue;
-      held = whole_address_space;
-      events_.add(whole_space);
-    }
-  }
-
+  // it.
   template <class Needed, class Change, class Prepare = decltype(nothing)>
   Range edit(Node& node, const Needed& needed_now, const Change& change,
              const Prepare& prepare = nothing) {
     mm_.reserve();
-    return edit_from(first_guess(needed_now), node, needed_now, change, prepare);
+    Range held = first_guess(needed_now);
+    for (u32 tries = 1;;) {
+      ranges_.lock(node, held, true);
+      prepare();
+      Event reason;
+      {
+        Write write(structure_);
+        const Range needed = needed_now();
+        const bool waits = has_reservation(needed);
+        if (!waits && covers(held, needed)) {
+          change();
+          return held;
+        }
+        held = needed;
+        reason = waits ? reservation_waits : reach_retries;
+      }
+      ranges_.unlock(node);
+      events_.add(reason);
+      if (reason == reach_retries) held = next_guess(held, tries++);
+    }
+  }
+
+  // What to hold at the next try, when `tries` have shown that the reach had grown to `needed`.
+  Range next_guess(Range needed, u32 tries) {
+    if (tries < max_reach_tries) return needed;
+    events_.add(whole_space);
+    return whole_address_space;
   }
 
   template <class Needed>
@@ -254,51 +292,68 @@ class RangeLockScheme final
 
   // --- map ---
 
-  // A reservation knows its owner by the address of the owner's node, kept where the anon_vma will
-  // be: the range may be unmapped by another thread before the owner comes to commit it.
-  static u64 token(const Node& node) { return reinterpret_cast<std::uintptr_t>(&node); }
+  static bool is_reserved(const V& vma) { return vma.mostly_read.reserved.load(); }
 
-  // Under the structure lock, exclusively.
-  MapResult reserve(u64 hint, u64 length, const Node& node) {
-    const MapResult result = mm_.map(hint, length, prot_none, map_reserved);
-    // relaxed: under the structure lock.
-    if (result.error == Error::none)
-      mm_.find(result.address)->anon_vma.store(token(node), std::memory_order_relaxed);
-    return result;
+  // Under the structure lock: whether a map has reserved a part of `range`.
+  bool has_reservation(Range range) const {
+    if (reservations_.load() == 0) return false;
+    for (const V* vma = mm_.find(range.start); vma != nullptr && vma->range().start < range.end;
+         vma = mm_.next(*vma))
+      if (is_reserved(*vma)) return true;
+    return false;
   }
 
-  static bool reserved_by(const V& vma, const Node& node) {
-    // relaxed: under the structure lock.
-    return vma.has(map_reserved) && vma.anon_vma.load(std::memory_order_relaxed) == token(node);
+  // Under the structure lock, exclusively. `range` is a hole. False: too many VMAs.
+  bool reserve(Range range) {
+    V* vma = mm_.add_apart(range, prot_none, 0);
+    if (vma == nullptr) return false;
+    vma->mostly_read.reserved.store(true);
+    reservations_.store(reservations_.load() + 1);
+    return true;
   }
 
-  // Exclusive, with the structure lock. Makes what is left of the reservation a mapping: by
-  // stretching a neighbour where that can be, else in place.
-  void commit(Range range, const Node& node, u32 prot, u32 flags, bool may_stretch) {
+  // `held` is held by nodes[0]. Where the reach has grown meanwhile, nodes[1] enters the queue for
+  // it before nodes[0] leaves, so that the reservation never stands without its owner in the queue.
+  void commit_reserved(Range range, Range held, Node (&nodes)[2], u32 prot, u32 flags) {
+    for (u32 tries = 1;; ++tries) {
+      Node& node = nodes[(tries - 1) % 2];
+      Node& next = nodes[tries % 2];
+      bool waits = false;
+      bool done = false;
+      {
+        Write write(structure_);
+        const Range needed = reach(range, merges_with(prot, flags));
+        done = covers(held, needed);
+        if (done) {
+          commit(range, prot, flags, true);
+        } else {
+          held = next_guess(needed, tries);
+          waits = !ranges_.enqueue(next, held, true);
+        }
+      }
+      ranges_.unlock(node);
+      if (done) return;
+      events_.add(reach_retries);
+      if (waits) ranges_.wait(next);
+    }
+  }
+
+  // Exclusive, with the structure lock. Makes the reservation of `range` a mapping: by stretching a
+  // neighbour where that can be, else in place.
+  void commit(Range range, u32 prot, u32 flags, bool may_stretch) {
     V* vma = mm_.find(range.start);
-    if (vma == nullptr) return;
-    const bool whole = vma->range().start == range.start && vma->range().end == range.end;
-    const bool untouched = whole && reserved_by(*vma, node) && !vma->permits(Access::read) &&
-                           !vma->permits(Access::write);
-    const Range stretched = reach(range, merges_with(prot, flags));
-    if (may_stretch && untouched && stretched.length() != range.length()) {
+    reservations_.store(reservations_.load() - 1);
+    if (may_stretch && reach(range, merges_with(prot, flags)).length() != range.length()) {
       typename Mm::Detached detached;
       mm_.detach(range, detached);
       mm_.release(detached);
       mm_.map(range.start, range.length(), prot, flags);
       return;
     }
-    for (; vma != nullptr && vma->range().start < range.end; vma = mm_.next(*vma))
-      if (reserved_by(*vma, node)) settle_reserved(*vma, prot, flags);
-  }
-
-  // relaxed, all: under the structure lock. A protection other than none is that of a protect()
-  // that came in between, and newer than the map.
-  static void settle_reserved(V& vma, u32 prot, u32 flags) {
-    if (vma.prot.load(std::memory_order_relaxed) == prot_none)
-      vma.prot.store(prot, std::memory_order_relaxed);
-    vma.anon_vma.store(0, std::memory_order_relaxed);
-    vma.flags.store(flags, std::memory_order_relaxed);
+    // relaxed, both: under the structure lock.
+    vma->prot.store(prot, std::memory_order_relaxed);
+    vma->flags.store(flags, std::memory_order_relaxed);
+    vma->mostly_read.reserved.store(false);
   }
 
   // What lies in the way is detached and the range reserved in one step, zapped, and then
@@ -317,14 +372,14 @@ class RangeLockScheme final
         result = mm_.map(range.start, range.length(), prot, flags);
         return;
       }
-      result.error = mm_.detach(range, detached);
-      if (result.error == Error::none) result = reserve(range.start, range.length(), node);
+      result = {range.start, mm_.detach(range, detached)};
+      if (result.error == Error::none && !reserve(range)) result.error = Error::nomem;
     });
     if (replaces && result.error == Error::none) {
       mm_.zap(range);
       mm_.release(detached);
       Write write(structure_);
-      commit(range, node, prot, flags, covers(held, needed()));
+      commit(range, prot, flags, covers(held, needed()));
     }
     ranges_.unlock(node);
     return result;
@@ -390,16 +445,18 @@ class RangeLockScheme final
 
   // --- faults ---
 
+  enum class Found { vma, hole, below_stack, reserved };
+
   // The caller holds the page, shared. What it found there cannot change, so the fault is served
   // without the structure lock; a VMA elsewhere can, so none is handed out.
-  FaultStep serve(u64 address, Access access, bool& grows) {
+  FaultStep serve(u64 address, Access access, Found& found) {
     V* vma = nullptr;
     {
       Read read(structure_);
-      V* found = mm_.find(address);
-      if (found != nullptr && found->range().contains(address)) vma = found;
-      grows = vma == nullptr && Mm::may_grow(found, address);
+      vma = mm_.find(address);
+      found = what_lies_at(address, vma);
     }
+    if (found != Found::vma) return FaultStep::no_vma;
     const FaultStep step = mm_.fault_step(vma, address, access);
     if (step != FaultStep::needs_anon_vma) return step;
     events_.add(anon_vmas);
@@ -408,6 +465,13 @@ class RangeLockScheme final
       mm_.prepare_anon_vma(*vma);
     }
     return mm_.fault_step(vma, address, access);
+  }
+
+  // Under the structure lock. `vma` is the first that ends above `address`, or null.
+  static Found what_lies_at(u64 address, const V* vma) {
+    if (vma == nullptr) return Found::hole;
+    if (vma->range().contains(address)) return is_reserved(*vma) ? Found::reserved : Found::vma;
+    return Mm::may_grow(vma, address) ? Found::below_stack : Found::hole;
   }
 
   // From the page to the stack's first, exclusively: what is to become part of the stack may be
@@ -429,8 +493,8 @@ class RangeLockScheme final
         });
     ranges_.downgrade_range(node, page);
     ranges_.downgrade(node);
-    bool grows = false;
-    const FaultStep step = serve(address, access, grows);
+    Found found;
+    const FaultStep step = serve(address, access, found);
     ranges_.unlock(node);
     return Mm::to_error(step);
   }
@@ -439,6 +503,8 @@ class RangeLockScheme final
   Range next_mapped(Range range) {
     Read read(structure_);
     const V* vma = mm_.find(range.start);
+    // What is reserved was a hole when this thread took the range.
+    while (vma != nullptr && is_reserved(*vma)) vma = mm_.next(*vma);
     if (vma == nullptr || vma->range().start >= range.end) return {range.end, range.end};
     return {std::max(range.start, vma->range().start), std::min(range.end, vma->range().end)};
   }
@@ -450,8 +516,10 @@ class RangeLockScheme final
   Ranges ranges_;
   alignas(cache_line) Structure structure_;
   typename P::template data<u64> break_{break_start};
+  typename P::template data<u64> reservations_;
   EventCounters<P, event_count> events_{{"range_lock.reach_retries", "range_lock.whole_space",
-                                         "range_lock.anon_vma", "range_lock.stack_growth"}};
+                                         "range_lock.anon_vma", "range_lock.stack_growth",
+                                         "range_lock.reservation_waits"}};
 };
 
 }  // namespace faultline

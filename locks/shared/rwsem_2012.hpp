@@ -187,6 +187,8 @@ class Rwsem2012 {
     }
   }
 
+  // One line for all: rw_semaphore of v3.5 is count (0), wait_lock (8) and wait_list (16), and
+  // mm_struct did not set mmap_sem apart.
   alignas(cache_line) typename P::template atomic<i64> count_{0};
   Ticket<P> wait_lock_;
   RwsemWaitList<P> queue_;

@@ -1,6 +1,6 @@
 // What a plan takes, leaves out, and in which order it runs: on machines of many sizes, none of
 // which is here.
-#include "harness/native/plan.hpp"
+#include "harness/case/plan.hpp"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -10,9 +10,9 @@
 #include <set>
 #include <stdexcept>
 
-#include "harness/native/candidates.hpp"
+#include "harness/case/candidates.hpp"
+#include "harness/case/suites.hpp"
 #include "tests/paths.hpp"
-#include "workloads/suites/suites.hpp"
 
 namespace faultline {
 namespace {

@@ -16,6 +16,7 @@ namespace {
 
 using P = InjectingPlatform;
 using TreeMm = Mm<P, vmas::RbTree, NoHooks>;
+using RangeMm = Mm<P, vmas::RbTree, RangeLockHooks<P>>;
 
 // Holds that are exclusive lose what lies beside the pages asked for: their first page and their
 // last.
@@ -86,8 +87,8 @@ TEST(BrokenSchemes, ASemaphoreThatLetsReadersInBesideAWriterIsFoundOut) {
 
 TEST(BrokenSchemes, RangesThatLeaveOutTheNeighboursPartAreFoundOut) {
   using Structure = MutexStructure<P, Ticket<P>>;
-  EXPECT_GT((times_found_out<RangeLockScheme<TreeMm, Structure, NarrowRanges>>()), 0u);
-  EXPECT_EQ((times_found_out<RangeLockScheme<TreeMm, Structure>>()), 0u);
+  EXPECT_GT((times_found_out<RangeLockScheme<RangeMm, Structure, NarrowRanges>>()), 0u);
+  EXPECT_EQ((times_found_out<RangeLockScheme<RangeMm, Structure>>()), 0u);
 }
 
 TEST(BrokenSchemes, EditsThatLockNoSlotAreFoundOut) {

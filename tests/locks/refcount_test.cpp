@@ -27,6 +27,12 @@ concept Composes = requires {
 static_assert(Composes<vmas::RbTree>);
 static_assert(!Composes<vmas::SortedArray>);
 
+// The count outside of a VMA.
+struct Parts {
+  VmaRefcount<P>::Hot hot;
+  VmaRefcount<P>::MostlyRead mostly_read;
+};
+
 u64 event(const AddressSpace& space, std::string_view name) {
   Events events;
   space.append_events(events);
@@ -39,7 +45,8 @@ u64 event(const AddressSpace& space, std::string_view name) {
 TEST(VmaRefcount, APinnedVmaIsNotWriteLockedUntilItIsUnpinned) {
   NativeThread thread(0, 0, 0, 1);
   RefcountHooks<P> hooks;
-  VmaRefcount<P> vma;
+  Parts parts;
+  VmaRefcount<P> vma(parts.hot, parts.mostly_read);
   hooks.open();
   vma.attach(hooks.owner());
   EXPECT_EQ(vma.pin(hooks.owner()), PinResult::write_locked);
@@ -67,7 +74,8 @@ TEST(VmaRefcount, AVmaRecycledIntoAnotherAddressSpaceIsRefused) {
   NativeThread thread(0, 0, 0, 1);
   RefcountHooks<P> first;
   RefcountHooks<P> second;
-  VmaRefcount<P> vma;
+  Parts parts;
+  VmaRefcount<P> vma(parts.hot, parts.mostly_read);
   first.open();
   vma.attach(first.owner());
   vma.detach(first.owner());

@@ -55,10 +55,10 @@ class StackGrowth : public testing::Test {
   Scheme space_{options()};
 };
 
-using Schemes =
-    testing::Types<LockInTree<P>, MmapSem<Mm<P, vmas::RbTree, NoHooks>, Rwsem<P>>,
-                   RangeLockScheme<Mm<P, vmas::RbTree, NoHooks>, MutexStructure<P, Ticket<P>>>,
-                   Refcount<Mm<P, vmas::RbTree, RefcountHooks<P>>, Rwsem<P>>>;
+using Schemes = testing::Types<
+    LockInTree<P>, MmapSem<Mm<P, vmas::RbTree, NoHooks>, Rwsem<P>>,
+    RangeLockScheme<Mm<P, vmas::RbTree, RangeLockHooks<P>>, MutexStructure<P, Ticket<P>>>,
+    Refcount<Mm<P, vmas::RbTree, RefcountHooks<P>>, Rwsem<P>>>;
 TYPED_TEST_SUITE(StackGrowth, Schemes);
 
 TYPED_TEST(StackGrowth, OfTwoThreadsAtOnceServesBoth) {

@@ -4,9 +4,9 @@
 #include <set>
 #include <thread>
 
+#include "harness/case/suites.hpp"
 #include "tests/harness/fake_space.hpp"
 #include "tests/paths.hpp"
-#include "workloads/suites/suites.hpp"
 
 namespace faultline {
 namespace {

@@ -30,6 +30,11 @@ class FlawedRanges : public TreeRangeLock<P, Spinlock> {
     Base::lock(node, range, exclusive);
     node.held = true;
   }
+  bool enqueue(Node& node, Range range, bool exclusive) {
+    if (flaw == Flaw::hole && exclusive && range.length() > page_size) range.end -= page_size;
+    node.held = true;
+    return Base::enqueue(node, range, exclusive);
+  }
   void downgrade_range(Node& node, Range range) {
     if (flaw != Flaw::hole) Base::downgrade_range(node, range);
   }
@@ -124,6 +129,7 @@ class FlawedRefcount : public VmaRefcount<P> {
   using Base = VmaRefcount<P>;
 
  public:
+  using Base::Base;
   PinResult pin(RefcountOwner<P>& owner) {
     return flaw == Flaw::unlocked_fault ? PinResult::pinned : Base::pin(owner);
   }

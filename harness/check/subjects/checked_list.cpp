@@ -45,10 +45,11 @@ void append(std::vector<Checked>& list, Family family, const std::tuple<Named...
 
 using LightRwsem = Rwsem<P, RwsemPolicy{}, StepMutex>;
 using LightRanges = TreeRangeLock<P, StepMutex>;
+using RangeMm = TreeMm<P, RangeLockHooks<P>>;
 using LightStructure = MutexStructure<P, StepMutex<P>>;
 template <class Ranges = LightRanges, class Structure = LightStructure,
-          class Rule = NeighbourRule<TreeMm<P>>>
-using LightRangeLockScheme = RangeLockScheme<TreeMm<P>, Structure, Ranges, Rule>;
+          class Rule = NeighbourRule<RangeMm>>
+using LightRangeLockScheme = RangeLockScheme<RangeMm, Structure, Ranges, Rule>;
 
 // The simple lock of each kind, with that flaw.
 template <Flaw flaw>
@@ -85,8 +86,8 @@ Checked broken_ranges(const char* name) {
 }
 template <Flaw flaw>
 Checked broken_rule(const char* name) {
-  return broken_space<
-      LightRangeLockScheme<LightRanges, LightStructure, FlawedRule<TreeMm<P>, flaw>>>(name);
+  return broken_space<LightRangeLockScheme<LightRanges, LightStructure, FlawedRule<RangeMm, flaw>>>(
+      name);
 }
 template <Flaw flaw>
 Checked broken_tree(const char* name) {

@@ -10,15 +10,16 @@ namespace {
 
 using P = PctPlatform;
 
+using RangeMm = TreeMm<P, RangeLockHooks<P>>;
 using Structure = MutexStructure<P, Ticket<P>>;
 
 template <Flaw flaw>
 ExploredScheme mmap_sem(const char* name) {
   return {name, make_scheme<FlawedSpace<TreeMm<P>, Rwsem<P>, flaw>>};
 }
-template <class Ranges, class Inner = Structure, class Rule = NeighbourRule<TreeMm<P>>>
+template <class Ranges, class Inner = Structure, class Rule = NeighbourRule<RangeMm>>
 ExploredScheme range_lock(const char* name) {
-  return {name, make_scheme<RangeLockScheme<TreeMm<P>, Inner, Ranges, Rule>>};
+  return {name, make_scheme<RangeLockScheme<RangeMm, Inner, Ranges, Rule>>};
 }
 template <Flaw flaw>
 ExploredScheme lock_in_tree(const char* name) {
@@ -52,9 +53,9 @@ std::vector<ExploredScheme> explored_broken() {
       range_lock<FlawedRanges<P, Flaw::late_zap>>("range_lock:late_zap"),
       range_lock<FlawedRanges<P, Flaw::unlocked_fault>>("range_lock:unlocked_fault"),
       range_lock<Ranges, FlawedStructure<P>>("range_lock:unlocked_lookup"),
-      range_lock<Ranges, Structure, FlawedRule<TreeMm<P>, Flaw::no_neighbours>>(
+      range_lock<Ranges, Structure, FlawedRule<RangeMm, Flaw::no_neighbours>>(
           "range_lock:no_neighbours"),
-      range_lock<Ranges, Structure, FlawedRule<TreeMm<P>, Flaw::stale_reach>>(
+      range_lock<Ranges, Structure, FlawedRule<RangeMm, Flaw::stale_reach>>(
           "range_lock:stale_reach"),
       lock_in_tree<Flaw::hole>("lock_in_tree:hole"),
       lock_in_tree<Flaw::late_zap>("lock_in_tree:late_zap"),

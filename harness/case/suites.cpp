@@ -1,4 +1,4 @@
-#include "workloads/suites/suites.hpp"
+#include "harness/case/suites.hpp"
 
 namespace faultline {
 namespace {

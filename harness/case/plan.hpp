@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "harness/case/spec.hpp"
+#include "harness/case/suites.hpp"
 #include "harness/topology/topology.hpp"
-#include "harness/trial/spec.hpp"
-#include "workloads/suites/suites.hpp"
 
 namespace faultline {
 

@@ -1,5 +1,5 @@
 // The suites, as data: what each measures, in the order of importance. The plan
-// (harness/native/plan.hpp) fits them to a budget.
+// (harness/case/plan.hpp) fits them to a budget.
 #pragma once
 
 #include <string>

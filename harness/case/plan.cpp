@@ -1,4 +1,4 @@
-#include "harness/native/plan.hpp"
+#include "harness/case/plan.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -10,7 +10,7 @@
 #include <stdexcept>
 #include <tuple>
 
-#include "harness/native/candidates.hpp"
+#include "harness/case/candidates.hpp"
 
 namespace faultline {
 namespace {

@@ -22,7 +22,7 @@ struct CaseSpec {
   std::string page_clear = "memset";  // or "model"
   std::string shootdown = "cpumask";  // or "precise", "broadcast"
   std::string page_table = "shared";  // or "per_cpu"
-  bool kernel_entry = false;  // simulated: each operation is entered as the kernel's is
+  bool kernel_entry = false;          // simulated: each operation is entered as the kernel's is
   bool merge = true;
   bool thp = false;
   double warmup_s = 0.05;

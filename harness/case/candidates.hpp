@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/native/plan.hpp"
+#include "harness/case/plan.hpp"
 
 namespace faultline {
 

@@ -1,4 +1,4 @@
-#include "harness/trial/spec.hpp"
+#include "harness/case/spec.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "harness/native/candidates.hpp"
+#include "harness/case/candidates.hpp"
 
 #include <fmt/format.h>
 
