@@ -11,7 +11,7 @@
 
 #include "harness/calibrate/costs.hpp"
 #include "harness/calibrate/machine_file.hpp"
-#include "harness/sim/machine.hpp"
+#include "harness/sim/machine/machine.hpp"
 #include "harness/topology/machine.hpp"
 #include "results/files.hpp"
 

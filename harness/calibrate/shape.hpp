@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/sim/machine.hpp"
+#include "harness/sim/machine/machine.hpp"
 #include "harness/topology/topology.hpp"
 
 namespace faultline::calibrate {

@@ -5,12 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "harness/case/axes.hpp"
+
 namespace faultline {
 
 struct SuiteEntry {
   std::string workload;
   std::vector<std::string> schemes;  // or locks, for lock_loop
-  std::string roles;                 // "" or as --roles takes it
+  AxisValues axes = {};              // every combination is a case
 };
 
 struct Suite {
@@ -19,7 +21,6 @@ struct Suite {
   double budget_s = 0;
   unsigned repetitions = 9;
   double duration_s = 0.2;
-  bool every_option = false;               // page-clearing model and shootdown policies as axes too
   bool simulated = false;                  // for `faultline sim` alone
   std::vector<std::string> machines = {};  // the modelled ones
   unsigned most_threads = 0;               // 0: as many as the machine has CPUs

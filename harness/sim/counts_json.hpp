@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "harness/sim/counts.hpp"
+#include "harness/sim/engine/counts.hpp"
 
 namespace faultline::sim {
 

@@ -7,8 +7,9 @@
 #include <cstring>
 #include <type_traits>
 
-#include "harness/sim/simulation.hpp"
+#include "harness/sim/engine/simulation.hpp"
 #include "harness/stub/single_thread.hpp"
+#include "locks/random.hpp"
 
 namespace faultline {
 
@@ -50,7 +51,7 @@ class Word {
   T load() const {
     if (Cpu* cpu = here.cpu) {
       u64 posted;
-      if (simulation().forwarded(*cpu, this, posted)) [[unlikely]]
+      if (simulation().forward(*cpu, this, posted)) [[unlikely]]
         return from_bits<T>(posted);
       simulation().before_load(*cpu, this, sizeof(T));
     }
@@ -79,7 +80,7 @@ class Word {
   // A store that this CPU has posted for what was here before must not come after the new value.
   constexpr T made(T value) {
     if (!std::is_constant_evaluated() && here.cpu != nullptr)
-      simulation().before_construction(*here.cpu, this);
+      simulation().before_construction(*here.cpu, Arena::offset(this));
     return value;
   }
   void store_outside(T value) {
@@ -170,18 +171,18 @@ struct SimPlatform {
   struct rcu {
     using Node = sim::RcuNode;
     static void read_lock() {
-      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().rcu_lock(*cpu);
+      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().rcu().read_lock(*cpu);
     }
     static void read_unlock() {
-      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().rcu_unlock(*cpu);
+      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().rcu().read_unlock(*cpu);
     }
     static void synchronize() {
-      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().rcu_synchronize(*cpu);
+      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().rcu().synchronize(*cpu);
     }
     static void retire(Node* node, void (*reclaim)(Node*)) {
       node->reclaim = reclaim;
       if (sim::Cpu* cpu = sim::here.cpu)
-        sim::simulation().rcu_retire(*cpu, node);
+        sim::simulation().rcu().retire(*cpu, node);
       else
         reclaim(node);
     }
@@ -205,13 +206,13 @@ struct SimPlatform {
   }
   static void wait_begin(const void* object, const char* what) {
     if (sim::Cpu* cpu = sim::here.cpu)
-      sim::simulation().wait_begin(*cpu, object, what);
+      sim::simulation().progress().wait_begin(*cpu, object, what);
     else
       Outside::wait_begin(object, what);
   }
   static void wait_end() {
     if (sim::Cpu* cpu = sim::here.cpu)
-      sim::simulation().wait_end(*cpu);
+      sim::simulation().progress().wait_end(*cpu);
     else
       Outside::wait_end();
   }
@@ -226,13 +227,8 @@ struct SimPlatform {
     sim::Cpu* cpu = sim::here.cpu;
     return cpu != nullptr ? sim::simulation().running(*cpu, thread) : Outside::running(thread);
   }
-  static u64 random() {  // xorshift64*, Vigna 2016
-    if (sim::here.cpu == nullptr) return Outside::random();
-    u64& x = sim::here.cpu->random;
-    x ^= x >> 12;
-    x ^= x << 25;
-    x ^= x >> 27;
-    return x * 0x2545F4914F6CDD1DULL;
+  static u64 random() {
+    return sim::here.cpu == nullptr ? Outside::random() : xorshift64_star(sim::here.cpu->random);
   }
   static void work(u64 ns) {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().work(*cpu, ns);

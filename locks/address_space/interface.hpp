@@ -6,9 +6,12 @@
 #include <vector>
 
 #include "locks/events.hpp"
+#include "locks/layout.hpp"
 #include "locks/types.hpp"
 
 namespace faultline {
+
+class Chosen;
 
 // How a case wants its address space.
 struct AddressSpaceOptions {
@@ -26,6 +29,10 @@ struct AddressSpaceOptions {
   // Each operation checks itself as it runs (Violations). Timed trials switch this off, since the
   // checks cost time within the window; check() looks at the end either way.
   bool oracle = true;
+  // Which fields of the locks and of a VMA share a cache line.
+  Layout layout = Layout::linux_6_18;
+  // Of a scheme over virtual locks (locks/any.hpp): which one it takes. Read by its constructor alone.
+  const Chosen* lock = nullptr;
 };
 
 // Whom a shootdown interrupts: every CPU that has used the address space (Linux), the users of the

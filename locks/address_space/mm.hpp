@@ -19,7 +19,8 @@ namespace faultline {
 //   detach        after a VMA has left the container
 // `mergeable` answers whether a VMA may become part of another. Schemes call `open` when an
 // exclusive section begins, `close` when it ends. `State` is a view of what the hooks keep in each
-// VMA: State::MostlyRead, and State::Hot, which faults write; State::layout says how they lie.
+// VMA: State::MostlyRead, and State::Hot, which faults write; State::layout is the default of all
+// its fields.
 template <class H, class V>
 concept VmaHooks = requires(H hooks, V& vma) {
   typename H::State;
@@ -55,12 +56,12 @@ struct NoHooks {
 enum class FaultStep : int { done, no_vma, segv, nomem, needs_anon_vma };
 
 // `Vmas` is a family of containers, as `vmas::RbTree` (locks/vmas/concept.hpp).
-template <class P, class Vmas, class HooksOfScheme>
+template <class P, class Vmas, class HooksOfScheme, Layout layout = HooksOfScheme::State::layout>
 class Mm {
  public:
   using Platform = P;
   using Hooks = HooksOfScheme;
-  using V = Vma<P, Vmas::template Links, typename Hooks::State>;
+  using V = Vma<P, Vmas::template Links, typename Hooks::State, layout>;
   using Container = typename Vmas::template Container<P, V>;
   using VmaPool = Pool<P, V>;
 

@@ -94,9 +94,8 @@ class PageTable {
           expected, &own_roots_.here(), std::memory_order_release, std::memory_order_relaxed);
     }
     auto& word = users_[P::cpu() / 64];
-    word.fetch_or(
-        u64{1} << (P::cpu() % 64),
-        std::memory_order_relaxed);  // relaxed: read by later shootdowns, a superset is safe
+    // relaxed: later shootdowns read it; more CPUs than needed do no harm.
+    word.fetch_or(u64{1} << (P::cpu() % 64), std::memory_order_relaxed);
   }
 
   // Serves a fault at `address` in a VMA that permits `access` and has protection `prot`; the
@@ -131,8 +130,8 @@ class PageTable {
       Locked lock(leaf);
       CpuSet here;
       for (u32 i = from; i < to; ++i) {
-        const Pte old{
-            leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
+        // relaxed: under the leaf's lock.
+        const Pte old{leaf.entries[i].load(std::memory_order_relaxed)};
         if (!old.present()) continue;
         // relaxed: walk() re-checks its entry after a pin that is ordered by the frame's count.
         leaf.entries[i].store(0, std::memory_order_relaxed);
@@ -158,8 +157,8 @@ class PageTable {
       Locked lock(leaf);
       CpuSet here;
       for (u32 i = from; i < to; ++i) {
-        const Pte old{
-            leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
+        // relaxed: under the leaf's lock.
+        const Pte old{leaf.entries[i].load(std::memory_order_relaxed)};
         if (!old.present() || (old.prot() & ~kept) == 0) continue;
         // release: pairs with the acquire in walk(), which may reach the frame by this word.
         // weakened release survives, release_sequence: the thread that installed the frame does
@@ -181,8 +180,8 @@ class PageTable {
     const Leaf* leaf = find_leaf(root_, address, unused);
     if (leaf == nullptr) return false;
     const auto& entry = leaf->entries[index(address, 0)];
-    const Pte seen{
-        entry.load(std::memory_order_acquire)};  // acquire: pairs with the release in install()
+    // acquire: pairs with the release in install().
+    const Pte seen{entry.load(std::memory_order_acquire)};
     if (!seen.present() || !seen.permits(Access::read) || !frames_.pin(seen.frame())) return false;
     // acquire: pairs with the release in install(), which may have been another since, of the same
     // frame. The pin's acquire keeps it after the pin: if the entry still holds the frame, then the
@@ -228,8 +227,10 @@ class PageTable {
     }
     Ticket<P> lock;
     typename P::template atomic<u64> many_users[max_cpus / 64] = {};
-    typename P::template data<u32> many;  // entries marked so
-    u64 start = 0;  // the address that entry 0 maps; written before the leaf is published
+    // How many entries are marked `many`.
+    typename P::template data<u32> many;
+    // The address that entry 0 maps; written before the leaf is published.
+    u64 start = 0;
     Leaf* next_free = nullptr;
     alignas(cache_line) typename P::template atomic<u64> entries[PageTable::entries] = {};
   };
@@ -281,9 +282,8 @@ class PageTable {
     // release: pairs with the acquire in walk(): the frame's clearing is seen by whoever reaches it
     // by this entry.
     if (pte.word != old.word) entry.store(pte.word, std::memory_order_release);
-    if (own != nullptr)
-      own->entries[at].store(pte.word,
-                             std::memory_order_relaxed);  // relaxed: under the leaf's lock
+    // relaxed: under the leaf's lock.
+    if (own != nullptr) own->entries[at].store(pte.word, std::memory_order_relaxed);
     return true;
   }
 
@@ -303,29 +303,31 @@ class PageTable {
   static void forget_many(Leaf& leaf) {
     leaf.many.store(leaf.many.load() - 1);
     if (leaf.many.load() != 0) return;
-    for (auto& word : leaf.many_users)
-      word.store(0, std::memory_order_relaxed);  // relaxed: as below
+    // relaxed: under the leaf's lock.
+    for (auto& word : leaf.many_users) word.store(0, std::memory_order_relaxed);
   }
   static void add_user(Leaf& leaf, u32 cpu) {
     auto& word = leaf.many_users[cpu / 64];
-    const u64 old = word.load(std::memory_order_relaxed);  // relaxed: under the leaf's lock
-    word.store(old | u64{1} << (cpu % 64), std::memory_order_relaxed);  // relaxed: as above
+    // relaxed, both: under the leaf's lock.
+    const u64 old = word.load(std::memory_order_relaxed);
+    word.store(old | u64{1} << (cpu % 64), std::memory_order_relaxed);
   }
 
   void note_users(const Leaf& leaf, Pte pte, CpuSet& users) const {
     if (!knows_users()) return;
     if (pte.user() != 0) users.add(pte.user() - 1);
     if (!pte.many()) return;
+    // relaxed: under the leaf's lock.
     for (u32 i = 0; i < max_cpus / 64; ++i)
-      users.words[i] |=
-          leaf.many_users[i].load(std::memory_order_relaxed);  // relaxed: under the leaf's lock
+      users.words[i] |= leaf.many_users[i].load(std::memory_order_relaxed);
   }
 
   void shoot_down(CpuSet& users) {
     if (options_.shootdown == shootdown_broadcast) return P::work(broadcast_ns);
+    // relaxed: see enter().
     if (options_.shootdown == shootdown_cpumask)
       for (u32 i = 0; i < max_cpus / 64; ++i)
-        users.words[i] = users_[i].load(std::memory_order_relaxed);  // relaxed: see enter()
+        users.words[i] = users_[i].load(std::memory_order_relaxed);
     P::shootdown(users);
   }
 
@@ -338,10 +340,9 @@ class PageTable {
       u64 unused = 0;
       Leaf* own = find_leaf(root, leaf.start, unused);
       for (u32 i = from; own != nullptr && i < to; ++i) {
-        const Pte old{
-            own->entries[i].load(std::memory_order_relaxed)};  // relaxed: under the record's lock
-        if (old.present())
-          own->entries[i].store(change(old).word, std::memory_order_relaxed);  // relaxed: as above
+        // relaxed, both: under the lock of the record's leaf.
+        const Pte old{own->entries[i].load(std::memory_order_relaxed)};
+        if (old.present()) own->entries[i].store(change(old).word, std::memory_order_relaxed);
       }
     });
   }
@@ -373,8 +374,8 @@ class PageTable {
   void for_each_entry(Upper& root, F&& visit) {
     for_each_leaf(root, {0, reach}, [&](Leaf& leaf, u32 from, u32 to) {
       for (u32 i = from; i < to; ++i) {
-        const Pte entry{
-            leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: threads are at rest
+        // relaxed: threads are at rest.
+        const Pte entry{leaf.entries[i].load(std::memory_order_relaxed)};
         if (entry.present()) visit(leaf.start + u64{i} * page_size, entry);
       }
     });
@@ -410,8 +411,8 @@ class PageTable {
     return &leaf_for(*root, address);
   }
 
-  // The leaf that maps `address`, or null and in `span` how much of the address space hangs on the
-  // missing entry.
+  // The leaf that maps `address`. Null where an entry above it is missing; then `span` is how many
+  // bytes that entry would map.
   Leaf* find_leaf(Upper& root, u64 address, u64& span) {
     void* table = &root;
     span = table_span;

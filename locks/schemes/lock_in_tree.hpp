@@ -364,4 +364,9 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
   EventCounters<P, event_count> counters_{event_names};
 };
 
+struct lock_in_tree_scheme {
+  template <class P, class, class, Layout>
+  using Space = LockInTree<P>;
+};
+
 }  // namespace faultline

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "locks/address_space/mm.hpp"
+#include "locks/any.hpp"
 #include "locks/schemes/scheme_base.hpp"
 #include "locks/shared/concept.hpp"
 
@@ -26,9 +27,8 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   // `pool`: where VMAs come from, if other address spaces share it.
   explicit MmapSemBase(const AddressSpaceOptions& options,
                        std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>())
-      : pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
-    P::label(&lock_, "mmap_sem");
-    if constexpr (requires { lock_.label(); }) lock_.label();
+      : pool_(std::move(pool)), mm_(options, hooks_, *pool_), lock_(lock_of<Lock>(options)) {
+    label_lock<P>(lock_, "mmap_sem");
     if constexpr (requires { hooks_.label(); }) hooks_.label();
   }
 
@@ -67,7 +67,7 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
       unlock_exclusive();
       return error;
     }
-    if constexpr (Lock::atomic_downgrade) {
+    if (lock_.atomic_downgrade) {
       hooks_.close();
       lock_.downgrade();
       mm_.zap(range);
@@ -140,6 +140,11 @@ template <class Mm, SharedLock Lock>
 class MmapSem final : public MmapSemBase<Mm, Lock, MmapSem<Mm, Lock>> {
  public:
   using MmapSemBase<Mm, Lock, MmapSem>::MmapSemBase;
+};
+
+struct mmap_sem_scheme {
+  template <class P, class Vmas, class Lock, Layout layout>
+  using Space = MmapSem<Mm<P, Vmas, NoHooks, layout>, Lock>;
 };
 
 }  // namespace faultline

@@ -1,15 +1,15 @@
 // Scheme `range_lock`: narrow ranges of the address space instead of one semaphore, after Bueso's
-// series (see locks/range/tree_range_lock.hpp), with the two things that narrow ranges need
-// besides.
+// series (see locks/range/tree_range_lock.hpp), with two things that narrow ranges
+// need besides.
 //
 // 1. A structure lock (structure_lock.hpp). Disjoint writers still edit one tree and one list of
 //    VMAs, so the edit itself is done under an inner lock, which look-ups share where it can be
-//    shared. Never held over clearing a page, a zap, a shootdown or the wait for a range. Order:
-//    range, then structure.
+//    shared. No thread clears a page, zaps, shoots down or waits for a range while it holds the
+//    structure lock. Order: range, then structure.
 // 2. The neighbour rule (neighbour_rule.hpp): an edit's range reaches over VMAs beside it. How far
-//    is computed under the structure lock, and again when the range is held; if it has grown, all
-//    is let go and tried again (range_lock.reach_retries), at last with the whole address space
-//    (range_lock.whole_space).
+//    is computed under the structure lock, and again when the range is held. If it has grown, the
+//    edit lets its range go and tries again (range_lock.reach_retries), the last time with the
+//    whole address space (range_lock.whole_space).
 //
 // A map chooses its place under the structure lock and reserves it with a VMA that is marked
 // reserved (RangeLockHooks), since the zap of an earlier unmap may still be at work there: it has
@@ -76,8 +76,8 @@ class RangeLockScheme final
 
  public:
   explicit RangeLockScheme(const AddressSpaceOptions& options)
-      : mm_(options, hooks_, pool_), rule_(mm_, options.merge) {
-    P::label(&structure_, "range_lock.structure");
+      : mm_(options, hooks_, pool_), rule_(mm_, options.merge), structure_(options) {
+    label_lock<P>(structure_, "range_lock.structure");
   }
 
   void enter() override { mm_.enter(); }
@@ -520,6 +520,11 @@ class RangeLockScheme final
   EventCounters<P, event_count> events_{{"range_lock.reach_retries", "range_lock.whole_space",
                                          "range_lock.anon_vma", "range_lock.stack_growth",
                                          "range_lock.reservation_waits"}};
+};
+
+struct range_lock_scheme {
+  template <class P, class Vmas, class Lock, Layout layout>
+  using Space = RangeLockScheme<Mm<P, Vmas, RangeLockHooks<P>, layout>, StructureOf<P, Lock>>;
 };
 
 }  // namespace faultline

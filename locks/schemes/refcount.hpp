@@ -124,4 +124,9 @@ requires Mm::searchable_under_rcu class Refcount final
   EventCounters<P, event_count> counters_{event_names};
 };
 
+struct refcount_scheme {
+  template <class P, class Vmas, class Lock, Layout layout>
+  using Space = Refcount<Mm<P, Vmas, RefcountHooks<P, layout>, layout>, Lock>;
+};
+
 }  // namespace faultline

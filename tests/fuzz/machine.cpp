@@ -1,6 +1,6 @@
 // Machine files of the simulator. hwloc 2.9 loses 32 bytes with some synthetic texts that it
 // refuses: to be run with -detect_leaks=0.
-#include "harness/sim/machine.hpp"
+#include "harness/sim/machine/machine.hpp"
 
 #include "tests/fuzz/fuzz.hpp"
 

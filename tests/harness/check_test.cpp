@@ -82,7 +82,7 @@ TEST(Check, GivesTheSameFailureForTheSameSeed) {
 }
 
 TEST(Check, ExploresAVariantOfASchemeByPriorities) {
-  const Outcome outcome = check("range_lock:mcs");
+  const Outcome outcome = check("range_lock:structure=mcs");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
   EXPECT_TRUE(says(outcome, "3 threads of calls, PCT depth 3, seed 1")) << outcome.text;
   EXPECT_TRUE(says(outcome, "no failure")) << outcome.text;

@@ -1,9 +1,14 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
 #include <stdexcept>
 
 #include "tests/harness/sim_threads.hpp"
@@ -25,7 +30,8 @@ std::string message_of(const std::function<void()>& action) {
 }
 
 json preset(const std::string& name) {
-  std::ifstream in(std::string(FAULTLINE_SOURCE_DIR) + "/harness/sim/machines/" + name + ".json");
+  std::ifstream in(std::string(FAULTLINE_SOURCE_DIR) + "/harness/sim/machine/presets/" + name +
+                   ".json");
   return json::parse(in);
 }
 
@@ -45,6 +51,61 @@ std::string complaint(const std::function<void(json&)>& spoil,
   json machine = preset(name);
   spoil(machine);
   return complaint(machine.dump());
+}
+
+std::vector<std::string> parts_of(const std::string& key) {
+  std::vector<std::string> parts;
+  std::istringstream stream(key);
+  for (std::string part; std::getline(stream, part, '.');) parts.push_back(part);
+  return parts;
+}
+
+template <class Names>
+bool is_one_of(const std::string& part, const Names& names) {
+  return std::find(names.begin(), names.end(), part) != names.end();
+}
+
+// A key as docs/simulator.md writes it: "latency.load.shared.hop1" is latency.KIND.STATE.DISTANCE.
+std::string documented_form(const std::string& key) {
+  std::vector<std::string> parts = parts_of(key);
+  const bool latency = parts[0] == "latency";
+  for (usize i = 1; i < parts.size(); ++i) {
+    if (is_one_of(parts[i], sim::kind_names))
+      parts[i] = "KIND";
+    else if (latency && is_one_of(parts[i], sim::state_names))
+      parts[i] = "STATE";
+    else if (is_one_of(parts[i], sim::distance_names))
+      parts[i] = "DISTANCE";
+    else if (parts[i].ends_with("[0]"))
+      parts[i].replace(parts[i].size() - 3, 3, "[]");
+    else if (parts[i] == "origin" || parts[i] == "origins")
+      parts[0] = "GROUP";
+  }
+  return fmt::format("{}", fmt::join(parts, "."));
+}
+
+// Without the objects and lists that only hold other keys.
+std::set<std::string> documented_forms(const std::set<std::string>& keys) {
+  std::set<std::string> forms;
+  for (const std::string& key : keys) {
+    const bool holds_others = std::any_of(keys.begin(), keys.end(), [&](const std::string& other) {
+      return other.starts_with(key + ".") || other.starts_with(key + "[");
+    });
+    if (!holds_others) forms.insert(documented_form(key));
+  }
+  return forms;
+}
+
+TEST(SimMachine, TheManualDescribesEveryKeyOfAMachineFileAndNoOther) {
+  std::ifstream in(std::string(FAULTLINE_SOURCE_DIR) + "/docs/simulator.md");
+  ASSERT_TRUE(in);
+  std::set<std::string> described;
+  bool keys = false;
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("## ")) keys = line == "## A machine file";
+    if (keys && line.starts_with("| `")) described.insert(line.substr(3, line.find('`', 3) - 3));
+  }
+  EXPECT_EQ(described, documented_forms(Machine::keys()));
 }
 
 TEST(SimMachine, EveryPresetLoadsAndNamesTheOriginOfEveryConstant) {

@@ -6,7 +6,8 @@
 #include <thread>
 #include <utility>
 
-#include "harness/native/registry.hpp"
+#include "harness/native/platform.hpp"
+#include "locks/mutex/list.hpp"
 #include "tests/locks/broken.hpp"
 #include "tests/locks/stress.hpp"
 
@@ -16,7 +17,7 @@ namespace {
 using stress::Milliseconds;
 using P = NativePlatform;
 
-constexpr auto mutexes = mutex_list<P>();
+const auto mutexes = mutex_list<P>();
 
 template <class L>
 class EveryMutex : public testing::Test {};

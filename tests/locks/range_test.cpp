@@ -13,8 +13,8 @@
 
 #include "harness/native/platform.hpp"
 #include "harness/torture/lock_turns.hpp"
-#include "locks/range/full_range.hpp"
 #include "locks/range/tree_range_lock.hpp"
+#include "locks/schemes/full_range.hpp"
 #include "locks/shared/concept.hpp"
 
 namespace faultline {

@@ -141,5 +141,29 @@ TEST(Refcount, FaultsWithoutTheBigLockOnceThereIsAnAnonVma) {
   EXPECT_EQ(event(space, "refcount.fallback_missed"), 1u);
 }
 
+// The scheme's lock and hooks, to be looked at.
+template <Layout layout>
+struct Lines : MmapSemBase<Mm<P, vmas::RbTree, RefcountHooks<P, layout>, layout>,
+                           Rwsem<P, RwsemPolicy{.layout = layout}>, Lines<layout>> {
+  Lines() : Lines::MmapSemBase(AddressSpaceOptions{}) {}
+  // Of mm_lock_seq, counted from the rwsem's last line (linux-6.18: of owner and wait list).
+  int sequences_line() {
+    const auto* lock = reinterpret_cast<std::byte*>(&this->lock_);
+    const auto* sequence = reinterpret_cast<std::byte*>(&this->hooks_.owner().sequence);
+    return static_cast<int>(line_of(static_cast<usize>(sequence - lock))) -
+           static_cast<int>(line_of(sizeof(this->lock_) - 1));
+  }
+};
+
+TEST(RefcountLayout, TheSequenceLiesOnTheLineOfTheLocksOwnerAndWaiters) {
+  NativeThread thread(0, 0, 0, 1);
+  EXPECT_EQ(Lines<Layout::linux_6_18>().sequences_line(), 0);
+}
+
+TEST(RefcountLayout, PackedGivesTheSequenceALineOfItsOwn) {
+  NativeThread thread(0, 0, 0, 1);
+  EXPECT_GT(Lines<Layout::packed>().sequences_line(), 0);
+}
+
 }  // namespace
 }  // namespace faultline

@@ -4,7 +4,7 @@
 #include "harness/check/common/space_calls.hpp"
 #include "harness/check/common/story.hpp"
 #include "harness/check/pct/engine.hpp"
-#include "harness/stats/splitmix.hpp"
+#include "locks/random.hpp"
 
 namespace faultline::check {
 namespace {

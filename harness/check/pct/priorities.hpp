@@ -2,15 +2,17 @@
 // harness/check/pct/engine.hpp.
 #pragma once
 
+#include <functional>
+
 #include "harness/check/common/search.hpp"
 
 namespace faultline::check {
 
-// The schemes of locks/registry.hpp that more than one thread can use, and those that are broken
+// The schemes of the catalogue that more than one thread can use, and those that are broken
 // on purpose, on the engine's platform.
 struct ExploredScheme {
   const char* name;
-  std::unique_ptr<AddressSpace> (*make)(const AddressSpaceOptions&);
+  std::function<std::unique_ptr<AddressSpace>(const AddressSpaceOptions&)> make;
   bool is_small = false;  // see Checked
 };
 std::vector<ExploredScheme> explored_schemes();

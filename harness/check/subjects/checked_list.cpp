@@ -1,3 +1,4 @@
+#include <set>
 #include <stdexcept>
 
 #include "harness/check/broken/flawed_schemes.hpp"
@@ -8,7 +9,11 @@
 #include "harness/check/subjects/space_subject.hpp"
 #include "harness/check/subjects/subjects.hpp"
 #include "harness/check/weak_memory/step_mutex.hpp"
-#include "locks/registry.hpp"
+#include "locks/address_space/tree_mm.hpp"
+#include "locks/mutex/broken.hpp"
+#include "locks/mutex/list.hpp"
+#include "locks/range/list.hpp"
+#include "locks/shared/list.hpp"
 
 namespace faultline::check {
 namespace {
@@ -27,16 +32,20 @@ struct Light<TreeRangeLock<P>> {
   static constexpr auto make = make_subject<RangeSubject<TreeRangeLock<P, StepMutex>>>;
 };
 
+// A name that outlives the list of types.
+const char* lasting(const std::string& name) {
+  static std::set<std::string> names;
+  return names.insert(name).first->c_str();
+}
+
 template <template <class> class SubjectOf, class... Named>
 void append(std::vector<Checked>& list, Family family, const std::tuple<Named...>& registered) {
   std::apply(
       [&](const auto&... named) {
         const auto add = [&]<class L>(const NamedLock<L>& one) {
-          if constexpr (!is_external<L>) {
-            list.push_back({one.name, family, make_subject<SubjectOf<L>>, Light<L>::make});
-            if constexpr (requires { L::atomic_downgrade; })
-              list.back().atomic_downgrade = L::atomic_downgrade;
-          }
+          list.push_back({lasting(one.name), family, make_subject<SubjectOf<L>>, Light<L>::make});
+          if constexpr (requires { L::atomic_downgrade; })
+            list.back().atomic_downgrade = L::atomic_downgrade;
         };
         (add(named), ...);
       },
@@ -112,8 +121,10 @@ void append_schemes(std::vector<Checked>& list) {
       checked.make = make_subject<SpaceSubject<LockInTree<P, SmallTree<P>>>>;
     if (name == "refcount")
       checked.make = make_subject<SpaceSubject<Refcount<TreeMm<P, RefcountHooks<P>>, LightRwsem>>>;
-    if (is_modelled(name) != (checked.make != nullptr))
-      throw std::logic_error("coverage.hpp does not say which schemes Relacy has");
+    const Chosen chosen = choose(scheme_family, name);
+    const bool is_modelled = chosen.entry().is_modelled && chosen.departures() == 0;
+    if (is_modelled != (checked.make != nullptr))
+      throw std::logic_error("the catalogue does not say which schemes Relacy has");
     list.push_back(checked);
   }
 }

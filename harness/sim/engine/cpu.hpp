@@ -1,0 +1,100 @@
+// One simulated CPU and the thread that is pinned on it. The engine numbers CPUs by their threads;
+// the kernel's number is `os`.
+#pragma once
+
+#include <functional>
+
+#include "harness/sim/engine/line.hpp"
+#include "harness/sim/engine/store_buffer.hpp"
+#include "harness/sim/engine/xorshift.hpp"
+
+namespace faultline::sim {
+
+// What RCU retires carries this.
+struct RcuNode {
+  RcuNode* next = nullptr;
+  void (*reclaim)(RcuNode*) = nullptr;
+  Time retired = 0;
+};
+
+// queued: for a line or its own store buffer. parked: spinning, as SpinParking represents it.
+// asleep: in a futex. grace: in rcu::synchronize. meeting: in Simulation::meet.
+enum class Status : u8 { unborn, ready, queued, parked, asleep, meeting, grace, done };
+
+// The members stand in the order of how often they are touched: a simulation of a thousand CPUs
+// goes from one to the next at every transfer, and each line that it touches costs a miss of the
+// host's.
+struct alignas(cache_line) Cpu {
+  static constexpr u32 max_reads = 8;  // a spin that reads more lines a turn is not parked
+
+  Time clock = 0;
+  void* context = nullptr;  // of the fiber, while another runs
+  u64 accesses = 0;
+  u64 misses = 0;         // accesses that neither the own cache nor the store buffer served
+  u64 posted_filter = 0;  // StoreBuffers: a bit for each place that a waiting store goes to
+  u32 index = 0;
+  u32 read_count = 0;
+  Machine::Place place = {};
+  Status status = Status::unborn;
+  bool in_arena = false;   // ArenaScope
+  u16 releases_queue = 0;  // the queue whose line this CPU passes on when it runs next; 0: none
+
+  // SpinParking. A turn of a spin is what lies between two calls of pause().
+  u8 watches = 0;            // places in rings of spinners that are in use
+  bool cannot_park = false;  // this turn wrote something, or may have read what is older now
+  bool timed = false;  // the spin asks for the time or who runs, so it can end without a write
+
+  Time blocked_since = 0;
+  u64 awaited = 0;  // while queued: the place whose line is awaited; 0: a slot of the store buffer
+  Time spinning = 0;
+  Time stalled = 0;
+  u64 retry_at = 0;    // the place that a spinner queued to read again; 0: it did not
+  Time turn_time = 0;  // how long a turn of the present spin takes
+  u64 turn_hash = 0;   // a hash of `reads` in the turn before
+  Xorshift jitter;
+  u64 reads[max_reads] = {};  // the places read in this turn, one a line
+
+  StoreBuffer stores;
+  u32 park_turns = 1;  // a timed spin looks again after this many turns
+  u32 fills = 0;       // Residency: lines taken into the own cache
+  Time sleeping = 0;
+  Time shootdown = 0;
+
+  u32 os = 0;
+  std::function<void()> body;
+  u64 random = 0;  // P::random
+
+  // Progress: the wait that wait_begin announced.
+  const void* waits_for = nullptr;
+  const char* waits_for_name = nullptr;
+  Time waits_since = 0;
+  Time waited = 0;
+  u32 wait_depth = 0;
+
+  // Futexes.
+  bool woken = false;
+  u64 futex = 0;  // the word's place, while asleep
+
+  // Interrupts.
+  bool lazy_tlb = false;  // it left the address space in this sleep: no shootdown needs it
+  Time stolen = 0;        // by handlers, not charged to the thread yet
+  Time handler_until = 0;
+
+  // Rcu.
+  u32 rcu_depth = 0;
+  Time rcu_since = 0;
+  RcuNode* retired_first = nullptr;
+  RcuNode* retired_last = nullptr;
+  u32 retired = 0;
+
+  void note_read(u64 at) {
+    if (read_count != 0 && reads[(read_count - 1) % max_reads] / 64 == at / 64) return;
+    reads[read_count++ % max_reads] = at;
+  }
+  void note_write() {
+    cannot_park = true;
+    timed = false;
+  }
+};
+
+}  // namespace faultline::sim

@@ -1,0 +1,85 @@
+// The directory: which CPUs have copies of a line, in which state the line is, and what the
+// coherence protocol makes of a request. It knows neither time nor queues.
+#pragma once
+
+#include <span>
+
+#include "harness/sim/engine/arena.hpp"
+#include "harness/sim/engine/counts.hpp"
+#include "harness/sim/engine/residency.hpp"
+
+namespace faultline::sim {
+
+class Directory {
+ public:
+  // Who supplies a line to a requester, and why the requester lacks it.
+  struct Source {
+    State state;
+    Distance distance;
+    Reason reason;
+  };
+
+  Directory(const Machine& machine, const Arena& arena, std::span<Cpu> cpus);
+
+  LazyArray<Line>& lines() { return lines_; }
+  Line& line_at(u64 at) { return lines_[at / Arena::line_bytes]; }
+  const Line& line_at(u64 at) const { return lines_[at / Arena::line_bytes]; }
+
+  // Only this CPU has ever touched the line, and its cache has taken it.
+  static bool is_private(const Cpu& cpu, const Line& line) {
+    return line.owner == cpu.index && !line.ever_shared && line.state != State::invalid;
+  }
+  bool has_copy(const Cpu& cpu, const Line& line) const {
+    return line.state != State::invalid &&
+           (line.owner == cpu.index || (line.entry != 0 && entries_[line.entry].has(cpu.index)));
+  }
+  // May the CPU write without a request?
+  static bool is_exclusive(const Cpu& cpu, const Line& line) {
+    return line.owner == cpu.index &&
+           (line.state == State::modified || line.state == State::exclusive);
+  }
+  u16 queue_of(const Line& line) const { return line.entry == 0 ? u16{0} : entry(line).queue; }
+
+  // The line has an entry.
+  DirectoryEntry& entry(const Line& line) { return entries_[line.entry]; }
+  const DirectoryEntry& entry(const Line& line) const { return entries_[line.entry]; }
+  DirectoryEntry& entry(u32 number) { return entries_[number]; }
+  DirectoryEntry& make_entry(Line& line) {
+    if (line.entry == 0) line.entry = free_entry();
+    return entries_[line.entry];
+  }
+  void drop_entry_if_unused(Line& line);
+
+  Source source_for(const Cpu& cpu, const Line& line, LineAccess access) const;
+  // The copies of a clean line: the nearest answers a reader, the farthest is invalidated last.
+  Distance nearest_copy(const Cpu& cpu, const DirectoryEntry& entry) const;
+  Distance farthest_copy(const Cpu& cpu, const Line& line) const;
+
+  // GETS of a line that is not clean: `cpu` gets a copy.
+  void get_shared(Cpu& cpu, Line& line, u64 mask);
+  // GETX: `cpu` gets the only copy.
+  void get_exclusive(Cpu& cpu, Line& line, u64 mask);
+  // INV: no CPU has a copy any more.
+  void invalidate(Line& line);
+
+ private:
+  static constexpr u32 max_entries = 1U << 24;
+
+  u32 free_entry();
+  void own(Cpu& cpu, Line& line, State state, u64 mask);
+
+  const Machine& machine_;
+  const Arena& arena_;
+  const std::span<Cpu> cpus_;
+  LazyArray<Line> lines_;
+  LazyArray<DirectoryEntry> entries_;
+  u32 entries_made_ = 0, first_free_ = 0;
+  const u32 sharer_words_;  // of DirectoryEntry::sharers that are in use
+  const u32 cluster_words_;
+};
+
+// The next number of a thing of which there are fewer than `capacity`; 0 is no number. Throws
+// std::length_error.
+u32 next_number(u32& made, u32 capacity, const char* things);
+
+}  // namespace faultline::sim

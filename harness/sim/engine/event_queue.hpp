@@ -1,0 +1,144 @@
+// What happens next: a heap of four-fold branches, of keys that carry time and actor in one word,
+// so that a comparison is one instruction; and beside it a run of keys in their order, for those
+// that come nearly in it: CPUs that get their copies of a line one after the other. Each actor has
+// at most one key.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <vector>
+
+#include "harness/sim/machine/machine.hpp"
+
+namespace faultline::sim {
+
+// Time above, the actor's number in the low 16 bits: at equal times the lower number goes first.
+using Key = u64;
+inline constexpr u32 actor_bits = 16;
+inline constexpr u32 max_actors = 1U << actor_bits;
+inline constexpr Time max_time = (Time{1} << (64 - actor_bits)) - 1;  // 281 simulated seconds
+inline constexpr Key make_key(Time time, u32 actor) {
+  return time << actor_bits | actor;
+}
+inline constexpr u32 actor_of(Key key) {
+  return static_cast<u32>(key) & (max_actors - 1);
+}
+inline constexpr Time time_of(Key key) {
+  return key >> actor_bits;
+}
+
+class EventQueue {
+ public:
+  static constexpr Key nothing = ~Key{0};
+
+  EventQueue() : heap_(padding, nothing), places_(max_actors), run_(run_slots, nothing) {}
+
+  // The earliest key; `nothing` when there is none.
+  Key top() const { return top_; }
+  // Whether the actor has a key that can be removed.
+  bool has(u32 actor) const { return places_[actor] != 0; }
+
+  void push(Key key) {
+    heap_.push_back(nothing);
+    rise(size_++, key);
+    top_ = std::min(top_, key);
+  }
+  // A CPU's only key, which nobody will remove, likely later than those that have come this way
+  // before.
+  void push_late(Key key) {
+    if (run_end_ != run_first_ && key < run(run_end_ - 1)) [[unlikely]]
+      return insert(key);
+    run(run_end_) = key;
+    run(++run_end_) = nothing;
+    top_ = std::min(top_, key);
+  }
+  Key pop() {
+    const Key first = top_;
+    if (first == nothing) return nothing;
+    if (run(run_first_) == first)
+      ++run_first_;
+    else
+      drop(0);
+    find_top();
+    return first;
+  }
+  // push(key), then pop(), in one pass where both are the heap's.
+  Key exchange(Key key) {
+    const Key first = top_;
+    if (key <= first) return key;
+    if (run(run_first_) == first) {
+      ++run_first_;
+      push(key);
+    } else {
+      places_[actor_of(first)] = 0;
+      sink(0, key);
+    }
+    find_top();
+    return first;
+  }
+  void remove(u32 actor) {
+    drop(places_[actor] - 1);
+    find_top();
+  }
+
+ private:
+  void find_top() { top_ = std::min(heap_[0], run(run_first_)); }
+
+  static constexpr u32 run_slots = 2 * max_cpus;  // no CPU has two keys, and one slot is `nothing`
+  static constexpr u32 reach = 16;  // a key that goes farther from the end is the heap's
+  static_assert(std::has_single_bit(run_slots));
+  Key& run(u32 at) { return run_[at & (run_slots - 1)]; }
+
+  // Behind the last key there are always so many `nothing`s, so that no branch need be incomplete.
+  static constexpr usize padding = 4;
+
+  [[gnu::noinline]] void insert(Key key) {
+    u32 at = run_end_;
+    if (run_end_ - run_first_ > reach && key < run(run_end_ - reach)) return push(key);
+    for (run(++run_end_) = nothing; at != run_first_ && key < run(at - 1); --at)
+      run(at) = run(at - 1);
+    run(at) = key;
+    top_ = std::min(top_, key);
+  }
+  void drop(usize at) {
+    places_[actor_of(heap_[at])] = 0;
+    const Key last = heap_[--size_];
+    heap_[size_] = nothing;
+    heap_.pop_back();
+    if (at == size_) return;
+    if (at > 0 && last < heap_[(at - 1) / 4])
+      rise(at, last);
+    else
+      sink(at, last);
+  }
+  void put(usize at, Key key) {
+    heap_[at] = key;
+    places_[actor_of(key)] = static_cast<u32>(at + 1);
+  }
+  void rise(usize at, Key key) {
+    for (; at > 0 && key < heap_[(at - 1) / 4]; at = (at - 1) / 4) put(at, heap_[(at - 1) / 4]);
+    put(at, key);
+  }
+  void sink(usize at, Key key) {
+    for (usize child = 4 * at + 1; child < size_; child = 4 * at + 1) {
+      // Without branches, which the host could not foretell.
+      const Key* keys = &heap_[child];
+      const usize low = keys[1] < keys[0];
+      const usize high = 2 + (keys[3] < keys[2]);
+      const usize least = child + (keys[high] < keys[low] ? high : low);
+      if (heap_[least] >= key) break;
+      put(at, heap_[least]);
+      at = least;
+    }
+    put(at, key);
+  }
+
+  std::vector<Key> heap_;
+  std::vector<u32> places_;  // by actor: where in the heap, plus one
+  usize size_ = 0;
+  std::vector<Key> run_;  // a ring: from run_first_ up to run_end_, where there is a `nothing`
+  u32 run_first_ = 0, run_end_ = 0;
+  Key top_ = nothing;
+};
+
+}  // namespace faultline::sim

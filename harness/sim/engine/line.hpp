@@ -1,0 +1,57 @@
+// A line of simulated memory, its directory entry, and an access to it.
+#pragma once
+
+#include "harness/sim/machine/machine.hpp"
+
+namespace faultline::sim {
+
+inline constexpr u16 no_cpu = 0xffff;
+
+// A bit for each byte of the line that an access of `bytes` bytes at arena offset `at` touches.
+inline u64 byte_mask(u64 at, usize bytes) {
+  return ((u64{1} << bytes) - 1) << (at % 64);
+}
+
+// An access: its offset in the arena, its bytes, what it does. It lies in one line.
+struct LineAccess {
+  u64 at;
+  u32 bytes;
+  Kind kind;
+  u64 mask() const { return byte_mask(at, bytes); }
+};
+
+// The state of one line. There is one Line for each 64 bytes of the arena, so it is kept small.
+struct Line {
+  Time busy_until;  // a transfer is under way: the line cannot move on before
+  u64 used;         // the bytes that its last owner has used, a bit a byte
+  u32 entry;        // the number of its DirectoryEntry; 0: none
+  u32 filled;       // Residency: the owner's count of fills when it took the line
+  u32 label;        // Labels
+  u16 owner;        // in states exclusive, owned and modified
+  State state;
+  bool ever_shared;  // a second CPU has touched it; until then no access can matter to another CPU
+};
+static_assert(sizeof(Line) == 32);
+
+// The directory entry of a shared line. Bits of `sharers` are numbers of threads.
+struct DirectoryEntry {
+  u64 sharers[max_cpus / 64];   // the CPUs that have a copy, the owner included
+  u64 clusters[max_cpus / 64];  // the clusters in which there may be copies
+  u64 nodes;                    // the nodes in which there may be copies
+  u64 read;                     // the bytes that sharers have read since the last write
+  u32 next_free;
+  u16 spinners;  // SpinParking: the first place in the ring of CPUs that spin on the line
+  u16 spinner_count;
+  u16 queue;  // LineQueues: the number of the line's queue; 0: none
+
+  bool has(u32 cpu) const { return (sharers[cpu / 64] >> (cpu % 64)) & 1; }
+  void add(u32 cpu, const Machine::Place& place) {
+    sharers[cpu / 64] |= u64{1} << (cpu % 64);
+    const u64 cluster = u64{1} << (place.cluster % 64);
+    if ((clusters[place.cluster / 64] & cluster) != 0) return;
+    clusters[place.cluster / 64] |= cluster;
+    nodes |= u64{1} << place.node;
+  }
+};
+
+}  // namespace faultline::sim

@@ -1,0 +1,26 @@
+// Tells a simulated thread's stack overflow from other crashes: while it lives, a fault on a guard
+// page of the arena ends the process with one line that names the thread, exit 1.
+#pragma once
+
+#include <csignal>
+#include <memory>
+
+#include "harness/sim/engine/arena.hpp"
+
+namespace faultline::sim {
+
+class OverflowWatch {
+ public:
+  OverflowWatch(const Arena& arena, u32 threads);
+  ~OverflowWatch();
+  OverflowWatch(const OverflowWatch&) = delete;
+  OverflowWatch& operator=(const OverflowWatch&) = delete;
+
+ private:
+  static constexpr usize stack_bytes = 64 << 10;
+  std::unique_ptr<std::byte[]> stack_;  // the handler's own: the thread's has no room
+  stack_t stack_before_ = {};
+  struct sigaction action_before_ = {};
+};
+
+}  // namespace faultline::sim

@@ -1,0 +1,177 @@
+// The simulator's engine behind one facade. Each thread of a simulation is a fiber on a CPU of its
+// own. Every access to P::atomic and P::data is an event of the caches (Coherence), every other
+// verb of the platform one of the scheduler's or the kernel's. docs/simulator.md follows one
+// transfer of a line through these classes.
+//
+// Nothing may depend on the host's addresses, clock or load: the same machine, threads and seed
+// give the same counts, byte for byte.
+//
+// Not modelled: out-of-order overlap of loads, snoop-filter evictions, the sharing of a core by SMT
+// siblings, time slices (a thread has its CPU to itself).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "harness/sim/engine/accounting.hpp"
+#include "harness/sim/engine/coherence.hpp"
+#include "harness/sim/engine/futexes.hpp"
+#include "harness/sim/engine/interrupts.hpp"
+#include "harness/sim/engine/memory_bandwidth.hpp"
+#include "harness/sim/engine/rcu.hpp"
+#include "harness/sim/engine/spin_parking.hpp"
+
+namespace faultline::sim {
+
+struct Options {
+  u64 seed = 1;
+  usize stack_bytes = 64 << 10;           // a thread's
+  u64 progress_limit_ns = 1'000'000'000;  // all threads waiting for longer: a livelock
+  u64 time_limit_ns = 200'000'000'000;    // of simulated time; at most 281 s
+};
+
+// The simulated threads cannot go on: all wait, for ever. `what()` is one line; `waiting` has a
+// line for each thread: for what it waits, and how long.
+class Stuck : public std::runtime_error {
+ public:
+  Stuck(const std::string& what, std::vector<std::string> lines)
+      : std::runtime_error(what), waiting(std::move(lines)) {}
+  std::vector<std::string> waiting;
+};
+
+// One at a time in a process.
+class Simulation {
+ public:
+  // A thread on each of `cpus`, in that order; the numbers are the kernel's. Throws
+  // std::invalid_argument for a CPU that the machine lacks or that is named twice.
+  Simulation(const Machine& machine, const std::vector<u32>& cpus, const Options& options);
+  ~Simulation();
+  Simulation(const Simulation&) = delete;
+  Simulation& operator=(const Simulation&) = delete;
+
+  // What thread `thread` does. Before run(), for every thread.
+  void set_body(u32 thread, std::function<void()> body);
+  // Calls `action` at that time of the simulation, between two events, outside of every CPU: what
+  // it stores costs nothing and is seen by all CPUs, also by those that spin on it. Before run(),
+  // or from an action.
+  void at(u64 time_ns, std::function<void()> action);
+  // Returns when all bodies have returned. Throws Stuck when they cannot, and what a body or an
+  // action threw.
+  void run();
+
+  // Called by bodies. All threads meet, at no cost, and go on together at the latest one's time.
+  void meet() { scheduler_.meet(*here.cpu); }
+
+  // Makes a T in the arena, on the first CPU's node, for the caller to destroy. What threads share
+  // must be made so, or by a body within an ArenaScope. Its memory lives as long as the simulation.
+  template <class T, class... Arguments>
+  std::unique_ptr<T> make(Arguments&&... arguments);
+
+  // Simulated time: the running CPU's, or that of the event under way.
+  u64 now_ns() const { return now() / ps_per_ns; }
+  const Machine& machine() const { return machine_; }
+  u32 threads() const { return static_cast<u32>(cpus_.size()); }
+  // Called by an action: whether no thread will go on by itself.
+  bool stands_still() const { return scheduler_.stands_still(); }
+  // All counts up to now.
+  Counts counts() const { return accounting_.counts(directory_, now()); }
+  // Who waits, for what and how long: a line a thread.
+  std::vector<std::string> waiting() const;
+
+  // ---- The platform's verbs, by the running CPU.
+
+  // See Coherence. After before_rmw, and where before_store answers true, the caller writes the
+  // value at once.
+  void before_load(Cpu& cpu, const void* address, usize bytes) {
+    coherence_.before_load(cpu, address, bytes);
+  }
+  bool before_store(Cpu& cpu, void* address, usize bytes, u64 value) {
+    return coherence_.before_store(cpu, address, bytes, value);
+  }
+  void before_rmw(Cpu& cpu, const void* address, usize bytes) {
+    coherence_.before_rmw(cpu, address, bytes);
+  }
+  bool forward(Cpu& cpu, const void* address, u64& value) {
+    return coherence_.forward(cpu, address, value);
+  }
+  void before_construction(Cpu& cpu, u64 at) { coherence_.before_construction(cpu, at); }
+  void outside_store(const void* address) { coherence_.outside_store(address); }
+
+  void pause(Cpu& cpu) { spinning_.pause(cpu); }
+  void enter_kernel(Cpu& cpu) { futexes_.enter_kernel(cpu); }
+  // The caller has found the word's value equal to what it expects, after enter_kernel().
+  bool sleep(Cpu& cpu, const void* word, u64 deadline_ns) {
+    return futexes_.sleep(cpu, Arena::place_of(word), deadline_ns);
+  }
+  void wake(Cpu& cpu, const void* word, u32 n) {
+    futexes_.enter_kernel(cpu);
+    futexes_.wake(cpu, Arena::place_of(word), n);
+  }
+  u64 read_clock(Cpu& cpu);
+  bool running(Cpu& cpu, u32 thread);
+  void work(Cpu& cpu, u64 ns) { cpu.clock += ns * ps_per_ns; }
+  void clear_page(Cpu& cpu, const void* page) { memory_.clear_page(cpu, page); }
+  void shootdown(Cpu& cpu, const CpuSet& targets) { interrupts_.shootdown(cpu, targets); }
+  void settle(Cpu& cpu) {
+    interrupts_.settle(cpu);
+    rcu_.reclaim_batch(cpu);
+  }
+  Rcu& rcu() { return rcu_; }
+  Progress& progress() { return progress_; }
+  void label(const void* object, usize bytes, const char* name);
+  void* allocate(const Cpu* cpu, usize bytes, usize alignment);
+
+ private:
+  void place_threads(const std::vector<u32>& cpus);
+  Time now() const { return here.cpu != nullptr ? here.cpu->clock : scheduler_.now(); }
+  std::string waiting_line(const Cpu& cpu) const;
+  std::string label_at(const void* object) const;
+
+  const Machine& machine_;
+  const Options options_;
+  std::vector<Cpu> cpus_;
+  std::vector<u32> thread_on_;  // by the kernel's number of a CPU; max_cpus: none
+  Arena arena_;
+  Xorshift random_;  // of the choices between CPUs
+  Progress progress_;
+  Accounting accounting_;
+  Directory directory_;
+  Interconnect interconnect_;
+  Scheduler scheduler_;
+  LineQueues queues_;
+  StoreBuffers stores_;
+  SpinParking spinning_;
+  Coherence coherence_;
+  Futexes futexes_;
+  Interrupts interrupts_;
+  Rcu rcu_;
+  MemoryBandwidth memory_;
+};
+
+// While it lives, operator new of the thread that made it allocates in the arena, as P::allocate
+// does: for objects that threads share and that are made by std::make_unique and the like. What
+// lives longer than the simulation must not be made within.
+class ArenaScope {
+ public:
+  ArenaScope() : flag_(here.cpu != nullptr ? here.cpu->in_arena : here.in_arena), before_(flag_) {
+    flag_ = true;
+  }
+  ~ArenaScope() { flag_ = before_; }
+  ArenaScope(const ArenaScope&) = delete;
+  ArenaScope& operator=(const ArenaScope&) = delete;
+
+ private:
+  bool& flag_;
+  bool before_;
+};
+
+template <class T, class... Arguments>
+std::unique_ptr<T> Simulation::make(Arguments&&... arguments) {
+  const ArenaScope scope;
+  return std::make_unique<T>(std::forward<Arguments>(arguments)...);
+}
+
+}  // namespace faultline::sim
