@@ -21,15 +21,12 @@ namespace {
 constexpr double sim_duration_s = 0.005;
 constexpr u32 sim_seeds = 6;
 
-Suite find_suite(const std::string& name, bool simulated) {
-  std::vector<std::string> names;
-  for (const Suite& suite : suite_list(small_trace_path())) {
-    if (suite.simulated && !simulated) continue;
-    if (suite.name == name) return suite;
-    names.push_back(suite.name);
-  }
-  throw std::invalid_argument(
-      fmt::format("--suite '{}': expected one of {}", name, fmt::join(names, ", ")));
+Suite find_suite(const std::string& given, bool simulated) {
+  Suite suite = load_suite(given);
+  if (suite.simulated && !simulated)
+    throw std::invalid_argument(fmt::format(
+        "--suite '{}': it is for `faultline sim`, expected one that can be measured", given));
+  return suite;
 }
 
 std::vector<std::string> workload_names() {

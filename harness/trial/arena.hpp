@@ -87,6 +87,7 @@ inline AddressSpaceOptions options_of(const CaseSpec& spec, u32 threads) {
   if (spec.value("page_table") == "per_cpu") options.page_table = page_table_per_cpu;
   if (spec.value("shootdown") == "precise") options.shootdown = shootdown_precise;
   if (spec.value("shootdown") == "broadcast") options.shootdown = shootdown_broadcast;
+  options.layout = *layout_of(spec.value("layout"));
   options.oracle = false;
   options.layout = *layout_of(spec.value("layout"));
   return options;
