@@ -59,11 +59,6 @@ const std::vector<Axis>& axes() {
        .help = "one page table, or one a CPU as in RadixVM",
        .label = "page table",
        .values = {{"shared", "one page table"}, {"per_cpu", "page table a CPU"}}},
-      {.key = "layout",
-       .help = "the fields of locks and VMAs that share a cache line: as in Linux 6.18, or packed",
-       .label = "layout",
-       .values = {{"linux-6.18"}, {"packed"}},
-       .before = "packed"},
       {.key = "kernel_entry",
        .help = "charge each operation what entering the kernel costs, to compare with whole "
                "kernels",

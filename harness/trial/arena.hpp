@@ -89,7 +89,6 @@ inline AddressSpaceOptions options_of(const CaseSpec& spec, u32 threads) {
   if (spec.value("shootdown") == "broadcast") options.shootdown = shootdown_broadcast;
   options.layout = *layout_of(spec.value("layout"));
   options.oracle = false;
-  options.layout = *layout_of(spec.value("layout"));
   return options;
 }
 
