@@ -55,7 +55,6 @@ template <class P, Mutex Lock = Ticket<P>>
 class FlawedStructure : public MutexStructure<P, Lock> {
  public:
   using MutexStructure<P, Lock>::MutexStructure;
-
   struct Read {
     explicit Read(FlawedStructure&) {}
     ~Read() {}
