@@ -47,7 +47,7 @@ TEST_F(SimDirectory, AFirstReadTakesTheLineExclusively) {
 
 TEST_F(SimDirectory, AModifiedLineThatIsReadGoesHomeInMesiAndStaysOwnedInMoesi) {
   for (const auto& [name, state, owner] : {std::tuple("e7-8870", State::shared, sim::no_cpu),
-                                           std::tuple("epyc-7742x2", State::owned, u16{0})}) {
+                                           std::tuple("epyc-7742x2", State::owned, sim::u16{0})}) {
     OnSockets on(name);
     on.directory.get_exclusive(on.cpus[0], on.line, 1);
     EXPECT_EQ(on.line.state, State::modified);
