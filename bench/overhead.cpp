@@ -190,7 +190,7 @@ struct alignas(cache_line) Words {
 // On a thread for each of `cpus`, at once.
 void compare_loops(const std::vector<u32>& cpus, const Target& target) {
   Window<P> opened;
-  LockLoop<P, Ticket<P>> workload(Parameters("lock_loop"));
+  LockLoop<P, Ticket<P>> workload(choose_workload("lock_loop"));
   alignas(cache_line) Ticket<P> ticket;
   const u32 threads = static_cast<u32>(cpus.size());
   auto run = [&](const std::function<double(u32)>& body) {

@@ -34,7 +34,7 @@ constexpr Case cases[] = {
     {"ticket", "lock_loop", "ticket", 100'000},
     {"rwsem read side", "lock_loop:read=100", "rwsem", 100'000},
     {"page_fault1", "page_fault1", "refcount", 2'000},
-    {"mix", "mix:9:1", "refcount", 2'000},
+    {"mix", "mix", "refcount", 2'000},
 };
 
 double host_seconds() {
@@ -57,8 +57,6 @@ struct Shared {
 
   Shared(const Case& which, u32 threads) {
     const bool bare = std::string(which.workload).starts_with("lock_loop");
-    const Scheme<P>* scheme = bare ? nullptr : find_scheme<P>(which.lock_or_scheme);
-    find_workload<P>(which.workload);  // the lists outlive the simulation
     const sim::ArenaScope scope;
     workload = make_workload<P>(which.workload, which.lock_or_scheme, threads);
     window = std::make_unique<Window<P>>();
@@ -67,7 +65,7 @@ struct Shared {
     options.threads = threads;
     options.clear_pages = false;
     workload->demands(options);
-    space = scheme->make(options);
+    space = make_scheme<P>(choose(scheme_family, which.lock_or_scheme), options);
   }
 };
 

@@ -1,5 +1,6 @@
-// A lock's own events (steals, handoffs, fall-backs by reason): named counters, one set a thread,
-// summed when read.
+// A lock's own events (steals, handoffs, fall-backs by reason): named counters, one set per thread,
+// summed when they are read. The kernel's counterparts are kernel/locking/lock_events_list.h and
+// the vma_lock_* counters of /proc/vmstat.
 #pragma once
 
 #include <array>

@@ -40,9 +40,16 @@ constexpr std::optional<Layout> layout_of(std::string_view name) {
   return std::nullopt;
 }
 
-// Offset and line of a field within its structure, for static_asserts.
+// The line of an offset within a structure that is aligned to cache_line.
 constexpr usize line_of(usize offset) {
   return offset / line_size;
 }
+
+// A platform whose atomics and data are as large as what they hold, which the checker's are not:
+// on these platforms a structure asserts its lines.
+template <class P>
+concept PlainCells = sizeof(typename P::template atomic<u32>) == sizeof(u32) &&
+                     sizeof(typename P::template atomic<u64>) == sizeof(u64) &&
+                     sizeof(typename P::template data<u64>) == sizeof(u64);
 
 }  // namespace faultline

@@ -1,6 +1,5 @@
-// One T a thread, allocated by its own thread on its own node at first use, so that no counter or
-// pool is first touched elsewhere. `here()` is the caller's; for_each visits all, and what it reads
-// there must be atomic or the threads at rest.
+// One T per thread. Its thread allocates it at first use, on its own node. `here()` is the
+// caller's. for_each visits all of them: what it reads there is atomic, or the threads are at rest.
 #pragma once
 
 #include <new>
@@ -27,8 +26,8 @@ class PerThread {
     T* item = slot.load(std::memory_order_relaxed);
     if (item == nullptr) {
       item = new (P::allocate(sizeof(T), cache_line)) T();
-      // release: pairs with the acquire in for_each, which may run while threads work. In the model
-      // checker it does not, so there the release survives being weakened.
+      // release: pairs with the acquire in for_each, which may run while threads work.
+      // weakened release survives, program: no program visits all items while threads work.
       slot.store(item, std::memory_order_release);
     }
     return *item;
@@ -37,8 +36,8 @@ class PerThread {
   template <class F>
   void for_each(F&& visit) const {
     for (u32 thread = 0; thread < P::max_threads; ++thread)
-      // acquire: pairs with the release in here(): the item is seen constructed. In the model
-      // checker no thread works meanwhile, so there it survives being weakened.
+      // acquire: pairs with the release in here(): the item is seen constructed.
+      // weakened acquire survives, program: no program visits all items while threads work.
       if (T* item = slots_[thread].load(std::memory_order_acquire)) visit(thread, *item);
   }
 

@@ -92,6 +92,11 @@ concept Platform = requires(typename P::template atomic<u32>& word, void* memory
   { P::allocate(usize{}, usize{}) } -> std::same_as<void*>;
 };
 
+// Whether P is this machine, where locks that are no templates over a platform exist too; the
+// platform's header specialises it.
+template <class P>
+inline constexpr bool runs_natively = false;
+
 // Brackets a slow path: the thread waits for `object`, which a reader will know as `what` ("rwsem",
 // "ticket").
 template <class P>

@@ -191,8 +191,7 @@ class RbTree {
 
  private:
   // release, in all three: pairs with the acquire loads of the _rcu accessors, and publishes the
-  // stores made to the node before. Where there are no readers under RCU, as in a range lock, it
-  // survives being weakened.
+  // stores made to the node before. A range lock's tree has no such readers and needs none of them.
   void set_root(Node* node) { root_.store(node, std::memory_order_release); }
   static void set_left(Node* node, Node* child) {
     Traits::links(*node).left.store(child, std::memory_order_release);

@@ -68,8 +68,9 @@ constexpr Error page_range(u64 start, u64 length, Range& range) {
   return Error::none;
 }
 
-// The same for protect and discard: no bytes are no pages, beyond the end nothing is mapped
-// (ENOMEM; the kernel would first change the part within, which here is left as it was).
+// The pages that `start` and `length`, in bytes, name to protect and discard. A length of 0 names
+// none. EINVAL where `start` is unaligned; ENOMEM where the end lies beyond the address space,
+// since nothing is mapped there. The kernel would first change the part that lies within.
 constexpr Error mapped_range(u64 start, u64 length, Range& range) {
   if (start % page_size != 0) return Error::inval;
   if (length > address_space_end || start > address_space_end - length) return Error::nomem;
@@ -77,7 +78,7 @@ constexpr Error mapped_range(u64 start, u64 length, Range& range) {
   return Error::none;
 }
 
-// What a map call's arguments are worth: rounds `length` up to pages. EINVAL for no length or an
+// Checks the arguments of a map call and rounds `length` up to pages. EINVAL for no length or an
 // unaligned fixed address, ENOMEM for what does not fit into the address space.
 constexpr Error map_length(u64 hint, u64& length, bool fixed) {
   if (length == 0 || (fixed && hint % page_size != 0)) return Error::inval;

@@ -42,7 +42,7 @@ function table(head, rows) {
 function throughputCell(one, best) {
   if (!one.throughput) return `<td class="none" colspan="3">not measured: ${escapeHtml(one.reason ?? '')}</td>`;
   const { median, low, high } = one.throughput;
-  const relative = best > 0 && !one.private && one.scheme !== 'linux' ? (median / best).toFixed(2) : '\u2013';
+  const relative = best > 0 && !one.private && !one.kernel ? (median / best).toFixed(2) : '\u2013';
   return `<td>${human(median)}</td><td class="soft">${human(low)} \u2026 ${human(high)}</td><td>${relative}</td>`;
 }
 
@@ -53,7 +53,7 @@ function panelTable(name, list) {
     const here = list.filter((entry) => entry.one.threads === threads);
     const median = (entry) => entry.one.throughput?.median ?? -1;
     here.sort((a, b) => median(b) - median(a));
-    const rankedOnes = here.filter(({ one }) => !one.private && one.scheme !== 'linux');
+    const rankedOnes = here.filter(({ one }) => !one.private && !one.kernel);
     const best = Math.max(0, ...rankedOnes.map(median));
     return here.map(({ one, common }) => {
       const line = common.line === 'plain' ? '' : ` <span class="soft">${escapeHtml(common.line)}</span>`;
@@ -61,7 +61,7 @@ function panelTable(name, list) {
         one.scaling ? `${one.scaling.median.toFixed(2)}` : '',
         time(one.kinds.fault?.latency_ns?.p99),
         // The kernel does not tell how long its threads wait.
-        one.scheme === 'linux' ? '' : percent(one.waiting_share?.median),
+        one.kernel ? '' : percent(one.waiting_share?.median),
         one.threads > 1 ? one.fairness?.jain.median.toFixed(3) ?? '' : '',
       ];
       const cells = after.map((cell) => `<td>${cell}</td>`).join('');

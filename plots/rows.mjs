@@ -6,10 +6,10 @@ export const CEILING = 'private: the ceiling';
 export const CLEARING = 'clearing pages alone';
 export const PUBLISHED = 'published';
 
-/** "mmap_sem:no-osq" is scheme mmap_sem, variant no-osq; "std::shared_mutex" is one name. */
+/** "mmap_sem:osq=off" is scheme mmap_sem, variant osq=off. */
 export function splitScheme(name) {
-  const [, base, variant] = /^((?:[^:]|::)+)(?::(.*))?$/.exec(name) ?? [null, name, ''];
-  return { base, variant: variant ?? '' };
+  const [base, ...options] = name.split(':');
+  return { base, variant: options.join(':') };
 }
 
 /** A short name for each file: its own, or its directory's where all are called results.json. */
@@ -21,35 +21,52 @@ function labels(files) {
   return unique(folders) ? folders : files;
 }
 
-/** [{label, results}] of the files. */
-export function load(files) {
+/**
+ * [{label, results, axes}] of the files. `known`: the axes of all files and of the program. A case without a value has the default of
+ * an axis that its file declares, and else the value that cases had before the axis existed. `loaded`: the files as the
+ * program's reader has them, with the present names; without it they are read here.
+ */
+export function load(files, known, loaded) {
   const names = labels(files);
-  return files.map((file, i) => ({
-    label: names[i],
-    results: JSON.parse(readFileSync(file, 'utf8')).faultline,
-  }));
+  const all = loaded ?? files.map((file) => JSON.parse(readFileSync(file, 'utf8')).faultline);
+  return all.map((results, i) => {
+    const declared = results.axes ?? [];
+    const isDeclared = (key) => declared.some((axis) => axis.key === key);
+    const absent = (axis) => (isDeclared(axis.key) ? axis.default : axis.before);
+    const axes = [...declared, ...known.filter((axis) => !isDeclared(axis.key))];
+    return { label: names[i], results, axes: axes.map((axis) => ({ ...axis, absent: absent(axis) })) };
+  });
+}
+
+const settingOf = (one, axis) => one[axis.key] ?? axis.absent;
+
+/** "page table a CPU"; empty for an empty text. */
+function settingLabel(one, axis) {
+  const value = settingOf(one, axis);
+  const named = axis.values?.find((known) => known.value === value);
+  return named?.label ?? (value === '' ? '' : `${axis.label} ${value}`);
 }
 
 /** What sets a panel apart: the workload, and each setting in which the cases of these files differ at all. */
 function panelNamer(runs) {
-  const cases = runs.flatMap((run) => run.results.cases);
-  const varies = (key) => new Set(cases.map((one) => JSON.stringify(one[key] ?? ''))).size > 1;
-  const names = {
-    placement: (one) => one.placement,
-    roles: (one) => one.roles && `roles ${one.roles}`,
-    page_clear: (one) => `clear ${one.page_clear}`,
-    shootdown: (one) => `shootdown ${one.shootdown}`,
-    page_table: (one) => one.page_table === 'per_cpu' && 'page table a CPU',
-    kernel_entry: (one) => one.kernel_entry && 'kernel entry',
-    merge: (one) => (one.merge ? 'merging' : 'no merging'),
-    thp: (one) => (one.thp ? 'THP' : 'no THP'),
-  };
-  const shown = Object.keys(names).filter(varies);
-  const nameOf = (one) => [one.workload, ...shown.map((key) => names[key](one)).filter(Boolean)].join(', ');
+  const cases = runs.flatMap((run) => run.results.cases.map((one) => ({ one, axes: run.axes })));
+  const keys = new Set(runs.flatMap((run) => run.axes.filter((axis) => axis.picture === 'panel').map((axis) => axis.key)));
+  const axisOf = (axes, key) => axes.find((axis) => axis.key === key);
+  const varies = (valueOf) => new Set(cases.map((entry) => JSON.stringify(valueOf(entry)))).size > 1;
+  const shown = [...keys].filter((key) => varies(({ one, axes }) => settingOf(one, axisOf(axes, key))));
+  const placed = varies(({ one }) => one.placement);
+  const nameOf = (one, axes) =>
+    [one.workload, placed && one.placement, ...shown.map((key) => settingLabel(one, axisOf(axes, key)))].filter(Boolean).join(', ');
   // Never in one panel with what was measured, and always in view which is which.
-  const mixed = cases.some((one) => one.machine);
-  const measured = (one) => (mixed ? `${nameOf(one)}\nmeasured` : nameOf(one));
-  return (one) => (one.machine ? `${nameOf(one)}\nsimulated on ${one.machine}` : measured(one));
+  const mixed = cases.some(({ one }) => one.machine);
+  const measured = (one, axes) => (mixed ? `${nameOf(one, axes)}\nmeasured` : nameOf(one, axes));
+  return (one, axes) => (one.machine ? `${nameOf(one, axes)}\nsimulated on ${one.machine}` : measured(one, axes));
+}
+
+/** The settings that give a case a line of its own within its panel. */
+function lineSettings(one, axes) {
+  const apart = axes.filter((axis) => axis.picture === 'line' && settingOf(one, axis) !== axis.default);
+  return apart.map((axis) => settingLabel(one, axis));
 }
 
 /** Every case of every file with what all its rows share. */
@@ -60,7 +77,7 @@ export function entries(runs) {
       const { base, variant } = splitScheme(one.scheme);
       // Simulated and measured cases have panels of their own already.
       const alike = runs.filter(({ results }) => results.mode === run.results.mode);
-      const line = [variant, one.private ? CEILING : '', alike.length > 1 ? run.label : '']
+      const line = [variant, ...lineSettings(one, run.axes), alike.length > 1 ? run.label : '']
         .filter(Boolean)
         .join(', ');
       const notes = [
@@ -70,7 +87,7 @@ export function entries(runs) {
       ].filter(Boolean);
       return {
         one,
-        panel: panelOf(one),
+        panel: panelOf(one, run.axes),
         common: {
           scheme: base,
           line: line || 'plain',
@@ -100,7 +117,7 @@ function spread(entry, panel, estimate) {
   return [{ panel, ...entry.common, median, low, high }];
 }
 
-const isLinux = (entry) => entry.common.scheme === 'linux';
+const isLinux = (entry) => entry.one.kernel === true;
 
 function latencyRows(entry) {
   const rows = [];
@@ -238,7 +255,7 @@ export function rowsByPicture(runs) {
   };
 }
 
-/** "mmap_sem:rwsem_2012, shootdown cpumask": what stands for a published system. */
+/** "mmap_sem:lock=rwsem_2012, shootdown cpumask": what stands for a published system. */
 export function standsFor({ scheme, shootdown }) {
   return [scheme, shootdown && `shootdown ${shootdown}`].filter(Boolean).join(', ');
 }

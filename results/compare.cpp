@@ -8,6 +8,7 @@
 #include <random>
 #include <stdexcept>
 
+#include "results/case_axes.hpp"
 #include "results/reader.hpp"
 #include "results/summary.hpp"
 
@@ -22,14 +23,18 @@ constexpr std::size_t power_draws = 200;
 
 struct Side {
   std::string path;
-  json part;  // the file's "faultline"
-  std::map<std::string, const json*> cases;
+  json part;                                 // the file's "faultline"
+  std::map<std::string, const json*> cases;  // by key
 };
 
-Side load_side(const std::string& path) {
-  Side side{path, load_results(path)["faultline"], {}};
-  for (const json& one : side.part["cases"]) side.cases[one["name"].get<std::string>()] = &one;
-  return side;
+/** Two names can be equal and their cases differ: an older file's names lack newer axes. */
+void find_cases(Side& side, const json& axes) {
+  for (const json& one : side.part["cases"])
+    side.cases[case_key(one, axes) + one.value("machine", "")] = &one;
+}
+
+std::string name_of(const json& one) {
+  return one["name"].get<std::string>();
 }
 
 void require_comparable(const Side& base, const Side& changed, const CompareOptions& options) {
@@ -71,12 +76,12 @@ std::size_t lost_cases(const Side& base, const Side& changed) {
 
 std::vector<CaseShift> common_cases(const Side& base, const Side& changed) {
   std::vector<CaseShift> cases;
-  for (const auto& [name, one] : base.cases) {
-    const auto other = changed.cases.find(name);
+  for (const auto& [key, one] : base.cases) {
+    const auto other = changed.cases.find(key);
     if (other == changed.cases.end()) continue;
     if (!measured(*one) || !measured(*other->second)) continue;
     CaseShift shift;
-    shift.name = name;
+    shift.name = name_of(*one);
     shift.base = (*one)["throughput"]["repetitions"].get<std::vector<double>>();
     shift.changed = (*other->second)["throughput"]["repetitions"].get<std::vector<double>>();
     if (shift.base.empty() || shift.changed.empty()) continue;
@@ -114,19 +119,19 @@ void print_side_by_side(const Side& base, const Side& changed, std::ostream& out
 }
 
 void print_settings(const Side& base, const Side& changed, std::ostream& out) {
-  for (const char* key : {"workload_text", "duration_s", "warmup_s", "cpus"}) {
+  for (const char* setting : {"workload_text", "duration_s", "warmup_s", "cpus"}) {
     std::size_t differing = 0;
     std::string first;
-    for (const auto& [name, one] : base.cases) {
-      const auto other = changed.cases.find(name);
+    for (const auto& [key, one] : base.cases) {
+      const auto other = changed.cases.find(key);
       if (other == changed.cases.end()) continue;
-      const std::string before = text_of(*one, key);
-      const std::string after = text_of(*other->second, key);
+      const std::string before = text_of(*one, setting);
+      const std::string after = text_of(*other->second, setting);
       if (before == after) continue;
-      if (++differing == 1) first = fmt::format("{} against {} ({})", before, after, name);
+      if (++differing == 1) first = fmt::format("{} against {} ({})", before, after, name_of(*one));
     }
     if (differing > 0)
-      fmt::print(out, "settings differ: {} of {} case(s), first {}\n", key, differing, first);
+      fmt::print(out, "settings differ: {} of {} case(s), first {}\n", setting, differing, first);
   }
 }
 
@@ -211,27 +216,28 @@ std::string reason_of(const json& one) {
 }
 
 void print_one_sided(const Side& here, const Side& there, const char* label, std::ostream& out) {
-  for (const auto& [name, one] : here.cases) {
-    const auto other = there.cases.find(name);
+  for (const auto& [key, one] : here.cases) {
+    const auto other = there.cases.find(key);
     if (other == there.cases.end()) {
-      fmt::print(out, "only in {}: {}{}\n", label, name,
+      fmt::print(out, "only in {}: {}{}\n", label, name_of(*one),
                  measured(*one) ? "" : fmt::format(" (not measured: {})", reason_of(*one)));
     } else if (measured(*one) && !measured(*other->second)) {
-      fmt::print(out, "measured only in {}: {} (the other: {})\n", label, name,
+      fmt::print(out, "measured only in {}: {} (the other: {})\n", label, name_of(*one),
                  reason_of(*other->second));
     }
   }
 }
 
 void print_not_compared(const Side& base, const Side& changed, std::ostream& out) {
-  for (const auto& [name, one] : base.cases) {
-    const auto other = changed.cases.find(name);
+  for (const auto& [key, one] : base.cases) {
+    const auto other = changed.cases.find(key);
     if (other == changed.cases.end() || measured(*one) != measured(*other->second)) continue;
     if (!measured(*one)) {
-      fmt::print(out, "measured in neither: {} (base: {}; new: {})\n", name, reason_of(*one),
-                 reason_of(*other->second));
+      fmt::print(out, "measured in neither: {} (base: {}; new: {})\n", name_of(*one),
+                 reason_of(*one), reason_of(*other->second));
     } else if (!positive(*one)) {
-      fmt::print(out, "not compared: {} (base has a repetition of 0 operations/s)\n", name);
+      fmt::print(out, "not compared: {} (base has a repetition of 0 operations/s)\n",
+                 name_of(*one));
     }
   }
 }
@@ -244,8 +250,8 @@ std::optional<double> p99(const json& one, const std::string& kind) {
 
 void print_latency(const Side& base, const Side& changed, std::ostream& out) {
   bool first = true;
-  for (const auto& [name, one] : base.cases) {
-    const auto other = changed.cases.find(name);
+  for (const auto& [key, one] : base.cases) {
+    const auto other = changed.cases.find(key);
     if (other == changed.cases.end()) continue;
     for (const auto& [kind, unused] : (*one)["kinds"].items()) {
       const std::optional<double> before = p99(*one, kind);
@@ -253,8 +259,8 @@ void print_latency(const Side& base, const Side& changed, std::ostream& out) {
       if (!before || !after || *before <= 0) continue;
       if (first) fmt::print(out, "\np99 latency, for information (no test, no alarm):\n");
       first = false;
-      fmt::print(out, "  {} {}: {:.0f} ns to {:.0f} ns ({})\n", name, kind, *before, *after,
-                 percent(*after / *before - 1));
+      fmt::print(out, "  {} {}: {:.0f} ns to {:.0f} ns ({})\n", name_of(*one), kind, *before,
+                 *after, percent(*after / *before - 1));
     }
   }
 }
@@ -319,8 +325,11 @@ std::size_t repetitions_to_find(const CaseShift& one, double shift, std::size_t 
 
 int compare(const std::string& base_path, const std::string& changed_path,
             const CompareOptions& options, std::ostream& out) {
-  const Side base = load_side(base_path);
-  const Side changed = load_side(changed_path);
+  Side base{base_path, load_results(base_path)["faultline"], {}};
+  Side changed{changed_path, load_results(changed_path)["faultline"], {}};
+  const json axes = axes_of({base.part, changed.part});
+  find_cases(base, axes);
+  find_cases(changed, axes);
   require_comparable(base, changed, options);
   std::vector<CaseShift> cases = common_cases(base, changed);
   judge(cases, options);

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "results/files.hpp"
+#include "results/old_names.hpp"
 
 namespace faultline {
 namespace {
@@ -55,6 +56,7 @@ void take(JournalContent& content, nlohmann::json line, const std::string& path,
     content.header = std::move(line);
     if (!is_left_out(content.header)) content.header["left_out"] = nlohmann::json::array();
   } else if (is_trial(line)) {
+    rename_old(line);
     content.trials.push_back(std::move(line));
   } else if (is_left_out(line)) {
     for (nlohmann::json& one : line["left_out"])

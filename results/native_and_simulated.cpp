@@ -9,23 +9,12 @@
 
 #include "harness/stats/stats.hpp"
 #include "results/aggregate.hpp"
+#include "results/case_axes.hpp"
 
 namespace faultline {
 namespace {
 
 using nlohmann::json;
-
-/** What makes two cases the same one, wherever and for however long they ran. */
-std::string key_of(const json& one) {
-  json key = json::array();
-  for (const char* name : {"workload", "scheme", "placement", "threads", "roles", "private",
-                           "page_clear", "shootdown", "merge", "thp"})
-    key.push_back(one.value(name, json()));
-  // A native case has no kernel's entry to charge, and older results no choice of page tables.
-  key.push_back(one.value("page_table", "shared"));
-  key.push_back(one.value("kernel_entry", false));
-  return key.dump();
-}
 
 std::vector<double> repetitions_of(const json& one) {
   if (!one.contains("throughput")) return {};
@@ -45,12 +34,13 @@ json compared(const json& native, const json& simulated) {
 }
 
 json cases_of(const json& native, const json& simulated, const json& machine) {
+  const json axes = axes_of({native, simulated});
   std::map<std::string, const json*> measured;
-  for (const json& one : native["cases"]) measured[key_of(one)] = &one;
+  for (const json& one : native["cases"]) measured[case_key(one, axes)] = &one;
   json cases = json::array();
   for (const json& one : simulated["cases"]) {
     if (one["machine"] != machine) continue;
-    const auto found = measured.find(key_of(one));
+    const auto found = measured.find(case_key(one, axes));
     if (found == measured.end()) continue;
     if (json pair = compared(*found->second, one); !pair.is_null()) cases.push_back(pair);
   }

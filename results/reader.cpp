@@ -6,7 +6,9 @@
 #include <initializer_list>
 #include <stdexcept>
 
+#include "results/case_axes.hpp"
 #include "results/files.hpp"
+#include "results/old_names.hpp"
 
 namespace faultline {
 namespace {
@@ -159,7 +161,8 @@ void check_case(const Checker& check, const json& one, const std::string& place)
   for (const char* key : {"name", "workload", "scheme", "placement"}) check.text(one, place, key);
   for (const char* key : {"reason", "machine", "roles"})
     check.optional(one, place, key, json::value_t::string);
-  check.optional(one, place, "private", json::value_t::boolean);
+  for (const char* key : {"private", "kernel"})
+    check.optional(one, place, key, json::value_t::boolean);
   check.whole_number(one, place, "threads");
   check_throughput(check, one, place);
   if (one.contains("notes")) check.texts(one, place, "notes");
@@ -224,6 +227,28 @@ void check_models(const Checker& check, const json& part) {
     check_model(check, models[i], fmt::format("/faultline/machine/models/{}", i));
 }
 
+/** How the file's cases can differ, as axes_json declares it. */
+void check_axes(const Checker& check, const json& part) {
+  if (!part.contains("axes")) return;  // older than the declaration
+  const json& axes = check.member(part, "/faultline", "axes", json::value_t::array);
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    const std::string place = fmt::format("/faultline/axes/{}", i);
+    if (!axes[i].is_object()) check.refuse(place, "is no axis", json::value_t::object);
+    for (const char* key : {"key", "label", "picture"}) check.text(axes[i], place, key);
+    for (const char* key : {"default", "before"})
+      if (!axes[i].contains(key))
+        check.refuse(place + "/" + key, "is missing", json::value_t::string);
+    if (!axes[i].contains("values")) continue;
+    const json& values = check.member(axes[i], place, "values", json::value_t::array);
+    for (std::size_t j = 0; j < values.size(); ++j) {
+      const std::string here = fmt::format("{}/values/{}", place, j);
+      if (!values[j].is_object() || !values[j].contains("value"))
+        check.refuse(here, "is no value of an axis", json::value_t::object);
+      check.text(values[j], here, "label");
+    }
+  }
+}
+
 void check_faultline(const Checker& check, const json& part) {
   for (const char* key : {"mode", "suite"}) check.text(part, "/faultline", key);
   part["mode"] == "sim" ? check_models(check, part) : check_machine(check, part);
@@ -231,6 +256,7 @@ void check_faultline(const Checker& check, const json& part) {
   for (const char* key : {"version", "commit"}) check.text(build, "/faultline/build", key);
   check.optional(check.member(part, "/faultline", "counters", json::value_t::object),
                  "/faultline/counters", "reason", json::value_t::string);
+  check_axes(check, part);
   check_entries(check, part, "left_out", {"what", "why"});
   check_entries(check, part, "discarded", {"case", "reason"});
   check_entries(check, part, "failures", {"case", "reason"});
@@ -262,13 +288,15 @@ json load_results(const std::string& path) {
     throw std::invalid_argument(fmt::format(
         "foreign JSON, {}: no object \"faultline\", expected {}", path, a_results_file));
   }
-  const json& part = results["faultline"];
+  json& part = results["faultline"];
   if (part.value("schema_version", json()) != 1) {
     throw std::invalid_argument(
         fmt::format("not a result of this version, {}: schema_version {}, expected 1", path,
                     part.value("schema_version", json()).dump()));
   }
   check_faultline(Checker(path), part);
+  rename_old(part);
+  complete_settings(part);
   return results;
 }
 

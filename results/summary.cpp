@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "results/case_axes.hpp"
+
 namespace faultline {
 namespace {
 
@@ -28,39 +30,33 @@ struct Panel {
   std::map<std::pair<std::string, std::int64_t>, const json*> cells;
 };
 
-/** `linux` is no scheme of ours and a case of private address spaces has no sharing: neither is
- * ranked. */
+/** The running kernel is no scheme of ours, and a case of private address spaces has no sharing:
+ * neither is ranked. */
 bool ranked(const json& one) {
-  return !one.value("private", false) && one["scheme"] != "linux";
+  return !one.value("private", false) && !one.value("kernel", false);
 }
 
 std::string row_name(const json& one) {
   return one["scheme"].get<std::string>() + (one.value("private", false) ? ", private" : "");
 }
 
-std::string panel_name(const json& one) {
+std::string panel_name(const json& one, const json& axes) {
   std::string name =
       one["workload"].get<std::string>() + ", " + one["placement"].get<std::string>();
   if (one.contains("machine")) name += ", simulated on " + one["machine"].get<std::string>();
-  const std::string roles = one.value("roles", "");
-  if (!roles.empty()) name += ", " + roles;
-  const auto differs = [&](const char* key, const json& usual) {
-    if (one.contains(key) && one[key] != usual)
-      name += fmt::format(", {} {}", key, one[key].dump());
-  };
-  differs("page_clear", "memset");
-  differs("shootdown", "cpumask");
-  differs("page_table", "shared");
-  differs("kernel_entry", false);
-  differs("merge", true);
-  differs("thp", false);
+  for (const json& axis : axes) {
+    const auto key = axis["key"].get<std::string>();
+    if (axis["picture"] == "line" || one.value(key, axis["default"]) == axis["default"]) continue;
+    name += ", " + setting_label(one, axis);
+  }
   return name;
 }
 
-std::map<std::string, Panel> panels_of(const json& cases) {
+std::map<std::string, Panel> panels_of(const json& part) {
+  const json axes = axes_of({part});
   std::map<std::string, Panel> panels;
-  for (const json& one : cases) {
-    Panel& panel = panels[panel_name(one)];
+  for (const json& one : part["cases"]) {
+    Panel& panel = panels[panel_name(one, axes)];
     const std::string row = row_name(one);
     const std::int64_t threads = one["threads"].get<std::int64_t>();
     panel.threads.insert(threads);
@@ -265,7 +261,7 @@ void print_summary(std::ostream& out, const json& results) {
                "with fewer than {} repetitions (here {}) no interval holds a median with 95 % "
                "confidence: it is half the range seen\n",
                bounding_repetitions, fewest);
-  for (const auto& [name, panel] : panels_of(part["cases"])) print_panel(out, name, panel);
+  for (const auto& [name, panel] : panels_of(part)) print_panel(out, name, panel);
   fmt::print(out, "\n");
   print_unfinished(out, part);
 }

@@ -150,8 +150,8 @@ json faultline_part(const JournalContent& journal, std::vector<CaseTrials>& case
   const char* own = part["mode"] == "sim" ? "seeds" : "date";
   part[own] = journal.header.at(own);
   part["ended"] = !journal.killed;
-  if (journal.header.contains("planned_trials"))
-    part["planned_trials"] = journal.header["planned_trials"];
+  for (const char* key : {"planned_trials", "axes"})
+    if (journal.header.contains(key)) part[key] = journal.header[key];
   part["cases"] = json::array();
   for (const CaseTrials& one : cases) part["cases"].push_back(aggregate_case(one));
   add_scaling(cases, part["cases"]);

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "workloads/parameters.hpp"
+#include "workloads/catalogue.hpp"
 #include "workloads/workload.hpp"
 
 namespace faultline {
@@ -13,12 +13,7 @@ namespace faultline {
 template <class P>
 class ClearPages final : public Workload<P> {
  public:
-  static constexpr const char* form = "clear_pages[:SIZE], SIZE such as 2M, a multiple of 4K";
-
-  ClearPages(Parameters parameters, u32 threads)
-      : size_(parameters.next_size(u64{2} << 20)), pages_(threads) {
-    parameters.finish(form);
-  }
+  ClearPages(const Chosen& chosen, u32 threads) : size_(chosen.number("size")), pages_(threads) {}
 
   void demands(AddressSpaceOptions&) const override {}
 

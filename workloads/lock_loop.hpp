@@ -3,29 +3,22 @@
 // ones (each thread its own), or `random` ones out of 256 slots (ArrBench's layout).
 #pragma once
 
+#include "locks/any.hpp"
 #include "locks/mutex/concept.hpp"
 #include "locks/range/concept.hpp"
 #include "locks/shared/concept.hpp"
-#include "workloads/parameters.hpp"
+#include "workloads/catalogue.hpp"
 #include "workloads/workload.hpp"
 
 namespace faultline {
 
 struct LockLoopShape {
-  static constexpr const char* form =
-      "lock_loop[:section=NS][,gap=NS][,read=PERCENT][,layout=full|disjoint|random], at most 100 "
-      "percent";
-
-  explicit LockLoopShape(Parameters parameters)
-      : section_ns(parameters.number("section", 0)),
-        gap_ns(parameters.number("gap", 0)),
-        read_percent(parameters.number("read", 0)) {
-    const std::string layout = parameters.word("layout", "full");
-    disjoint = layout == "disjoint";
-    random = layout == "random";
-    parameters.finish(form);
-    if (read_percent > 100 || !(layout == "full" || disjoint || random)) parameters.refuse(form);
-  }
+  explicit LockLoopShape(const Chosen& chosen)
+      : section_ns(chosen.number("section")),
+        gap_ns(chosen.number("gap")),
+        read_percent(chosen.number("read")),
+        disjoint(chosen.word("ranges") == "disjoint"),
+        random(chosen.word("ranges") == "random") {}
 
   u64 section_ns;
   u64 gap_ns;
@@ -37,7 +30,9 @@ struct LockLoopShape {
 template <class P, class L>
 class LockLoop final : public Workload<P> {
  public:
-  explicit LockLoop(const Parameters& parameters) : shape_(parameters) {}
+  // `options`: for a virtual lock, which one.
+  explicit LockLoop(const Chosen& chosen, const AddressSpaceOptions& options = {})
+      : shape_(chosen), lock_(lock_of<L>(options)) {}
 
   void demands(AddressSpaceOptions& options) const override { options.frames_per_thread = 1; }
 

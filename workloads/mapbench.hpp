@@ -12,7 +12,6 @@
 #include <stdexcept>
 
 #include "workloads/barrier.hpp"
-#include "workloads/parameters.hpp"
 #include "workloads/workload.hpp"
 
 namespace faultline {
@@ -25,8 +24,6 @@ inline void expect_none(Error error, const char* what) {
 template <class P>
 class Local final : public Workload<P> {
  public:
-  explicit Local(const Parameters& parameters) { parameters.finish("local, without parameters"); }
-
   void demands(AddressSpaceOptions& options) const override { options.frames_per_thread = 64; }
 
   void run(Worker<P>& worker) override {
@@ -44,10 +41,6 @@ class Local final : public Workload<P> {
 template <class P>
 class Pipeline final : public Workload<P> {
  public:
-  explicit Pipeline(const Parameters& parameters) {
-    parameters.finish("pipeline, without parameters");
-  }
-
   void demands(AddressSpaceOptions& options) const override { options.frames_per_thread = 64; }
 
   void run(Worker<P>& worker) override {
@@ -73,8 +66,6 @@ class Pipeline final : public Workload<P> {
 template <class P>
 class Global final : public Workload<P> {
  public:
-  explicit Global(const Parameters& parameters) { parameters.finish("global, without parameters"); }
-
   void demands(AddressSpaceOptions& options) const override {
     options.frames_per_thread = slice_pages * options.threads + 64;
   }

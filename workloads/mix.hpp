@@ -1,8 +1,8 @@
-// Faults and updates at a ratio: mix:9:1 is nine faults to one update. An update unmaps a block of
-// pages and maps it anew, or with `discard` drops its pages; the faults that follow are on pages of
-// that block, so that each finds its page missing. `private`: each thread has its own region of the
-// address space; `shared`: all use one, and a fault on a block that another thread is replacing is
-// an error that is counted, as in the program it would be.
+// Faults and updates at a ratio: mix:faults=9:updates=1 has nine faults to one update. An update
+// unmaps a block of pages and maps it anew, or with `discard` drops its pages; the faults that
+// follow are on pages of that block, so that each finds its page missing. Each thread has its own
+// region of the address space; with `shared` all use one, and a fault on a block that another
+// thread is replacing is an error that is counted, as in the program it would be.
 //
 // With roles, updaters update and never fault; faulters fault their way through a region and then
 // drop it by one `discard`, since there is no fault on pages that are there.
@@ -12,7 +12,7 @@
 #include <bit>
 #include <stdexcept>
 
-#include "workloads/parameters.hpp"
+#include "workloads/catalogue.hpp"
 #include "workloads/workload.hpp"
 
 namespace faultline {
@@ -20,20 +20,11 @@ namespace faultline {
 template <class P>
 class Mix final : public Workload<P> {
  public:
-  static constexpr const char* form =
-      "mix:FAULTS:UPDATES[,private|shared][,discard], with at least one update and at most 512 "
-      "faults to each";
-
-  explicit Mix(Parameters parameters)
-      : faults_(parameters.next_number(9)),
-        updates_(parameters.next_number(1)),
-        shared_(parameters.flag("shared")),
-        discard_(parameters.flag("discard")) {
-    const bool both = parameters.flag("private") && shared_;
-    parameters.finish(form);
-    if (both || updates_ == 0 || faults_ / most_faults > updates_ ||
-        (faults_ + updates_ - 1) / updates_ > most_faults)
-      parameters.refuse(form);
+  explicit Mix(const Chosen& chosen)
+      : faults_(chosen.number("faults")),
+        updates_(chosen.number("updates")),
+        shared_(chosen.is_on("shared")),
+        discard_(chosen.is_on("discard")) {
     block_pages_ = std::bit_ceil(std::max<u64>(8, (faults_ + updates_ - 1) / updates_));
   }
 
@@ -67,7 +58,6 @@ class Mix final : public Workload<P> {
 
  private:
   static constexpr u64 blocks = 64;  // in a region
-  static constexpr u64 most_faults = 512;
 
   u64 block_bytes() const { return block_pages_ * page_size; }
   u64 region_bytes() const { return blocks * block_bytes(); }

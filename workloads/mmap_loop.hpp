@@ -3,7 +3,7 @@
 
 #include <stdexcept>
 
-#include "workloads/parameters.hpp"
+#include "workloads/catalogue.hpp"
 #include "workloads/workload.hpp"
 
 namespace faultline {
@@ -11,11 +11,7 @@ namespace faultline {
 template <class P>
 class MmapLoop final : public Workload<P> {
  public:
-  static constexpr const char* form = "mmap1[:SIZE], SIZE such as 128M, a multiple of 4K";
-
-  explicit MmapLoop(Parameters parameters) : size_(parameters.next_size(u64{128} << 20)) {
-    parameters.finish(form);
-  }
+  explicit MmapLoop(const Chosen& chosen) : size_(chosen.number("size")) {}
 
   void demands(AddressSpaceOptions& options) const override { options.frames_per_thread = 16; }
 

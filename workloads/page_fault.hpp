@@ -6,7 +6,7 @@
 
 #include <stdexcept>
 
-#include "workloads/parameters.hpp"
+#include "workloads/catalogue.hpp"
 #include "workloads/workload.hpp"
 
 namespace faultline {
@@ -14,13 +14,11 @@ namespace faultline {
 template <class P>
 class PageFault final : public Workload<P> {
  public:
-  static constexpr const char* form = "page_fault1..4[:SIZE], SIZE such as 2M, a multiple of 4K";
-
-  explicit PageFault(Parameters parameters) : size_(parameters.next_size(u64{2} << 20)) {
-    parameters.finish(form);
-    if (parameters.name() == "page_fault2") flags_ = map_file;
-    if (parameters.name() == "page_fault3") flags_ = map_file | map_shared;
-    if (parameters.name() == "page_fault4") flags_ = map_file, access_ = Access::read;
+  explicit PageFault(const Chosen& chosen) : size_(chosen.number("size")) {
+    const std::string_view name = chosen.entry().name;
+    if (name == "page_fault2") flags_ = map_file;
+    if (name == "page_fault3") flags_ = map_file | map_shared;
+    if (name == "page_fault4") flags_ = map_file, access_ = Access::read;
   }
 
   void demands(AddressSpaceOptions& options) const override {

@@ -1,4 +1,4 @@
-// Workload `replay:FILE`: the page faults and address-space calls of a real program, flat out.
+// Workload `replay:file=PATH`: the page faults and address-space calls of a real program, flat out.
 //
 // A round is the whole recording, from an address space that holds its preamble alone; when all
 // threads have played theirs, each unmaps what it left, and the next round begins. The clearing up
@@ -22,6 +22,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "workloads/catalogue.hpp"
 #include "workloads/replay_plan.hpp"
 #include "workloads/workload.hpp"
 
@@ -70,7 +71,10 @@ class alignas(cache_line) ReplayProgress {
 template <class P>
 class Replay final : public Workload<P> {
  public:
-  // Throws std::invalid_argument for more threads than were recorded.
+  // Throws std::invalid_argument for a file that holds no recording, and for more threads than were
+  // recorded.
+  Replay(const Chosen& chosen, u32 threads)
+      : Replay(std::make_shared<const Trace>(read_trace(chosen.word("file"))), threads) {}
   Replay(std::shared_ptr<const Trace> trace, u32 threads)
       : trace_(std::move(trace)),
         plan_(plan_replay(*trace_, threads)),

@@ -12,10 +12,6 @@ namespace faultline {
 template <class P>
 class ThreadsWorkload final : public Workload<P> {
  public:
-  explicit ThreadsWorkload(const Parameters& parameters) {
-    parameters.finish("threads, without parameters");
-  }
-
   void demands(AddressSpaceOptions& options) const override { options.frames_per_thread = 64; }
 
   void run(Worker<P>& worker) override {

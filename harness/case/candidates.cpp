@@ -9,32 +9,11 @@
 #include <stdexcept>
 #include <tuple>
 
-#include "harness/native/platform.hpp"
-#include "harness/native/registry.hpp"
+#include "harness/case/names.hpp"
 #include "harness/trial/roles.hpp"
 
 namespace faultline {
 namespace {
-
-using P = NativePlatform;
-
-const WorkloadInfo& info_of(const std::string& workload) {
-  const WorkloadInfo* info = find_workload<P>(workload);
-  if (info == nullptr)
-    throw std::invalid_argument("workload '" + workload +
-                                "': expected one that `faultline list` names");
-  return *info;
-}
-
-void require_scheme(const WorkloadInfo& info, const std::string& name) {
-  if (info.needs_lock) {
-    if (!visit_lock<P>(name, [](const auto&) {}))
-      throw std::invalid_argument("lock '" + name +
-                                  "' for lock_loop: expected one that `faultline list` names");
-  } else if (find_scheme<P>(name) == nullptr) {
-    throw std::invalid_argument("scheme '" + name + "': expected one that `faultline list` names");
-  }
-}
 
 // Google Benchmark's reading of a filter: a regular expression to be found in the name, "-" before
 // it turns it round, "all" is all.
@@ -78,17 +57,36 @@ class Finder {
   using Key = std::tuple<Stage, usize, usize, std::string, std::string>;
 
   void check(const SuiteEntry& entry) {
-    const WorkloadInfo& info = info_of(entry.workload);
+    const Entry& info = workload_named(entry.workload).entry();
     if (entry.schemes.empty())
       throw std::invalid_argument("workload " + entry.workload +
                                   ": none of the selected schemes is for it, expected one at "
                                   "least (a lock, for lock_loop)");
-    for (const std::string& scheme : entry.schemes) require_scheme(info, scheme);
-    make_workload<P>(entry.workload, entry.schemes.front(), 1);  // throws for bad parameters
-    if (!entry.roles.empty() && !info.roles)
-      throw std::invalid_argument(fmt::format(
-          "roles for workload {}: expected a workload with faulters and updaters, such as mix",
-          entry.workload));
+    for (const std::string& scheme : entry.schemes) {
+      const Chosen chosen = contestant_named(info, scheme);
+      if (!selection_.defaults.simulated()) require_star(chosen, Layout::linux_6_18);
+    }
+    for (const Settings& settings : combinations(selection_.defaults.settings, entry.axes))
+      check_settings(entry.workload, info, settings);
+  }
+
+  void check_settings(const std::string& workload, const Entry& info, const Settings& settings) {
+    if (settings.value("roles").empty() || info.roles) return;
+    throw std::invalid_argument(
+        fmt::format("roles for workload {}: expected a workload with faulters and updaters, such "
+                    "as mix",
+                    workload));
+  }
+
+  // Why the contestant is not compiled natively with the layout, or empty.
+  static std::string not_compiled(const CaseSpec& spec, const Entry& workload) {
+    if (spec.simulated()) return "";
+    try {
+      require_star(contestant_named(workload, spec.scheme), *layout_of(spec.value("layout")));
+    } catch (const std::invalid_argument& error) {
+      return error.what();
+    }
+    return "";
   }
 
   std::vector<u32> counts_for(const SuiteEntry& entry, const std::string& placement) {
@@ -111,23 +109,24 @@ class Finder {
 
   void add_entry(const SuiteEntry& entry, const std::string& placement) {
     const std::vector<u32> counts = by_importance(counts_for(entry, placement));
-    for (usize order = 0; order < counts.size(); ++order) {
-      CaseSpec spec = selection_.defaults;
-      spec.workload = entry.workload;
-      spec.placement = placement;
-      spec.threads = counts[order];
-      spec.roles = entry.roles;
-      for (const std::string& scheme : entry.schemes) {
-        spec.scheme = scheme;
-        add_case(spec, order, counts);
-        if (order == 0 && selection_.every_option) add_options(spec);
+    const std::vector<Settings> every = combinations(selection_.defaults.settings, entry.axes);
+    for (usize order = 0; order < counts.size(); ++order)
+      for (const Settings& settings : every) {
+        CaseSpec spec = selection_.defaults;
+        spec.workload = entry.workload;
+        spec.placement = placement;
+        spec.threads = counts[order];
+        spec.settings = settings;
+        for (const std::string& scheme : entry.schemes) {
+          spec.scheme = scheme;
+          add_case(spec, order, counts);
+        }
+        add_ceiling(spec, order);
       }
-      add_ceiling(spec, order);
-    }
   }
 
   void add_case(CaseSpec spec, usize order, const std::vector<u32>& counts) {
-    const WorkloadInfo& info = info_of(spec.workload);
+    const Entry& info = workload_named(spec.workload).entry();
     if (const std::string why = impossible(spec, info); !why.empty()) {
       // One thread is all that some schemes and no roles are for, and it is among the counts.
       const bool expected = std::find(counts.begin(), counts.end(), 1U) != counts.end();
@@ -152,65 +151,51 @@ class Finder {
   }
 
   void add_ceiling(CaseSpec spec, usize order) {
-    const WorkloadInfo& info = info_of(spec.workload);
+    const Entry& info = workload_named(spec.workload).entry();
     // At one thread it is `none` itself.
-    if (!selection_.ceiling || selection_.defaults.private_spaces || spec.threads == 1 ||
-        info.needs_peers || info.linux_only || !spec.roles.empty())
+    if (!selection_.ceiling || spec.is_on("private") || spec.threads == 1 || info.needs_peers ||
+        info.needs_files || !spec.value("roles").empty())
       return;
     spec.scheme = "none";
-    spec.private_spaces = true;
+    spec.settings.turn_on("private");
     const bool first = rank_ == 0;
     const Stage stage = order == 0 ? (first ? Stage::first_ends : Stage::ceilings)
                                    : (first ? Stage::first_curve : Stage::other_threads);
     add(stage, spec, order, selection_.repetitions, 0);
   }
 
-  void add_options(const CaseSpec& base) {
-    const WorkloadInfo& info = info_of(base.workload);
-    if (info.needs_lock || base.scheme == "linux" || !impossible(base, info).empty()) return;
-    CaseSpec modelled = base;
-    modelled.page_clear = "model";
-    add(Stage::options, modelled, 0, selection_.repetitions, 0);
-    for (const char* policy : {"precise", "broadcast"}) {
-      CaseSpec flushing = base;
-      flushing.shootdown = policy;
-      add(Stage::options, flushing, 0, selection_.repetitions, 0);
-    }
-  }
-
   // Whether the scheme has one thread whatever is asked for.
   static bool is_alone(const CaseSpec& spec) {
-    const Scheme<P>* scheme = find_scheme<P>(spec.scheme);
-    return scheme != nullptr && scheme->max_threads == 1 && !spec.private_spaces;
+    return scheme_or_lock_named(spec.scheme).max_threads() == 1 && !spec.is_on("private");
   }
 
   // Asked for once a workload: to answer, a whole recording may have to be read.
   u32 thread_limit(const std::string& workload) {
     const auto [known, fresh] = limits_.try_emplace(workload, ~u32{0});
-    const WorkloadInfo& info = info_of(workload);
-    if (fresh && info.max_threads != nullptr) known->second = info.max_threads(workload);
+    if (!fresh) return known->second;
+    if (const u32 limit = workload_named(workload).max_threads(); limit != 0) known->second = limit;
     return known->second;
   }
 
   // Why the case cannot be, or empty.
-  std::string impossible(const CaseSpec& spec, const WorkloadInfo& info) {
+  std::string impossible(const CaseSpec& spec, const Entry& info) {
     if (const u32 limit = thread_limit(spec.workload); spec.threads > limit)
       return fmt::format("the recording has {} thread(s)", limit);
-    if (!spec.roles.empty()) {
+    if (!spec.value("roles").empty()) {
       if (spec.threads < 2) return "roles need two threads at least";
       try {
-        assign_roles(spec.roles, spec.threads);
+        assign_roles(spec.value("roles"), spec.threads);
       } catch (const std::invalid_argument& error) {
         return error.what();
       }
     }
-    if (info.needs_lock) return spec.private_spaces ? "a bare lock has no address space" : "";
-    const Scheme<P>& scheme = *find_scheme<P>(spec.scheme);
-    if (info.linux_only && spec.scheme != "linux")
-      return "it needs files, which scheme linux alone has";
-    if (spec.private_spaces && (info.needs_peers || !scheme.private_spaces))
+    if (const std::string why = not_compiled(spec, info); !why.empty()) return why;
+    if (info.needs_lock) return spec.is_on("private") ? "a bare lock has no address space" : "";
+    const Entry& scheme = scheme_named(spec.scheme).entry();
+    if (info.needs_files && !scheme.kernel) return "it needs files, which scheme linux alone has";
+    if (spec.is_on("private") && (info.needs_peers || !scheme.can_be_private))
       return "it cannot have one address space a thread";
-    if (!spec.private_spaces && scheme.max_threads != 0 && spec.threads > scheme.max_threads)
+    if (!spec.is_on("private") && scheme.max_threads != 0 && spec.threads > scheme.max_threads)
       return fmt::format("scheme {} is for {} thread", spec.scheme, scheme.max_threads);
     return {};
   }
@@ -222,7 +207,7 @@ class Finder {
     spec.cpus = topology_.place(spec.placement, spec.threads);
     spec.oversubscribed = topology_.oversubscribed(spec.placement, spec.threads);
     Group& group =
-        groups_[Key{stage, order, rank_, spec.placement, std::to_string(spec.private_spaces)}];
+        groups_[Key{stage, order, rank_, spec.placement, std::to_string(spec.is_on("private"))}];
     group.stage = stage;
     group.order = order;
     group.threads = spec.threads;

@@ -1,4 +1,5 @@
-// Every case that a selection could run, in groups of falling importance: what a plan chooses from.
+// Finds every case that a selection could run, native or simulated, in groups of falling
+// importance. A plan chooses among them.
 #pragma once
 
 #include <string>
@@ -8,21 +9,20 @@
 
 namespace faultline {
 
-// How urgent a group is; the first are taken first.
+// How important a group is; a plan takes the first stages first.
 enum class Stage : int {
   most_threads,   // every workload and scheme
   first_ends,     // the first workload at one thread, and its ceiling
-  latency,        // one latency trial of each of most_threads
-  first_curve,    // the first workload's other counts
-  ceilings,       // those of the other workloads
-  one_thread,     // the other workloads
-  other_threads,  // theirs
-  more_latency,   // the other latency trials
-  options         // modelled page clearing, other shootdown policies
+  latency,        // one latency trial of each case at the most threads
+  first_curve,    // the first workload at the remaining thread counts
+  ceilings,       // the ceilings of the other workloads
+  one_thread,     // the other workloads at one thread
+  other_threads,  // the other workloads at the remaining thread counts
+  more_latency    // the remaining latency trials
 };
 
-// Cases of one workload that make sense together: all of them are taken, or none. Only
-// Stage::most_threads can be taken in part.
+// Cases of one workload that are compared with each other: a plan takes all of them or none. Of
+// Stage::most_threads alone it also takes a part.
 struct Group {
   Stage stage = Stage::most_threads;
   usize order = 0;  // within the stage
@@ -38,8 +38,8 @@ struct Candidates {
 // Throws as make_plan does.
 Candidates find_candidates(const Selection& selection, const Topology& topology);
 
-// The ascending `counts` in the order in which they tell most of a curve: the greatest, the least,
-// then always the one that is farthest (by ratio) from all before it.
+// The ascending `counts` in the order in which they show the shape of a curve: the greatest, the
+// least, then each time the count that is farthest (by ratio) from those already chosen.
 std::vector<u32> by_importance(const std::vector<u32>& counts);
 
 }  // namespace faultline

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <map>
-#include <random>
 #include <set>
 #include <stdexcept>
 #include <tuple>
@@ -21,8 +20,7 @@ constexpr double margin = 0.08;
 const char* kind_of(const Group& group, const CaseSpec& spec) {
   if (group.stage == Stage::latency) return "latency";
   if (group.stage == Stage::more_latency) return "further latency trials";
-  if (group.stage == Stage::options) return "other page clearing and shootdowns";
-  return spec.private_spaces ? "the ceiling" : "throughput";
+  return spec.is_on("private") ? "the ceiling" : "throughput";
 }
 
 // Overhead by workload, interpolated between the fewest and the most threads.
@@ -176,12 +174,6 @@ class Planner {
   Plan plan_;
 };
 
-void shuffle(std::vector<PlannedTrial>& trials, usize from, std::mt19937_64& random) {
-  // Not std::shuffle, whose order differs from library to library: the seed shall tell the order.
-  for (usize left = trials.size() - from; left > 1; --left)
-    std::swap(trials[from + left - 1], trials[from + random() % left]);
-}
-
 }  // namespace
 
 Plan make_plan(const Selection& selection, const Topology& topology) {
@@ -206,23 +198,6 @@ std::vector<LeftOut> LeftOutTrials::list() const {
   for (const auto& [which, trials] : trials_)
     entries.push_back({fmt::format("{} trial(s) of {}", trials, which.first), which.second});
   return entries;
-}
-
-std::vector<PlannedTrial> interleave(const Plan& plan, u64 seed) {
-  std::mt19937_64 random(seed);
-  u32 rounds = 0;
-  for (const PlannedCase& planned : plan.cases)
-    rounds = std::max({rounds, planned.repetitions, planned.latency_repetitions});
-  std::vector<PlannedTrial> trials;
-  for (u32 round = 0; round < rounds; ++round) {
-    const usize from = trials.size();
-    for (usize of = 0; of < plan.cases.size(); ++of) {
-      if (round < plan.cases[of].repetitions) trials.push_back({of, round, false});
-      if (round < plan.cases[of].latency_repetitions) trials.push_back({of, round, true});
-    }
-    shuffle(trials, from, random);
-  }
-  return trials;
 }
 
 }  // namespace faultline

@@ -1,5 +1,5 @@
-// From a selection (a suite, or what the command line names) and a budget to the trials that will
-// run, and what is left out.
+// Plans a selection (a suite, or what the command line names): which cases run within the budget,
+// how often, and what is left out.
 #pragma once
 
 #include <functional>
@@ -14,28 +14,30 @@
 
 namespace faultline {
 
-// What a trial costs beyond warm-up and window (process, set-up, oracle), in seconds, and what it
-// took to find out.
+// What a trial costs beyond warm-up and window: its process, the set-up, the oracle's check.
 struct Overhead {
   double seconds = 0.1;
-  double spent_s = 0;
+  double spent_s = 0;  // seconds that the measurement of `seconds` took
 };
 
 struct Selection {
   std::string suite;                // its name, or empty
   std::vector<SuiteEntry> entries;  // the most important first
   std::vector<std::string> placements = {"compact"};
-  std::vector<u32> threads;                // empty: the machine's own counts
-  u32 most_threads = 0;                    // of the machine's own counts; 0: no matter
-  std::vector<std::string> machines = {};  // the modelled ones; empty: this machine
-  CaseSpec defaults;  // page_clear, shootdown, merge, thp, private, warm-up and duration
+  // Empty: 1, the powers of two and the machine's edges.
+  std::vector<u32> threads;
+  u32 most_threads = 0;  // cap on the automatic thread counts; 0 means none
+  // The modelled ones; empty: this machine.
+  std::vector<std::string> machines = {};
+  // What all cases share: settings, warm-up and duration.
+  CaseSpec defaults;
   u32 repetitions = 9;
   u32 latency_repetitions = 2;
-  bool ceiling = true;        // also one address space a thread, under `none`
-  bool every_option = false;  // also modelled page clearing and the other shootdown policies
-  std::string filter;         // as --filter takes it; empty: all
-  double budget_s = 0;        // 0: none
-  // Asked for each workload at its fewest and most threads, when there is a budget.
+  bool ceiling = true;  // also scheme `none` with one address space a thread
+  std::string filter;   // as --filter takes it; empty: all
+  double budget_s = 0;  // 0: none
+  // What one trial of the case costs; a plan with a budget asks for each workload at its fewest and
+  // at its most threads.
   std::function<Overhead(const CaseSpec&)> overhead = [](const CaseSpec&) { return Overhead{}; };
 };
 
@@ -50,7 +52,7 @@ struct LeftOut {
   std::string why;
 };
 
-// As journal and header have them.
+// [{"what", "why"}], as journals and results hold them.
 nlohmann::json left_out_json(const std::vector<LeftOut>& left_out);
 
 // Trials that were planned and did not run, counted by case and reason.
@@ -72,27 +74,14 @@ struct Plan {
   usize trials() const;
 };
 
-// Throws std::invalid_argument, before anything runs, for schemes, workloads, roles, placements
-// that do not exist or do not go together, a filter that matches nothing, and a budget in which not
-// one case fits.
+// Throws std::invalid_argument, before anything runs, for schemes, workloads, roles and placements
+// that do not exist or cannot be combined, for a filter that matches no case, and for a budget into
+// which no case fits.
 //
-// Within a budget, in this order while it lasts: every workload on every scheme at the most
-// threads; the ends of the first workload's curve (one thread, the ceiling); a latency trial of
-// each case so far; the rest of that curve; the other ceilings; the other workloads at one thread,
-// then at the counts between, those first that are farthest from the ones already taken; further
-// latency trials. Repetitions are never cut: fewer than nine could not be significant.
+// While the budget lasts, a plan takes the candidates in the order of their Stage
+// (harness/case/candidates.hpp), and within a stage first the thread counts that are farthest from
+// those already taken. It leaves out cases but never repetitions: fewer than nine could not show a
+// significant change.
 Plan make_plan(const Selection& selection, const Topology& topology);
-
-// One process to run.
-struct PlannedTrial {
-  usize of = 0;  // index into Plan::cases
-  u32 repetition = 0;
-  bool latency = false;
-};
-
-// Every trial of the plan in rounds: each round has one repetition of every case that has as many,
-// in random order. So slow drift of the machine falls on all cases alike, and a run cut short has
-// as many repetitions of one case as of another.
-std::vector<PlannedTrial> interleave(const Plan& plan, u64 seed);
 
 }  // namespace faultline

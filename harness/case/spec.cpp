@@ -4,20 +4,27 @@
 
 #include <stdexcept>
 
+#include "locks/catalogue.hpp"
+
 namespace faultline {
 namespace {
 
 // "/a/b/pack.txt.xz" is "pack".
 std::string stem_of(const std::string& path) {
-  const std::string file = path.substr(path.find_last_of("/:") + 1);
+  const std::string file = path.substr(path.find_last_of("/=") + 1);
   return file.substr(0, file.find('.'));
 }
 
 }  // namespace
 
 std::string CaseSpec::workload_name() const {
-  constexpr std::string_view replay = "replay:";
+  constexpr std::string_view replay = "replay:file=";
   return workload.starts_with(replay) ? std::string(replay) + stem_of(workload) : workload;
+}
+
+bool CaseSpec::is_kernel() const {
+  const Entry* entry = find_entry(scheme_family, scheme.substr(0, scheme.find(':')));
+  return entry != nullptr && entry->kernel;
 }
 
 std::string CaseSpec::machine_name() const {
@@ -28,14 +35,7 @@ std::string CaseSpec::name() const {
   std::string text =
       fmt::format("{}/{}/{}/threads:{}", workload_name(), scheme, placement, threads);
   if (simulated()) text += "/on:" + machine_name();
-  if (private_spaces) text += "/private";
-  if (!roles.empty()) text += "/roles:" + roles;
-  if (page_clear != "memset") text += "/page-clear:" + page_clear;
-  if (shootdown != "cpumask") text += "/shootdown:" + shootdown;
-  if (page_table != "shared") text += "/page-table:" + page_table;
-  if (kernel_entry) text += "/kernel-entry";
-  if (!merge) text += "/no-merge";
-  if (thp) text += "/thp";
+  for (const Axis& row : axes()) text += row.name_part(settings.value(row.key));
   return text;
 }
 
@@ -48,19 +48,13 @@ void to_json(nlohmann::json& json, const CaseSpec& spec) {
           {"threads", spec.threads},
           {"cpus", spec.cpus},
           {"oversubscribed", spec.oversubscribed},
-          {"roles", spec.roles},
-          {"private", spec.private_spaces},
-          {"page_clear", spec.page_clear},
-          {"shootdown", spec.shootdown},
-          {"page_table", spec.page_table},
-          {"merge", spec.merge},
-          {"thp", spec.thp},
           {"warmup_s", spec.warmup_s},
           {"duration_s", spec.duration_s}};
+  if (spec.is_kernel()) json["kernel"] = true;
   if (spec.simulated())
-    json.update({{"machine", spec.machine_name()},
-                 {"machine_text", spec.machine},
-                 {"kernel_entry", spec.kernel_entry}});
+    json.update({{"machine", spec.machine_name()}, {"machine_text", spec.machine}});
+  for (const Axis& row : axes())
+    if (row.applies(spec.simulated())) json[row.key] = row.to_json(spec.value(row.key));
 }
 
 void from_json(const nlohmann::json& json, CaseSpec& spec) {
@@ -70,14 +64,8 @@ void from_json(const nlohmann::json& json, CaseSpec& spec) {
   json.at("threads").get_to(spec.threads);
   json.at("cpus").get_to(spec.cpus);
   json.at("oversubscribed").get_to(spec.oversubscribed);
-  json.at("roles").get_to(spec.roles);
-  json.at("private").get_to(spec.private_spaces);
-  json.at("page_clear").get_to(spec.page_clear);
-  json.at("shootdown").get_to(spec.shootdown);
-  spec.page_table = json.value("page_table", "shared");
-  spec.kernel_entry = json.value("kernel_entry", false);
-  json.at("merge").get_to(spec.merge);
-  json.at("thp").get_to(spec.thp);
+  for (const Axis& row : axes())
+    if (json.contains(row.key)) spec.settings.set(row.key, row.from_json(json.at(row.key)));
   json.at("warmup_s").get_to(spec.warmup_s);
   json.at("duration_s").get_to(spec.duration_s);
   spec.machine = json.value("machine_text", "");
@@ -118,12 +106,6 @@ void validate_options(const CaseSpec& spec) {
   if (!(spec.duration_s > 0))
     refuse_case(spec, "a window without duration: expected more than 0 s");
   if (!(spec.warmup_s >= 0)) refuse_case(spec, "a negative warm-up: expected 0 s or more");
-  if (spec.page_clear != "memset" && spec.page_clear != "model")
-    refuse_case(spec, "page-clear '" + spec.page_clear + "': expected memset or model");
-  if (spec.shootdown != "cpumask" && spec.shootdown != "precise" && spec.shootdown != "broadcast")
-    refuse_case(spec, "shootdown '" + spec.shootdown + "': expected cpumask, precise or broadcast");
-  if (spec.page_table != "shared" && spec.page_table != "per_cpu")
-    refuse_case(spec, "page-table '" + spec.page_table + "': expected shared or per_cpu");
 }
 
 }  // namespace faultline

@@ -1,41 +1,40 @@
-// What a trial is told: one case, once. The same for a trial on this machine and for one on a
-// modelled machine.
+// A case, and a trial of it. Trials on this machine and on a modelled machine have the same.
 #pragma once
 
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "harness/case/axes.hpp"
 #include "locks/platform.hpp"
 
 namespace faultline {
 
 struct CaseSpec {
-  std::string workload;   // with its parameters: "page_fault1:2M"
-  std::string scheme;     // or, for lock_loop, a lock: "mmap_sem:no-osq", "ticket"
+  std::string workload;   // with its options: "page_fault1:size=64K"
+  std::string scheme;     // or, for lock_loop, a lock: "mmap_sem:osq=off", "ticket"
   std::string placement;  // as asked for: "compact"
   u32 threads = 1;
   std::vector<u32> cpus;  // cpus[i]: the CPU of thread i
   bool oversubscribed = false;
-  std::string roles;  // "" or "faulters:N-1,updaters:1"
-  bool private_spaces = false;
-  std::string page_clear = "memset";  // or "model"
-  std::string shootdown = "cpumask";  // or "precise", "broadcast"
-  std::string page_table = "shared";  // or "per_cpu"
-  bool kernel_entry = false;          // simulated: each operation is entered as the kernel's is
-  bool merge = true;
-  bool thp = false;
+  Settings settings;  // of every axis
   double warmup_s = 0.05;
   double duration_s = 0.2;
   std::string machine = {};  // the modelled machine: a preset or a file; empty: this machine
 
   bool simulated() const { return !machine.empty(); }
+  // Whether the scheme is the running kernel.
+  bool is_kernel() const;
   // The workload as results call it: a replay by the stem of its file, not by its path.
   std::string workload_name() const;
   // The modelled machine as results call it: a file by its stem.
   std::string machine_name() const;
-  std::string name() const;  // "workload/scheme/placement/threads:N[/on:MACHINE][/private]
-                             // [/roles:..][/shootdown:..]...": what differs from the default
+  // "workload/scheme/placement/threads:N[/on:MACHINE][/private][/page-table:per_cpu]...": of the
+  // axes those that differ from the default.
+  std::string name() const;
+
+  const std::string& value(std::string_view axis) const { return settings.value(axis); }
+  bool is_on(std::string_view axis) const { return settings.is_on(axis); }
 };
 
 struct TrialSpec {

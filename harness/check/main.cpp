@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <stdexcept>
 #include <thread>
 
 #include "harness/check/common/report.hpp"
@@ -28,18 +30,21 @@ int run(int argc, char** argv) {
   CLI::App app("explores what threads can do with a lock, and says what was explored",
                "faultline check");
   std::vector<std::string> names;
-  bool mutants = false;
+  bool weakened = false, broken = false, mutants = false;
   CheckOptions options;
   options.at_once = std::max(1U, std::thread::hardware_concurrency());
   app.add_option("NAME", names,
                  "locks, as `faultline list` names them, osq, or vma_refcount; all if not given");
-  app.add_flag(
-      "--mutants", mutants,
-      "weaken every memory order and drop every wake-up in turn, and check what is broken by "
-      "hand");
+  app.add_flag("--weakened", weakened,
+               "weaken every memory order and drop every wake-up in turn: each must be noticed");
+  app.add_option("--at", options.at,
+                 "of --weakened: only sites that begin so, \"locks/mutex/mcs.hpp:26\"");
+  app.add_flag("--broken", broken, "check locks that are broken by hand: each must be caught");
+  app.add_flag("--mutants", mutants)->group("");  // the former name of both
   app.add_flag("--deep", options.deep, "search for hours");
   app.add_option("--seed", options.seed,
-                 "of what is drawn at random: the same seed, the same executions; 1 if not given");
+                 "of everything drawn at random: the same seed gives the same executions; 1 if not "
+                 "given");
   app.add_option("--jobs", options.at_once, "processes at once")->check(CLI::Range(1, 1024));
   try {
     app.parse(argc, argv);
@@ -50,7 +55,14 @@ int run(int argc, char** argv) {
         "command line: {}, expected what `faultline check --help` shows", error.what()));
   }
   options.chosen = chosen(names);
-  return mutants ? check_mutants(options) : check_locks(options);
+  if (mutants)
+    throw std::invalid_argument("check: --mutants: expected --weakened, --broken or both");
+  if (!options.at.empty() && !weakened)
+    throw std::invalid_argument("check: --at: expected --weakened beside it");
+  if (!weakened && !broken) return check_locks(options);
+  const int unnoticed = weakened ? check_weakened(options) : 0;
+  const int uncaught = broken ? check_broken(options) : 0;
+  return std::max(unnoticed, uncaught);
 }
 
 }  // namespace

@@ -3,26 +3,18 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
-#include <ctime>
 #include <fstream>
 
 #include "harness/cli/build_info.hpp"
 #include "harness/counters/counters.hpp"
 #include "harness/sim/machine/machine.hpp"
 #include "harness/topology/machine.hpp"
-#include "results/data_files.hpp"
+#include "harness/trial/measurement.hpp"
 
 namespace faultline {
 namespace {
 
 using nlohmann::json;
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
-  return text;
-}
 
 // As Google Benchmark writes it, but for the build type: Debian's library calls itself DEBUG, and
 // means itself.
@@ -92,6 +84,7 @@ json run_header(const std::string& suite, u64 seed, const Topology& topology, co
           {"command", command_line()},
           {"machine", machine_json(topology)},
           {"build", build_json()},
+          {"axes", axes_json()},
           {"counters", counters_summary()},
           {"planned_trials", plan.trials()},
           {"left_out", left_out_json(plan.left_out)}};
@@ -112,6 +105,7 @@ json sim_header(const std::string& suite, u64 seed, u32 seeds,
           {"command", command_line()},
           {"machine", {{"models", models}}},
           {"build", build_json()},
+          {"axes", axes_json()},
           {"counters",
            {{"available", false}, {"reason", "simulated: transfers of lines are counted instead"}}},
           {"planned_trials", plan.trials()},
@@ -120,10 +114,6 @@ json sim_header(const std::string& suite, u64 seed, u32 seeds,
 
 void list_cases(const Plan& plan, std::ostream& out) {
   for (const PlannedCase& planned : plan.cases) out << planned.spec.name() << '\n';
-}
-
-std::string small_trace_path() {
-  return data_file("traces/pack.txt.xz").string();
 }
 
 }  // namespace faultline

@@ -10,55 +10,72 @@
 #include "harness/cli/commands.hpp"
 #include "harness/cli/header.hpp"
 #include "harness/counters/counters.hpp"
-#include "harness/native/platform.hpp"
-#include "harness/native/registry.hpp"
 #include "harness/sim/machine/machine.hpp"
-#include "harness/sim/registry.hpp"
 #include "harness/topology/machine.hpp"
 #include "harness/topology/topology.hpp"
+#include "workloads/catalogue.hpp"
 
 namespace faultline {
 namespace {
 
 using nlohmann::json;
-using P = NativePlatform;
+const char* kind_of(Family family) {
+  if (family == mutex_family) return "mutex";
+  return family == shared_family ? "shared" : "range";
+}
+
+json options_json(const Entry& entry) {
+  json options = json::array();
+  for (const Option& option : entry.options)
+    if (option.key != nullptr)
+      options.push_back({{"key", option.key},
+                         {"form", option_form(option)},
+                         {"values", option_values(option)},
+                         {"summary", option.summary}});
+  return options;
+}
+
+json entry_json(const Entry& entry) {
+  return {{"name", entry.name}, {"summary", entry.summary}, {"options", options_json(entry)}};
+}
 
 json locks_json() {
   json locks = json::array();
-  const auto add = [&]<class L>(const char* kind, const NamedLock<L>& named) {
-    locks.push_back({{"name", named.name},
-                     {"kind", kind},
-                     {"summary", named.summary},
-                     {"checked_by", check::checked_by<L>()}});
-  };
-  std::apply([&](const auto&... named) { (add("mutex", named), ...); }, mutex_list<P>());
-  std::apply([&](const auto&... named) { (add("shared", named), ...); }, shared_list<P>());
-  std::apply([&](const auto&... named) { (add("range", named), ...); }, range_list<P>());
+  for (const Family family : {mutex_family, shared_family, range_family})
+    for (const Entry& entry : catalogue(family)) {
+      json& lock = locks.emplace_back(entry_json(entry));
+      lock.update({{"kind", kind_of(family)},
+                   {"native_only", entry.native_only},
+                   {"checked_by", check::lock_checked_by(entry)}});
+    }
   return locks;
 }
 
-json broken_json() {
-  json locks = json::array();
-  std::apply(
-      [&](const auto&... named) {
-        (locks.push_back({{"name", named.name}, {"summary", named.summary}}), ...);
-      },
-      broken_list<P>());
-  return locks;
+json schemes_json() {
+  json schemes = json::array();
+  for (const Entry& entry : catalogue(scheme_family)) {
+    json& scheme = schemes.emplace_back(entry_json(entry));
+    scheme.update({{"kernel", entry.kernel},
+                   {"native_only", entry.native_only},
+                   {"checked_by", check::scheme_checked_by(entry)}});
+  }
+  return schemes;
+}
+
+json plain_json(Family family) {
+  json entries = json::array();
+  for (const Entry& entry : catalogue(family)) entries.push_back(entry_json(entry));
+  return entries;
 }
 
 json workloads_json() {
   json workloads = json::array();
-  const auto add = [&](const WorkloadInfo& info) {
-    workloads.push_back({{"name", info.name},
-                         {"form", info.form},
-                         {"summary", info.summary},
-                         {"roles", info.roles},
-                         {"linux_only", info.linux_only},
-                         {"runs_on", info.needs_lock ? "locks" : "schemes"}});
-  };
-  for (const auto& entry : workload_list<P>()) add(entry);
-  add(replay_info);
+  for (const Entry& entry : workload_catalogue()) {
+    json& workload = workloads.emplace_back(entry_json(entry));
+    workload.update({{"roles", entry.roles},
+                     {"needs_files", entry.needs_files},
+                     {"runs_on", entry.needs_lock ? "locks" : "schemes"}});
+  }
   return workloads;
 }
 
@@ -83,32 +100,28 @@ json machines_json() {
 }
 
 json everything() {
-  json schemes = json::array();
-  for (const Scheme<P>& scheme : scheme_list<P>())
-    schemes.push_back(
-        {{"name", scheme.name},
-         {"summary", scheme.summary},
-         {"checked_by",
-          check::scheme_checked_by(scheme, find_scheme<SimPlatform>(scheme.name) != nullptr)}});
   json suites = json::array();
-  for (const Suite& suite : suite_list(small_trace_path()))
-    suites.push_back(
-        {{"name", suite.name}, {"summary", suite.summary}, {"budget_s", suite.budget_s}});
-  return {{"schemes", schemes},
-          {"locks", locks_json()},
-          {"broken", broken_json()},
-          {"workloads", workloads_json()},
-          {"suites", suites},
-          {"placements", placement_names()},
-          {"machines", machines_json()},
+  for (const std::string& name : suite_names()) {
+    const Suite suite = load_suite(name);
+    suites.push_back({{"name", name}, {"summary", suite.summary}, {"budget_s", suite.budget_s}});
+  }
+  return {{"schemes", schemes_json()},           {"locks", locks_json()},
+          {"broken", plain_json(broken_family)}, {"containers", plain_json(vmas_family)},
+          {"workloads", workloads_json()},       {"suites", suites},
+          {"placements", placement_names()},     {"machines", machines_json()},
           {"counters", counters_summary()}};
 }
 
-void print_section(const json& entries, const char* title, const char* key) {
+void print_section(const json& entries, const char* title) {
   std::cout << title << '\n';
-  for (const json& entry : entries)
-    std::cout << fmt::format("  {:<28} {}\n", entry[key].get<std::string>(),
+  for (const json& entry : entries) {
+    std::cout << fmt::format("  {:<22} {}\n", entry["name"].get<std::string>(),
                              entry["summary"].get<std::string>());
+    if (!entry.contains("options")) continue;
+    for (const json& option : entry["options"])
+      std::cout << fmt::format("      :{}  {}\n", option["form"].get<std::string>(),
+                               option["summary"].get<std::string>());
+  }
 }
 
 // "checked by" and then each way with the names that it covers.
@@ -132,23 +145,19 @@ void print_counters(const json& counters) {
 }
 
 void print_text(const json& all) {
-  print_section(all["schemes"], "schemes", "name");
-  print_section(all["locks"], "locks, for lock_loop", "name");
-  print_section(all["broken"], "broken locks, never measured", "name");
+  print_section(
+      all["schemes"],
+      "schemes; an option stands after the name, mmap_sem:vmas=..., the default comes first");
+  print_section(all["locks"], "locks, for lock_loop and as options of schemes");
+  print_section(all["containers"], "containers of VMAs");
+  print_section(all["broken"], "broken locks, never measured");
   print_coverage(all);
-  print_section(all["workloads"], "workloads", "name");
-  std::cout << "their parameters\n";
-  std::string before;
-  for (const json& workload : all["workloads"]) {
-    const std::string form = workload["form"].get<std::string>();
-    if (form != before) std::cout << "  " << form << '\n';
-    before = form;
-  }
-  print_section(all["suites"], "suites", "name");
+  print_section(all["workloads"], "workloads");
+  print_section(all["suites"], "suites");
   std::cout << fmt::format("placements\n  {}\n",
                            fmt::join(all["placements"].get<std::vector<std::string>>(), ", "));
-  print_section(all["machines"], "machines: this one, and those that `faultline sim` has models of",
-                "name");
+  print_section(all["machines"],
+                "machines: this one, and those that `faultline sim` has models of");
   print_counters(all["counters"]);
 }
 

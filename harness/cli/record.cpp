@@ -10,7 +10,7 @@
 #include <fstream>
 #include <stdexcept>
 
-#include "harness/cli/child.hpp"
+#include "results/process.hpp"
 #include "workloads/trace.hpp"
 #include "workloads/trace_lines.hpp"
 
@@ -69,15 +69,30 @@ std::vector<std::string> record_command(const RecordRequest& request, const std:
           "-e",         recorded_events, "-o", data, "--"};
 }
 
-// Records nothing to speak of, to learn whether perf may: its complaint would otherwise be mixed
-// with what the command itself prints.
+// Runs perf, which like the program that it records gets this process's signals. A stream without
+// a file name goes where this process's does.
+ChildOutput run_perf(const std::vector<std::string>& arguments, const std::string& stdout_file,
+                     const std::string& stderr_file) {
+  const auto output = [](const std::string& file) {
+    return Output{file.empty() ? Output::To::inherited : Output::To::file, file};
+  };
+  Interrupts interrupts;
+  return run_process(arguments,
+                     {.out = output(stdout_file),
+                      .error = output(stderr_file),
+                      .on_interrupt = OnInterrupt::passes_on},
+                     interrupts);
+}
+
+// Records `true`, to learn whether perf may record: its complaint would otherwise be mixed with
+// what the command itself prints.
 void check_perf(const RecordRequest& request, const WorkFolder& folder) {
   std::vector<std::string> arguments = record_command(request, folder.file("probe.data"));
   arguments.push_back("true");
   const std::string complaint = folder.file("probe.txt");
-  const ChildResult result = run_child(arguments, complaint + ".out", complaint);
+  const ChildOutput result = run_perf(arguments, complaint + ".out", complaint);
   if (result.interrupted) throw std::runtime_error("record: interrupted");
-  if (result.exit_code != 0)
+  if (result.exit_code() != 0)
     throw std::invalid_argument(
         "record: perf may not or cannot record page faults and system calls here (" +
         reason_in(complaint) +
@@ -147,11 +162,11 @@ void write_text(const RecordRequest& request, const WorkFolder& folder, const st
                 const std::string& to) {
   const std::string raw = folder.file("raw.txt");
   const std::string complaint = folder.file("script.txt");
-  const ChildResult result = run_child({request.perf, "script", "--show-lost-events", "-F",
-                                        "comm,pid,tid,cpu,time,event,trace", "-i", data},
-                                       raw, complaint);
+  const ChildOutput result = run_perf({request.perf, "script", "--show-lost-events", "-F",
+                                       "comm,pid,tid,cpu,time,event,trace", "-i", data},
+                                      raw, complaint);
   if (result.interrupted) throw std::runtime_error("record: interrupted");
-  if (result.exit_code != 0)
+  if (result.exit_code() != 0)
     throw std::runtime_error("record: perf script failed: " + reason_in(complaint));
   const bool packs = request.output.ends_with(".xz");
   const std::string plain = packs ? folder.file("plain.txt") : to;
@@ -176,7 +191,7 @@ int record(const RecordRequest& request) {
   const std::string data = folder.file("perf.data");
   std::vector<std::string> arguments = record_command(request, data);
   arguments.insert(arguments.end(), request.command.begin(), request.command.end());
-  const ChildResult recorded = run_child(arguments, "", "");
+  const ChildOutput recorded = run_perf(arguments, "", "");
   if (!fs::exists(data)) throw std::runtime_error("record: perf left no recording");
 
   const std::string text = folder.file("trace");
@@ -186,9 +201,9 @@ int record(const RecordRequest& request) {
   fs::rename(text, request.output, error);
   if (error) throw std::invalid_argument("record: -o " + request.output + ": " + error.message());
   summarise(trace, request.output);
-  if (recorded.exit_code == 0 || recorded.interrupted) return 0;
+  if (recorded.exit_code() == 0 || recorded.interrupted) return 0;
   fmt::print(stderr, "faultline: record: {} ended with exit code {}; the trace is kept\n",
-             request.command[0], recorded.exit_code);
+             request.command[0], recorded.exit_code());
   return 1;
 }
 

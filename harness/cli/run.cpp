@@ -1,12 +1,14 @@
-// `faultline run`: from the command line to a result file and its table.
+// `faultline run` and `faultline sim`: from the command line to a result file and its table.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
 #include <chrono>
 #include <iostream>
+#include <optional>
 #include <stdexcept>
 
 #include "harness/case/candidates.hpp"
+#include "harness/case/machines.hpp"
 #include "harness/cli/commands.hpp"
 #include "harness/cli/header.hpp"
 #include "harness/cli/out.hpp"
@@ -16,8 +18,10 @@
 namespace faultline {
 namespace {
 
-// Shows what would be pinned where, and refuses to run: hwloc would bind nothing on a foreign
-// topology and call it success.
+using Clock = std::chrono::steady_clock;
+
+// Shows what would be pinned where, and refuses to run: on a foreign topology hwloc binds nothing
+// and reports success.
 [[noreturn]] void show_foreign(const RunArguments& arguments) {
   const Topology topology = Topology::foreign(arguments.topology);
   for (const std::string& placement : placements_of(arguments)) {
@@ -34,7 +38,19 @@ namespace {
       arguments.topology));
 }
 
-void announce(const Plan& plan) {
+void require_own(const Topology& topology) {
+  if (topology.is_foreign())
+    throw std::invalid_argument(
+        "topology: the environment (HWLOC_XMLFILE, HWLOC_SYNTHETIC, HWLOC_FSROOT) shows another "
+        "machine, on which nothing can be pinned; expected this machine's own");
+}
+
+void announce(const RunArguments& arguments, const Plan& plan, const RunOptions& options) {
+  if (arguments.simulated) {
+    std::cerr << fmt::format("{} case(s), {} simulations, {} at once\n", plan.cases.size(),
+                             plan.trials(), options.processes);
+    return;
+  }
   std::cerr << fmt::format("{} case(s), {} trials, about {}\n", plan.cases.size(), plan.trials(),
                            human_seconds(plan.seconds));
   if (!plan.left_out.empty())
@@ -70,40 +86,70 @@ RunOutcome measure(const RunArguments& arguments, const std::string& out, const 
   return outcome;
 }
 
+// `faultline run` and `faultline sim`, by `arguments.simulated`.
+class RunCommand {
+ public:
+  explicit RunCommand(const RunArguments& arguments)
+      : arguments_(arguments),
+        selection_(make_selection(arguments)),
+        options_(make_run_options(arguments)) {
+    if (selection_.budget_s > 0)
+      options_.end = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                        std::chrono::duration<double>(selection_.budget_s));
+    if (!arguments_.simulated) topology_ = Topology::here();
+  }
+
+  int run() {
+    const auto context = context_of(arguments_);
+    if (arguments_.list_tests) {
+      list_cases(plan(), std::cout);
+      return 0;
+    }
+    const std::string out = choose_out(arguments_.out, name_after_checks());
+    Interrupts interrupts;
+    selection_.overhead = [&](const CaseSpec& spec) {
+      return interrupts.signal() != 0 ? Overhead{}
+                                      : measure_overhead(spec, options_.command, interrupts);
+    };
+    const Plan planned = plan();
+    announce(arguments_, planned, options_);
+    if (!arguments_.format.empty()) set_up_library(arguments_);
+    nlohmann::json header = header_of(planned);
+    for (const auto& [key, value] : context) header["context"][key] = value;
+    const RunOutcome outcome = measure(arguments_, out, planned, options_, header, interrupts);
+    if (outcome.signal != 0) return 128 + outcome.signal;
+    return outcome.failed + outcome.spoiled != 0 ? 1 : 0;
+  }
+
+ private:
+  Plan plan() const {
+    return topology_ ? make_plan(selection_, *topology_) : plan_machines(selection_);
+  }
+
+  // The name of the machine, for the result's folder. Refuses what cannot be run, before there is
+  // such a folder.
+  std::string name_after_checks() const {
+    if (!topology_) return plan().cases.front().spec.machine_name();
+    require_own(*topology_);
+    find_candidates(selection_, *topology_);
+    return host_name();
+  }
+
+  nlohmann::json header_of(const Plan& plan) const {
+    return topology_ ? run_header(selection_.suite, options_.seed, *topology_, plan)
+                     : sim_header(selection_.suite, options_.seed, selection_.repetitions,
+                                  selection_.machines, plan);
+  }
+
+  const RunArguments& arguments_;
+  Selection selection_;
+  RunOptions options_;
+  std::optional<Topology> topology_;  // this machine's; none where machines are modelled
+};
+
 int run_command(const RunArguments& arguments) {
   if (!arguments.topology.empty()) show_foreign(arguments);
-  const auto begin = std::chrono::steady_clock::now();
-  const Topology topology = Topology::here();
-  Selection selection = make_selection(arguments);
-  RunOptions options = make_run_options(arguments);
-  const auto context = context_of(arguments);
-  if (arguments.list_tests) {
-    list_cases(make_plan(selection, topology), std::cout);
-    return 0;
-  }
-  if (topology.is_foreign())
-    throw std::invalid_argument(
-        "topology: the environment (HWLOC_XMLFILE, HWLOC_SYNTHETIC, HWLOC_FSROOT) shows another "
-        "machine, on which nothing can be pinned; expected this machine's own");
-  find_candidates(selection, topology);  // what it refuses leaves no folder behind
-  const std::string out = choose_out(arguments.out, host_name());
-
-  Interrupts interrupts;
-  selection.overhead = [&](const CaseSpec& spec) {
-    return interrupts.signal() != 0 ? Overhead{}
-                                    : measure_overhead(spec, options.command, interrupts);
-  };
-  const Plan plan = make_plan(selection, topology);
-  announce(plan);
-  if (selection.budget_s > 0)
-    options.end = begin + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-                              std::chrono::duration<double>(selection.budget_s));
-  set_up_library(arguments);
-  nlohmann::json header = run_header(selection.suite, options.seed, topology, plan);
-  for (const auto& [key, value] : context) header["context"][key] = value;
-  const RunOutcome outcome = measure(arguments, out, plan, options, header, interrupts);
-  if (outcome.signal != 0) return 128 + outcome.signal;
-  return outcome.failed + outcome.spoiled != 0 ? 1 : 0;
+  return RunCommand(arguments).run();
 }
 
 }  // namespace
@@ -113,6 +159,14 @@ void add_run_command(CLI::App& app, int& exit_code) {
   CLI::App* run = app.add_subcommand("run", "measures natively on this machine");
   add_run_options(*run, *arguments);
   run->callback([arguments, &exit_code] { exit_code = run_command(*arguments); });
+}
+
+void add_sim_command(CLI::App& app, int& exit_code) {
+  auto arguments = std::make_shared<RunArguments>();
+  CLI::App* sim =
+      app.add_subcommand("sim", "simulates the same cases on modelled machines of up to 1024 CPUs");
+  add_sim_options(*sim, *arguments);
+  sim->callback([arguments, &exit_code] { exit_code = run_command(*arguments); });
 }
 
 }  // namespace faultline

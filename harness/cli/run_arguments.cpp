@@ -8,73 +8,39 @@
 #include <random>
 #include <stdexcept>
 
+#include "harness/case/names.hpp"
 #include "harness/cli/header.hpp"
 #include "harness/cli/parse.hpp"
-#include "harness/native/platform.hpp"
-#include "harness/native/registry.hpp"
+#include "harness/topology/pinned.hpp"
 
 namespace faultline {
 namespace {
-
-using P = NativePlatform;
 
 // A simulation is slower than what it simulates, and the more so the more CPUs; the seeds are as
 // few as give a median a bound.
 constexpr double sim_duration_s = 0.005;
 constexpr u32 sim_seeds = 6;
 
-Suite find_suite(const std::string& name, bool simulated) {
-  std::vector<std::string> names;
-  for (const Suite& suite : suite_list(small_trace_path())) {
-    if (suite.simulated && !simulated) continue;
-    if (suite.name == name) return suite;
-    names.push_back(suite.name);
-  }
-  throw std::invalid_argument(
-      fmt::format("--suite '{}': expected one of {}", name, fmt::join(names, ", ")));
+Suite find_suite(const std::string& given, bool simulated) {
+  Suite suite = load_suite(given);
+  if (suite.simulated && !simulated)
+    throw std::invalid_argument(fmt::format(
+        "--suite '{}': it is for `faultline sim`, expected one that can be measured", given));
+  return suite;
 }
 
 std::vector<std::string> workload_names() {
-  std::vector<std::string> names = {replay_info.name};
-  for (const auto& entry : workload_list<P>()) names.emplace_back(entry.name);
+  std::vector<std::string> names;
+  for (const Entry& entry : workload_catalogue()) names.emplace_back(entry.name);
   return names;
 }
 
-bool is_lock(const std::string& name) {
-  return visit_lock<P>(name, [](const auto&) {});
-}
-
-bool needs_lock(const std::string& workload) {
-  const WorkloadInfo* info = find_workload<P>(workload);
-  if (info == nullptr)
-    throw std::invalid_argument("--workload '" + workload +
-                                "': expected one that `faultline list` names");
-  return info->needs_lock;
-}
-
-// Every name in --scheme, whether scheme or lock.
+// Every name in --scheme, whether scheme or lock, in canonical form.
 std::vector<std::string> named_schemes(const RunArguments& arguments) {
   std::vector<std::string> names;
   for (const std::string& text : arguments.schemes)
-    for (const std::string& name : split_list("--scheme", text)) {
-      if (find_scheme<P>(name) == nullptr && !is_lock(name))
-        throw std::invalid_argument("--scheme '" + name +
-                                    "': expected one that `faultline list` names");
-      names.push_back(name);
-    }
-  return names;
-}
-
-std::vector<std::string> all_schemes(bool locks) {
-  std::vector<std::string> names;
-  if (!locks) {
-    for (const Scheme<P>& scheme : scheme_list<P>()) names.emplace_back(scheme.name);
-    return names;
-  }
-  const auto add = [&](const auto&... named) { (names.emplace_back(named.name), ...); };
-  std::apply(add, mutex_list<P>());
-  std::apply(add, shared_list<P>());
-  std::apply(add, range_list<P>());
+    for (const std::string& name : split_list("--scheme", text))
+      names.push_back(scheme_or_lock_named(name).text());
   return names;
 }
 
@@ -82,7 +48,8 @@ std::vector<std::string> all_schemes(bool locks) {
 std::vector<std::string> fitting(const std::vector<std::string>& names, bool locks) {
   std::vector<std::string> fit;
   std::copy_if(names.begin(), names.end(), std::back_inserter(fit), [&](const std::string& name) {
-    return locks ? is_lock(name) : find_scheme<P>(name) != nullptr;
+    const Families families = locks ? lock_families : Families{scheme_family};
+    return find_entry(families, name.substr(0, name.find(':'))) != nullptr;
   });
   return fit;
 }
@@ -91,10 +58,12 @@ void select_workloads(const RunArguments& arguments, Selection& selection) {
   const std::vector<std::string> schemes = named_schemes(arguments);
   for (const std::string& text : arguments.workloads)
     for (const std::string& workload : split_workloads(text, workload_names())) {
-      const bool locks = needs_lock(workload);
-      selection.entries.push_back({workload,
-                                   schemes.empty() ? all_schemes(locks) : fitting(schemes, locks),
-                                   locks ? "" : arguments.roles});
+      const Chosen chosen = workload_named(workload);
+      const bool locks = chosen.entry().needs_lock;
+      selection.entries.push_back(
+          {chosen.text(), schemes.empty() ? all_contestants(locks) : fitting(schemes, locks),
+           // A bare lock has no faulters and updaters.
+           locks ? AxisValues{{"roles", {""}}} : AxisValues{}});
     }
   selection.defaults.duration_s = arguments.simulated ? sim_duration_s : 1;
   if (!arguments.simulated) return;
@@ -116,7 +85,6 @@ void select_suite(const RunArguments& arguments, Selection& selection) {
       arguments.simulated && !suite.simulated ? sim_duration_s : suite.duration_s;
   selection.most_threads = suite.most_threads;
   selection.machines = suite.machines;
-  selection.every_option = suite.every_option;
   if (const std::vector<std::string> schemes = named_schemes(arguments); !schemes.empty()) {
     for (SuiteEntry& entry : selection.entries)
       std::erase_if(entry.schemes, [&](const std::string& name) {
@@ -127,16 +95,13 @@ void select_suite(const RunArguments& arguments, Selection& selection) {
 }
 
 void set_case_options(const RunArguments& arguments, CaseSpec& defaults) {
-  require_one_of("--page-clear", arguments.page_clear, {"memset", "model"});
-  require_one_of("--shootdown", arguments.shootdown, {"cpumask", "precise", "broadcast"});
-  require_one_of("--page-table", arguments.page_table, {"shared", "per_cpu"});
-  defaults.page_clear = arguments.page_clear;
-  defaults.shootdown = arguments.shootdown;
-  defaults.page_table = arguments.page_table;
-  defaults.kernel_entry = arguments.kernel_entry;
-  defaults.merge = !arguments.no_merge;
-  defaults.thp = arguments.thp;
-  defaults.private_spaces = arguments.private_spaces;
+  for (const auto& [key, value] : arguments.settings) {
+    try {
+      defaults.settings.set(key, value);
+    } catch (const std::invalid_argument& error) {
+      throw std::invalid_argument(fmt::format("--{}", error.what()));
+    }
+  }
   defaults.warmup_s = parse_seconds("--warmup", arguments.warmup);
   if (!arguments.duration.empty())
     defaults.duration_s = parse_seconds("--duration", arguments.duration);
@@ -158,6 +123,11 @@ DisplayOptions make_display(const RunArguments& arguments) {
                    (arguments.colour == "auto" && isatty(STDOUT_FILENO) != 0);
   display.tabular = arguments.tabular;
   return display;
+}
+
+u32 simulations_at_once(const RunArguments& arguments) {
+  if (arguments.processes.empty()) return std::max(1U, static_cast<u32>(allowed_cpus().size()));
+  return static_cast<u32>(parse_number("--processes", arguments.processes, 1, 1024));
 }
 
 }  // namespace
@@ -191,7 +161,7 @@ Selection make_selection(const RunArguments& arguments) {
   if (!arguments.latency) selection.latency_repetitions = 0;
   if (!arguments.workloads.empty() && !arguments.suite.empty())
     throw std::invalid_argument("--suite with --workload: expected one of the two");
-  if (arguments.workloads.empty() && !arguments.roles.empty())
+  if (arguments.workloads.empty() && arguments.settings.contains("roles"))
     throw std::invalid_argument("--roles: expected with --workload, a suite has its own");
   if (arguments.workloads.empty())
     select_suite(arguments, selection);
@@ -214,9 +184,15 @@ Selection make_selection(const RunArguments& arguments) {
 
 RunOptions make_run_options(const RunArguments& arguments) {
   RunOptions options;
+  // A simulated repetition adds its number to the seed.
+  const u64 greatest_seed = arguments.simulated ? INT64_MAX / 2 : INT64_MAX;
   options.seed = arguments.seed.empty() ? std::random_device{}()
-                                        : parse_number("--seed", arguments.seed, 0, INT64_MAX);
-  options.interleaved = arguments.interleaved;
+                                        : parse_number("--seed", arguments.seed, 0, greatest_seed);
+  options.order = arguments.simulated     ? TrialOrder::rounds
+                  : arguments.interleaved ? TrialOrder::interleaved
+                                          : TrialOrder::by_case;
+  if (arguments.simulated) options.processes = simulations_at_once(arguments);
+  if (arguments.simulated) options.patience_s = sim_patience_s;
   options.stall_limit_s = parse_seconds("--stall-limit", arguments.stall_limit);
   options.steal_limit = parse_share("--steal-limit", arguments.steal_limit);
   options.exec_in_window = arguments.exec_in_window;

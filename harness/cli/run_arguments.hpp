@@ -1,13 +1,14 @@
-// What `faultline run` or `faultline sim` was told, and what it comes to.
+// The command line of `faultline run` and `faultline sim`, and the selection that it asks for.
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "harness/case/plan.hpp"
-#include "harness/native/display.hpp"
-#include "harness/native/runner.hpp"
+#include "harness/run/display.hpp"
+#include "harness/run/runner.hpp"
 
 namespace faultline {
 
@@ -27,22 +28,16 @@ struct RunArguments {
   std::string steal_limit = "0.1";
   std::string seed;
   std::string out;
-  std::string roles;
-  std::string page_clear = "memset";
-  std::string shootdown = "cpumask";
-  std::string page_table = "shared";
+  // Of each axis that has a flag for this mode, by its key.
+  std::map<std::string, std::string> settings;
   std::string topology;
   std::string exec_in_window;
   bool latency = true;
   bool ceiling = true;
   bool counters = true;
-  bool private_spaces = false;
-  bool no_merge = false;
-  bool thp = false;
 
   // Of `faultline sim` alone.
   bool simulated = false;
-  bool kernel_entry = false;
   std::string machines;
   std::string processes;
 

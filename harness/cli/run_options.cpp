@@ -18,36 +18,47 @@ CLI::Option* add_text(CLI::App& run, const char* name, std::vector<std::string>&
   return run.add_option(name, value, help)->check(refuse_empty);
 }
 
+// One option a row of the table of axes.
+void add_axes(CLI::App& run, RunArguments& to, const std::string& group) {
+  for (const Axis& row : axes()) {
+    if (!row.applies(to.simulated)) continue;
+    const std::string flag = "--" + row.flag();
+    const auto take = [&to, &row](const std::string& text) { to.settings[row.key] = text; };
+    if (row.is_switch()) {
+      const std::string other = row.usual() == "on" ? "off" : "on";
+      run.add_flag_callback(
+             flag, [take, other] { take(other); }, row.help)
+          ->group(group);
+      continue;
+    }
+    run.add_option_function<std::string>(flag, take, row.description())
+        ->take_last()
+        ->check(refuse_empty)
+        ->group(group)
+        ->default_str(row.usual());
+  }
+}
+
 void add_selection(CLI::App& run, RunArguments& to) {
   const std::string group = to.simulated ? "What to simulate" : "What to measure";
   const auto add = [&](const char* name, auto& value, const char* help) {
     return add_text(run, name, value, help)->group(group);
   };
   add("--suite", to.suite,
-      to.simulated ? "sim-quick (the default), quick, full, smoke"
-                   : "quick (the default), full, smoke");
+      to.simulated ? "sim-quick (the default), quick, full, smoke, or a suite's FILE.json"
+                   : "quick (the default), full, smoke, or a suite's FILE.json");
   add("--workload", to.workloads, "instead of a suite: workloads, with commas between");
   add("--scheme", to.schemes, "schemes (or locks, for lock_loop), with commas between");
   add(to.simulated ? "--cpus" : "--threads", to.threads,
       "1,2,4, or all: 1, 2, powers of two, the machine's edges");
   add("--placement", to.placements, "compact, scatter, per-node, smt-first, or CPUs: 0,2,4-7");
-  add("--roles", to.roles, "such as faulters:N-1,updaters:1, N being the number of threads");
   const auto flag = [&](const char* name, bool& value, const char* help) {
     run.add_flag(name, value, help)->group(group);
   };
-  flag("--private", to.private_spaces, "one address space a thread");
   flag("!--no-ceiling", to.ceiling, "leave out `none` with one address space a thread");
-  add("--page-clear", to.page_clear, "memset or model")->capture_default_str();
-  add("--shootdown", to.shootdown, "cpumask, precise or broadcast")->capture_default_str();
-  add("--page-table", to.page_table, "shared, or per_cpu as RadixVM's")->capture_default_str();
-  flag("--no-merge", to.no_merge, "adjacent VMAs do not merge");
+  add_axes(run, to, group);
   add("--filter", to.filter, "cases whose name matches; -REGEX: all others");
   flag("--list-cases", to.list_tests, "name the cases, run nothing");
-  if (to.simulated)
-    flag("--kernel-entry", to.kernel_entry,
-         "charge each operation what entering the kernel costs, to compare with whole kernels");
-  else
-    flag("--thp", to.thp, "allow transparent huge pages on linux");
 }
 
 void add_measurement(CLI::App& run, RunArguments& to) {

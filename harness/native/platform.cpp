@@ -167,8 +167,7 @@ NativeThread::NativeThread(u32 id, u32 cpu, u32 node, u64 seed) {
   record.id = id;
   record.cpu.store(cpu, std::memory_order_relaxed);  // relaxed: published by `live`
   record.node = node;
-  record.random_state =
-      (seed + 1) * 0x9E3779B97F4A7C15ULL | 1;             // never zero, which xorshift cannot leave
+  record.random_state = (seed + 1) * golden_gamma | 1;    // never zero, which xorshift cannot leave
   record.charged_ns.store(0, std::memory_order_relaxed);  // relaxed: published by `live`
   native::this_thread = &record;
   urcu_memb_register_thread();

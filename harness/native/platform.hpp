@@ -10,8 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "locks/types.hpp"
 #include "locks/platform.hpp"
+#include "locks/random.hpp"
+#include "locks/types.hpp"
 
 namespace faultline {
 
@@ -165,13 +166,7 @@ struct NativePlatform {
            record.cpu.load(std::memory_order_relaxed) != cpu();
   }
 
-  static u64 random() {  // xorshift64*, Vigna 2016
-    u64& x = native::self_record().random_state;
-    x ^= x >> 12;
-    x ^= x << 25;
-    x ^= x >> 27;
-    return x * 0x2545F4914F6CDD1DULL;
-  }
+  static u64 random() { return xorshift64_star(native::self_record().random_state); }
   static void work(u64 ns) { native::spin_for(ns); }
   static void clear_page(void* page) { __builtin_memset(page, 0, page_size); }
   static void shootdown(const CpuSet& cpus) { native::shootdown(cpus); }
@@ -186,5 +181,8 @@ struct NativePlatform {
 };
 
 static_assert(Platform<NativePlatform>);
+
+template <>
+inline constexpr bool runs_natively<NativePlatform> = true;
 
 }  // namespace faultline

@@ -2,9 +2,7 @@
 
 namespace faultline {
 
-template const std::vector<Scheme<NativePlatform>>& scheme_list<NativePlatform>();
-template const std::vector<WorkloadEntry<NativePlatform>>& workload_list<NativePlatform>();
 template std::unique_ptr<Workload<NativePlatform>> make_workload<NativePlatform>(
-    std::string_view text, std::string_view lock, u32 threads);
+    std::string_view text, std::string_view lock, u32 threads, Layout layout);
 
 }  // namespace faultline

@@ -1,5 +1,5 @@
-// Locks, schemes and workloads on the native platform. Their code is compiled once, in
-// registry.cpp, not by every file that looks something up.
+// Schemes and workloads on the native platform. Workloads are compiled once, in registry.cpp;
+// schemes and locks in translation units of their own.
 #pragma once
 
 #include "harness/native/platform.hpp"
@@ -7,9 +7,7 @@
 
 namespace faultline {
 
-extern template const std::vector<Scheme<NativePlatform>>& scheme_list<NativePlatform>();
-extern template const std::vector<WorkloadEntry<NativePlatform>>& workload_list<NativePlatform>();
 extern template std::unique_ptr<Workload<NativePlatform>> make_workload<NativePlatform>(
-    std::string_view text, std::string_view lock, u32 threads);
+    std::string_view text, std::string_view lock, u32 threads, Layout layout);
 
 }  // namespace faultline

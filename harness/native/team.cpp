@@ -152,7 +152,7 @@ std::string Team::failure() {
 }
 
 void Team::sample_waiting() {
-  if (spec_.trial_case.scheme == "linux") return;  // its waits are the kernel's
+  if (spec_.trial_case.is_kernel()) return;  // its waits are the kernel's
   for (u32 thread = 0; thread < members_.size(); ++thread) {
     std::optional<u64>& waiting = members_[thread].waiting_ns;
     waiting = native::waited_ns(thread) - waiting.value_or(0);

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 #include <iostream>
 
 #include "harness/native/crash.hpp"
@@ -32,13 +31,6 @@ constexpr double fault_limit = 1e9;  // sanitizers fault in shadow memory as the
 #else
 constexpr double fault_limit = 0.01;  // share of the window that such faults may take
 #endif
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
-  return text;
-}
 
 std::optional<u64> difference(std::optional<u64> after, std::optional<u64> before) {
   if (!after || !before) return std::nullopt;
@@ -71,7 +63,7 @@ class Trial {
 
  private:
   json begin() {
-    prctl(PR_SET_THP_DISABLE, spec_.trial_case.thp ? 0 : 1, 0, 0, 0);
+    prctl(PR_SET_THP_DISABLE, spec_.trial_case.is_on("thp") ? 0 : 1, 0, 0, 0);
     catch_crashes();
     populate_program();
     json record = begin_record(spec_);
@@ -177,7 +169,7 @@ class Trial {
     // few; all are in the record.
     const u64 faults = record_["software"]["minor_faults"].get<u64>();
     const double faulting = fault_s * static_cast<double>(faults) / cpu_time;
-    if (spec_.trial_case.scheme != "linux" && faulting > fault_limit)
+    if (!spec_.trial_case.is_kernel() && faulting > fault_limit)
       discard(
           fmt::format("{} page faults of the program's own in the window: about {:.1f} % of "
                       "it, more than {:.1f} %",
@@ -210,7 +202,7 @@ json run_trial_on(const TrialSpec& spec, const MakeArena<P>& make) {
 }
 
 json run_trial(const TrialSpec& spec) {
-  validate<P>(spec.trial_case);
+  validate(spec.trial_case);
   return run_trial_on(spec, [&](u32 threads) { return make_arena<P>(spec.trial_case, threads); });
 }
 

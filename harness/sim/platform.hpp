@@ -10,6 +10,7 @@
 
 #include "harness/sim/engine/simulation.hpp"
 #include "harness/stub/single_thread.hpp"
+#include "locks/random.hpp"
 
 namespace faultline {
 
@@ -227,13 +228,8 @@ struct SimPlatform {
     sim::Cpu* cpu = sim::here.cpu;
     return cpu != nullptr ? sim::simulation().running(*cpu, thread) : Outside::running(thread);
   }
-  static u64 random() {  // xorshift64*, Vigna 2016
-    if (sim::here.cpu == nullptr) return Outside::random();
-    u64& x = sim::here.cpu->random;
-    x ^= x >> 12;
-    x ^= x << 25;
-    x ^= x >> 27;
-    return x * 0x2545F4914F6CDD1DULL;
+  static u64 random() {
+    return sim::here.cpu == nullptr ? Outside::random() : xorshift64_star(sim::here.cpu->random);
   }
   static void work(u64 ns) {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().work(*cpu, ns);

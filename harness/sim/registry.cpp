@@ -2,10 +2,9 @@
 
 namespace faultline {
 
-template const std::vector<Scheme<SimPlatform>>& scheme_list<SimPlatform>();
-template const std::vector<WorkloadEntry<SimPlatform>>& workload_list<SimPlatform>();
 template std::unique_ptr<Workload<SimPlatform>> make_workload<SimPlatform>(std::string_view text,
                                                                            std::string_view lock,
-                                                                           u32 threads);
+                                                                           u32 threads,
+                                                                           Layout layout);
 
 }  // namespace faultline

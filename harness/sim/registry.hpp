@@ -1,5 +1,5 @@
-// Locks, schemes and workloads on the simulator's platform. Their code is compiled once, in
-// registry.cpp, not by every file that looks something up.
+// Schemes and workloads on the simulator's platform. Workloads are compiled once, in registry.cpp;
+// schemes and locks in translation units of their own.
 #pragma once
 
 #include "harness/sim/platform.hpp"
@@ -7,9 +7,7 @@
 
 namespace faultline {
 
-extern template const std::vector<Scheme<SimPlatform>>& scheme_list<SimPlatform>();
-extern template const std::vector<WorkloadEntry<SimPlatform>>& workload_list<SimPlatform>();
 extern template std::unique_ptr<Workload<SimPlatform>> make_workload<SimPlatform>(
-    std::string_view text, std::string_view lock, u32 threads);
+    std::string_view text, std::string_view lock, u32 threads, Layout layout);
 
 }  // namespace faultline

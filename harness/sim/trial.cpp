@@ -197,10 +197,10 @@ json run_sim_trial_on(const TrialSpec& spec, const MakeArena<P>& make) {
 }
 
 json run_sim_trial(const TrialSpec& spec) {
-  validate<P>(spec.trial_case);
+  validate(spec.trial_case);
   return run_sim_trial_on(spec, [&](u32 threads) {
     Arena<P> arena = make_arena<P>(spec.trial_case, threads);
-    if (spec.trial_case.kernel_entry && arena.space)
+    if (spec.trial_case.is_on("kernel_entry") && arena.space)
       arena.space = std::make_unique<sim::KernelEntry>(std::move(arena.space));
     return arena;
   });

@@ -14,8 +14,9 @@
 #include <utility>
 #include <vector>
 
-#include "locks/types.hpp"
 #include "locks/platform.hpp"
+#include "locks/random.hpp"
+#include "locks/types.hpp"
 
 namespace faultline::stub {
 
@@ -172,13 +173,7 @@ class SingleThread {
   static u32 node() { return 0; }
   static u32 self() { return 0; }
   static bool running(u32 thread) { return thread == 0; }
-  static u64 random() {  // xorshift64*, Vigna 2016
-    u64& x = state().random;
-    x ^= x >> 12;
-    x ^= x << 25;
-    x ^= x >> 27;
-    return x * 0x2545F4914F6CDD1DULL;
-  }
+  static u64 random() { return xorshift64_star(state().random); }
 
   static void work(u64 ns) { state().time += ns; }
   static void clear_page(void* page) { std::memset(page, 0, page_size); }

@@ -11,7 +11,7 @@
 #include <stdexcept>
 
 #include "harness/native/crash.hpp"
-#include "harness/native/trial_process.hpp"
+#include "harness/run/trial_process.hpp"
 #include "harness/topology/pinned.hpp"
 #include "harness/torture/crew.hpp"
 
@@ -98,8 +98,8 @@ bool is_record(const json& record) {
 json run_process_of(const VictimEntry& entry, const Options& options,
                     const std::vector<std::string>& command, Interrupts& interrupts) {
   const double limit_s = 2 * options.duration_s + options.patience_s + options.set_up_s;
-  const ChildOutput child =
-      run_process(command, json(Spec{entry.name, options}).dump(), limit_s, interrupts);
+  const std::string input = json(Spec{entry.name, options}).dump();
+  const ChildOutput child = run_process(command, {.input = &input, .limit_s = limit_s}, interrupts);
   if (child.interrupted) return nullptr;
   json record = json::parse(child.out, nullptr, false);
   if (!is_record(record)) record = {{"failure", reason_without_record(child, limit_s)}};

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/native/spawn.hpp"
 #include "harness/torture/victims.hpp"
+#include "results/process.hpp"
 
 namespace faultline::torture {
 

@@ -2,9 +2,14 @@
 
 #include <atomic>
 
-#include "harness/native/registry.hpp"
+#include "harness/native/platform.hpp"
 #include "harness/torture/lock_turns.hpp"
 #include "harness/torture/space_turn.hpp"
+#include "locks/mutex/broken.hpp"
+#include "locks/mutex/list.hpp"
+#include "locks/range/list.hpp"
+#include "locks/schemes/registry.hpp"
+#include "locks/shared/list.hpp"
 
 namespace faultline::torture {
 namespace {
@@ -13,8 +18,8 @@ using P = NativePlatform;
 
 class SpaceVictim final : public Victim {
  public:
-  SpaceVictim(const Scheme<P>& scheme, u32 threads)
-      : kernel_(std::string_view(scheme.name) == "linux"), space_(scheme.make(options(threads))) {
+  SpaceVictim(const Chosen& scheme, u32 threads)
+      : kernel_(scheme.entry().kernel), space_(make_scheme<P>(scheme, options(threads))) {
     space_->enter();
     break_ = space_->brk(0).address;
   }
@@ -55,7 +60,7 @@ class SpaceVictim final : public Victim {
 };
 
 std::unique_ptr<Victim> make_space(const VictimEntry& entry, u32 threads) {
-  return std::make_unique<SpaceVictim>(*find_scheme<P>(entry.name), threads);
+  return std::make_unique<SpaceVictim>(choose(scheme_family, entry.name), threads);
 }
 
 template <class L, bool sound>
@@ -76,10 +81,10 @@ std::vector<VictimEntry> everything() {
   add_locks<true>(all, mutex_list<P>());
   add_locks<true>(all, shared_list<P>());
   add_locks<true>(all, range_list<P>());
-  for (const Scheme<P>& scheme : scheme_list<P>()) {
-    const bool kernel = std::string_view(scheme.name) == "linux";
-    all.push_back({scheme.name, kernel ? "each thread's own pages" : "oracle, each thread's pages",
-                   scheme.max_threads, false, make_space});
+  for (const Entry& scheme : catalogue(scheme_family)) {
+    const char* checks = scheme.kernel ? "each thread's own pages" : "oracle, each thread's pages";
+    for (const std::string& name : star_of(scheme))
+      all.push_back({name, checks, scheme.max_threads, false, make_space});
   }
   add_locks<false>(all, broken_list<P>());
   return all;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/case/names.hpp"
 #include "harness/case/spec.hpp"
 #include "harness/trial/roles.hpp"
 #include "workloads/registry.hpp"
@@ -42,10 +43,10 @@ struct Seat {
 // Empty arenas, and each thread's seat at one of them.
 template <class P>
 std::vector<Seat<P>> seat_threads(const CaseSpec& spec, Arenas<P>& arenas) {
-  const bool apart = spec.private_spaces;
+  const bool apart = spec.is_on("private");
   for (u32 i = 0; i < (apart ? spec.threads : 1); ++i)
     arenas.push_back(std::make_unique<Arena<P>>());
-  const std::vector<Role> roles = assign_roles(spec.roles, spec.threads);
+  const std::vector<Role> roles = assign_roles(spec.value("roles"), spec.threads);
   std::vector<Seat<P>> seats;
   for (u32 i = 0; i < spec.threads; ++i)
     seats.push_back(
@@ -53,47 +54,41 @@ std::vector<Seat<P>> seat_threads(const CaseSpec& spec, Arenas<P>& arenas) {
   return seats;
 }
 
-template <class P>
-void validate_scheme(const CaseSpec& spec, const WorkloadInfo& info) {
-  const Scheme<P>* scheme = find_scheme<P>(spec.scheme);
-  if (scheme == nullptr)
-    throw std::invalid_argument("scheme '" + spec.scheme +
-                                "': expected one that `faultline list` names");
-  const u32 sharing = spec.private_spaces ? 1 : spec.threads;
-  if (scheme->max_threads != 0 && sharing > scheme->max_threads)
+inline void validate_scheme(const CaseSpec& spec, const Entry& workload) {
+  const Entry& scheme = scheme_named(spec.scheme).entry();
+  const u32 sharing = spec.is_on("private") ? 1 : spec.threads;
+  if (scheme.max_threads != 0 && sharing > scheme.max_threads)
     refuse_case(spec, fmt::format("{} threads on scheme {}: expected at most {}", sharing,
-                                  spec.scheme, scheme->max_threads));
-  if (spec.private_spaces && !scheme->private_spaces)
+                                  spec.scheme, scheme.max_threads));
+  if (spec.is_on("private") && !scheme.can_be_private)
     refuse_case(spec, fmt::format("private on scheme {}: there is one a process", spec.scheme));
-  if (info.linux_only && spec.scheme != "linux")
+  if (workload.needs_files && !scheme.kernel)
     refuse_case(spec, "the workload needs files: expected scheme linux");
 }
 
 // Throws std::invalid_argument for a case that names what does not exist or does not go together.
-template <class P>
-void validate(const CaseSpec& spec) {
-  const WorkloadInfo* info = find_workload<P>(spec.workload);
-  if (info == nullptr)
-    throw std::invalid_argument("workload '" + spec.workload +
-                                "': expected one that `faultline list` names");
+inline void validate(const CaseSpec& spec) {
+  const Entry& workload = workload_named(spec.workload).entry();
   validate_options(spec);
-  if (!info->needs_lock) validate_scheme<P>(spec, *info);
-  if (!spec.roles.empty() && !info->roles)
+  if (!workload.needs_lock) validate_scheme(spec, workload);
+  if (!spec.value("roles").empty() && !workload.roles)
     refuse_case(spec, "roles: expected a workload that has faulters and updaters, such as mix");
-  if (spec.private_spaces && info->needs_peers)
+  if (spec.is_on("private") && workload.needs_peers)
     refuse_case(spec, "private: the workload means nothing without other threads");
-  assign_roles(spec.roles, spec.threads);
+  assign_roles(spec.value("roles"), spec.threads);
 }
 
 inline AddressSpaceOptions options_of(const CaseSpec& spec, u32 threads) {
   AddressSpaceOptions options;
   options.threads = threads;
-  options.clear_pages = spec.page_clear == "memset";
-  options.merge = spec.merge;
-  options.thp = spec.thp;
-  if (spec.page_table == "per_cpu") options.page_table = page_table_per_cpu;
-  if (spec.shootdown == "precise") options.shootdown = shootdown_precise;
-  if (spec.shootdown == "broadcast") options.shootdown = shootdown_broadcast;
+  options.clear_pages = spec.value("page_clear") == "memset";
+  options.merge = spec.is_on("merge");
+  options.thp = spec.is_on("thp");
+  if (spec.value("page_table") == "per_cpu") options.page_table = page_table_per_cpu;
+  if (spec.value("shootdown") == "precise") options.shootdown = shootdown_precise;
+  if (spec.value("shootdown") == "broadcast") options.shootdown = shootdown_broadcast;
+  options.layout = *layout_of(spec.value("layout"));
+  options.oracle = false;
   return options;
 }
 
@@ -101,11 +96,12 @@ inline AddressSpaceOptions options_of(const CaseSpec& spec, u32 threads) {
 template <class P>
 Arena<P> make_arena(const CaseSpec& spec, u32 threads) {
   Arena<P> arena;
-  arena.workload = make_workload<P>(spec.workload, spec.scheme, threads);
-  if (find_workload<P>(spec.workload)->needs_lock) return arena;
+  arena.workload =
+      make_workload<P>(spec.workload, spec.scheme, threads, *layout_of(spec.value("layout")));
+  if (choose_workload(spec.workload).entry().needs_lock) return arena;
   AddressSpaceOptions options = options_of(spec, threads);
   arena.workload->demands(options);
-  arena.space = find_scheme<P>(spec.scheme)->make(options);
+  arena.space = make_scheme<P>(scheme_named(spec.scheme), options);
   return arena;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ctime>
 #include <numeric>
 
 #include "harness/trial/roles.hpp"
@@ -78,6 +79,13 @@ Tallies tallies_of(const Participants& members, F&& wanted) {
 
 }  // namespace
 
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&now));
+  return text;
+}
+
 json begin_record(const TrialSpec& spec) {
   return {{"case", spec.trial_case},
           {"repetition", spec.repetition},
@@ -101,7 +109,7 @@ void add_operations(json& record, const CaseSpec& spec, const Participants& memb
   if (operations != 0) record["rate"] = rate;
   record["threads"] = std::move(threads);
   record["kinds"] = kinds_json(tallies_of(members, [](const Participant&) { return true; }));
-  if (spec.roles.empty()) return;
+  if (spec.value("roles").empty()) return;
   for (Role role : {Role::faulter, Role::updater})
     record["roles"][role_name(role)] = kinds_json(
         tallies_of(members, [role](const Participant& member) { return member.role == role; }));

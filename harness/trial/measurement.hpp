@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "harness/case/spec.hpp"
@@ -27,6 +28,9 @@ Participants participants(const Members& members) {
   for (const auto& member : members) all.push_back(&member);
   return all;
 }
+
+// The time of day, as results have it: "2026-11-27T01:05:00Z".
+std::string utc_now();
 
 // What every record begins with; status is "ok" until something goes wrong.
 nlohmann::json begin_record(const TrialSpec& spec);

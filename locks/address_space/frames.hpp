@@ -1,16 +1,16 @@
-// Page frames: a pool a thread, on its own node, and one pool a node behind it.
+// Page frames: a list per thread, on its own node, and behind the lists a pool per node.
 //
-// A frame is counted: 1 for the page table that maps it, 1 for every pin of `walk`. It goes back to
-// a pool when the count falls to 0, as in get_user_pages_fast against munmap: a pin succeeds only
-// from a count that is not 0, and the pinner then looks at the page-table entry again. Freed frames
-// go to the freeing thread's list when they come from its node, else to their own node's pool; what
-// a list holds beyond its first size goes to the node's pool too, in batches.
+// A frame has a reference count (the kernel's folio reference): 1 for the page table that maps it,
+// 1 for every pin of `walk`. It goes back to a pool when the count falls to 0. A pin succeeds only
+// from a count that is not 0, and the pinner then reads the page-table entry again, as
+// get_user_pages_fast does against munmap. A freed frame goes to the freeing thread's list if it
+// belongs to that thread's node, else to the pool of its own node. A list that has outgrown its
+// first size gives batches to its node's pool.
 //
 // Oracle: a frame is `stale` from the moment its entry is cleared until the shootdown has returned,
-// and must not be taken meanwhile. That is all that "stale translation" covers here: the order of
-// clearing, shootdown and reuse. No TLB is modelled, so nothing would show that a shootdown left
-// out a CPU which had used the page, or that one came too late for an entry that was only
-// restricted.
+// and must not be taken meanwhile. This checks the order of clearing, shootdown and reuse, and no
+// more: no TLB is modelled. So the oracle does not see a shootdown that leaves out a CPU which has
+// used the page, nor one that comes too late for an entry that was only restricted.
 #pragma once
 
 #include "locks/address_space/violations.hpp"
@@ -19,7 +19,8 @@
 
 namespace faultline {
 
-using FrameNumber = u32;  // thread that owns the slice, and the index in it plus one; 0 is no frame
+// The thread that owns the slice, and the index in the slice plus one. 0 is no frame.
+using FrameNumber = u32;
 inline constexpr FrameNumber no_frame = 0;
 
 template <class P>
@@ -29,10 +30,12 @@ class Frames {
   static constexpr u64 max_per_thread = (u64{1} << index_bits) - 1;
   static constexpr u32 max_nodes = 64;
 
-  // `backed`: frames have 4 KiB of memory each, for real clearing.
-  Frames(u64 per_thread, bool backed, Violations<P>& violations)
+  // `backed`: frames have 4 KiB of memory each, for real clearing. `oracle`: the frames check their
+  // use as they go (AddressSpaceOptions::oracle).
+  Frames(u64 per_thread, bool backed, bool oracle, Violations<P>& violations)
       : per_thread_(per_thread < max_per_thread ? per_thread : max_per_thread),
         backed_(backed),
+        oracle_(oracle),
         violations_(violations) {}
 
   // Makes the calling thread's slice, on its node. Once a thread, before its first take().
@@ -59,16 +62,10 @@ class Frames {
     if (slice.list.count == 0 && !refill(slice)) return no_frame;
     const FrameNumber number = pop(slice.list);
     Frame& frame = frame_of(number);
-    // relaxed, both: the frame is this thread's alone; handing it over (PTE lock, pool lock) orders
-    // what follows.
-    if (frame.stale.load(std::memory_order_relaxed) != 0)
-      violations_.note("a frame was reused before its shootdown returned");
-    if (frame.count.load(std::memory_order_relaxed) != 0)
-      violations_.note("a frame in use was on a free list");
+    if (oracle_) check_free(frame);
     // release: pairs with the acquire in pin(): a pinner of the new use then sees the entry of the
-    // old one cleared. Where it does not, walk() takes the old page for mapped still, as it was:
-    // the checker's walks do nothing with the page, so there it survives being weakened, here and
-    // in pin().
+    // old one cleared. Where it does not, walk() takes the old page for mapped still, as it was.
+    // weakened release survives, program: no program reads a page that a walk has pinned.
     frame.count.store(1, std::memory_order_release);
     return number;
   }
@@ -91,8 +88,8 @@ class Frames {
 
   void gather(Gathered& gathered, FrameNumber number) {
     Frame& frame = frame_of(number);
-    frame.stale.store(
-        1, std::memory_order_relaxed);  // relaxed: reaches take() through the pool, with the frame
+    // relaxed: reaches take() through the pool, with the frame.
+    if (oracle_) frame.stale.store(1, std::memory_order_relaxed);
     frame.next.store(gathered.head_);
     gathered.head_ = number;
   }
@@ -103,7 +100,8 @@ class Frames {
       const FrameNumber number = gathered.head_;
       Frame& frame = frame_of(number);
       gathered.head_ = frame.next.load();
-      frame.stale.store(0, std::memory_order_relaxed);  // relaxed: see gather()
+      // relaxed: see gather().
+      if (oracle_) frame.stale.store(0, std::memory_order_relaxed);
       unpin(number);
     }
   }
@@ -114,8 +112,8 @@ class Frames {
     auto& count = frame_of(number).count;
     u32 seen = count.load(std::memory_order_relaxed);  // relaxed: the exchange below decides
     while (seen != 0)
-      // acquire: pairs with the release in take(), where it is said why it survives being
-      // weakened, and in unpin().
+      // acquire: pairs with the release in take() and in unpin().
+      // weakened acquire survives, program: no program reads a page that a walk has pinned.
       if (count.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire,
                                       std::memory_order_relaxed))
         return true;
@@ -172,6 +170,15 @@ class Frames {
   }
   Frame& frame_of(FrameNumber number) { return slice_of(number).frames[index_of(number)]; }
 
+  // relaxed, both: the frame is this thread's alone; handing it over (PTE lock, pool lock) orders
+  // what follows.
+  void check_free(const Frame& frame) {
+    if (frame.stale.load(std::memory_order_relaxed) != 0)
+      violations_.note("a frame was reused before its shootdown returned");
+    if (frame.count.load(std::memory_order_relaxed) != 0)
+      violations_.note("a frame in use was on a free list");
+  }
+
   void push(List& list, FrameNumber number) {
     frame_of(number).next.store(list.head);
     list.head = number;
@@ -217,6 +224,7 @@ class Frames {
 
   const u64 per_thread_;
   const bool backed_;
+  const bool oracle_;
   Violations<P>& violations_;
   PerThread<P, Slice> slices_;
   typename P::template atomic<Slice*> owners_[P::max_threads] = {};

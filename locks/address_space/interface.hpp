@@ -5,10 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "locks/types.hpp"
 #include "locks/events.hpp"
+#include "locks/layout.hpp"
+#include "locks/types.hpp"
 
 namespace faultline {
+
+class Chosen;
 
 // How a case wants its address space.
 struct AddressSpaceOptions {
@@ -26,6 +29,11 @@ struct AddressSpaceOptions {
   // Each operation checks itself as it runs (Violations). Timed trials switch this off, since the
   // checks cost time within the window; check() looks at the end either way.
   bool oracle = true;
+  // Which fields of the locks and of a VMA share a cache line.
+  Layout layout = Layout::linux_6_18;
+  // Of a scheme over virtual locks (locks/any.hpp): which one it takes. Read by its constructor
+  // alone.
+  const Chosen* lock = nullptr;
 };
 
 // Whom a shootdown interrupts: every CPU that has used the address space (Linux), the users of the
@@ -52,7 +60,8 @@ class AddressSpace {
   // Each thread calls this once before its first operation: reserves its pools on its own node.
   virtual void enter() = 0;
 
-  // Where fixed mappings may be put: fixed_span bytes from here on are nobody else's.
+  // Where a workload may put fixed mappings: the scheme places nothing in the fixed_span bytes from
+  // here on.
   virtual u64 fixed_base() const { return u64{1} << 44; }
 
   virtual Error fault(u64 address, Access access) = 0;

@@ -18,7 +18,9 @@ namespace faultline {
 //   attach        before a VMA enters the container
 //   detach        after a VMA has left the container
 // `mergeable` answers whether a VMA may become part of another. Schemes call `open` when an
-// exclusive section begins, `close` when it ends. `State` is what the hooks keep in each VMA.
+// exclusive section begins, `close` when it ends. `State` is a view of what the hooks keep in each
+// VMA: State::MostlyRead, and State::Hot, which faults write; State::layout is the default of all
+// its fields.
 template <class H, class V>
 concept VmaHooks = requires(H hooks, V& vma) {
   typename H::State;
@@ -31,7 +33,12 @@ concept VmaHooks = requires(H hooks, V& vma) {
 };
 
 struct NoHooks {
-  struct State {};
+  struct State {
+    static constexpr Layout layout = Layout::linux_6_18;
+    struct Hot {};
+    struct MostlyRead {};
+    State(Hot&, MostlyRead&) {}
+  };
   void open() {}
   void close() {}
   template <class V>
@@ -49,12 +56,12 @@ struct NoHooks {
 enum class FaultStep : int { done, no_vma, segv, nomem, needs_anon_vma };
 
 // `Vmas` is a family of containers, as `vmas::RbTree` (locks/vmas/concept.hpp).
-template <class P, class Vmas, class HooksOfScheme>
+template <class P, class Vmas, class HooksOfScheme, Layout layout = HooksOfScheme::State::layout>
 class Mm {
  public:
   using Platform = P;
   using Hooks = HooksOfScheme;
-  using V = Vma<P, Vmas::template Links, typename Hooks::State>;
+  using V = Vma<P, Vmas::template Links, typename Hooks::State, layout>;
   using Container = typename Vmas::template Container<P, V>;
   using VmaPool = Pool<P, V>;
 

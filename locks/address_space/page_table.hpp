@@ -1,17 +1,18 @@
-// The page table: four levels of 512 entries, as x86-64's, with one lock a page of the lowest level
-// (Linux's split PTE locks, mm/memory.c). Upper entries are installed by compare-and-swap and never
-// removed: the tables of an address space live as long as it does. That differs from Linux, which
-// frees empty tables at munmap; what it costs there is not in our figures.
+// The page table: four levels of 512 entries, as on x86-64, with one lock per page of the lowest
+// level (Linux's split PTE locks, mm/memory.c). Upper entries are installed by compare-and-swap and
+// never removed: the tables live as long as their address space. Linux frees empty tables at
+// munmap; our figures do not contain what that costs.
 //
 // An entry is one word: the frame, what the entry permits, and for the `precise` shootdown policy
-// who has used it: one CPU in the entry itself, or `many`, and then the CPUs are in the table
-// page's own set, which is common to all such entries of the page and emptied when the last of them
-// goes: a shootdown may reach the users of another page in the same 2 MiB, and never misses one.
+// the CPUs that have used it. One CPU stands in the entry itself. When a second one comes, the
+// entry is marked `many`, and the CPUs stand in a set of the table page. All entries of the page
+// that are marked so share this set, and it is emptied when the last of them goes. So a shootdown
+// may reach users of another page in the same 2 MiB, and never misses a user.
 //
-// With a table a CPU (RadixVM: Clements, Kaashoek, Zeldovich, EuroSys 2013) this table is the
-// record of what is mapped and who has used it, and each CPU has a table of its own beside it,
-// which is what its hardware would walk: a page that others have used already costs it a fault. The
-// own tables' entries change under the lock of the record's table page alone.
+// With one table per CPU (RadixVM: Clements, Kaashoek, Zeldovich, EuroSys 2013) this table is the
+// record of what is mapped and which CPUs have used it. Each CPU has its own table besides, which
+// its hardware would walk, so a page that other CPUs have used already still costs it a fault. An
+// entry of an own table changes only under the lock of the record's table page.
 #pragma once
 
 #include "locks/address_space/frames.hpp"
@@ -64,15 +65,16 @@ class PageTable {
  public:
   static constexpr u32 level_bits = table_level_bits<P>();
   static constexpr u32 entries = 1U << level_bits;
-  // What four levels reach: all faults are below.
+  // Bytes that four levels map: every fault is below.
   static constexpr u64 reach = page_size << 4 * level_bits;
   static constexpr u64 table_span = page_size * entries;  // what one PTE page maps: 2 MiB
-  // What the sender of a broadcast waits until it has been answered: a modelled cost, the same for
+  // Nanoseconds that the sender of a broadcast waits for the answer: a modelled cost, the same for
   // any number of CPUs.
   static constexpr u64 broadcast_ns = 500;
 
   PageTable(const AddressSpaceOptions& options, Violations<P>& violations)
-      : options_(options), frames_(options.frames_per_thread, options.clear_pages, violations) {
+      : options_(options),
+        frames_(options.frames_per_thread, options.clear_pages, options.oracle, violations) {
     P::label(&users_, "mm.cpumask");
     if (options.page_table != page_table_per_cpu) return;
     void* memory = P::allocate(sizeof(OwnTables), cache_line);
@@ -86,15 +88,14 @@ class PageTable {
     uppers_.reserve(own_ != nullptr ? 8 : 4);
     if (own_ != nullptr) {
       leaves_.reserve(options_.frames_per_thread / entries + 16);
-      // Threads on one CPU have one table. release: pairs with the acquires of `roots`.
+      // Threads on one CPU share its table. release: pairs with the acquires of `roots`.
       Upper* expected = nullptr;
       own_->roots[P::cpu()].compare_exchange_strong(
           expected, &own_roots_.here(), std::memory_order_release, std::memory_order_relaxed);
     }
     auto& word = users_[P::cpu() / 64];
-    word.fetch_or(
-        u64{1} << (P::cpu() % 64),
-        std::memory_order_relaxed);  // relaxed: read by later shootdowns, a superset is safe
+    // relaxed: later shootdowns read it; more CPUs than needed do no harm.
+    word.fetch_or(u64{1} << (P::cpu() % 64), std::memory_order_relaxed);
   }
 
   // Serves a fault at `address` in a VMA that permits `access` and has protection `prot`; the
@@ -113,8 +114,7 @@ class PageTable {
     }
     const bool missing = !install(leaf, own, index(address, 0), fresh, access, prot);
     if (fresh != no_frame) frames_.unpin(fresh);
-    // The entry was there at the first look and had been dropped by a discard at the second: once
-    // more, with a frame.
+    // A discard dropped the entry between the first look and the second: try again, with a frame.
     return missing ? fault_in(address, access, prot, clear) : true;
   }
 
@@ -130,8 +130,8 @@ class PageTable {
       Locked lock(leaf);
       CpuSet here;
       for (u32 i = from; i < to; ++i) {
-        const Pte old{
-            leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
+        // relaxed: under the leaf's lock.
+        const Pte old{leaf.entries[i].load(std::memory_order_relaxed)};
         if (!old.present()) continue;
         // relaxed: walk() re-checks its entry after a pin that is ordered by the frame's count.
         leaf.entries[i].store(0, std::memory_order_relaxed);
@@ -157,12 +157,12 @@ class PageTable {
       Locked lock(leaf);
       CpuSet here;
       for (u32 i = from; i < to; ++i) {
-        const Pte old{
-            leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
+        // relaxed: under the leaf's lock.
+        const Pte old{leaf.entries[i].load(std::memory_order_relaxed)};
         if (!old.present() || (old.prot() & ~kept) == 0) continue;
-        // release: pairs with the acquire in walk(), which may reach the frame by this word. It
-        // survives being weakened where the thread that installed the frame does this too: Relacy
-        // keeps to C++11, where a thread's later stores go on with its release.
+        // release: pairs with the acquire in walk(), which may reach the frame by this word.
+        // weakened release survives, release_sequence: the thread that installed the frame does
+        // this too.
         leaf.entries[i].store(old.with_prot(old.prot() & kept).word, std::memory_order_release);
         note_users(leaf, old, here);
         changed = true;
@@ -180,13 +180,13 @@ class PageTable {
     const Leaf* leaf = find_leaf(root_, address, unused);
     if (leaf == nullptr) return false;
     const auto& entry = leaf->entries[index(address, 0)];
-    const Pte seen{
-        entry.load(std::memory_order_acquire)};  // acquire: pairs with the release in install()
+    // acquire: pairs with the release in install().
+    const Pte seen{entry.load(std::memory_order_acquire)};
     if (!seen.present() || !seen.permits(Access::read) || !frames_.pin(seen.frame())) return false;
     // acquire: pairs with the release in install(), which may have been another since, of the same
     // frame. The pin's acquire keeps it after the pin: if the entry still holds the frame, then the
-    // pin came before its last reference went. Nothing here reads the page, so in the checker it
-    // survives being weakened.
+    // pin came before its last reference went.
+    // weakened acquire survives, program: no program reads a page that a walk has pinned.
     const bool same = Pte{entry.load(std::memory_order_acquire)}.frame() == seen.frame();
     frames_.unpin(seen.frame());
     return same;
@@ -198,7 +198,7 @@ class PageTable {
     for_each_entry(root_, visit);
   }
 
-  // The same of the CPUs' own tables.
+  // Calls visit(address, Pte) for every entry of the CPUs' own tables.
   template <class F>
   void for_each_own_entry(F&& visit) {
     if (own_ == nullptr) return;
@@ -227,8 +227,10 @@ class PageTable {
     }
     Ticket<P> lock;
     typename P::template atomic<u64> many_users[max_cpus / 64] = {};
-    typename P::template data<u32> many;  // entries marked so
-    u64 start = 0;  // the address that entry 0 maps; written before the leaf is published
+    // How many entries are marked `many`.
+    typename P::template data<u32> many;
+    // The address that entry 0 maps; written before the leaf is published.
+    u64 start = 0;
     Leaf* next_free = nullptr;
     alignas(cache_line) typename P::template atomic<u64> entries[PageTable::entries] = {};
   };
@@ -280,9 +282,8 @@ class PageTable {
     // release: pairs with the acquire in walk(): the frame's clearing is seen by whoever reaches it
     // by this entry.
     if (pte.word != old.word) entry.store(pte.word, std::memory_order_release);
-    if (own != nullptr)
-      own->entries[at].store(pte.word,
-                             std::memory_order_relaxed);  // relaxed: under the leaf's lock
+    // relaxed: under the leaf's lock.
+    if (own != nullptr) own->entries[at].store(pte.word, std::memory_order_relaxed);
     return true;
   }
 
@@ -302,34 +303,36 @@ class PageTable {
   static void forget_many(Leaf& leaf) {
     leaf.many.store(leaf.many.load() - 1);
     if (leaf.many.load() != 0) return;
-    for (auto& word : leaf.many_users)
-      word.store(0, std::memory_order_relaxed);  // relaxed: as below
+    // relaxed: under the leaf's lock.
+    for (auto& word : leaf.many_users) word.store(0, std::memory_order_relaxed);
   }
   static void add_user(Leaf& leaf, u32 cpu) {
     auto& word = leaf.many_users[cpu / 64];
-    const u64 old = word.load(std::memory_order_relaxed);  // relaxed: under the leaf's lock
-    word.store(old | u64{1} << (cpu % 64), std::memory_order_relaxed);  // relaxed: as above
+    // relaxed, both: under the leaf's lock.
+    const u64 old = word.load(std::memory_order_relaxed);
+    word.store(old | u64{1} << (cpu % 64), std::memory_order_relaxed);
   }
 
   void note_users(const Leaf& leaf, Pte pte, CpuSet& users) const {
     if (!knows_users()) return;
     if (pte.user() != 0) users.add(pte.user() - 1);
     if (!pte.many()) return;
+    // relaxed: under the leaf's lock.
     for (u32 i = 0; i < max_cpus / 64; ++i)
-      users.words[i] |=
-          leaf.many_users[i].load(std::memory_order_relaxed);  // relaxed: under the leaf's lock
+      users.words[i] |= leaf.many_users[i].load(std::memory_order_relaxed);
   }
 
   void shoot_down(CpuSet& users) {
     if (options_.shootdown == shootdown_broadcast) return P::work(broadcast_ns);
+    // relaxed: see enter().
     if (options_.shootdown == shootdown_cpumask)
       for (u32 i = 0; i < max_cpus / 64; ++i)
-        users.words[i] = users_[i].load(std::memory_order_relaxed);  // relaxed: see enter()
+        users.words[i] = users_[i].load(std::memory_order_relaxed);
     P::shootdown(users);
   }
 
-  // Under the lock of the record's leaf: `change` of what the own tables of `cpus` have of its
-  // entries `from` to `to`.
+  // Applies `change` to the entries [from, to) of this leaf in the tables of `cpus`. The caller
+  // holds the lock of the record's leaf.
   template <class F>
   void change_own(const Leaf& leaf, u32 from, u32 to, const CpuSet& cpus, F&& change) {
     if (own_ == nullptr) return;
@@ -337,10 +340,9 @@ class PageTable {
       u64 unused = 0;
       Leaf* own = find_leaf(root, leaf.start, unused);
       for (u32 i = from; own != nullptr && i < to; ++i) {
-        const Pte old{
-            own->entries[i].load(std::memory_order_relaxed)};  // relaxed: under the record's lock
-        if (old.present())
-          own->entries[i].store(change(old).word, std::memory_order_relaxed);  // relaxed: as above
+        // relaxed, both: under the lock of the record's leaf.
+        const Pte old{own->entries[i].load(std::memory_order_relaxed)};
+        if (old.present()) own->entries[i].store(change(old).word, std::memory_order_relaxed);
       }
     });
   }
@@ -353,7 +355,7 @@ class PageTable {
     });
   }
 
-  // No own table may hold what the record does not.
+  // Each entry of a CPU's own table must map the record's frame with no more rights.
   std::string check_own() {
     std::string wrong;
     for_each_own_entry([&](u64 address, Pte own) {
@@ -372,8 +374,8 @@ class PageTable {
   void for_each_entry(Upper& root, F&& visit) {
     for_each_leaf(root, {0, reach}, [&](Leaf& leaf, u32 from, u32 to) {
       for (u32 i = from; i < to; ++i) {
-        const Pte entry{
-            leaf.entries[i].load(std::memory_order_relaxed)};  // relaxed: threads are at rest
+        // relaxed: threads are at rest.
+        const Pte entry{leaf.entries[i].load(std::memory_order_relaxed)};
         if (entry.present()) visit(leaf.start + u64{i} * page_size, entry);
       }
     });
@@ -401,7 +403,7 @@ class PageTable {
     return child(third, index(address, 1), leaves_, address / table_span * table_span);
   }
 
-  // Of this CPU's own table; null where there is one for all.
+  // The leaf of this CPU's own table; null where all CPUs share one table.
   Leaf* own_leaf_for(u64 address) {
     if (own_ == nullptr) return nullptr;
     // acquire: pairs with the release in enter().
@@ -409,8 +411,8 @@ class PageTable {
     return &leaf_for(*root, address);
   }
 
-  // The leaf that maps `address`, or null and in `span` how much of the address space hangs on the
-  // missing entry.
+  // The leaf that maps `address`. Null where an entry above it is missing; then `span` is how many
+  // bytes that entry would map.
   Leaf* find_leaf(Upper& root, u64 address, u64& span) {
     void* table = &root;
     span = table_span;

@@ -1,33 +1,36 @@
-// Container 2: a radix tree over page numbers whose every bottom-most slot is a lock and a value in
-// one word, after RadixVM (Clements, Kaashoek, Zeldovich, EuroSys 2013). A slot above the leaves
-// stands for all its pages while they are alike (folded): mapped ones, and
-// **holes**, which can so be locked. A slot whose pages must differ is expanded, under its lock:
-// its child is filled with its value, those children that the locker wants come out locked, and the
-// pointer takes the value's place.
+// A radix tree over page numbers, after RadixVM (Clements, Kaashoek, Zeldovich, EuroSys 2013). Each
+// bottom-most slot is a lock and a value in one word. A slot above the leaves stands for all its
+// pages while they are alike (folded), whether they are mapped or a hole, so holes can be locked
+// too. The locker of a slot expands it when its pages must differ: it fills a child with the slot's
+// value, leaves those slots of the child locked that it wants, and stores the child's address in
+// place of the value.
 //
-//   lock a range    the bottom-most slots from left to right. A slot that is expanded while one
-//   waits for it is descended into. A folded
-//                   slot that the range cuts is expanded until the range's edge is a slot's edge
+//   lock a range    locks the bottom-most slots from left to right. It descends into a slot that is
+//                   expanded while it waits. It expands a folded slot that the range cuts, until
+//                   the range's edge is a slot's edge
 //   unlock          any slots, in any order
 //
-// No deadlock: all locks held by a thread lie left of the slot it waits for. Waiters spin a little,
-// then sleep (WaitTable). Nodes are never folded again or freed before the tree is: RadixVM does
-// that by Refcache; here it would change what is measured little, and the memory is bounded by what
-// was ever mapped.
+// There is no deadlock: all locks that a thread holds lie left of the slot it waits for. Waiters
+// spin for a while, then sleep (WaitTable). Nodes are neither folded again nor freed before the
+// tree is. RadixVM frees them by Refcache; here that would change little of what is measured, and
+// the pages that were ever mapped bound the memory.
+//
+// A slot is 8 bytes, so 8 slots share a line, and faults on neighbouring pages meet there.
+// RadixVM's own slots are larger.
 #pragma once
 
 #include <utility>
 #include <vector>
 
-#include "locks/types.hpp"
 #include "locks/address_space/wait_table.hpp"
 #include "locks/events.hpp"
 #include "locks/pool.hpp"
+#include "locks/types.hpp"
 
 namespace faultline {
 
-// A slot's word by value. Bit 0: locked; bit 1: a child's address is in it; bit 2: somebody sleeps
-// for it. The rest is the user's value; 0 is a hole's.
+// A slot's word by value. Bit 0: locked; bit 1: it holds a child's address; bit 2: a thread sleeps
+// until it is unlocked. The rest is the user's value; 0 stands for a hole.
 struct RadixWord {
   static constexpr u64 lock_bit = 1, child_bit = 2, waiters_bit = 4, control_bits = 7;
 };
@@ -40,8 +43,7 @@ class RadixTree {
 
   void reserve(usize nodes) { nodes_.reserve(nodes); }
 
-  // Locks the pages [first, end), and no others but what shares a word with them: nothing, since
-  // edges are expanded.
+  // Locks the pages [first, end) and no others: slots that the edges cut are expanded.
   void lock(u64 first, u64 end) {
     for (u64 at = first; at < end;) {
       const Place place = lock_slot_of(at);
@@ -177,8 +179,9 @@ class RadixTree {
     u64 word = slot.load(std::memory_order_relaxed);  // relaxed: the exchange decides
     while (!is_child(word) && !is_locked(word))
       // acquire: pairs with unlock_slot's release. find() has acquired from the same word already;
-      // only what was let go between its look and this is left to be acquired here. The checker
-      // does not come by that with something unmade, so there it survives being weakened.
+      // only what was let go between its look and this is left to be acquired here.
+      // weakened acquire survives, program: no program lets go of something newly made between the
+      // two.
       if (slot.compare_exchange_weak(word, word | RadixWord::lock_bit, std::memory_order_acquire,
                                      std::memory_order_relaxed))
         return true;
@@ -222,8 +225,8 @@ class RadixTree {
   // The holder's; sleepers may set their bit meanwhile.
   static void set_value(Slot& slot, u64 fresh) {
     u64 word = slot.load(std::memory_order_relaxed);  // relaxed: holder
-    // release: whoever reads the value without the lock (scan) finds what it stands for made. The
-    // checker's programs have none who does, so there it survives being weakened.
+    // release: whoever reads the value without the lock (scan) finds what it stands for made.
+    // weakened release survives, program: no program reads values without the lock.
     while (!slot.compare_exchange_weak(word, fresh | (word & RadixWord::control_bits),
                                        std::memory_order_release, std::memory_order_relaxed)) {
     }

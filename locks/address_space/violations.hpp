@@ -1,4 +1,5 @@
-// What the oracle has seen go wrong while threads ran: a count, and the first few messages.
+// Violations that operations noted while threads ran (AddressSpaceOptions::oracle): how many, and
+// the first few messages.
 #pragma once
 
 #include <string>

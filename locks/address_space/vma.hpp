@@ -1,50 +1,106 @@
-// A mapping.
+// A mapping, and which of its fields share a cache line.
 #pragma once
 
+#include <cstddef>
+#include <type_traits>
+
+#include "locks/layout.hpp"
 #include "locks/types.hpp"
 
 namespace faultline {
 
-// Bounds, protection and flags are atomics, since a look-up under RCU may read them while a writer
-// edits; the scheme decides who may edit. `Links` is what the container of VMAs keeps in each
-// (locks/vmas/concept.hpp), `State` what the scheme's hooks keep (refcount: the count and the
-// sequence).
-template <class P, template <class, class> class Links, class State>
-struct alignas(cache_line) Vma {
-  // The state names itself, if it must be told apart.
-  Vma() {
-    P::label(this, "vma");
-    if constexpr (requires { state.label(); }) state.label();
+// The fields of a VMA `V`. Bounds, protection and flags are atomics, since a look-up under RCU may
+// read them while a writer edits; the scheme decides who may edit. `Links` is what the container of
+// VMAs keeps in each (locks/vmas/concept.hpp). `State` is a view of what the scheme's hooks keep,
+// in two parts (refcount: vm_lock_seq and vm_mm; and vm_refcnt, which faults write).
+//
+//   anon_vma      0 until the first anonymous write; VMAs whose anon_vma differ do not merge
+//   attached      whether the container holds the VMA: for the oracle
+//   next_free     the pool's while the VMA is free, Mm's while it is detached
+//
+// linux-6.18, after vm_area_struct (locks/layout.hpp says of which kernel), aligned to a line:
+//   line 0   vm_start 0, vm_end 8, vm_mm 16, vm_page_prot 24, vm_flags 32, vm_lock_seq 40: what
+//            faults read, and edits of this VMA write. Here anon_vma too, which the kernel has on
+//            line 1
+//   line 1   the container's links, which edits of neighbours write. The kernel's container, the
+//            maple tree, keeps none in a VMA; it has there what a mapping is made of
+//   line 2   vm_refcnt 128, which every fault of the VMA writes under `refcount`. No other field of
+//            ours is on it; the kernel has there the links of the file's interval tree
+template <class P, class V, template <class, class> class Links, class State, Layout layout>
+struct VmaFields {
+  typename P::template atomic<u64> start{0};
+  typename P::template atomic<u64> end{0};
+  [[no_unique_address]] typename State::MostlyRead mostly_read;
+  typename P::template atomic<u32> prot{0};
+  typename P::template atomic<u32> flags{0};
+  typename P::template atomic<u32> attached{0};
+  typename P::template atomic<u64> anon_vma{0};
+  V* next_free = nullptr;
+  alignas(line_size) [[no_unique_address]] Links<P, V> links;
+  [[no_unique_address]] typename State::Hot hot;
+
+  static constexpr bool lines_hold() {
+    constexpr bool linked = !std::is_empty_v<Links<P, V>>;
+    constexpr bool counted = !std::is_empty_v<typename State::Hot>;
+    return offsetof(VmaFields, start) == 0 &&
+           line_of(offsetof(VmaFields, next_free) + sizeof(next_free) - 1) == 0 &&
+           (!linked || (offsetof(VmaFields, links) == line_size && sizeof(links) <= line_size)) &&
+           (!counted || offsetof(VmaFields, hot) == (linked ? 2 : 1) * line_size);
   }
+};
+
+// packed: side by side, as before there was a choice. With rbtree's links vm_refcnt shares line 1
+// with the last of them, and vm_lock_seq lies beside it.
+template <class P, class V, template <class, class> class Links, class State>
+struct VmaFields<P, V, Links, State, Layout::packed> {
   typename P::template atomic<u64> start{0};
   typename P::template atomic<u64> end{0};
   typename P::template atomic<u32> prot{0};
   typename P::template atomic<u32> flags{0};
-  // 0 until the first anonymous write. VMAs whose anon_vma differ do not merge.
   typename P::template atomic<u64> anon_vma{0};
-  // Whether the container holds the VMA: for the oracle.
   typename P::template atomic<u32> attached{0};
-  Links<P, Vma> links;
-  // The pool's while the VMA is free, Mm's while it is detached.
-  Vma* next_free = nullptr;
-  State state;
+  [[no_unique_address]] Links<P, V> links;
+  V* next_free = nullptr;
+  [[no_unique_address]] typename State::Hot hot;
+  [[no_unique_address]] typename State::MostlyRead mostly_read;
+
+  static constexpr bool lines_hold() {
+    return offsetof(VmaFields, start) == 0 &&
+           line_of(offsetof(VmaFields, attached) + sizeof(attached) - 1) == 0;
+  }
+};
+
+template <class P, template <class, class> class Links, class State, Layout layout>
+struct alignas(layout == Layout::packed ? cache_line : line_size) Vma
+    : VmaFields<P, Vma<P, Links, State, layout>, Links, State, layout> {
+  using Fields = VmaFields<P, Vma, Links, State, layout>;
+
+  // The state names itself, if it must be told apart.
+  Vma() {
+    if constexpr (PlainCells<P>) static_assert(Fields::lines_hold());
+    P::label(this, "vma");
+    if constexpr (requires { state().label(); }) state().label();
+  }
+
+  State state() { return State(this->hot, this->mostly_read); }
 
   // relaxed: the caller holds what keeps the bounds still, or re-checks them (refcount).
   Range range() const {
-    return {start.load(std::memory_order_relaxed), end.load(std::memory_order_relaxed)};
+    return {this->start.load(std::memory_order_relaxed), this->end.load(std::memory_order_relaxed)};
   }
   // relaxed: readers under RCU re-check after they have locked the VMA.
   void set_range(Range range) {
-    start.store(range.start, std::memory_order_relaxed);
-    end.store(range.end, std::memory_order_relaxed);
+    this->start.store(range.start, std::memory_order_relaxed);
+    this->end.store(range.end, std::memory_order_relaxed);
   }
   bool permits(Access access) const {
-    return prot_permits(prot.load(std::memory_order_relaxed), access);  // relaxed: as in range()
+    // relaxed: as in range()
+    return prot_permits(this->prot.load(std::memory_order_relaxed), access);
   }
   bool has(u32 flag) const {
     // relaxed: as in range(). Flags stay what the VMA was mapped with, but for a reservation of
     // range_lock, which no fault looks at.
-    return (flags.load(std::memory_order_relaxed) & flag) != 0;
+    return (this->flags.load(std::memory_order_relaxed) & flag) != 0;
   }
   // Whether a write makes a page of the process's own, which needs an anon_vma to find it by.
   bool privately_written(Access access) const {

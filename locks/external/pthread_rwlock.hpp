@@ -1,4 +1,5 @@
-// The C library's reader-writer lock, as it comes: glibc's prefers readers. Native only.
+// The C library's reader-writer lock with its default attributes: glibc's then prefers readers.
+// Native only.
 #pragma once
 
 #include <pthread.h>

@@ -1,5 +1,6 @@
-// Broken on purpose, for users to see the checker fail (`faultline check busted`): a spinlock that
-// looks, and then takes. It is in no list of locks that are measured.
+// Broken on purpose, so that users can see the checker find something (`faultline check busted`): a
+// spinlock whose try_lock reads the word and then stores to it, in two steps. No list of measured
+// locks has it.
 #pragma once
 
 #include "locks/mutex/concept.hpp"

@@ -22,8 +22,7 @@ class Mcs {
     prepare(node);
     // acq_rel: publishes the node to its successor (the exchange there acquires); acquires from
     // unlock's release when free. The release keeps prepare's store to `next` before the
-    // successor's to the same word. A checker whose stores take effect in the order of execution
-    // cannot show that it is needed: there it survives being weakened, here and in try_lock.
+    // successor's store to the same word.
     if (Node* previous = tail_.exchange(&node, std::memory_order_acq_rel)) [[unlikely]]
       await(node, *previous);
   }
@@ -31,8 +30,7 @@ class Mcs {
   bool try_lock(Node& node) {
     prepare(node);
     Node* expected = nullptr;
-    // acq_rel: as in lock, where it is said why the release survives being weakened. relaxed on
-    // failure: nothing is read.
+    // acq_rel: as in lock. relaxed on failure: nothing is read.
     return tail_.compare_exchange_strong(expected, &node, std::memory_order_acq_rel,
                                          std::memory_order_relaxed);
   }

@@ -8,13 +8,9 @@
 //           time: then self's `previous` changes under way
 //   exit    hand the head to the successor
 //
-// Linux leaves when it must reschedule, or when the predecessor's CPU is preempted. Here a spinner
-// leaves when its predecessor is not running, or after `patience`, which stands in for the
-// scheduler's tick.
-//
-// Several orders below only keep one thread's store to a word before another thread's to the same
-// word (a reset of `next` or `head` before what a neighbour puts there). The model checker's stores
-// take effect in the order of execution, so there such an order survives being weakened: (S).
+// In Linux (osq_lock, osq_unlock) a spinner leaves when it must reschedule (need_resched), or when
+// the predecessor's CPU is preempted (vcpu_is_preempted). Here it leaves when its predecessor is
+// not running, or after `patience`, which stands in for the scheduler's tick.
 #pragma once
 
 #include "locks/per_thread.hpp"
@@ -25,15 +21,28 @@ namespace faultline {
 // queue.
 enum class OsqEntry : int { at_once, waited, left };
 
-// A thread is in at most one place of a queue; each has one node a queue, kept as long as the
-// queue.
+// What a spinner waits on: a pair of lines per thread and queue, on the thread's node, kept as long
+// as the queue. The kernel has one per CPU for all queues (optimistic_spin_node, a per-CPU variable
+// aligned to a line).
 template <class P>
-class Osq {
+struct alignas(cache_line) OsqNode {
+  typename P::template atomic<OsqNode*> next{nullptr};
+  typename P::template atomic<OsqNode*> previous{nullptr};
+  typename P::template atomic<u32> head{0};
+  typename P::template atomic<u32> thread{0};
+};
+template <class P>
+using OsqNodes = PerThread<P, OsqNode<P>>;
+
+// The tail of a queue: optimistic_spin_queue, the word that lies in an rwsem. `nodes` are those of
+// this queue. A thread is in at most one place of it.
+template <class P>
+class OsqTail {
  public:
   static constexpr u64 patience = 4'000'000;  // ns
 
-  OsqEntry enter() {
-    Spinner& self = spinners_.here();
+  OsqEntry enter(OsqNodes<P>& nodes) {
+    Spinner& self = nodes.here();
     // relaxed, all: published by the exchange below.
     self.thread.store(P::self(), std::memory_order_relaxed);
     self.next.store(nullptr, std::memory_order_relaxed);
@@ -43,15 +52,15 @@ class Osq {
     Spinner* previous = tail_.exchange(&self, std::memory_order_acq_rel);
     if (previous == nullptr) return OsqEntry::at_once;
     self.previous.store(previous, std::memory_order_relaxed);  // relaxed: published by the link
-    // release: pairs with the acquire in successor(), by which the predecessor reaches self; (S)
-    // survives.
+    // release: pairs with the acquire in successor(), by which the predecessor reaches self.
     previous->next.store(&self, std::memory_order_release);
     const u64 limit = P::now() + patience;
     for (u32 turn = 1;; ++turn) {
       // acquire: pairs with exit()'s release
       if (self.head.load(std::memory_order_acquire) != 0) return OsqEntry::waited;
-      // acquire: pairs with the release in leave(): `previous` may have been replaced by one that
-      // we do not know yet. Only a hint is read there, so it survives being weakened.
+      // acquire: pairs with the release in leave(), which may have replaced `previous`.
+      // weakened acquire survives, hint: what is read from the predecessor only says when to give
+      // up.
       const Spinner* before = self.previous.load(std::memory_order_acquire);
       const bool late = turn % 64 == 0 && P::now() > limit;
       // relaxed: a hint
@@ -61,8 +70,8 @@ class Osq {
     return leave(self) ? OsqEntry::left : OsqEntry::waited;
   }
 
-  void exit() {
-    Spinner& self = spinners_.here();
+  void exit(OsqNodes<P>& nodes) {
+    Spinner& self = nodes.here();
     Spinner* expected = &self;
     // release: the next to enter takes over what the head did. relaxed on failure: a successor is
     // there, found below.
@@ -74,35 +83,38 @@ class Osq {
   }
 
  private:
-  struct alignas(cache_line) Spinner {
-    typename P::template atomic<Spinner*> next{nullptr};
-    typename P::template atomic<Spinner*> previous{nullptr};
-    typename P::template atomic<u32> head{0};
-    typename P::template atomic<u32> thread{0};
-  };
+  using Spinner = OsqNode<P>;
 
   // False: the head was handed over after all.
   bool leave(Spinner& self) {
-    // acquire: as in enter(), before the exchange below; (S) survives.
+    // acquire: pairs with the release below by which the predecessor, leaving, replaces `previous`.
+    // weakened acquire survives, ordered_elsewhere: the exchange of the tail in enter() has already
+    // shown this thread every spinner ahead of it.
     Spinner* previous = self.previous.load(std::memory_order_acquire);
     for (;;) {
       Spinner* expected = &self;
       // acq_rel: after this the predecessor cannot hand the head to self; it waits in successor()
-      // for a new link. As strong as Linux has it; (S) survives.
+      // for a new link.
+      // weakened acquire survives, as_in_linux: the link that is taken back led to self.
+      // weakened release survives, as_in_linux: the null link publishes nothing.
       if (previous->next.compare_exchange_strong(expected, nullptr, std::memory_order_acq_rel,
                                                  std::memory_order_relaxed))
         break;
       // acquire: pairs with exit()'s release
       if (self.head.load(std::memory_order_acquire) != 0) return false;
       P::pause(this);
-      // acquire: as above; (S) survives.
+      // acquire: as above.
+      // weakened acquire survives, ordered_elsewhere: the exchange of the tail in enter() has
+      // already shown this thread every spinner ahead of it.
       previous = self.previous.load(std::memory_order_acquire);
     }
     Spinner* next = successor(self, previous);
     if (next == nullptr) return true;
-    // release: pairs with the acquire loads of `previous`; (S) survives.
+    // release: pairs with the acquire loads of `previous`.
+    // weakened release survives, ordered_elsewhere: the successor has seen every spinner ahead of
+    // it by its exchange of the tail in enter().
     next->previous.store(previous, std::memory_order_release);
-    // release: pairs with the acquire in successor(); (S) survives.
+    // release: pairs with the acquire in successor().
     previous->next.store(next, std::memory_order_release);
     return true;
   }
@@ -112,15 +124,16 @@ class Osq {
   Spinner* successor(Spinner& self, Spinner* heir) {
     for (;;) {
       Spinner* expected = &self;
-      // relaxed look, acq_rel exchange: as the exchange in enter(). The acquire keeps what a leaver
-      // did to self.next before self's next entry; (S) it survives.
+      // relaxed look, acq_rel exchange: as the exchange in enter().
+      // weakened acquire survives, store_order: it keeps a leaver's store to self.next before the
+      // one that self makes at its next entry.
       if (tail_.load(std::memory_order_relaxed) == &self &&
           tail_.compare_exchange_strong(expected, heir, std::memory_order_acq_rel,
                                         std::memory_order_relaxed))
         return nullptr;
       // By exchange, since the successor may be leaving: it takes its link back by one too.
-      // acq_rel: the acquire pairs with the release of the link; as strong as Linux has it; (S)
-      // survives.
+      // acq_rel: the acquire pairs with the release of the link.
+      // weakened release survives, as_in_linux: the null link publishes nothing.
       if (self.next.load(std::memory_order_relaxed) != nullptr)
         if (Spinner* next = self.next.exchange(nullptr, std::memory_order_acq_rel)) return next;
       P::pause(this);
@@ -128,7 +141,18 @@ class Osq {
   }
 
   typename P::template atomic<Spinner*> tail_{nullptr};
-  PerThread<P, Spinner> spinners_;
+};
+
+// A queue that is its own: tail and nodes.
+template <class P>
+class Osq {
+ public:
+  OsqEntry enter() { return tail_.enter(nodes_); }
+  void exit() { tail_.exit(nodes_); }
+
+ private:
+  OsqTail<P> tail_;
+  OsqNodes<P> nodes_;
 };
 
 }  // namespace faultline

@@ -9,11 +9,11 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <vector>
 
 #include "locks/events.hpp"
+#include "locks/layout.hpp"
 #include "locks/mutex/ticket.hpp"
 #include "locks/per_thread.hpp"
 #include "locks/platform.hpp"
@@ -27,13 +27,13 @@ namespace faultline {
 template <class P, template <class> class Spinlock = Ticket>
 class TreeRangeLock {
   // What a waiter sleeps on. It belongs to the thread, not to the node: the waiter may return, and
-  // its node with it, as soon as the node's count reads 0, before the waker has called wake.
+  // its node vanish, as soon as it sees itself granted, before the waker has called P::wake.
   struct alignas(cache_line) Parker {
     typename P::template atomic<u32> wakes{0};
   };
 
  public:
-  // All but `blocking` is guarded by the mutex, once the node is in the tree.
+  // Once the node is in the tree, the mutex guards all but `granted` and `next_to_wake`.
   class Node {
    public:
     Node() = default;
@@ -41,10 +41,7 @@ class TreeRangeLock {
    private:
     friend class TreeRangeLock;
     Range range() const { return {start.load(), end.load()}; }
-    bool holds() const {
-      // relaxed: written under the mutex, which the caller holds.
-      return blocking.load(std::memory_order_relaxed) == 0;
-    }
+    bool holds() const { return blocking.load() == 0; }
 
     RbLinks<P, Node> links;
     typename P::template data<u64> start;
@@ -54,12 +51,16 @@ class TreeRangeLock {
     typename P::template data<bool> exclusive;
     typename P::template data<u32> thread;
     typename P::template data<Parker*> parker;
-    typename P::template atomic<u32> blocking{0};  // conflicting nodes that arrived before
+    typename P::template data<u32> blocking;        // conflicting nodes that arrived before
+    typename P::template data<Node*> next_to_wake;  // the waker's, until it grants
+    typename P::template atomic<u32> granted{0};
   };
 
   TreeRangeLock()
       : events_({"range.waits", "range.false_conflicts", "range.sleeps", "range.trylock_failed",
                  "range.trylock_spurious"}) {
+    static_assert(!PlainCells<P> ||
+                  sizeof(mutex_) + sizeof(tree_) + sizeof(next_sequence_) <= line_size);
     P::label(&mutex_, "range.mutex");
     P::label(&tree_, "range.tree");
   }
@@ -209,29 +210,37 @@ class TreeRangeLock {
     typename Spinlock<P>::Node entry_;
   };
 
-  // Wake-ups to send once the mutex is free. With no room left one is sent at once, under the
-  // mutex: slow, and right.
+  // The waiters to wake once the mutex is free: a list of any length through their nodes, as
+  // Linux's wake_q is one through the tasks. A node stays until it is granted, since its thread
+  // waits for that; it is in one list only, since its count of conflicts reaches 0 once.
   class Wakes {
    public:
-    void add(Parker* parker) {
-      if (count_ == parkers_.size()) {
-        wake(*parker);
-      } else {
-        parkers_[count_++] = parker;
-      }
+    void add(Node& node) {
+      node.next_to_wake.store(nullptr);
+      if (last_ == nullptr)
+        first_ = &node;
+      else
+        last_->next_to_wake.store(&node);
+      last_ = &node;
     }
     void send() {
-      for (usize i = 0; i < count_; ++i) wake(*parkers_[i]);
+      for (Node* node = first_; node != nullptr;) {
+        // Both before the grant, after which the node may be gone.
+        Node* next = node->next_to_wake.load();
+        Parker& parker = *node->parker.load();
+        // release: pairs with the acquire in await(): the new holder sees what the old ones did,
+        // those before this one by way of the mutex.
+        node->granted.store(1, std::memory_order_release);
+        // release: pairs with the acquire in await(): who sees the new value sees the grant.
+        parker.wakes.fetch_add(1, std::memory_order_release);
+        P::wake(parker.wakes, 1);
+        node = next;
+      }
     }
 
    private:
-    static void wake(Parker& parker) {
-      // release: pairs with the acquire in await(): who sees the new value sees the count of 0.
-      parker.wakes.fetch_add(1, std::memory_order_release);
-      P::wake(parker.wakes, 1);
-    }
-    std::array<Parker*, 32> parkers_;
-    usize count_ = 0;
+    Node* first_ = nullptr;
+    Node* last_ = nullptr;
   };
 
   struct Conflicts {
@@ -250,8 +259,9 @@ class TreeRangeLock {
   void add(Node& node, u32 conflicts) {
     node.sequence.store(next_sequence_.load());
     next_sequence_.store(next_sequence_.load() + 1);
-    // relaxed: the mutex publishes the node to the only other threads that touch the count.
-    node.blocking.store(conflicts, std::memory_order_relaxed);
+    node.blocking.store(conflicts);
+    // relaxed: whoever grants finds the node in the tree, under the mutex.
+    node.granted.store(0, std::memory_order_relaxed);
     tree_.insert(&node);
   }
 
@@ -289,24 +299,20 @@ class TreeRangeLock {
   }
 
   static void release_once(Node& other, Wakes& wakes) {
-    // relaxed: only holders of the mutex write the count.
-    const u32 blocking = other.blocking.load(std::memory_order_relaxed) - 1;
-    // release: pairs with the acquire in await(): the new holder sees what the old ones did, those
-    // before this one by way of the mutex.
-    other.blocking.store(blocking, std::memory_order_release);
-    // The node is still there: its owner needs the mutex to take it out of the tree.
-    if (blocking == 0) wakes.add(other.parker.load());
+    const u32 blocking = other.blocking.load() - 1;
+    other.blocking.store(blocking);
+    if (blocking == 0) wakes.add(other);
   }
 
   void await(Node& node) {
     WaitScope<P> scope(this, "range_lock");
     Parker& parker = *node.parker.load();
     for (;;) {
-      // acquire: pairs with the release in Wakes::wake; taken before the count, so that a wake-up
+      // acquire: pairs with the release in Wakes::send; read before the grant, so that a wake-up
       // between the two changes the word and the sleep ends at once.
       const u32 seen = parker.wakes.load(std::memory_order_acquire);
-      // acquire: pairs with the release in release_once().
-      if (node.blocking.load(std::memory_order_acquire) == 0) return;
+      // acquire: pairs with the release in Wakes::send.
+      if (node.granted.load(std::memory_order_acquire) != 0) return;
       events_.add(sleeps);
       P::wait(parker.wakes, seen, no_deadline);
     }
@@ -320,14 +326,14 @@ class TreeRangeLock {
       while ((value /= 16) != 0);
       return "0x" + text;
     };
-    // relaxed: written under the mutex, which the caller holds.
-    const u32 blocking = node.blocking.load(std::memory_order_relaxed);
+    const u32 blocking = node.blocking.load();
     return "thread " + std::to_string(node.thread.load()) +
            (blocking == 0 ? " holds [" : " waits for [") + hex(node.start.load()) + ", " +
            hex(node.end.load()) + (node.exclusive.load() ? ") exclusive" : ") shared") +
            (blocking == 0 ? "" : ", behind " + std::to_string(blocking));
   }
 
+  // One line: the mutex, and what each of its holders reads and writes.
   alignas(cache_line) mutable Spinlock<P> mutex_;
   Tree tree_;
   typename P::template data<u64> next_sequence_;

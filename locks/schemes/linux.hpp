@@ -164,4 +164,9 @@ class LinuxScheme final : public AddressSpace {
   u64 break_ = 0;
 };
 
+struct linux_scheme {
+  template <class P, class, class, Layout>
+  using Space = LinuxScheme<P>;
+};
+
 }  // namespace faultline

@@ -4,16 +4,16 @@
 // and keep them until the pages are zapped and shot down. Operations on disjoint ranges share no
 // lock word.
 //
-// What the model makes of it:
+// How the model differs from RadixVM and from the kernel:
 // - a mapping is a value in each of its slots, so there is nothing to split or to merge: the merge
 // toggle has no effect;
 // - the anon_vma is a bit of the slot, set by the first write fault on its page under the lock that
 // the fault holds anyway;
 // - first-fit placement is what is left to fight over, so each thread places mappings without a
 // hint in a region of its own;
-// - the break is guarded by a slot too: that of the page below its start;
-// - the page of a fault gets a leaf slot: a folded one would make all faults of 2 MiB wait for one
-// another.
+// - a slot guards the break too: that of the page below the break's start;
+// - a fault expands the tree down to a leaf slot for its page: with a folded slot all faults of 2
+// MiB would wait for one another.
 #pragma once
 
 #include "locks/address_space/break.hpp"
@@ -65,7 +65,7 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
   std::vector<std::string> holders() const override {
     std::vector<std::string> lines;
     for (const auto& [first, end] : tree_.locked())
-      lines.push_back("lock_in_tree: locked, by whom a slot does not say: pages " +
+      lines.push_back("lock_in_tree: locked by a thread that the slots do not name: pages " +
                       std::to_string(first) + " to " + std::to_string(end - 1));
     if (lines.empty()) lines.emplace_back("lock_in_tree: no slot is locked");
     return lines;
@@ -228,8 +228,8 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
     if (own && access == Access::write && !SlotValue::anon(value))
       tree_.fill(page, page + 1, value | SlotValue::anon_bit);
     const bool mapped = table_.fault_in(address, access, SlotValue::prot(value), !file || own);
-    // The oracle: the slot's lock must have kept the mapping in place through all of this.
-    if (((value_at(address) ^ value) & ~SlotValue::anon_bit) != 0)
+    // The slot's lock must have kept the mapping in place through all of this.
+    if (options_.oracle && ((value_at(address) ^ value) & ~SlotValue::anon_bit) != 0)
       violations_.note("a fault was served in a slot that another thread changed");
     return mapped ? Error::none : Error::nomem;
   }
@@ -362,6 +362,11 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
   PerThread<P, Instances> instances_;
   typename P::template data<u64> break_{break_start};  // guarded by brk()'s slot
   EventCounters<P, event_count> counters_{event_names};
+};
+
+struct lock_in_tree_scheme {
+  template <class P, class, class, Layout>
+  using Space = LockInTree<P>;
 };
 
 }  // namespace faultline

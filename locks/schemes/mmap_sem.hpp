@@ -4,10 +4,12 @@
 // so that faults elsewhere go on during the shootdown.
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <utility>
 
 #include "locks/address_space/mm.hpp"
+#include "locks/any.hpp"
 #include "locks/schemes/scheme_base.hpp"
 #include "locks/shared/concept.hpp"
 
@@ -23,11 +25,19 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   using P = typename Mm::Platform;
   using VmaPool = typename Mm::VmaPool;
 
-  // `pool`: where VMAs come from, if other address spaces share it.
+  // `pool`: where VMAs come from, if other address spaces share it. Two constructors, since a member
+  // that may overlap its neighbour cannot be initialized with what a function returns.
   explicit MmapSemBase(const AddressSpaceOptions& options,
                        std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>())
+    requires std::default_initializable<Lock>
       : pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
-    P::label(&lock_, "mmap_sem");
+    label();
+  }
+  explicit MmapSemBase(const AddressSpaceOptions& options,
+                       std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>())
+    requires(!std::default_initializable<Lock>)
+      : lock_(options), pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
+    label();
   }
 
   void enter() override { mm_.enter(); }
@@ -65,7 +75,7 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
       unlock_exclusive();
       return error;
     }
-    if constexpr (Lock::atomic_downgrade) {
+    if (lock_.atomic_downgrade) {
       hooks_.close();
       lock_.downgrade();
       mm_.zap(range);
@@ -118,6 +128,11 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
     return Mm::to_error(step);
   }
 
+  void label() {
+    label_lock<P>(lock_, "mmap_sem");
+    if constexpr (requires { hooks_.label(); }) hooks_.label();
+  }
+
   void lock_exclusive() {
     lock_.lock();
     hooks_.open();
@@ -127,16 +142,22 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
     lock_.unlock();
   }
 
-  typename Mm::Hooks hooks_;
+  // In this order: the hooks may lie in what the lock leaves of its last line (RefcountOwner).
+  [[no_unique_address]] Lock lock_;
+  [[no_unique_address]] typename Mm::Hooks hooks_;
   std::shared_ptr<VmaPool> pool_;
   Mm mm_;
-  Lock lock_;
 };
 
 template <class Mm, SharedLock Lock>
 class MmapSem final : public MmapSemBase<Mm, Lock, MmapSem<Mm, Lock>> {
  public:
   using MmapSemBase<Mm, Lock, MmapSem>::MmapSemBase;
+};
+
+struct mmap_sem_scheme {
+  template <class P, class Vmas, class Lock, Layout layout>
+  using Space = MmapSem<Mm<P, Vmas, NoHooks, layout>, Lock>;
 };
 
 }  // namespace faultline

@@ -13,8 +13,8 @@
 
 namespace faultline {
 
-// What an edit may merge with: private anonymous neighbours of protection `prot`. `absorbs`: the
-// one above may be absorbed though the one below is no part of it.
+// With what an edit may merge: private anonymous neighbours of protection `prot`. `absorbs`: the
+// VMA above the range may be absorbed although the VMA below takes no part.
 struct Merging {
   u32 prot;
   bool merges;

@@ -1,15 +1,15 @@
 // Scheme `range_lock`: narrow ranges of the address space instead of one semaphore, after Bueso's
-// series (see locks/range/tree_range_lock.hpp), with the two things that narrow ranges need
-// besides.
+// series (see locks/range/tree_range_lock.hpp), with two things that narrow ranges
+// need besides.
 //
 // 1. A structure lock (structure_lock.hpp). Disjoint writers still edit one tree and one list of
 //    VMAs, so the edit itself is done under an inner lock, which look-ups share where it can be
-//    shared. Never held over clearing a page, a zap, a shootdown or the wait for a range. Order:
-//    range, then structure.
+//    shared. No thread clears a page, zaps, shoots down or waits for a range while it holds the
+//    structure lock. Order: range, then structure.
 // 2. The neighbour rule (neighbour_rule.hpp): an edit's range reaches over VMAs beside it. How far
-//    is computed under the structure lock, and again when the range is held; if it has grown, all
-//    is let go and tried again (range_lock.reach_retries), at last with the whole address space
-//    (range_lock.whole_space).
+//    is computed under the structure lock, and again when the range is held. If it has grown, the
+//    edit lets its range go and tries again (range_lock.reach_retries), the last time with the
+//    whole address space (range_lock.whole_space).
 //
 // A map chooses its place under the structure lock and reserves it with a VMA that is marked
 // reserved (RangeLockHooks), since the zap of an earlier unmap may still be at work there: it has
@@ -42,17 +42,22 @@ namespace faultline {
 // The hooks of `range_lock`.
 template <class P>
 struct RangeLockHooks : NoHooks {
-  // Read and written under the structure lock.
   struct State {
-    typename P::template data<bool> reserved;
+    static constexpr Layout layout = Layout::linux_6_18;
+    struct Hot {};
+    // Read and written under the structure lock.
+    struct MostlyRead {
+      typename P::template data<bool> reserved;
+    };
+    State(Hot&, MostlyRead&) {}
   };
   template <class V>
   void attach(V& vma) {
-    vma.state.reserved.store(false);
+    vma.mostly_read.reserved.store(false);
   }
   template <class V>
   bool mergeable(const V& vma) const {
-    return !vma.state.reserved.load();
+    return !vma.mostly_read.reserved.load();
   }
 };
 
@@ -71,8 +76,8 @@ class RangeLockScheme final
 
  public:
   explicit RangeLockScheme(const AddressSpaceOptions& options)
-      : mm_(options, hooks_, pool_), rule_(mm_, options.merge) {
-    P::label(&structure_, "range_lock.structure");
+      : mm_(options, hooks_, pool_), rule_(mm_, options.merge), structure_(options) {
+    label_lock<P>(structure_, "range_lock.structure");
   }
 
   void enter() override { mm_.enter(); }
@@ -287,7 +292,7 @@ class RangeLockScheme final
 
   // --- map ---
 
-  static bool is_reserved(const V& vma) { return vma.state.reserved.load(); }
+  static bool is_reserved(const V& vma) { return vma.mostly_read.reserved.load(); }
 
   // Under the structure lock: whether a map has reserved a part of `range`.
   bool has_reservation(Range range) const {
@@ -302,7 +307,7 @@ class RangeLockScheme final
   bool reserve(Range range) {
     V* vma = mm_.add_apart(range, prot_none, 0);
     if (vma == nullptr) return false;
-    vma->state.reserved.store(true);
+    vma->mostly_read.reserved.store(true);
     reservations_.store(reservations_.load() + 1);
     return true;
   }
@@ -348,7 +353,7 @@ class RangeLockScheme final
     // relaxed, both: under the structure lock.
     vma->prot.store(prot, std::memory_order_relaxed);
     vma->flags.store(flags, std::memory_order_relaxed);
-    vma->state.reserved.store(false);
+    vma->mostly_read.reserved.store(false);
   }
 
   // What lies in the way is detached and the range reserved in one step, zapped, and then
@@ -515,6 +520,11 @@ class RangeLockScheme final
   EventCounters<P, event_count> events_{{"range_lock.reach_retries", "range_lock.whole_space",
                                          "range_lock.anon_vma", "range_lock.stack_growth",
                                          "range_lock.reservation_waits"}};
+};
+
+struct range_lock_scheme {
+  template <class P, class Vmas, class Lock, Layout layout>
+  using Space = RangeLockScheme<Mm<P, Vmas, RangeLockHooks<P>, layout>, StructureOf<P, Lock>>;
 };
 
 }  // namespace faultline

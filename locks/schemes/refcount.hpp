@@ -73,7 +73,7 @@ requires Mm::searchable_under_rcu class Refcount final
       P::rcu::read_lock();
       auto* vma = this->mm_.find_rcu(address);
       const PinResult result =
-          vma == nullptr ? PinResult::detached : vma->state.pin(this->hooks_.owner());
+          vma == nullptr ? PinResult::detached : vma->state().pin(this->hooks_.owner());
       P::rcu::read_unlock();
       if (vma == nullptr) return fall_back(missed);
       if (result == PinResult::detached) {
@@ -82,7 +82,7 @@ requires Mm::searchable_under_rcu class Refcount final
       }
       if (result != PinResult::pinned) return fall_back(event_of(result));
       step = fault_in_pinned(*vma, address, access);
-      vma->state.unpin(this->hooks_.owner());
+      vma->state().unpin(this->hooks_.owner());
       if (step == FaultStep::no_vma) return fall_back(moved);
       if (step == FaultStep::needs_anon_vma) return fall_back(no_anon_vma);
       return true;
@@ -122,6 +122,11 @@ requires Mm::searchable_under_rcu class Refcount final
   }
 
   EventCounters<P, event_count> counters_{event_names};
+};
+
+struct refcount_scheme {
+  template <class P, class Vmas, class Lock, Layout layout>
+  using Space = Refcount<Mm<P, Vmas, RefcountHooks<P, layout>, layout>, Lock>;
 };
 
 }  // namespace faultline

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "locks/any.hpp"
 #include "locks/mutex/concept.hpp"
 #include "locks/shared/concept.hpp"
 
@@ -27,8 +28,12 @@ class MutexStructure {
   };
   using Read = Write;
 
+  explicit MutexStructure(const AddressSpaceOptions& options = {})
+      : lock_(lock_of<Lock>(options)) {}
+
   void append_events(Events&) const {}
   std::string describe() const { return "a mutex, holder unknown"; }
+  void label(const char* name) { label_lock<P>(lock_, name); }
 
  private:
   Lock lock_;
@@ -59,11 +64,27 @@ class SharedStructure {
     Lock& lock_;
   };
 
+  explicit SharedStructure(const AddressSpaceOptions& options = {})
+      : lock_(lock_of<Lock>(options)) {}
+
   void append_events(Events& events) const { lock_.append_events(events); }
+  void label(const char* name) { label_lock<P>(lock_, name); }
   std::string describe() const { return lock_.describe(); }
 
  private:
   Lock lock_;
 };
+
+// The one that the lock is for.
+template <class P, class Lock>
+struct StructureFor {
+  using Type = MutexStructure<P, Lock>;
+};
+template <class P, SharedLock Lock>
+struct StructureFor<P, Lock> {
+  using Type = SharedStructure<P, Lock>;
+};
+template <class P, class Lock>
+using StructureOf = typename StructureFor<P, Lock>::Type;
 
 }  // namespace faultline

@@ -1,5 +1,5 @@
-// No lock at all, under a lock's verbs: mmap_sem over it is scheme `none`, what the harness and the
-// address space cost by themselves. For one thread only.
+// The verbs of a reader-writer semaphore without a lock. mmap_sem over it is scheme `none`, which
+// shows what the harness and the address space cost by themselves. For one thread only.
 #pragma once
 
 #include "locks/shared/concept.hpp"

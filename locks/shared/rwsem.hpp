@@ -1,10 +1,11 @@
 // Linux's reader-writer semaphore as it is today (kernel/locking/rwsem.c since 5.3, as changed up
 // to 6.x), in user space.
 //
-//   count  bit 0 writer, bit 1 waiters, bit 2 handoff, bits 8-62 readers, bit 63 guards against too
-//          many of them
-//   owner  the writer, or the reader that came first; bit 0 reader-owned (a hint), bit 1
-//          non-spinnable
+//   count  bit 0 writer (RWSEM_WRITER_LOCKED), bit 1 waiters (RWSEM_FLAG_WAITERS), bit 2 handoff
+//          (RWSEM_FLAG_HANDOFF), bits 8-62 readers (RWSEM_READER_BIAS is 256), bit 63 guards
+//          against too many readers (RWSEM_FLAG_READFAIL)
+//   owner  the writer, or the reader that came first; bit 0 RWSEM_READER_OWNED (a hint), bit 1
+//          RWSEM_NONSPINNABLE
 //
 //   read       add a reader; done if there is no writer, waiter or handoff. Else, unless readers
 //              already hold the lock (a stream of them must not starve writers), keep the place if
@@ -14,9 +15,10 @@
 //              is free. Else queue, and try again at each wake-up.
 //   handoff    a waiter that has been queued for 4 ms and fails again sets the bit: spinners and
 //              stealers keep off then, and the first waiter, which is marked, gets the lock.
-//   wake       a writer at the head is woken to compete. A reader at the head brings in up to 256
-//              readers from the whole queue, who are granted the lock before they are woken. One
-//              place is counted beforehand: if a writer was quicker, that is undone.
+//   wake       a writer at the head is woken to compete (rwsem_mark_wake). A reader at the head
+//              brings in up to 256 readers (MAX_READERS_WAKEUP) from the whole queue, who are
+//              granted the lock before they are woken. The waker counts one reader beforehand, and
+//              takes that back if a writer was quicker.
 //   downgrade  one addition makes a reader of the writer; queued readers are woken.
 //
 // What user space forces to be different:
@@ -32,6 +34,7 @@
 #include <string>
 
 #include "locks/events.hpp"
+#include "locks/layout.hpp"
 #include "locks/mutex/osq.hpp"
 #include "locks/mutex/ticket.hpp"
 #include "locks/shared/concept.hpp"
@@ -41,18 +44,80 @@
 
 namespace faultline {
 
-// Ablations: what each part of the algorithm is worth.
+// Ablations: what each part of the algorithm is worth. And where its words lie.
 struct RwsemPolicy {
   bool osq = true;      // spinners queue; without, all of them spin on the lock itself
   bool steal = true;    // newcomers may take a free lock past the queue
   bool handoff = true;  // a waiter may demand the lock after 4 ms
+  Layout layout = Layout::linux_6_18;
+};
+
+// linux-6.18: `count` lies on one line; owner, osq, wait_lock and wait list lie on the next. So
+// they do in mm_struct, on purpose: its comment (include/linux/mm_types.h) says that both count and
+// owner are accessed often when mmap_lock is contended. Commit 57efa1fe5957 happened to move all of
+// mmap_lock onto one line, which cost the test mmap1 of will-it-scale 9.2 %; commit 2e3025434a6b
+// moved it back in 2021. What precedes count on its line (mm_users, map_count, page_table_lock) is
+// not modelled. The two lines are one aligned pair here; in the kernel that depends on where the
+// slab places the mm_struct. What a scheme declares behind its rwsem may take the rest of the
+// second line (RefcountOwner).
+template <class P, class Spinlock, Layout layout>
+struct RwsemLines {
+  OsqNodes<P> spinners_;
+  alignas(cache_line) typename P::template atomic<u64> count_{0};
+  alignas(line_size) RwsemOwner<P> owner_;
+  OsqTail<P> osq_;
+  Spinlock wait_lock_;
+  RwsemWaitList<P> queue_;
+
+  static constexpr bool lines_hold() {
+    const usize count = offsetof(RwsemLines, count_), owner = offsetof(RwsemLines, owner_);
+    return owner == count + line_size &&
+           line_of(owner) == line_of(offsetof(RwsemLines, queue_) + sizeof(queue_) - 1) &&
+           sizeof(RwsemLines) == count + cache_line;
+  }
+};
+
+// packed: all words, and the pointers to the first two threads' OSQ nodes, share one line.
+template <class P, class Spinlock>
+struct RwsemLines<P, Spinlock, Layout::packed> {
+  alignas(cache_line) typename P::template atomic<u64> count_{0};
+  RwsemOwner<P> owner_;
+  Spinlock wait_lock_;
+  RwsemWaitList<P> queue_;
+  OsqTail<P> osq_;
+  OsqNodes<P> spinners_;
+
+  static constexpr bool lines_hold() {
+    return offsetof(RwsemLines, count_) == 0 && offsetof(RwsemLines, spinners_) < line_size;
+  }
+};
+
+// What only slow paths use.
+template <class P>
+struct RwsemSlowPath {
+  PerThread<P, RwsemParker<P>> parkers_;
+  EventCounters<P, rwsem_event::count> counters_{rwsem_event::names};
 };
 
 // `Spinlock`, a mutex (locks/mutex/concept.hpp), guards the queue; it is never held over a sleep.
 template <class P, RwsemPolicy policy = RwsemPolicy{}, template <class> class Spinlock = Ticket>
-class Rwsem {
+class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
  public:
   static constexpr bool atomic_downgrade = true;
+
+  Rwsem() {
+    if constexpr (PlainCells<P>) static_assert(Lines::lines_hold());
+    label();
+  }
+
+  // Names each word. Whoever names the lock as a whole calls this again afterwards.
+  void label() {
+    P::label(&count_, "rwsem.count");
+    P::label(&owner_, "rwsem.owner");
+    P::label(&osq_, "rwsem.osq");
+    P::label(&wait_lock_, "rwsem.wait_lock");
+    P::label(&queue_, "rwsem.wait_list");
+  }
 
   void lock_shared() {
     // acquire: pairs with unlock's and downgrade's release.
@@ -141,6 +206,10 @@ class Rwsem {
   using WakeList = RwsemWakeList<P>;
   using Owner = RwsemOwner<P>;
   using OwnerState = RwsemOwnerState;
+  using Lines = RwsemLines<P, Spinlock<P>, policy.layout>;
+  using Lines::count_, Lines::owner_, Lines::osq_, Lines::wait_lock_, Lines::queue_;
+  using Lines::spinners_;
+  using RwsemSlowPath<P>::parkers_, RwsemSlowPath<P>::counters_;
 
   static constexpr u64 writer_bit = 1, waiters_bit = 2, handoff_bit = 4, reader_bias = 256;
   static constexpr u64 guard_bit = u64{1} << 63;
@@ -265,7 +334,7 @@ class Rwsem {
       if (try_lock_queued(waiter)) break;
       locked.unlock();
       // The lock will be handed to a marked waiter: it may be quicker to spin for it than to sleep.
-      if (waiter.marked() && spin_on_owner(P::now() + Osq<P>::patience) == OwnerState::none) {
+      if (waiter.marked() && spin_on_owner(P::now() + OsqTail<P>::patience) == OwnerState::none) {
         P::pause(this);  // a reader may be counted that has not named itself the owner yet
       } else {
         counters_.add(rwsem_event::sleep);
@@ -323,11 +392,11 @@ class Rwsem {
 
   bool spin() {
     if constexpr (policy.osq) {
-      const OsqEntry entry = osq_.enter();
+      const OsqEntry entry = osq_.enter(spinners_);
       if (entry != OsqEntry::at_once) counters_.add(rwsem_event::osq_contended);
       if (entry == OsqEntry::left) return abort(rwsem_event::osq_left);
       const bool taken = spin_at_head();
-      osq_.exit();
+      osq_.exit(spinners_);
       return taken;
     } else {
       return spin_at_head();
@@ -338,7 +407,7 @@ class Rwsem {
     OwnerState before = OwnerState::none;
     u64 reader_limit = 0;
     u32 reader_turns = 0;
-    const u64 limit = P::now() + Osq<P>::patience;
+    const u64 limit = P::now() + OsqTail<P>::patience;
     for (u32 turn = 1;; ++turn) {
       const OwnerState state = spin_on_owner(limit);
       if (state == OwnerState::nonspinnable) return abort(rwsem_event::spin_nonspinnable);
@@ -461,7 +530,7 @@ class Rwsem {
   // Phase-fair: readers from the whole queue, whatever writers stand between them. First the count,
   // of which `counted` readers are in already, then each reader's grant.
   void grant_readers(u64 counted, WakeList& woken) {
-    RwsemWaitList<P> granted;
+    RwsemWaitList<P> granted{};
     u64 number = 0;
     if (queue_.first()->marked()) counters_.add(rwsem_event::handoff_taken);
     for (Waiter* waiter = queue_.first(); waiter != nullptr && number < WakeList::capacity;) {
@@ -487,16 +556,6 @@ class Rwsem {
       waiter = next;
     }
   }
-
-  // The hot words lie together, as in the kernel's struct: five words, one line. (In mm_struct the
-  // kernel places the semaphore so that count and owner fall into two.)
-  alignas(cache_line) typename P::template atomic<u64> count_{0};
-  Owner owner_;
-  Spinlock<P> wait_lock_;
-  RwsemWaitList<P> queue_;
-  Osq<P> osq_;  // begins with its tail
-  PerThread<P, Parker> parkers_;
-  EventCounters<P, rwsem_event::count> counters_{rwsem_event::names};
 };
 
 }  // namespace faultline

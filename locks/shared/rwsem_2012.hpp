@@ -104,7 +104,9 @@ class Rwsem2012 {
     const i64 back = is_writer ? -writer : -active;
     const i64 adjustment = back + (queue_.first() == nullptr ? waiting : 0);
     queue_.append(waiter);
-    // release: gives the place back, as an unlock does; never used, it survives being weakened.
+    // release: gives the place back, as an unlock does.
+    // weakened release survives, as_in_linux: the thread has done nothing in the place that it
+    // gives back.
     const i64 count = count_.fetch_add(adjustment, std::memory_order_release) + adjustment;
     // Nobody is active any more, who would wake the queue; or readers are, to whom the readers
     // before this writer may be let in.
@@ -185,6 +187,8 @@ class Rwsem2012 {
     }
   }
 
+  // One line for all: rw_semaphore of v3.5 is count (0), wait_lock (8) and wait_list (16), and
+  // mm_struct did not set mmap_sem apart.
   alignas(cache_line) typename P::template atomic<i64> count_{0};
   Ticket<P> wait_lock_;
   RwsemWaitList<P> queue_;

@@ -1,6 +1,6 @@
-// The owner word of an Rwsem: who holds it, as a hint that guides spinning. The count alone decides
-// who holds the lock, and the owner is set after it; so everything here is relaxed, and whoever
-// reads it must bear a stale answer.
+// The owner word of an Rwsem: a hint about who holds it, which guides spinning. The count alone
+// decides who holds the lock, and the owner is stored after it. So every access here is relaxed,
+// and a reader of the word must bear a stale answer.
 #pragma once
 
 #include "locks/platform.hpp"
@@ -10,8 +10,9 @@ namespace faultline {
 // What a spinner sees of the owner. The last three end its spinning.
 enum class RwsemOwnerState : int { none, writer, reader, nonspinnable, off_cpu, too_long };
 
-// bit 0: reader-owned (kept after the last reader left); bit 1: non-spinnable; above: the thread's
-// number and 1.
+// Bit 0 is RWSEM_READER_OWNED, which stays set after the last reader has left. Bit 1 is
+// RWSEM_NONSPINNABLE. Above stands the thread's number plus 1, as the kernel has the task's
+// address.
 template <class P>
 class RwsemOwner {
  public:

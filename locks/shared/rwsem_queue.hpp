@@ -1,22 +1,23 @@
-// What queues on an Rwsem: the waiters, where their threads sleep, and whom to wake. All of it but
-// the waking is used under the rwsem's wait_lock_.
+// The wait list of an Rwsem: its waiters, the words on which their threads sleep, and the list of
+// threads to wake. The rwsem's wait_lock_ guards all of it but the waking.
 #pragma once
 
 #include "locks/platform.hpp"
 
 namespace faultline {
 
-// Where a thread sleeps. Not part of the waiter, which is gone as soon as its thread sees itself
-// granted, maybe before the wake-up call: one a thread, kept as long as the rwsem.
+// Where a thread sleeps: one per thread, kept as long as the rwsem. It is not part of the waiter,
+// since that vanishes as soon as its thread sees itself granted, maybe before the wake-up.
 template <class P>
 struct RwsemParker {
   typename P::template atomic<u32> word{0};
 };
 
-// On its thread's stack while that thread is queued. Times are P::now()'s.
+// rwsem_waiter: on its thread's stack while that thread is queued. Times are nanoseconds of
+// P::now().
 template <class P>
 struct RwsemWaiter {
-  static constexpr u64 handoff_after = 4'000'000;  // ns: the kernel's max(4 ms, one jiffy)
+  static constexpr u64 handoff_after = 4'000'000;  // RWSEM_WAIT_TIMEOUT: max(4 ms, one jiffy)
 
   RwsemWaiter(bool is_writer, RwsemParker<P>& own)
       : writer(is_writer), thread(P::self()), parker(&own), deadline(P::now() + handoff_after) {}
@@ -27,9 +28,9 @@ struct RwsemWaiter {
   // waiter may be gone after this.
   void grant() { granted_.store(true, std::memory_order_release); }
 
-  // The lock will be handed to this waiter, which is the first of the queue. Set under wait_lock_,
-  // but looked at by its own thread without. relaxed: that look only decides whether to spin or to
-  // sleep.
+  // handoff_set: the lock will be handed to this waiter, which is the first of the queue. It is set
+  // under wait_lock_; its own thread reads it without. relaxed: that read only decides whether to
+  // spin or to sleep.
   bool marked() const { return marked_.load(std::memory_order_relaxed); }
   void mark() { marked_.store(true, std::memory_order_relaxed); }
 
@@ -76,12 +77,13 @@ class RwsemWaitList {
   typename P::template data<Waiter*> last_;
 };
 
-// Whom to wake once wait_lock_ is released: readers that were granted the lock, or one writer.
-// On the waker's own stack.
+// Whom to wake once wait_lock_ is released: readers that were granted the lock, or one writer. It
+// lies on the waker's stack, as the kernel's wake_q does, and has room for all that one waker
+// grants.
 template <class P>
 class RwsemWakeList {
  public:
-  static constexpr u32 capacity = 256;
+  static constexpr u32 capacity = 256;  // MAX_READERS_WAKEUP
 
   void add(RwsemParker<P>& parker) { parkers_[count_++] = &parker; }
   bool empty() const { return count_ == 0; }

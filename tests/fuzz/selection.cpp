@@ -18,9 +18,10 @@ RunArguments arguments_of(const std::string& text) {
   std::getline(lines, workloads);
   std::getline(lines, schemes);
   std::getline(lines, placements);
-  for (std::string* field :
-       {&arguments.threads, &arguments.duration, &arguments.budget, &arguments.roles})
+  std::string roles;
+  for (std::string* field : {&arguments.threads, &arguments.duration, &arguments.budget, &roles})
     std::getline(lines, *field);
+  if (!roles.empty()) arguments.settings["roles"] = roles;
   if (!workloads.empty()) arguments.workloads = {workloads};
   if (!schemes.empty()) arguments.schemes = {schemes};
   if (!placements.empty()) arguments.placements = {placements};
@@ -34,8 +35,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const RunArguments arguments = arguments_of(fuzz::text_of(data, size));
   fuzz::may_refuse([&] { make_run_options(arguments); });
   fuzz::may_refuse([&] {
-    for (const SuiteEntry& entry : make_selection(arguments).entries) {
-      fuzz::may_refuse([&] { assign_roles(entry.roles, 4); });
+    const Selection selection = make_selection(arguments);
+    fuzz::may_refuse([&] { assign_roles(selection.defaults.value("roles"), 4); });
+    for (const SuiteEntry& entry : selection.entries) {
       // A replay would read whatever file the text names.
       if (entry.workload.starts_with("replay") || entry.schemes.empty()) continue;
       fuzz::may_refuse(

@@ -82,7 +82,7 @@ TEST(Check, GivesTheSameFailureForTheSameSeed) {
 }
 
 TEST(Check, ExploresAVariantOfASchemeByPriorities) {
-  const Outcome outcome = check("range_lock:mcs");
+  const Outcome outcome = check("range_lock:structure=mcs");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
   EXPECT_TRUE(says(outcome, "3 threads of calls, PCT depth 3, seed 1")) << outcome.text;
   EXPECT_TRUE(says(outcome, "no failure")) << outcome.text;
@@ -109,19 +109,39 @@ TEST(Check, FindsWhatIsReachedAlthoughItNeedNotHaveBeenMade) {
 }
 
 TEST(Check, CatchesEveryWeakenedOrderOfTheTicketLock) {
-  const Outcome outcome = check("ticket --mutants");
+  const Outcome outcome = check("ticket --weakened");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
   EXPECT_TRUE(says(outcome, "4 of 4 caught")) << outcome.text;
   EXPECT_FALSE(says(outcome, "SURVIVES")) << outcome.text;
 }
 
-TEST(Check, DropsWakeUpsAndKnowsWhatAHeaderExplains) {
-  const Outcome outcome = check("rwsem_2012 --mutants");
+TEST(Check, DropsWakeUpsAndKnowsWhatAHeaderExcuses) {
+  const Outcome outcome = check("rwsem_2012 --weakened");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
   EXPECT_TRUE(says(outcome, "wake dropped")) << outcome.text;
-  EXPECT_TRUE(says(outcome, "caught    shared:no_wake")) << outcome.text;
-  EXPECT_TRUE(says(outcome, "  explained rwsem_2012 ")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "  excused   rwsem_2012 ")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "; as_in_linux\n")) << outcome.text;
   EXPECT_FALSE(says(outcome, "SURVIVES")) << outcome.text;
+}
+
+TEST(Check, TriesOnlyTheSitesThatAreAskedFor) {
+  const Outcome outcome = check("ticket mcs --weakened --at locks/mutex/mcs.hpp:");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_TRUE(says(outcome, "locks/mutex/mcs.hpp:")) << outcome.text;
+  EXPECT_FALSE(says(outcome, "locks/mutex/ticket.hpp:")) << outcome.text;
+}
+
+TEST(Check, CatchesLocksThatAreBrokenByHand) {
+  const Outcome outcome = check("rwsem_2012 --broken");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_TRUE(says(outcome, "sound     control:shared")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "caught    shared:no_wake")) << outcome.text;
+}
+
+TEST(Check, NamesWhatHasTakenTheFormerOptionsPlace) {
+  const Outcome outcome = check("ticket --mutants");
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.text;
+  EXPECT_TRUE(says(outcome, "expected --weakened, --broken or both")) << outcome.text;
 }
 
 TEST(Check, KnowsEveryLockThatTheListSaysItChecks) {

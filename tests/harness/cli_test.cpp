@@ -36,9 +36,10 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         "", "no_such_command", "run --no-such-option", "run --suite no_such",
         "run --workload local --scheme no_such", "run --workload no_such --scheme mmap_sem",
-        "run --workload mix:9:1,nonsense --scheme mmap_sem", "run --workload local,,mix",
+        "run --workload mix:9:1 --scheme mmap_sem", "run --workload local --scheme mmap_sem:no-osq",
+        "run --workload mix,nonsense --scheme mmap_sem", "run --workload local,,mix",
         "run --suite quick --workload local", "run --workload lock_loop --scheme mmap_sem",
-        "run --workload replay:no_such_file --scheme mmap_sem",
+        "run --workload replay:file=no_such_file --scheme mmap_sem",
         "run --workload local --placement 0,100000", "run --workload local --placement nowhere",
         "run --workload local --duration 0", "run --workload local --duration 0ms",
         "run --workload local --duration -1s", "run --workload local --duration 1parsec",
@@ -92,11 +93,10 @@ TEST_F(CommandLine, ListsEverythingAsJson) {
   };
   const std::set<std::string> schemes = names("schemes");
   for (const char* name :
-       {"mmap_sem", "mmap_sem:no-osq", "mmap_sem:no-steal", "mmap_sem:no-handoff",
-        "mmap_sem:pthread_rwlock", "range_lock", "lock_in_tree", "refcount", "linux", "none"})
+       {"mmap_sem", "range_lock", "full_range", "lock_in_tree", "refcount", "linux", "none"})
     EXPECT_TRUE(schemes.contains(name)) << name;
   const std::set<std::string> locks = names("locks");
-  for (const char* name : {"ticket", "mcs", "rwsem", "pthread_rwlock", "std::shared_mutex"})
+  for (const char* name : {"ticket", "mcs", "rwsem", "pthread_rwlock", "std_shared_mutex"})
     EXPECT_TRUE(locks.contains(name)) << name;
   const std::set<std::string> workloads = names("workloads");
   for (const char* name : {"page_fault1", "page_fault2", "page_fault3", "page_fault4", "mmap1",
@@ -266,10 +266,10 @@ TEST(Parse, TakesTimesByTheirUnits) {
 
 TEST(Parse, KeepsAWorkloadsParametersTogether) {
   const std::vector<std::string> names = {"mix", "local", "lock_loop"};
-  EXPECT_EQ(split_workloads("mix:1:1,shared,local", names),
-            (std::vector<std::string>{"mix:1:1,shared", "local"}));
-  EXPECT_EQ(split_workloads("lock_loop:section=1,gap=2,mix", names),
-            (std::vector<std::string>{"lock_loop:section=1,gap=2", "mix"}));
+  EXPECT_EQ(split_workloads("mix:faults=1:shared=on,local", names),
+            (std::vector<std::string>{"mix:faults=1:shared=on", "local"}));
+  EXPECT_EQ(split_workloads("replay:file=a,b:c=d.txt,mix", names),
+            (std::vector<std::string>{"replay:file=a,b:c=d.txt", "mix"}));
 }
 
 TEST(Parse, KeepsAListOfCpusTogether) {

@@ -38,9 +38,13 @@ class CommandLine : public testing::Test {
 
   // Runs the program by a shell in the test's folder; `before` is the shell's.
   Outcome run(const std::string& arguments, const std::string& before = "") const {
+    return run_program(FAULTLINE_BINARY, arguments, before);
+  }
+  Outcome run_program(const std::string& program, const std::string& arguments,
+                      const std::string& before = "") const {
     const std::string command =
         fmt::format("cd '{}' && {} '{}' {} >'{}' 2>'{}' </dev/null", folder_.file(""), before,
-                    FAULTLINE_BINARY, arguments, out_.file("out"), out_.file("errors"));
+                    program, arguments, out_.file("out"), out_.file("errors"));
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, sample::text_of(out_.file("out")),
             sample::text_of(out_.file("errors"))};

@@ -12,6 +12,7 @@
 
 #include "harness/case/candidates.hpp"
 #include "harness/case/suites.hpp"
+#include "harness/run/order.hpp"
 #include "tests/paths.hpp"
 
 namespace faultline {
@@ -22,17 +23,14 @@ constexpr const char* ninety_six = "package:2 [numa] l3:4 core:12 pu:1";
 constexpr const char* two_hundred_fifty_six = "package:2 [numa] l3:8 core:8 pu:2";
 
 Selection suite_of(const std::string& name) {
-  const std::string trace = std::string(FAULTLINE_SOURCE_DIR) + "/tests/workloads/data/pack.txt.xz";
+  const Suite suite = load_suite(name);
   Selection selection;
-  for (const Suite& suite : suite_list(trace)) {
-    if (suite.name != name) continue;
-    selection.suite = name;
-    selection.entries = suite.entries;
-    selection.budget_s = suite.budget_s;
-    selection.repetitions = suite.repetitions;
-    selection.defaults.duration_s = suite.duration_s;
-    selection.defaults.warmup_s = 0.02;
-  }
+  selection.suite = name;
+  selection.entries = suite.entries;
+  selection.budget_s = suite.budget_s;
+  selection.repetitions = suite.repetitions;
+  selection.defaults.duration_s = suite.duration_s;
+  selection.defaults.warmup_s = 0.02;
   selection.overhead = [](const CaseSpec& spec) {
     return Overhead{0.02 + 0.001 * spec.threads, 0.1};
   };
@@ -41,7 +39,7 @@ Selection suite_of(const std::string& name) {
 
 Selection one(const std::string& workload, std::vector<std::string> schemes) {
   Selection selection;
-  selection.entries = {{workload, std::move(schemes), ""}};
+  selection.entries = {{workload, std::move(schemes)}};
   return selection;
 }
 
@@ -118,7 +116,7 @@ TEST(Plan, QuickMeasuresEveryWorkloadOnEverySchemeWithinTwoMinutes) {
     const Plan plan = make_plan(selection, Topology::foreign(machine));
     std::set<std::pair<std::string, std::string>> measured;
     for (const PlannedCase& planned : plan.cases)
-      if (!planned.spec.private_spaces && planned.repetitions >= 9)
+      if (!planned.spec.is_on("private") && planned.repetitions >= 9)
         measured.insert({planned.spec.workload, planned.spec.scheme});
     for (const SuiteEntry& entry : selection.entries)
       for (const std::string& scheme : entry.schemes)
@@ -134,7 +132,7 @@ TEST(Plan, TakesTheCurveOfTheFirstWorkloadBeforeThatOfOthers) {
     selection.budget_s = budget;
     const Plan plan = make_plan(selection, topology);
     const bool others = has(plan, "local/mmap_sem/compact/threads:1");
-    const bool first = has(plan, "page_fault1:2M/mmap_sem/compact/threads:1");
+    const bool first = has(plan, "page_fault1/mmap_sem/compact/threads:1");
     EXPECT_TRUE(first || !others) << budget;
   }
 }
@@ -144,10 +142,10 @@ TEST(Plan, ShowsTheEndsOfOneCurveOnTwoCpusWithinTwoMinutes) {
   selection.overhead = [](const CaseSpec&) { return Overhead{0.035, 0.1}; };
   const Plan plan = make_plan(selection, Topology::foreign(two_cpus));
   for (const char* scheme : {"mmap_sem", "range_lock", "lock_in_tree", "refcount", "linux", "none"})
-    EXPECT_TRUE(has(plan, fmt::format("page_fault1:2M/{}/compact/threads:1", scheme))) << scheme;
-  EXPECT_TRUE(has(plan, "page_fault1:2M/none/compact/threads:2/private"));
+    EXPECT_TRUE(has(plan, fmt::format("page_fault1/{}/compact/threads:1", scheme))) << scheme;
+  EXPECT_TRUE(has(plan, "page_fault1/none/compact/threads:2/private"));
   for (const PlannedCase& planned : plan.cases) {
-    const bool contended = planned.spec.threads == 2 && !planned.spec.private_spaces;
+    const bool contended = planned.spec.threads == 2 && !planned.spec.is_on("private");
     EXPECT_GE(planned.latency_repetitions, contended ? 1U : 0U) << planned.spec.name();
   }
 }
@@ -225,7 +223,7 @@ TEST(Plan, RefusesNamesThatDoNotExistBeforeAnythingRuns) {
   EXPECT_NE(refusal(one("lock_loop", {"mmap_sem"})).find("lock 'mmap_sem'"), std::string::npos);
   EXPECT_NE(refusal(one("local", {})).find("none of the selected schemes"), std::string::npos);
   Selection roles = one("local", {"mmap_sem"});
-  roles.entries[0].roles = "faulters:1,updaters:1";
+  roles.entries[0].axes = {{"roles", {"faulters:1,updaters:1"}}};
   EXPECT_NE(refusal(roles).find("roles for workload local"), std::string::npos);
 }
 
@@ -282,7 +280,7 @@ TEST(Interleave, HasOneRepetitionOfEveryCaseInEachRound) {
     planned.latency_repetitions = 2;
     plan.cases.push_back(planned);
   }
-  const std::vector<PlannedTrial> trials = interleave(plan, 7);
+  const std::vector<PlannedTrial> trials = order_trials(plan, TrialOrder::interleaved, 7);
   ASSERT_EQ(trials.size(), 33U);
   std::map<std::pair<usize, bool>, u32> seen;
   u32 latest = 0;
@@ -299,7 +297,8 @@ TEST(Interleave, FollowsFromTheSeed) {
   for (PlannedCase& planned : plan.cases) planned.repetitions = 3;
   const auto order = [&](u64 seed) {
     std::vector<usize> all;
-    for (const PlannedTrial& trial : interleave(plan, seed)) all.push_back(trial.of);
+    for (const PlannedTrial& trial : order_trials(plan, TrialOrder::interleaved, seed))
+      all.push_back(trial.of);
     return all;
   };
   EXPECT_EQ(order(1), order(1));

@@ -1,5 +1,5 @@
 // The parent's side of trials, with shell scripts in their place.
-#include "harness/native/runner.hpp"
+#include "harness/run/runner.hpp"
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -187,7 +187,7 @@ TEST_F(Runner, ShowsGoogleBenchmarksJsonWithNamesMended) {
 }
 
 TEST_F(Runner, RunsCaseByCaseWhenNotInterleaved) {
-  options_.interleaved = false;
+  options_.order = TrialOrder::by_case;
   run({planned("a", 3), planned("b", 3)}, "");
   std::string order;
   for (const json& trial : content_.trials) order += trial["case"]["scheme"].get<std::string>();

@@ -29,7 +29,7 @@ INSTANTIATE_TEST_SUITE_P(
                     "sim --workload local --cpus 0", "sim --workload local --cpus 1,two",
                     "sim --workload local --scheme no_such",
                     "sim --workload local --scheme linux --cpus 1",
-                    "sim --workload local --scheme mmap_sem:pthread_rwlock --cpus 1",
+                    "sim --workload local --scheme mmap_sem:lock=pthread_rwlock --cpus 1",
                     "sim --workload page_fault2 --cpus 1", "sim --workload no_such",
                     "sim --suite no_such", "run --suite sim-quick", "sim --seed -1",
                     "sim --seeds 0", "sim --processes 0", "sim --duration 0",

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "locks/mutex/ticket.hpp"
-#include "locks/registry.hpp"
+#include "locks/schemes/registry.hpp"
 #include "locks/shared/rwsem.hpp"
 #include "tests/harness/sim_threads.hpp"
 
@@ -460,13 +460,10 @@ TEST_F(SimEngine, AStackOverflowNamesItsThread) {
 }
 
 TEST_F(SimEngine, EverySchemeRunsOnManyCpusAndKeepsItsBooks) {
-  for (const Scheme<P>& scheme : scheme_list<P>()) {
-    // Locks of the host know no simulated threads: one that waits stops them all.
-    const std::string name = scheme.name;
-    if (scheme.max_threads != 0 || name.find("pthread") != name.npos ||
-        name.find("std::") != name.npos)
-      continue;
-    SCOPED_TRACE(scheme.name);
+  for (const std::string& name : stars_of(scheme_family, false)) {
+    const Chosen scheme = choose(scheme_family, name);
+    if (scheme.max_threads() != 0) continue;
+    SCOPED_TRACE(name);
     const Machine machine = Machine::load("epyc-7742x2");
     Simulation simulation(machine, first_cpus(12), {});
     std::unique_ptr<AddressSpace> space;
@@ -475,7 +472,7 @@ TEST_F(SimEngine, EverySchemeRunsOnManyCpusAndKeepsItsBooks) {
       simulation.set_body(thread, [&, thread] {
         if (thread == 0) {
           const sim::ArenaScope scope;
-          space = scheme.make({.frames_per_thread = 64});
+          space = make_scheme<P>(scheme, {.frames_per_thread = 64});
         }
         simulation.meet();
         space->enter();

@@ -38,19 +38,13 @@ u64 transfers_in(const json& tree) {
   return sum;
 }
 
-std::vector<std::string> all_schemes() {
-  std::vector<std::string> names;
-  for (const auto& scheme : scheme_list<SimPlatform>()) names.emplace_back(scheme.name);
-  return names;
-}
-
 TEST_F(SimTrial, EverySchemeRunsEveryWorkloadAndSatisfiesTheOracle) {
   const std::string trace = FAULTLINE_SOURCE_DIR "/tests/workloads/data/pack.txt.xz";
-  for (const std::string& scheme : all_schemes())
+  for (const std::string& scheme : stars_of(scheme_family, false))
     for (const std::string& workload :
-         {std::string("page_fault1:64K"), std::string("local"), std::string("pipeline"),
-          std::string("global"), std::string("mix:1:1"), std::string("threads"),
-          "replay:" + trace}) {
+         {std::string("page_fault1:size=64K"), std::string("local"), std::string("pipeline"),
+          std::string("global"), std::string("mix:faults=1"), std::string("threads"),
+          "replay:file=" + trace}) {
       const u32 threads = scheme == "none" ? 1 : 3;
       const json record = run_sim_trial(sim_trial(workload, scheme, threads));
       EXPECT_EQ(record["status"], "ok") << scheme << " " << workload << " " << record["reason"];
@@ -60,7 +54,7 @@ TEST_F(SimTrial, EverySchemeRunsEveryWorkloadAndSatisfiesTheOracle) {
 }
 
 TEST_F(SimTrial, TheSameSeedGivesTheSameBytesAndAnotherSeedDoesNot) {
-  TrialSpec spec = sim_trial("mix:1:1", "mmap_sem", 8, "e7-8870");
+  TrialSpec spec = sim_trial("mix:faults=1", "mmap_sem", 8, "e7-8870");
   const std::string first = run_sim_trial(spec).dump();
   EXPECT_EQ(run_sim_trial(spec).dump(), first);
   spec.seed = 2;
@@ -68,7 +62,7 @@ TEST_F(SimTrial, TheSameSeedGivesTheSameBytesAndAnotherSeedDoesNot) {
 }
 
 TEST_F(SimTrial, TheRecordHasTheWindowsTransfersAndTheTimeOfEveryCpu) {
-  const json record = run_sim_trial(sim_trial("mix:1:1", "mmap_sem", 4));
+  const json record = run_sim_trial(sim_trial("mix:faults=1", "mmap_sem", 4));
   EXPECT_NEAR(record["window_s"].get<double>(), 200e-6, 1e-9);
   EXPECT_EQ(record["threads"].size(), 4u);
   EXPECT_FALSE(record.contains("software"));
@@ -91,7 +85,7 @@ TEST_F(SimTrial, TheRecordHasTheWindowsTransfersAndTheTimeOfEveryCpu) {
 
 TEST_F(SimTrial, PrivateSpacesShareNoLine) {
   TrialSpec spec = sim_trial("local", "none", 4);
-  spec.trial_case.private_spaces = true;
+  spec.trial_case.settings.turn_on("private");
   const json record = run_sim_trial(spec);
   EXPECT_EQ(record["status"], "ok") << record["reason"];
   u64 shared = 0;
@@ -121,15 +115,16 @@ TEST_F(SimTrial, BareLocksRunInTheLoop) {
 }
 
 TEST_F(SimTrial, NotesAHandoffThatItsWindowIsTooShortFor) {
-  const json record = run_sim_trial(sim_trial("mix:1:1", "mmap_sem", 8));
+  const json record = run_sim_trial(sim_trial("mix:faults=1", "mmap_sem", 8));
   ASSERT_EQ(record["status"], "ok") << record["reason"];
   ASSERT_EQ(record["events"]["rwsem.handoff_requested"], 0);
   EXPECT_EQ(record["notes"],
             json{"a waiter of rwsem demands a handoff after 4 ms: none did in a window of 0.2 ms"});
   // No waiters, no such path, and the ablation.
-  EXPECT_FALSE(run_sim_trial(sim_trial("mix:1:1", "mmap_sem", 1)).contains("notes"));
-  EXPECT_FALSE(run_sim_trial(sim_trial("mix:1:1", "lock_in_tree", 8)).contains("notes"));
-  EXPECT_FALSE(run_sim_trial(sim_trial("mix:1:1", "mmap_sem:no-handoff", 8)).contains("notes"));
+  EXPECT_FALSE(run_sim_trial(sim_trial("mix:faults=1", "mmap_sem", 1)).contains("notes"));
+  EXPECT_FALSE(run_sim_trial(sim_trial("mix:faults=1", "lock_in_tree", 8)).contains("notes"));
+  EXPECT_FALSE(
+      run_sim_trial(sim_trial("mix:faults=1", "mmap_sem:handoff=off", 8)).contains("notes"));
 }
 
 TEST_F(SimTrial, NotesFewOperationsWhetherOrNotItsWindowCouldGoOn) {
@@ -140,7 +135,7 @@ TEST_F(SimTrial, NotesFewOperationsWhetherOrNotItsWindowCouldGoOn) {
   };
   // The bare loop does not tell its operations one by one: its window does not go on.
   for (const Short& one :
-       {Short{"local", "mmap_sem:rwsem_2012", 1e-6},
+       {Short{"local", "mmap_sem:lock=rwsem_2012", 1e-6},
         Short{"lock_loop:section=100000", "ticket", 10e-6}, Short{"lock_loop", "ticket", 2e-6}}) {
     TrialSpec spec = sim_trial(one.workload, one.scheme, 16);
     spec.trial_case.duration_s = one.duration_s;
@@ -220,7 +215,7 @@ TEST_F(SimTrial, ADeadlockInSetUpIsCalledOne) {
 TEST_F(SimTrial, KernelEntryChargesEveryOperationItsWayIn) {
   const auto cycle_ns = [](bool entry) {
     TrialSpec spec = sim_trial("local", "none", 1, "ideal-1");
-    spec.trial_case.kernel_entry = entry;
+    spec.trial_case.settings.set("kernel_entry", entry ? "on" : "off");
     const json record = run_sim_trial(spec);
     return 1e9 / record["kinds"]["fault"]["rate"].get<double>();
   };
@@ -231,9 +226,9 @@ TEST_F(SimTrial, KernelEntryChargesEveryOperationItsWayIn) {
 }
 
 TEST_F(SimTrial, EverySchemeHoldsTheOracleWithAPageTableACpu) {
-  for (const std::string& scheme : all_schemes()) {
-    TrialSpec spec = sim_trial("mix:1:1", scheme, scheme == "none" ? 1 : 4);
-    spec.trial_case.page_table = "per_cpu";
+  for (const std::string& scheme : stars_of(scheme_family, false)) {
+    TrialSpec spec = sim_trial("mix:faults=1", scheme, scheme == "none" ? 1 : 4);
+    spec.trial_case.settings.set("page_table", "per_cpu");
     const json record = run_sim_trial(spec);
     EXPECT_EQ(record["status"], "ok") << scheme << " " << record["reason"];
   }
@@ -248,7 +243,8 @@ TEST_F(SimTrial, AFailureOfTheWorkloadFailsTheTrial) {
 }
 
 TEST_F(SimTrial, RefusesWhatIsNativeAlone) {
-  for (const char* scheme : {"linux", "mmap_sem:pthread_rwlock", "mmap_sem:std::shared_mutex"})
+  for (const char* scheme :
+       {"linux", "mmap_sem:lock=pthread_rwlock", "mmap_sem:lock=std_shared_mutex"})
     EXPECT_THROW(run_sim_trial(sim_trial("local", scheme, 1)), std::invalid_argument) << scheme;
 }
 

@@ -43,7 +43,7 @@ std::string refusal(const TrialSpec& spec) {
 }
 
 TEST(Trial, RateIsFromFirstToLastCompletionOfEachThread) {
-  const TrialSpec spec = short_trial("page_fault1:2M", "fake", 2);
+  const TrialSpec spec = short_trial("page_fault1", "fake", 2);
   constexpr u64 fault_ns = 10'000'000;
   const json record =
       run_fake(spec, [](FakeSpace& space) { space.on_fault = [] { P::work(fault_ns); }; });
@@ -62,8 +62,8 @@ TEST(Trial, RateIsFromFirstToLastCompletionOfEachThread) {
 }
 
 TEST(Trial, RecordHasOnlyWhatTheSchemaNames) {
-  TrialSpec spec = short_trial("mix:9:1", "mmap_sem", 2);
-  spec.trial_case.roles = "faulters:N-1,updaters:1";
+  TrialSpec spec = short_trial("mix", "mmap_sem", 2);
+  spec.trial_case.settings.set("roles", "faulters:N-1,updaters:1");
   spec.latency = true;
   json record = run_trial(spec);
   ASSERT_EQ(record["status"], "ok") << record["reason"];
@@ -97,8 +97,8 @@ TEST(Trial, ThroughputTrialsReadNoClock) {
 }
 
 TEST(Trial, RolesAreReportedApart) {
-  TrialSpec spec = short_trial("mix:9:1", "fake", 3);
-  spec.trial_case.roles = "faulters:N-1,updaters:1";
+  TrialSpec spec = short_trial("mix", "fake", 3);
+  spec.trial_case.settings.set("roles", "faulters:N-1,updaters:1");
   spec.trial_case.duration_s = 1;  // so that a busy machine lets every thread run in the window
   const json record = run_fake(spec);
   ASSERT_EQ(record["status"], "ok") << record["reason"];
@@ -113,7 +113,7 @@ TEST(Trial, RolesAreReportedApart) {
 }
 
 TEST(Trial, EventsAreThoseOfTheWindow) {
-  TrialSpec spec = short_trial("page_fault1:2M", "fake", 1);
+  TrialSpec spec = short_trial("page_fault1", "fake", 1);
   spec.trial_case.warmup_s = 0.3;
   const json record =
       run_fake(spec, [](FakeSpace& space) { space.on_fault = [] { P::work(1'000'000); }; });
@@ -126,8 +126,8 @@ TEST(Trial, EventsAreThoseOfTheWindow) {
 }
 
 TEST(Trial, PrivateGivesEachThreadASpaceOfItsOwn) {
-  TrialSpec spec = short_trial("page_fault1:2M", "fake", 3);
-  spec.trial_case.private_spaces = true;
+  TrialSpec spec = short_trial("page_fault1", "fake", 3);
+  spec.trial_case.settings.turn_on("private");
   std::atomic<u32> made = 0;
   const json record = run_trial_on(spec, [&](u32 threads) {
     EXPECT_EQ(threads, 1u);
@@ -140,8 +140,8 @@ TEST(Trial, PrivateGivesEachThreadASpaceOfItsOwn) {
 }
 
 TEST(Trial, NoneRunsAsTheCeilingOnManyThreads) {
-  TrialSpec spec = short_trial("page_fault1:64K", "none", 2);
-  spec.trial_case.private_spaces = true;
+  TrialSpec spec = short_trial("page_fault1:size=64K", "none", 2);
+  spec.trial_case.settings.turn_on("private");
   const json record = run_trial(spec);
   EXPECT_EQ(record["status"], "ok") << record["reason"];
   EXPECT_EQ(record["oracle"], "ok");
@@ -187,7 +187,7 @@ void get_stuck(FakeSpace& space, bool named) {
 }
 
 json run_stuck(double duration_s, bool named) {
-  TrialSpec spec = short_trial("page_fault1:2M", "fake", 2);
+  TrialSpec spec = short_trial("page_fault1", "fake", 2);
   spec.trial_case.duration_s = duration_s;
   spec.stall_limit_s = 0.5;
   return run_in_process(
@@ -233,7 +233,7 @@ TEST(Trial, PeersAtTheWorkloadsBarrierAreNotTheStall) {
 #if !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)  // which handle crashes, and fault in shadow
 TEST(Trial, ACrashIsReportedWithWhoWaitsForWhat) {
-  TrialSpec spec = short_trial("page_fault1:2M", "fake", 2);
+  TrialSpec spec = short_trial("page_fault1", "fake", 2);
   spec.trial_case.duration_s = 60;
   const json record = run_in_process([&] {
     run_fake(spec, [](FakeSpace& space) {
@@ -249,7 +249,7 @@ TEST(Trial, ACrashIsReportedWithWhoWaitsForWhat) {
 }
 
 TEST(Trial, PageFaultsOfItsOwnDiscardTheTrial) {
-  const TrialSpec spec = short_trial("page_fault1:2M", "fake", 1);
+  const TrialSpec spec = short_trial("page_fault1", "fake", 1);
   const json record = run_fake(spec, [](FakeSpace& space) {
     space.on_fault = [] {
       constexpr usize bytes = 64 * page_size;
@@ -287,7 +287,7 @@ TEST(Trial, StolenTimeDiscardsTheTrial) {
 }
 
 TEST(Trial, OnLinuxTheFaultsAreTheCase) {
-  const json record = run_trial(short_trial("page_fault1:2M", "linux", 2));
+  const json record = run_trial(short_trial("page_fault1", "linux", 2));
   ASSERT_EQ(record["status"], "ok") << record["reason"];
   const double touches = record["kinds"]["fault"]["count"];
   EXPECT_GE(record["software"]["minor_faults"].get<double>(), touches - 2);
@@ -353,7 +353,7 @@ TEST(Trial, ObserverThatFailsFailsTheTrial) {
 
 TEST(Trial, RefusesWhatDoesNotExistOrGoTogether) {
   const auto changed = [](auto&& change) {
-    TrialSpec spec = short_trial("page_fault1:2M", "mmap_sem", 2);
+    TrialSpec spec = short_trial("page_fault1", "mmap_sem", 2);
     change(spec.trial_case);
     return refusal(spec);
   };
@@ -366,17 +366,17 @@ TEST(Trial, RefusesWhatDoesNotExistOrGoTogether) {
             std::string::npos);
   EXPECT_NE(changed([](CaseSpec& c) { c.duration_s = 0; }).find("duration"), std::string::npos);
   EXPECT_NE(changed([](CaseSpec& c) { c.cpus.pop_back(); }).find("1 CPUs"), std::string::npos);
-  EXPECT_NE(changed([](CaseSpec& c) { c.roles = "faulters:1,updaters:1"; }).find("roles"),
-            std::string::npos);
+  EXPECT_NE(
+      changed([](CaseSpec& c) { c.settings.set("roles", "faulters:1,updaters:1"); }).find("roles"),
+      std::string::npos);
   EXPECT_NE(changed([](CaseSpec& c) {
-              c.workload = "mix:9:1";
-              c.roles = "faulters:1";
+              c.workload = "mix";
+              c.settings.set("roles", "faulters:1");
             }).find("add up"),
             std::string::npos);
-  EXPECT_NE(changed([](CaseSpec& c) { c.shootdown = "none"; }).find("cpumask"), std::string::npos);
   EXPECT_NE(changed([](CaseSpec& c) {
               c.scheme = "linux";
-              c.private_spaces = true;
+              c.settings.turn_on("private");
             }).find("private"),
             std::string::npos);
 }
@@ -390,31 +390,14 @@ TEST(Trial, ACpuThatIsNotAllowedFailsTheTrial) {
 }
 
 TEST(TrialSpec, SurvivesJson) {
-  TrialSpec spec = short_trial("mix:9:1", "refcount", 2);
-  spec.trial_case.roles = "faulters:N-1,updaters:1";
-  spec.trial_case.merge = false;
-  spec.trial_case.thp = true;
+  TrialSpec spec = short_trial("mix", "refcount", 2);
+  spec.trial_case.settings.set("roles", "faulters:N-1,updaters:1");
+  spec.trial_case.settings.set("merge", "off");
+  spec.trial_case.settings.turn_on("thp");
   spec.repetition = 7;
   spec.latency = true;
   spec.exec_in_window = "perf stat -p {pid}";
   EXPECT_EQ(json(json(spec).get<TrialSpec>()), json(spec));
-}
-
-TEST(CaseSpec, NameSaysWhatDiffersFromTheDefault) {
-  CaseSpec spec = short_trial("page_fault1:2M", "mmap_sem", 2).trial_case;
-  EXPECT_EQ(spec.name(), "page_fault1:2M/mmap_sem/compact/threads:2");
-  std::set<std::string> names = {spec.name()};
-  const auto differs = [&](auto&& change) {
-    CaseSpec other = spec;
-    change(other);
-    EXPECT_TRUE(names.insert(other.name()).second) << other.name();
-  };
-  differs([](CaseSpec& c) { c.private_spaces = true; });
-  differs([](CaseSpec& c) { c.roles = "faulters:1,updaters:1"; });
-  differs([](CaseSpec& c) { c.page_clear = "model"; });
-  differs([](CaseSpec& c) { c.shootdown = "precise"; });
-  differs([](CaseSpec& c) { c.merge = false; });
-  differs([](CaseSpec& c) { c.thp = true; });
 }
 
 }  // namespace

@@ -2,7 +2,12 @@
 // out.
 #include <gtest/gtest.h>
 
-#include "harness/native/registry.hpp"
+#include <functional>
+#include <thread>
+#include <utility>
+
+#include "harness/native/platform.hpp"
+#include "locks/mutex/list.hpp"
 #include "tests/locks/broken.hpp"
 #include "tests/locks/stress.hpp"
 
@@ -12,7 +17,7 @@ namespace {
 using stress::Milliseconds;
 using P = NativePlatform;
 
-constexpr auto mutexes = mutex_list<P>();
+const auto mutexes = mutex_list<P>();
 
 template <class L>
 class EveryMutex : public testing::Test {};
@@ -45,6 +50,47 @@ TYPED_TEST(EveryMutex, TryLockFailsWhileHeldAndLeavesNoTrace) {
     ASSERT_TRUE(lock.try_lock(other));
     lock.unlock(other);
   }
+}
+
+// Runs a function of the thread's own just before its next compare_exchange_strong.
+struct InterruptedPlatform : NativePlatform {
+  template <class T>
+  struct atomic : NativePlatform::atomic<T> {
+    using NativePlatform::atomic<T>::atomic;
+    bool compare_exchange_strong(T& expected, T desired, std::memory_order success,
+                                 std::memory_order failure) {
+      if (const auto act = std::exchange(before_exchange, nullptr)) act();
+      return NativePlatform::atomic<T>::compare_exchange_strong(expected, desired, success,
+                                                                failure);
+    }
+  };
+  inline static thread_local std::function<void()> before_exchange;
+};
+
+// Its numbers come round after 256 acquisitions, which stand for the 2^32 of a Ticket.
+TEST(Ticket, TryLockStaysOutThoughItsNumberHasComeRoundWhileTheLockIsHeld) {
+  const NativeThread thread(0, 0, 0, 1);
+  TicketOf<InterruptedPlatform, std::uint8_t> lock;
+  TicketOf<InterruptedPlatform, std::uint8_t>::Node node;
+  std::atomic<bool> released{false};
+  std::atomic<bool> returned{false};
+  std::thread holder;
+  InterruptedPlatform::before_exchange = [&] {
+    for (int turn = 0; turn < 255; ++turn) lock.lock(node), lock.unlock(node);
+    lock.lock(node);
+    holder = std::thread([&] {
+      const NativeThread other(1, 1, 0, 2);
+      while (!returned && native::waiting_since(0) == 0) std::this_thread::yield();
+      released = true;
+      lock.unlock(node);
+    });
+  };
+  TicketOf<InterruptedPlatform, std::uint8_t>::Node own;
+  ASSERT_TRUE(lock.try_lock(own));
+  EXPECT_TRUE(released);
+  returned = true;
+  holder.join();
+  lock.unlock(own);
 }
 
 TEST(MutexStress, FindsALockThatDoesNotWait) {

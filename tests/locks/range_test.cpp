@@ -13,8 +13,8 @@
 
 #include "harness/native/platform.hpp"
 #include "harness/torture/lock_turns.hpp"
-#include "locks/range/full_range.hpp"
 #include "locks/range/tree_range_lock.hpp"
+#include "locks/schemes/full_range.hpp"
 #include "locks/shared/concept.hpp"
 
 namespace faultline {
@@ -314,7 +314,7 @@ TEST(TreeRangeLock, AStreamOfReadersDoesNotStarveAWriter) {
   EXPECT_EQ(lock.describe(), std::vector<std::string>{});
 }
 
-TEST(TreeRangeLock, OneUnlockWakesMoreWaitersThanItsWakeListHolds) {
+TEST(TreeRangeLock, OneUnlockWakesAnyNumberOfWaiters) {
   NativeThread self(0, 0, 0, 1);
   Tree lock;
   Tree::Node node;

@@ -27,6 +27,12 @@ concept Composes = requires {
 static_assert(Composes<vmas::RbTree>);
 static_assert(!Composes<vmas::SortedArray>);
 
+// The count outside of a VMA.
+struct Parts {
+  VmaRefcount<P>::Hot hot;
+  VmaRefcount<P>::MostlyRead mostly_read;
+};
+
 u64 event(const AddressSpace& space, std::string_view name) {
   Events events;
   space.append_events(events);
@@ -39,7 +45,8 @@ u64 event(const AddressSpace& space, std::string_view name) {
 TEST(VmaRefcount, APinnedVmaIsNotWriteLockedUntilItIsUnpinned) {
   NativeThread thread(0, 0, 0, 1);
   RefcountHooks<P> hooks;
-  VmaRefcount<P> vma;
+  Parts parts;
+  VmaRefcount<P> vma(parts.hot, parts.mostly_read);
   hooks.open();
   vma.attach(hooks.owner());
   EXPECT_EQ(vma.pin(hooks.owner()), PinResult::write_locked);
@@ -67,7 +74,8 @@ TEST(VmaRefcount, AVmaRecycledIntoAnotherAddressSpaceIsRefused) {
   NativeThread thread(0, 0, 0, 1);
   RefcountHooks<P> first;
   RefcountHooks<P> second;
-  VmaRefcount<P> vma;
+  Parts parts;
+  VmaRefcount<P> vma(parts.hot, parts.mostly_read);
   first.open();
   vma.attach(first.owner());
   vma.detach(first.owner());
@@ -131,6 +139,30 @@ TEST(Refcount, FaultsWithoutTheBigLockOnceThereIsAnAnonVma) {
   EXPECT_EQ(event(space, "refcount.fallback_missed"), 0u);
   EXPECT_EQ(space.fault(base - 1, Access::read), Error::segv);
   EXPECT_EQ(event(space, "refcount.fallback_missed"), 1u);
+}
+
+// The scheme's lock and hooks, to be looked at.
+template <Layout layout>
+struct Lines : MmapSemBase<Mm<P, vmas::RbTree, RefcountHooks<P, layout>, layout>,
+                           Rwsem<P, RwsemPolicy{.layout = layout}>, Lines<layout>> {
+  Lines() : Lines::MmapSemBase(AddressSpaceOptions{}) {}
+  // Of mm_lock_seq, counted from the rwsem's last line (linux-6.18: of owner and wait list).
+  int sequences_line() {
+    const auto* lock = reinterpret_cast<std::byte*>(&this->lock_);
+    const auto* sequence = reinterpret_cast<std::byte*>(&this->hooks_.owner().sequence);
+    return static_cast<int>(line_of(static_cast<usize>(sequence - lock))) -
+           static_cast<int>(line_of(sizeof(this->lock_) - 1));
+  }
+};
+
+TEST(RefcountLayout, TheSequenceLiesOnTheLineOfTheLocksOwnerAndWaiters) {
+  NativeThread thread(0, 0, 0, 1);
+  EXPECT_EQ(Lines<Layout::linux_6_18>().sequences_line(), 0);
+}
+
+TEST(RefcountLayout, PackedGivesTheSequenceALineOfItsOwn) {
+  NativeThread thread(0, 0, 0, 1);
+  EXPECT_GT(Lines<Layout::packed>().sequences_line(), 0);
 }
 
 }  // namespace

@@ -10,11 +10,6 @@
 
 namespace faultline {
 
-// How a failing test names its scheme.
-void PrintTo(const Scheme<NativePlatform>* scheme, std::ostream* out) {
-  *out << scheme->name;
-}
-
 namespace {
 
 using P = NativePlatform;
@@ -27,12 +22,13 @@ AddressSpaceOptions options_for(u32 threads) {
   return options;
 }
 
-class EveryScheme : public testing::TestWithParam<const Scheme<P>*> {
+class EveryScheme : public testing::TestWithParam<std::string> {
  protected:
-  bool simulated() const { return std::string_view(GetParam()->name) != "linux"; }
+  bool simulated() const { return !scheme_.entry().kernel; }
   std::unique_ptr<AddressSpace> make(u32 threads = 1) {
-    return GetParam()->make(options_for(threads));
+    return make_scheme<P>(scheme_, options_for(threads));
   }
+  const Chosen scheme_ = choose(scheme_family, GetParam());
   NativeThread thread_{0, 0, 0, 1};
 };
 
@@ -216,7 +212,7 @@ void at_once(AddressSpace& space, F&& work) {
 }
 
 TEST_P(EveryScheme, HoldsTheOracleUnderThreads) {
-  if (GetParam()->max_threads == 1) GTEST_SKIP() << "for one thread only";
+  if (scheme_.max_threads() == 1) GTEST_SKIP() << "for one thread only";
   auto space = make(threads);
   at_once(*space, [&](u32) {
     for (int turn = 0; turn < 400; ++turn) ASSERT_EQ(torture::space_turn(*space, simulated()), "");
@@ -225,10 +221,10 @@ TEST_P(EveryScheme, HoldsTheOracleUnderThreads) {
 }
 
 TEST_P(EveryScheme, HoldsTheOracleWithAPageTableACpu) {
-  if (GetParam()->max_threads == 1 || !simulated()) GTEST_SKIP() << "not of this scheme";
+  if (scheme_.max_threads() == 1 || !simulated()) GTEST_SKIP() << "not of this scheme";
   AddressSpaceOptions options = options_for(threads + 1);
   options.page_table = page_table_per_cpu;
-  auto space = GetParam()->make(options);
+  auto space = make_scheme<P>(scheme_, options);
   at_once(*space, [&](u32) {
     for (int turn = 0; turn < 400; ++turn) ASSERT_EQ(torture::space_turn(*space, simulated()), "");
   });
@@ -236,7 +232,7 @@ TEST_P(EveryScheme, HoldsTheOracleWithAPageTableACpu) {
 }
 
 TEST_P(EveryScheme, GrowsAStackUnderTheFaultsOfThreads) {
-  if (GetParam()->max_threads == 1) GTEST_SKIP() << "for one thread only";
+  if (scheme_.max_threads() == 1) GTEST_SKIP() << "for one thread only";
   auto space = make(threads);
   space->enter();
   constexpr u64 depth = 256 * page_size;
@@ -256,7 +252,7 @@ TEST_P(EveryScheme, GrowsAStackUnderTheFaultsOfThreads) {
 
 // Each thread takes back less than it has added: nobody finds the break at its start.
 TEST_P(EveryScheme, MovesTheBreakForThreadsAtOnce) {
-  if (GetParam()->max_threads == 1) GTEST_SKIP() << "for one thread only";
+  if (scheme_.max_threads() == 1) GTEST_SKIP() << "for one thread only";
   auto space = make(threads);
   space->enter();
   const u64 start = space->brk(0).address;
@@ -274,20 +270,15 @@ TEST_P(EveryScheme, MovesTheBreakForThreadsAtOnce) {
   EXPECT_EQ(space->check(), "");
 }
 
-std::vector<const Scheme<P>*> all_schemes() {
-  std::vector<const Scheme<P>*> all;
-  for (const Scheme<P>& scheme : scheme_list<P>()) all.push_back(&scheme);
-  return all;
-}
-
-std::string identifier(const testing::TestParamInfo<const Scheme<P>*>& scheme) {
-  std::string name = scheme.param->name;
+std::string identifier(const testing::TestParamInfo<std::string>& scheme) {
+  std::string name = scheme.param;
   for (char& c : name)
     if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Schemes, EveryScheme, testing::ValuesIn(all_schemes()), identifier);
+INSTANTIATE_TEST_SUITE_P(Schemes, EveryScheme, testing::ValuesIn(stars_of(scheme_family, true)),
+                         identifier);
 
 }  // namespace
 }  // namespace faultline

@@ -5,7 +5,8 @@
 #include <atomic>
 #include <thread>
 
-#include "harness/native/registry.hpp"
+#include "harness/native/platform.hpp"
+#include "locks/shared/list.hpp"
 #include "tests/locks/broken.hpp"
 #include "tests/locks/stress.hpp"
 
@@ -15,7 +16,7 @@ namespace {
 using stress::Milliseconds;
 using P = NativePlatform;
 
-constexpr auto shared_locks = shared_list<P>();
+const auto shared_locks = shared_list<P>();
 
 template <class L>
 class EverySharedLock : public testing::Test {};

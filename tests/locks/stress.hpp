@@ -130,8 +130,8 @@ Report hammer(L& lock, const Plan& plan) {
   return report;
 }
 
-// A registry's list of locks as gtest's types, and their names for it, in which it takes neither
-// ':' nor '-'.
+// A list of locks as gtest's types, and their names for it, in which it takes letters, digits and
+// '_' alone.
 template <class... Named>
 testing::Types<typename Named::Lock...> types_of(std::tuple<Named...>);
 

@@ -20,7 +20,7 @@ namespace {
 using P = NativePlatform;
 
 template <class Vmas>
-using VmaOf = Vma<P, Vmas::template Links, NoHooks::State>;
+using VmaOf = Vma<P, Vmas::template Links, NoHooks::State, Layout::linux_6_18>;
 template <class Vmas>
 using ContainerOf = typename Vmas::template Container<P, VmaOf<Vmas>>;
 

@@ -240,13 +240,13 @@ TEST_F(CompareFiles, SettingsThatDifferBetweenCommonCasesAreToldOnceEach) {
                for (json& one : part["cases"]) one["duration_s"] = 0.5;
                part["cases"][0]["warmup_s"] = 0.1;
                part["cases"][0]["cpus"] = {1};
-               part["cases"][0]["workload_text"] = "replay:other.txt";
+               part["cases"][0]["workload_text"] = "replay:file=other.txt";
              }));
   EXPECT_TRUE(says("settings differ: duration_s of 45 case(s), first 0.2 against 0.5 (")) << text_;
   EXPECT_TRUE(says("settings differ: warmup_s of 1 case(s), first 0.05 against 0.1 (")) << text_;
   EXPECT_TRUE(says("settings differ: cpus of 1 case(s), first [0] against [1] (")) << text_;
-  EXPECT_TRUE(
-      says("settings differ: workload_text of 1 case(s), first unknown against replay:other.txt ("))
+  EXPECT_TRUE(says(
+      "settings differ: workload_text of 1 case(s), first unknown against replay:file=other.txt ("))
       << text_;
   compare_to(base, base);
   EXPECT_FALSE(says("differ")) << text_;

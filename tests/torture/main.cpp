@@ -5,10 +5,6 @@
 
 #include "harness/native/platform.hpp"
 #include "harness/torture/torture.hpp"
-#include "locks/registry.hpp"
-
-template const std::vector<faultline::Scheme<faultline::NativePlatform>>&
-faultline::scheme_list<faultline::NativePlatform>();
 
 int main(int argc, char** argv) {
   using namespace faultline::torture;

@@ -22,7 +22,7 @@ struct Outcome {
 };
 
 // Runs `threads` workers on `scheme` for `window`.
-Outcome replay(const char* scheme, const std::string& path, u32 threads,
+Outcome replay(const std::string& scheme, const std::string& path, u32 threads,
                std::chrono::milliseconds window) {
   NativeThread main_thread(threads, 0, 0, 1);
   Replay<P> workload(std::make_shared<const Trace>(read_trace(path)), threads);
@@ -30,7 +30,8 @@ Outcome replay(const char* scheme, const std::string& path, u32 threads,
   options.threads = threads;
   options.clear_pages = false;
   workload.demands(options);
-  const std::unique_ptr<AddressSpace> space = find_scheme<P>(scheme)->make(options);
+  const std::unique_ptr<AddressSpace> space =
+      make_scheme<P>(choose(scheme_family, scheme), options);
   Window<P> phase;
   std::vector<std::unique_ptr<Worker<P>>> workers;
   for (u32 i = 0; i < threads; ++i)
@@ -70,10 +71,10 @@ Outcome replay(const char* scheme, const std::string& path, u32 threads,
   return outcome;
 }
 
-class ReplayOn : public testing::TestWithParam<const char*> {
+class ReplayOn : public testing::TestWithParam<std::string> {
  protected:
   u32 limit(u32 threads) const {
-    const u32 most = find_scheme<P>(GetParam())->max_threads;
+    const u32 most = choose(scheme_family, GetParam()).max_threads();
     return most == 0 ? threads : std::min(most, threads);
   }
 };
@@ -104,13 +105,7 @@ TEST_P(ReplayOn, PlaysZstdsTrace) {
   EXPECT_EQ(outcome.oracle, "");
 }
 
-std::vector<const char*> scheme_names() {
-  std::vector<const char*> names;
-  for (const Scheme<P>& scheme : scheme_list<P>()) names.push_back(scheme.name);
-  return names;
-}
-
-INSTANTIATE_TEST_SUITE_P(Schemes, ReplayOn, testing::ValuesIn(scheme_names()),
+INSTANTIATE_TEST_SUITE_P(Schemes, ReplayOn, testing::ValuesIn(stars_of(scheme_family, true)),
                          [](const auto& parameter) {
                            std::string name = parameter.param;
                            for (char& c : name)

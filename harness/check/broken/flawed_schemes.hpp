@@ -129,6 +129,7 @@ class FlawedRefcount : public VmaRefcount<P> {
   using Base = VmaRefcount<P>;
 
  public:
+  using Base::Base;
   PinResult pin(RefcountOwner<P>& owner) {
     return flaw == Flaw::unlocked_fault ? PinResult::pinned : Base::pin(owner);
   }

@@ -3,7 +3,7 @@
 
 #include <type_traits>
 
-#include "harness/check/common/mutation.hpp"
+#include "harness/check/common/weakening.hpp"
 
 namespace faultline::check {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/check/common/mutation.hpp"
+#include "harness/check/common/weakening.hpp"
 #include "harness/check/subjects/subject.hpp"
 #include "harness/check/weak_memory/explorer.hpp"
 
@@ -32,9 +32,9 @@ struct Outcome {
   std::optional<Failure> failure;
 };
 
-// `mutation` may be null; `sites`, if not null, collects what the executions come by.
+// `weakening` may be null; `sites`, if not null, collects what the executions come by.
 Outcome explore(const Checked& checked, const Program& program, const SearchOptions& options,
-                const SearchLimits& limits, const Mutation* mutation = nullptr,
+                const SearchLimits& limits, const Weakening* weakening = nullptr,
                 std::vector<Site>* sites = nullptr);
 
 }  // namespace faultline::check

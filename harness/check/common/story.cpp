@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
-#include <map>
+#include <algorithm>
+
+#include "harness/check/common/sources.hpp"
 
 namespace faultline::check {
 namespace {
@@ -32,15 +33,11 @@ std::string value_of(u64 value, const std::vector<Label>& labels) {
 }
 
 std::string source_line(const Where& where) {
-  static std::map<std::string, std::vector<std::string>> files;
-  auto [found, is_new] = files.try_emplace(where.file_name());
-  if (is_new) {
-    std::ifstream stream(where.file_name());
-    for (std::string line; std::getline(stream, line);) found->second.push_back(line);
-  }
-  if (where.line() == 0 || where.line() > found->second.size()) return "";
-  std::string line = found->second[where.line() - 1];
-  line.erase(0, line.find_first_not_of(' '));
+  std::string_view text = source_text(short_name(where.file_name()));
+  for (u32 line = 1; line < where.line() && !text.empty(); ++line)
+    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+  std::string line(text.substr(0, text.find('\n')));
+  line.erase(0, std::min(line.find_first_not_of(' '), line.size()));
   return line.substr(0, line.find("  //"));
 }
 

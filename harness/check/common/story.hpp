@@ -1,11 +1,11 @@
-// A failing execution, told: one line an operation, with thread, object, value, memory order and
-// place in the source.
+// The story of a failing execution: one line an operation, with its thread, object, value, memory
+// order and source line.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "harness/check/weak_memory/world.hpp"
+#include "harness/check/common/log.hpp"
 
 namespace faultline::check {
 

@@ -8,7 +8,7 @@
 #include <new>
 #include <utility>
 
-#include "harness/stats/splitmix.hpp"
+#include "locks/random.hpp"
 
 namespace faultline::pct {
 
@@ -285,11 +285,8 @@ bool Engine::has_changed(const Thread& thread) const {
 
 // ---- chance
 
-u32 Engine::random_below(u32 limit) {  // xorshift64*, Vigna 2016
-  random_ ^= random_ >> 12;
-  random_ ^= random_ << 25;
-  random_ ^= random_ >> 27;
-  return static_cast<u32>((random_ * 0x2545F4914F6CDD1DULL >> 32) % limit);
+u32 Engine::random_below(u32 limit) {
+  return static_cast<u32>((xorshift64_star(random_) >> 32) % limit);
 }
 
 bool Engine::is_surprise() {

@@ -30,11 +30,11 @@ using check::Label;
 using check::LogEntry;
 using check::may_be_shared;
 using check::most_threads;
-using check::Mutation;
 using check::Order;
 using check::Site;
 using check::SiteKind;
 using check::u8;
+using check::Weakening;
 using check::Where;
 
 // Each thread's releases, as far as they happen before.
@@ -88,9 +88,9 @@ class Engine {
   std::vector<LogEntry>* log = nullptr;
   std::vector<Label>* labels = nullptr;
 
-  // ---- mutations: of wake-ups alone
+  // ---- weakenings: dropped wake-ups alone
 
-  const Mutation* mutation = nullptr;
+  const Weakening* weakening = nullptr;
   std::vector<Site>* sites = nullptr;  // collects, if set
 
   // ---- for the platform

@@ -4,7 +4,7 @@
 #include "harness/check/common/space_calls.hpp"
 #include "harness/check/common/story.hpp"
 #include "harness/check/pct/engine.hpp"
-#include "harness/stats/splitmix.hpp"
+#include "locks/random.hpp"
 
 namespace faultline::check {
 namespace {
@@ -52,9 +52,9 @@ std::string tell(const pct::Schedule& schedule, const std::function<void()>& bod
 
 Outcome explore_by_priorities(const Checked& checked, const Program& program,
                               const SearchOptions& options, const SearchLimits& limits,
-                              const Mutation* mutation, std::vector<Site>* sites) {
+                              const Weakening* weakening, std::vector<Site>* sites) {
   const std::function<void()> body = [&] { execute(checked, program); };
-  pct::engine().mutation = mutation;
+  pct::engine().weakening = weakening;
   pct::engine().sites = sites;
   const double start = cpu_seconds();
   Outcome outcome;
@@ -85,7 +85,7 @@ Outcome explore_by_priorities(const Checked& checked, const Program& program,
   outcome.seconds = cpu_seconds() - start;
   pct::engine().sites = nullptr;
   if (outcome.failure) outcome.failure->story = tell(shortest, body);
-  pct::engine().mutation = nullptr;
+  pct::engine().weakening = nullptr;
   return outcome;
 }
 

@@ -45,7 +45,7 @@ bool Engine::is_dropped(const Where& where) {
   const Site site{where.file_name(), where.line(), where.column(), SiteKind::wake, Order::relaxed};
   if (sites != nullptr && std::find(sites->begin(), sites->end(), site) == sites->end())
     sites->push_back(site);
-  return mutation != nullptr && mutation->site == site;
+  return weakening != nullptr && weakening->site == site;
 }
 
 // Without a change of something it has read since its last pause, a thread would only do the same

@@ -3,7 +3,8 @@
 #include "harness/check/common/space_calls.hpp"
 #include "harness/check/pct/platform.hpp"
 #include "harness/check/pct/priorities.hpp"
-#include "locks/registry.hpp"
+#include "locks/address_space/tree_mm.hpp"
+#include "locks/schemes/registry.hpp"
 
 namespace faultline::check {
 namespace {
@@ -12,38 +13,48 @@ using P = PctPlatform;
 
 using RangeMm = TreeMm<P, RangeLockHooks<P>>;
 using Structure = MutexStructure<P, Ticket<P>>;
+template <class S>
+std::unique_ptr<AddressSpace> make_type(const AddressSpaceOptions& options) {
+  return std::make_unique<S>(options);
+}
 
 template <Flaw flaw>
 ExploredScheme mmap_sem(const char* name) {
-  return {name, make_scheme<FlawedSpace<TreeMm<P>, Rwsem<P>, flaw>>};
+  return {name, make_type<FlawedSpace<TreeMm<P>, Rwsem<P>, flaw>>};
 }
 template <class Ranges, class Inner = Structure, class Rule = NeighbourRule<RangeMm>>
 ExploredScheme range_lock(const char* name) {
-  return {name, make_scheme<RangeLockScheme<RangeMm, Inner, Ranges, Rule>>};
+  return {name, make_type<RangeLockScheme<RangeMm, Inner, Ranges, Rule>>};
 }
 template <Flaw flaw>
 ExploredScheme lock_in_tree(const char* name) {
-  return {name, make_scheme<LockInTree<P, FlawedTree<P, SmallTree<P>, flaw>>>, true};
+  return {name, make_type<LockInTree<P, FlawedTree<P, SmallTree<P>, flaw>>>, true};
 }
 template <Flaw flaw>
 ExploredScheme refcount(const char* name) {
-  return {name, make_scheme<Refcount<TreeMm<P, FlawedHooks<P, flaw>>, Rwsem<P>>>};
+  return {name, make_type<Refcount<TreeMm<P, FlawedHooks<P, flaw>>, Rwsem<P>>>};
 }
 
 }  // namespace
 
 std::vector<ExploredScheme> explored_schemes() {
+  // They outlive the lists that name them.
+  static const std::vector<std::string> names = stars_of(scheme_family, false);
   std::vector<ExploredScheme> schemes;
-  for (const Scheme<P>& scheme : scheme_list<P>()) {
-    if (scheme.max_threads == 1) continue;
-    const bool is_tree = std::string_view(scheme.name) == "lock_in_tree";
-    schemes.push_back(
-        {scheme.name, is_tree ? make_scheme<LockInTree<P, SmallTree<P>>> : scheme.make, is_tree});
+  for (const std::string& name : names) {
+    const Chosen chosen = choose(scheme_family, name);
+    if (chosen.max_threads() == 1) continue;
+    if (name == "lock_in_tree")
+      schemes.push_back({name.c_str(), make_type<LockInTree<P, SmallTree<P>>>, true});
+    else
+      schemes.push_back({name.c_str(), [chosen](const AddressSpaceOptions& options) {
+                           return make_scheme<P>(chosen, options);
+                         }});
   }
   return schemes;
 }
 
-std::vector<ExploredScheme> explored_mutants() {
+std::vector<ExploredScheme> explored_broken() {
   using Ranges = TreeRangeLock<P>;
   return {
       mmap_sem<Flaw::unlocked_fault>("mmap_sem:unlocked_fault"),

@@ -1,6 +1,7 @@
 // A lock of any kind behind one interface, for the checker's programs.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -35,20 +36,20 @@ struct Checked {
   // False where the lock says that it lets go in a downgrade: programs with one are left out.
   bool atomic_downgrade = true;
   // An address space on the platform of harness/check/pct, to be explored by priorities; or null.
-  std::unique_ptr<AddressSpace> (*make_space)(const AddressSpaceOptions&) = nullptr;
+  std::function<std::unique_ptr<AddressSpace>(const AddressSpaceOptions&)> make_space = nullptr;
   bool is_small = false;  // the space holds 256 pages
 
-  // "rwsem:no-osq": of another in the list.
+  // "rwsem:osq=off": of another in the list.
   bool is_ablation() const { return std::string_view(name).find(':') != std::string_view::npos; }
 };
 
-// The mutexes, range locks, semaphores and schemes of locks/registry.hpp, the queue of spinners,
+// The mutexes, range locks, semaphores and schemes of the catalogue, the queue of spinners,
 // and the reference count; what is part of another comes first.
 const std::vector<Checked>& checked_list();
-// The mutants without their flaw.
+// The locks that are broken by hand, without their flaw: controls, which must pass.
 const std::vector<Checked>& control_list();
 // Those that are broken on purpose.
-const std::vector<Checked>& mutant_list();
+const std::vector<Checked>& broken_checked_list();
 const Checked* find_checked(std::string_view name);
 
 }  // namespace faultline::check

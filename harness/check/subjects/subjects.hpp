@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "harness/check/broken/mutants.hpp"
+#include "harness/check/broken/locks.hpp"
 #include "harness/check/subjects/subject.hpp"
 #include "harness/check/weak_memory/platform.hpp"
 #include "locks/mutex/concept.hpp"
@@ -176,7 +176,9 @@ class RefcountSubject final : public Subject {
  private:
   BigLock big_lock_;
   RefcountHooks<P> hooks_;
-  VmaRefcount<P> vma_;
+  VmaRefcount<P>::Hot hot_;
+  VmaRefcount<P>::MostlyRead mostly_read_;
+  VmaRefcount<P> vma_{hot_, mostly_read_};
   bool gone_ = false;  // under big_lock_
 };
 

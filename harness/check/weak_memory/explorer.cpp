@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "harness/stats/splitmix.hpp"
+#include "locks/random.hpp"
 
 namespace faultline::check {
 
@@ -227,11 +227,8 @@ u32 Explorer::choose(u32 limit) {
   return chosen;
 }
 
-u32 Explorer::random_below(u32 limit) {  // xorshift64*, Vigna 2016
-  random_ ^= random_ >> 12;
-  random_ ^= random_ << 25;
-  random_ ^= random_ >> 27;
-  return static_cast<u32>((random_ * 0x2545F4914F6CDD1DULL >> 32) % limit);
+u32 Explorer::random_below(u32 limit) {
+  return static_cast<u32>((xorshift64_star(random_) >> 32) % limit);
 }
 
 }  // namespace faultline::check

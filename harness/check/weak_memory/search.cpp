@@ -212,12 +212,12 @@ std::string tell(const SearchOptions& options, const Explorer::Path& path) {
 }  // namespace
 
 Outcome explore(const Checked& checked, const Program& program, const SearchOptions& options,
-                const SearchLimits& limits, const Mutation* mutation, std::vector<Site>* sites) {
+                const SearchLimits& limits, const Weakening* weakening, std::vector<Site>* sites) {
   if (options.search == Search::priorities)
-    return explore_by_priorities(checked, program, options, limits, mutation, sites);
+    return explore_by_priorities(checked, program, options, limits, weakening, sites);
   job() = {&checked, &program, options.light};
   world().surprises = options.surprises;
-  world().mutation = mutation;
+  world().weakening = weakening;
   world().sites = sites;
   Explorer explorer(options);
   const double start = cpu_seconds();
@@ -246,7 +246,7 @@ Outcome explore(const Checked& checked, const Program& program, const SearchOpti
   outcome.complete = now.complete && !outcome.failure;
   outcome.seconds = cpu_seconds() - start;
   if (outcome.failure) outcome.failure->story = tell(options, shortest);
-  world().mutation = nullptr;
+  world().weakening = nullptr;
   world().sites = nullptr;
   return outcome;
 }

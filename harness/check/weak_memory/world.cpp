@@ -61,10 +61,10 @@ void World::note_site(const Site& site) {
   if (std::find(sites->begin(), sites->end(), site) == sites->end()) sites->push_back(site);
 }
 
-Order World::mutated(Order order, SiteKind kind, const Where& where) const {
+Order World::weakened(Order order, SiteKind kind, const Where& where) const {
   const Site here{where.file_name(), where.line(), where.column(), kind, order};
-  if (!(mutation->site == here)) return order;
-  return kind == SiteKind::wake ? Order::seq_cst : mutation->weaker;
+  if (!(weakening->site == here)) return order;
+  return kind == SiteKind::wake ? Order::seq_cst : weakening->weaker;
 }
 
 void World::fail(const std::string& text) {

@@ -165,9 +165,9 @@ class World {
   u32 surprises = 1;  // a thread, in one execution
   std::array<char, 256> failure{};
 
-  // ---- mutations and coverage
+  // ---- weakenings and coverage
 
-  const Mutation* mutation = nullptr;
+  const Weakening* weakening = nullptr;
   std::vector<Site>* sites = nullptr;  // collects, if set
 
   // ---- the telling
@@ -192,8 +192,8 @@ class World {
   Order order_at(Order order, SiteKind kind, const Where& where) {
     if (sites != nullptr) [[unlikely]]
       note_site({where.file_name(), where.line(), where.column(), kind, order});
-    if (mutation != nullptr && mutation->site.line == where.line()) [[unlikely]]
-      return mutated(order, kind, where);
+    if (weakening != nullptr && weakening->site.line == where.line()) [[unlikely]]
+      return weakened(order, kind, where);
     return order;
   }
   bool wake_dropped(const Where& where) {
@@ -212,7 +212,7 @@ class World {
 
  private:
   void note_site(const Site& site);
-  Order mutated(Order order, SiteKind kind, const Where& where) const;
+  Order weakened(Order order, SiteKind kind, const Where& where) const;
 
   std::byte* arena_ = nullptr;
   usize arena_used_ = 0;

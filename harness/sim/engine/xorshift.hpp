@@ -2,7 +2,7 @@
 #pragma once
 
 #include "harness/sim/types.hpp"
-#include "harness/stats/splitmix.hpp"
+#include "locks/random.hpp"
 
 namespace faultline::sim {
 
@@ -15,11 +15,7 @@ class Xorshift {
  public:
   explicit Xorshift(u64 seed = 1) : state_(seed) {}
 
-  u64 next() {
-    state_ ^= state_ << 13;
-    state_ ^= state_ >> 7;
-    return state_ ^= state_ << 17;
-  }
+  u64 next() { return xorshift64(state_); }
 
  private:
   u64 state_;

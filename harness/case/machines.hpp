@@ -1,0 +1,15 @@
+// Plans the cases of a selection on modelled machines.
+#pragma once
+
+#include "harness/case/plan.hpp"
+
+namespace faultline {
+
+// The cases of `selection` on each of its machines; the machines take turns, each with its most
+// important case first. What cannot be simulated, and thread counts for which a machine has too few
+// CPUs, are left out with the reason. Throws std::invalid_argument as make_plan does, and for
+// machines that cannot be read or share a name, thread counts that no machine has CPUs for, and
+// more simulated time than a simulation can hold.
+Plan plan_machines(const Selection& selection);
+
+}  // namespace faultline

@@ -1,0 +1,11 @@
+# cmake -DROOT=<source folder> -DOUT=<file> -P embed_sources.cmake: writes the C++ file behind sources.hpp.
+file(GLOB_RECURSE files RELATIVE ${ROOT} ${ROOT}/locks/*.hpp ${ROOT}/harness/check/*.hpp ${ROOT}/harness/check/*.cpp)
+set(code "// Written by harness/check/common/embed_sources.cmake.\n#include \"harness/check/common/sources.hpp\"\n\n")
+string(APPEND code "namespace faultline::check {\n\nconst std::vector<Source>& sources() {\n")
+string(APPEND code "  static const std::vector<Source> all = {\n")
+foreach(file IN LISTS files)
+  file(READ ${ROOT}/${file} text)
+  string(APPEND code "{\"${file}\", R\"EMBEDDED(${text})EMBEDDED\"},\n")
+endforeach()
+string(APPEND code "  };\n  return all;\n}\n\n}  // namespace faultline::check\n")
+file(WRITE ${OUT} "${code}")

@@ -1,0 +1,66 @@
+// Memory orders and wake-ups by where the source has them, and how each is weakened: what the
+// checker must notice. A site is a line and column of a lock's header, and which of its orders.
+#pragma once
+
+#include <atomic>
+#include <cstring>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/check/common/types.hpp"
+
+namespace faultline::check {
+
+using Order = std::memory_order;
+using Where = std::source_location;
+
+enum class SiteKind : u8 { load, store, exchange, failure, wake };
+
+struct Site {
+  const char* file;
+  u32 line;
+  u32 column;
+  SiteKind kind;
+  Order order;
+
+  bool operator==(const Site& other) const {
+    return line == other.line && column == other.column && kind == other.kind &&
+           std::strcmp(file, other.file) == 0;
+  }
+};
+
+// The site's order made one step weaker. At a wake the wake-up is dropped, and `weaker` means
+// nothing.
+struct Weakening {
+  Site site;
+  Order weaker;
+};
+
+// The steps down from a site's order: none where it is relaxed already, two from acq_rel.
+std::vector<Weakening> weakenings_of(const Site& site);
+
+// What a weakening takes away.
+enum class Loss : u8 {
+  acquire,
+  release,
+  seq_cst,
+  acquire_on_failure,  // the order of a compare-exchange that fails
+  seq_cst_on_failure,
+  wake,
+};
+Loss loss_of(const Weakening& weakening);
+// "release", "acquire on failure"
+const char* name_of(Loss loss);
+
+const char* name_of(Order order);
+
+// "locks/mutex/ticket.hpp" of a source file's path, whatever path the compiler was given.
+std::string_view short_name(std::string_view file);
+
+// "locks/mutex/ticket.hpp:22:19 read-modify-write acq_rel -> acquire"
+std::string to_string(const Site& site);
+std::string to_string(const Weakening& weakening);
+
+}  // namespace faultline::check

@@ -1,0 +1,199 @@
+// All that can be chosen by name, without a platform: locks, containers of VMAs, schemes, and in
+// workloads/catalogue.hpp the workloads; what each is, and which options it takes.
+//
+// A name has the form `name[:key=value]...`: "mmap_sem:lock=rwsem_2012", "mix:faults=1:shared=on".
+// Options that are left out have their default, which is the first of their values. The value of an
+// option can name another entry, whose options then follow: mmap_sem's lock is an rwsem, so
+// "mmap_sem:osq=off" chooses the rwsem's `osq`. A value that is a file's path takes the rest of the
+// text, whatever characters that has, so it stands last.
+//
+// To add a lock, a container or a scheme: its header and one line in the list of its family
+// (locks/mutex/list.def, locks/shared/list.def, ...).
+#pragma once
+
+#include <array>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "locks/layout.hpp"
+
+namespace faultline {
+
+// Bits, so that an option can name the entries of several families.
+using Families = u32;
+enum Family : Families {
+  mutex_family = 1,
+  shared_family = 2,  // reader-writer locks
+  range_family = 4,
+  vmas_family = 8,  // containers of VMAs
+  scheme_family = 16,
+  workload_family = 32,
+  broken_family = 64,  // locks for the checker alone, never measured
+};
+inline constexpr Families lock_families = mutex_family | shared_family | range_family;
+
+enum class ValueKind : u32 {
+  word,    // one of Option::words
+  entry,   // the name of an entry of Option::families
+  number,  // a whole number from least to most
+  size,    // bytes, a multiple of the page: "64K", "2M", "1G"
+  file     // a path
+};
+
+struct Option {
+  const char* key = nullptr;
+  ValueKind kind = ValueKind::word;
+  // The default first; it is the only one unless the kind is `word`. A `file` has none: it must be
+  // given.
+  std::array<const char*, 4> words = {};
+  const char* summary = "";
+  Families families = 0;
+  u64 least = 0;
+  u64 most = ~u64{0};
+};
+
+class Chosen;
+
+struct Entry {
+  Family family = scheme_family;
+  const char* name = nullptr;
+  const char* summary = "";
+  std::array<Option, 6> options = {};  // those with a key, in canonical order
+  bool kernel = false;                 // it is the running kernel, reached by system calls
+  bool native_only = false;            // its source is no template over a platform
+  bool can_be_private = true;          // several can be in use in one process
+  u32 max_threads = 0;                 // 0: any number
+  bool rcu = false;                    // of a container: it can be searched under RCU
+  bool needs_rcu = false;              // of a scheme: its container must be such a one
+  bool is_modelled = false;            // of a scheme: the checker's memory model runs it too
+  bool roles = false;                  // of a workload: it has faulters and updaters
+  bool needs_files = false;            // of a workload: on the kernel alone
+  bool needs_lock = false;             // of a workload: on a lock, not a scheme
+  bool needs_peers = false;            // of a workload: means nothing with one thread alone
+  // What is wrong with options that do not go together, or empty; null: nothing can be.
+  std::string (*refuse)(const Chosen&) = nullptr;
+  // The most threads, where the options decide it; null: max_threads says it.
+  u32 (*most_threads)(const Chosen&) = nullptr;
+};
+
+// The entries of one of the families in locks/.
+std::span<const Entry> catalogue(Family family);
+
+// The entry of that name, without options, or null.
+const Entry* find_entry(Families families, std::string_view name);
+
+// An entry with a value for each of its options.
+class Chosen {
+ public:
+  const Entry& entry() const { return *entry_; }
+
+  // The canonical name: defaults left out, options in the catalogue's order.
+  std::string text() const;
+
+  // By the key of an option, of this entry or of one that it chooses; a key that no option has
+  // throws std::logic_error.
+  const std::string& word(std::string_view key) const;
+  bool is_on(std::string_view key) const { return word(key) == "on"; }
+  u64 number(std::string_view key) const;  // of a number, or a size in bytes
+  // The entry that the option chooses, with its options; null: this entry has no such option.
+  const Chosen* part(std::string_view key) const;
+
+  // Whether this entry or one that it chooses is for the native platform alone.
+  bool is_native_only() const;
+  // How many options have another value than their default.
+  u32 departures() const;
+  // The most threads that it is for; 0: any number.
+  u32 max_threads() const;
+
+ private:
+  friend class Chooser;
+  struct Value {
+    const Option* option;
+    std::string text;
+    std::vector<Chosen> part;  // one, where the option names an entry
+    bool is_default() const;
+  };
+  void append_options(std::string& text) const;
+  const Value* find(std::string_view key) const;
+
+  const Entry* entry_ = nullptr;
+  std::vector<Value> values_;
+};
+
+// What the text names among the entries of these families. Throws std::invalid_argument, in one
+// line with what exists, for an unknown name, key or value, and for options that do not go
+// together.
+Chosen choose(Families families, std::string_view text);
+// The same among these entries; `what` is the kind of thing for messages: "workload".
+Chosen choose_among(std::span<const Entry> entries, const std::string& what, std::string_view text);
+
+// "scheme", "lock", ...: what messages call an entry of these families.
+const char* family_name(Families families);
+
+// "osq=on|off": an option as a user writes it, the default first.
+std::string option_form(const Option& option);
+// The values that can be listed, the default first; of a number or a size the default alone.
+std::vector<std::string> option_values(const Option& option);
+
+// Throws std::invalid_argument, with those that exist, unless at most one option, or the layout,
+// differs from its default: what is compiled natively.
+void require_star(const Chosen& chosen, Layout layout);
+[[noreturn]] void refuse_combination(const Chosen& chosen, Layout layout);
+
+// All names of one entry that differ from the default in one option at most: the star that is
+// compiled natively. The default is the first.
+std::vector<std::string> star_of(const Entry& entry);
+// The stars of all entries of these families; `native`: also what is for the native platform alone.
+std::vector<std::string> stars_of(Families families, bool native);
+
+namespace options {
+
+constexpr Option words(const char* key, std::array<const char*, 4> words, const char* summary) {
+  return {.key = key, .words = words, .summary = summary};
+}
+constexpr Option on(const char* key, const char* summary) {
+  return words(key, {"on", "off"}, summary);
+}
+constexpr Option off(const char* key, const char* summary) {
+  return words(key, {"off", "on"}, summary);
+}
+constexpr Option number(const char* key, const char* otherwise, u64 least, u64 most,
+                        const char* summary) {
+  return {.key = key,
+          .kind = ValueKind::number,
+          .words = {otherwise},
+          .summary = summary,
+          .least = least,
+          .most = most};
+}
+constexpr Option size(const char* key, const char* otherwise, const char* summary) {
+  return {.key = key,
+          .kind = ValueKind::size,
+          .words = {otherwise},
+          .summary = summary,
+          .least = page_size,
+          .most = u64{1} << 36};
+}
+constexpr Option file(const char* key, const char* summary) {
+  return {.key = key, .kind = ValueKind::file, .summary = summary};
+}
+constexpr Option entry(const char* key, Families families, const char* otherwise,
+                       const char* summary) {
+  return {.key = key,
+          .kind = ValueKind::entry,
+          .words = {otherwise},
+          .summary = summary,
+          .families = families};
+}
+
+}  // namespace options
+
+// An entry of that family.
+constexpr Entry in(Family family, Entry entry) {
+  entry.family = family;
+  return entry;
+}
+
+}  // namespace faultline

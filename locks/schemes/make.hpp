@@ -1,0 +1,157 @@
+// How a scheme's choices become a type: for the translation units of the schemes. Natively a star
+// is compiled: the defaults, and each other value of one option alone. On other platforms locks
+// stand behind virtual interfaces (locks/any.hpp), and every combination can be had.
+#pragma once
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+#include "locks/any.hpp"
+#include "locks/mutex/list.hpp"
+#include "locks/range/list.hpp"
+#include "locks/schemes/registry.hpp"
+#include "locks/shared/list.hpp"
+#include "locks/vmas/list.hpp"
+
+namespace faultline {
+
+// The catalogue's entry of a scheme.
+template <class Scheme>
+struct SchemeLine;
+namespace scheme_lines {
+using namespace options;
+#define FAULTLINE_SCHEME(name_, summary_, ...) \
+  constexpr Entry entry_of_##name_ =           \
+      in(scheme_family, {.name = #name_, .summary = summary_ __VA_OPT__(, ) __VA_ARGS__});
+#include "locks/schemes/list.def"
+}  // namespace scheme_lines
+#define FAULTLINE_SCHEME(name_, ...)                                      \
+  template <>                                                             \
+  struct SchemeLine<name_##_scheme> {                                     \
+    static constexpr const Entry& entry = scheme_lines::entry_of_##name_; \
+  };
+#include "locks/schemes/list.def"
+
+// The option that chooses an entry of one of these families, or one without a key.
+constexpr Option option_of(const Entry& entry, Families families) {
+  for (const Option& option : entry.options)
+    if ((option.families & families) != 0) return option;
+  return {};
+}
+
+// Makes one scheme over one platform.
+template <class P, class Scheme>
+class SpaceMaker {
+ public:
+  SpaceMaker(const Chosen& chosen, AddressSpaceOptions options)
+      : chosen_(chosen), options_(std::move(options)) {}
+
+  std::unique_ptr<AddressSpace> make() {
+    if constexpr (entry.native_only && !runs_natively<P>) {
+      throw std::invalid_argument("scheme '" + chosen_.text() +
+                                  "': it is for the native platform alone");
+    } else {
+      if constexpr (lock_key.key != nullptr) options_.lock = chosen_.part(lock_key.key);
+      if constexpr (vmas_key.key == nullptr)
+        make_over<void>();
+      else
+        for_each_container([&]<class Line>() {
+          if constexpr (!entry.needs_rcu || Line::entry.rcu)
+            if (Line::entry.name == chosen_.word(vmas_key.key)) make_over<Line>();
+        });
+      if (made_ == nullptr) refuse_combination(chosen_, options_.layout);
+      return std::move(made_);
+    }
+  }
+
+ private:
+  static constexpr const Entry& entry = SchemeLine<Scheme>::entry;
+  static constexpr Option lock_key = option_of(entry, lock_families);
+  static constexpr Option vmas_key = option_of(entry, vmas_family);
+
+  // `Line`: the container's, or void where the scheme has none.
+  template <class Line>
+  void make_over() {
+    if constexpr (lock_key.key == nullptr) {
+      make_both<Line, void>();
+    } else if constexpr (runs_natively<P>) {
+      for_each_lock([&]<class LockLine>() { make_over_star<Line, LockLine>(); });
+    } else {
+      const Family family = options_.lock->entry().family;
+      if constexpr ((lock_key.families & mutex_family) != 0)
+        if (family == mutex_family) make_both<Line, AnyMutex<P>>();
+      if constexpr ((lock_key.families & shared_family) != 0)
+        if (family == shared_family) make_both<Line, AnyShared<P>>();
+      if constexpr ((lock_key.families & range_family) != 0)
+        if (family == range_family) make_both<Line, AnyRange<P>>();
+    }
+  }
+
+  template <class Visit>
+  static void for_each_lock(Visit&& visit) {
+    if constexpr ((lock_key.families & mutex_family) != 0) for_each_mutex(visit);
+    if constexpr ((lock_key.families & shared_family) != 0) for_each_shared(visit);
+    if constexpr ((lock_key.families & range_family) != 0) for_each_range(visit);
+  }
+
+  // All of the default lock's own star over the default container; the defaults of every other lock
+  // over it, and of the default lock over every other container; the other layout with the defaults
+  // alone.
+  template <class Line, class LockLine>
+  void make_over_star() {
+    constexpr bool usual_vmas = is_usual_container<Line>();
+    constexpr bool usual_lock = std::string_view(LockLine::entry.name) == lock_key.words[0];
+    if constexpr (usual_vmas || usual_lock) {
+      constexpr usize points = usual_vmas && usual_lock ? star_size(LockLine::entry) : 1;
+      const std::string lock = options_.lock->text();
+      [&]<usize... i>(std::index_sequence<i...>) {
+        const auto make = [&]<Choices choices>() {
+          if (lock != name_of(LockLine::entry, choices)) return;
+          constexpr Layout usual = Layout::linux_6_18;
+          make_type<Line, typename LockLine::template Lock<P, choices, usual>, usual>();
+          constexpr Layout packed = Layout::packed;
+          if constexpr (usual_vmas && usual_lock && choices == Choices{})
+            make_type<Line, typename LockLine::template Lock<P, choices, packed>, packed>();
+        };
+        (make.template operator()<star_point(LockLine::entry, i)>(), ...);
+      }
+      (std::make_index_sequence<points>());
+    }
+  }
+
+  template <class Line>
+  static constexpr bool is_usual_container() {
+    if constexpr (std::is_void_v<Line>)
+      return true;
+    else
+      return std::string_view(Line::entry.name) == vmas_key.words[0];
+  }
+
+  template <class Line, class Lock, Layout layout>
+  void make_type() {
+    if (options_.layout != layout) return;
+    if constexpr (std::is_void_v<Line>)
+      made_ = std::make_unique<typename Scheme::template Space<P, void, Lock, layout>>(options_);
+    else
+      made_ = std::make_unique<typename Scheme::template Space<
+          P, typename Line::template Lock<P, {}, layout>, Lock, layout>>(options_);
+  }
+  template <class Line, class Lock>
+  void make_both() {
+    make_type<Line, Lock, Layout::linux_6_18>();
+    make_type<Line, Lock, Layout::packed>();
+  }
+
+  const Chosen& chosen_;
+  AddressSpaceOptions options_;
+  std::unique_ptr<AddressSpace> made_;
+};
+
+template <class P, class Scheme>
+std::unique_ptr<AddressSpace> make_space(const Chosen& chosen, AddressSpaceOptions options) {
+  return SpaceMaker<P, Scheme>(chosen, std::move(options)).make();
+}
+
+}  // namespace faultline

@@ -1,0 +1,43 @@
+// The reader-writer locks of the catalogue as types: one line in shared/list.def each.
+#pragma once
+
+#include "locks/external/pthread_rwlock.hpp"
+#include "locks/external/std_shared_mutex.hpp"
+#include "locks/shared/rwsem.hpp"
+#include "locks/shared/rwsem_2012.hpp"
+#include "locks/star.hpp"
+
+namespace faultline {
+namespace shared_lines {
+
+using namespace options;
+
+// Of the catalogue's `rwsem`: osq, steal, handoff.
+constexpr RwsemPolicy rwsem_policy(const Choices& choices, Layout layout) {
+  return {.osq = choices[0] == 0,
+          .steal = choices[1] == 0,
+          .handoff = choices[2] == 0,
+          .layout = layout};
+}
+
+#define FAULTLINE_SHARED(...) FAULTLINE_LINE(shared_family, __VA_ARGS__)
+#include "locks/shared/list.def"
+
+}  // namespace shared_lines
+
+// Calls visit.operator()<Line>() for each.
+template <class Visit>
+void for_each_shared(Visit&& visit) {
+#define FAULTLINE_SHARED(name, ...) visit.template operator()<shared_lines::line_of_##name>();
+#include "locks/shared/list.def"
+}
+
+template <class P>
+auto shared_list() {
+  return std::tuple_cat(
+#define FAULTLINE_SHARED(name, ...) star_list<P, shared_lines::line_of_##name>(),
+#include "locks/shared/list.def"
+      std::tuple<>());
+}
+
+}  // namespace faultline

@@ -1,0 +1,24 @@
+// The containers of VMAs of the catalogue as types: one line in vmas/list.def each.
+#pragma once
+
+#include "locks/star.hpp"
+#include "locks/vmas/rbtree.hpp"
+#include "locks/vmas/sorted_array.hpp"
+
+namespace faultline {
+namespace vmas_lines {
+
+using namespace options;
+#define FAULTLINE_VMAS(...) FAULTLINE_LINE(vmas_family, __VA_ARGS__)
+#include "locks/vmas/list.def"
+
+}  // namespace vmas_lines
+
+// Calls visit.operator()<Line>() for each; the family is `Line::Lock<P, {}>`, whatever P.
+template <class Visit>
+void for_each_container(Visit&& visit) {
+#define FAULTLINE_VMAS(name, ...) visit.template operator()<vmas_lines::line_of_##name>();
+#include "locks/vmas/list.def"
+}
+
+}  // namespace faultline

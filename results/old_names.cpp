@@ -1,0 +1,139 @@
+#include "results/old_names.hpp"
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+
+std::vector<std::string> split(std::string_view text, const char* separators) {
+  std::vector<std::string> fields;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find_first_of(separators, begin), text.size());
+    fields.emplace_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return fields;
+}
+
+bool is_number(const std::string& text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+}
+
+std::string with(const std::string& name, const char* key, const std::string& value,
+                 const char* usual) {
+  return value.empty() || value == usual ? name : name + ":" + key + "=" + value;
+}
+
+// "mix:FAULTS:UPDATES[,private|shared][,discard]".
+std::string present_mix(const std::vector<std::string>& fields, const std::string& name) {
+  std::vector<std::string> numbers;
+  bool shared = false;
+  bool discard = false;
+  for (std::size_t i = 1; i < fields.size(); ++i) {
+    if (is_number(fields[i]))
+      numbers.push_back(fields[i]);
+    else if (fields[i] == "shared")
+      shared = true;
+    else if (fields[i] == "discard")
+      discard = true;
+    else if (fields[i] != "private")
+      return name;
+  }
+  if (numbers.size() > 2) return name;
+  numbers.resize(2);
+  std::string text = with("mix", "faults", numbers[0], "9");
+  text = with(text, "updates", numbers[1], "1");
+  return text + (shared ? ":shared=on" : "") + (discard ? ":discard=on" : "");
+}
+
+// "lock_loop[:section=NS][,gap=NS][,read=PERCENT][,layout=full|disjoint|random]".
+std::string present_lock_loop(const std::vector<std::string>& fields) {
+  std::map<std::string, std::string> values;
+  for (std::size_t i = 1; i < fields.size(); ++i) {
+    const std::size_t equals = std::min(fields[i].find('='), fields[i].size());
+    const std::string key = fields[i].substr(0, equals);
+    values[key == "layout" ? "ranges" : key] =
+        equals == fields[i].size() ? "" : fields[i].substr(equals + 1);
+  }
+  std::string text = "lock_loop";
+  for (const char* key : {"section", "gap", "read"}) text = with(text, key, values[key], "0");
+  return with(text, "ranges", values["ranges"], "full");
+}
+
+// "WORKLOAD/SCHEME/...", as a case is named.
+std::string present_case(const std::string& name) {
+  const std::size_t first = name.find('/');
+  if (first == std::string::npos) return name;
+  const std::size_t second = std::min(name.find('/', first + 1), name.size());
+  return present_workload(name.substr(0, first)) + "/" +
+         present_scheme(name.substr(first + 1, second - first - 1)) + name.substr(second);
+}
+
+void rename(json& object, const char* key, std::string (*present)(std::string_view)) {
+  if (object.contains(key) && object[key].is_string())
+    object[key] = present(object[key].get_ref<const std::string&>());
+}
+
+void rename_case(json& one) {
+  if (!one.is_object()) return;
+  rename(one, "workload", present_workload);
+  rename(one, "workload_text", present_workload);
+  rename(one, "scheme", present_scheme);
+  rename(one, "name", [](std::string_view name) { return present_case(std::string(name)); });
+  if (!one.contains("kernel") && one.value("scheme", json()) == "linux") one["kernel"] = true;
+}
+
+}  // namespace
+
+std::string present_scheme(std::string_view name) {
+  static const std::map<std::string, std::string, std::less<>> present = {
+      {"mmap_sem:no-osq", "mmap_sem:osq=off"},
+      {"mmap_sem:no-steal", "mmap_sem:steal=off"},
+      {"mmap_sem:no-handoff", "mmap_sem:handoff=off"},
+      {"mmap_sem:rwsem_2012", "mmap_sem:lock=rwsem_2012"},
+      {"mmap_sem:pthread_rwlock", "mmap_sem:lock=pthread_rwlock"},
+      {"mmap_sem:std::shared_mutex", "mmap_sem:lock=std_shared_mutex"},
+      {"range_lock:mcs", "range_lock:structure=mcs"},
+      {"range_lock:rwsem", "range_lock:structure=rwsem"},
+      {"range_lock:full", "full_range"},
+      {"rwsem:no-osq", "rwsem:osq=off"},
+      {"rwsem:no-steal", "rwsem:steal=off"},
+      {"rwsem:no-handoff", "rwsem:handoff=off"},
+      {"std::shared_mutex", "std_shared_mutex"},
+  };
+  const auto found = present.find(name);
+  return found == present.end() ? std::string(name) : found->second;
+}
+
+std::string present_workload(std::string_view name) {
+  const std::string text(name);
+  const std::string base = text.substr(0, text.find(':'));
+  if (base == text) return text;
+  if (base == "replay")
+    return text.starts_with("replay:file=") ? text : "replay:file=" + text.substr(7);
+  const std::vector<std::string> fields = split(text, ":,");
+  if (base == "lock_loop") return present_lock_loop(fields);
+  if (base == "mix") return present_mix(fields, text);
+  const bool sized = base == "mmap1" || base == "clear_pages" || base.starts_with("page_fault");
+  if (!sized || fields.size() != 2 || fields[1].find('=') != std::string::npos) return text;
+  return with(base, "size", fields[1], base == "mmap1" ? "128M" : "2M");
+}
+
+void rename_old(json& part) {
+  if (!part.is_object()) return;
+  for (const char* list : {"discarded", "failures"})
+    if (part.contains(list) && part[list].is_array())
+      for (json& entry : part[list])
+        if (entry.is_object())
+          rename(entry, "case",
+                 [](std::string_view name) { return present_case(std::string(name)); });
+  if (part.contains("cases") && part["cases"].is_array())
+    for (json& one : part["cases"]) rename_case(one);
+  if (part.contains("case") && part["case"].is_object()) rename_case(part["case"]);
+}
+
+}  // namespace faultline

@@ -1,0 +1,89 @@
+// Which words share a line under each layout, told by addresses and by the reasons of simulated
+// transfers.
+#include "locks/layout.hpp"
+
+#include "harness/native/platform.hpp"
+#include "locks/shared/rwsem.hpp"
+#include "locks/shared/vma_refcount.hpp"
+#include "tests/harness/sim_threads.hpp"
+
+namespace faultline {
+namespace {
+
+using P = SimPlatform;
+constexpr RwsemPolicy as_linux{.layout = Layout::linux_6_18};
+constexpr RwsemPolicy packed{.layout = Layout::packed};
+
+// As a scheme declares them.
+template <class Platform, RwsemPolicy policy>
+struct MmapLock {
+  [[no_unique_address]] Rwsem<Platform, policy> rwsem;
+  [[no_unique_address]] RefcountHooks<Platform, policy.layout> hooks;
+};
+
+template <class Platform>
+constexpr bool hooks_lie_on_the_rwsems_last_line = sizeof(MmapLock<Platform, as_linux>) ==
+                                                       sizeof(Rwsem<Platform, as_linux>) &&
+                                                   sizeof(MmapLock<Platform, packed>) >
+                                                       sizeof(Rwsem<Platform, packed>);
+static_assert(hooks_lie_on_the_rwsems_last_line<NativePlatform>);
+static_assert(hooks_lie_on_the_rwsems_last_line<SimPlatform>);
+
+static_assert(sizeof(VmaRefcount<NativePlatform>::Hot) == line_size);
+static_assert(alignof(VmaRefcount<NativePlatform>::Hot) == line_size);
+static_assert(sizeof(VmaRefcount<NativePlatform, Layout::packed>::Hot) == sizeof(u32));
+
+TEST(Layout, ItsNamesAreReadAsTheyAreWritten) {
+  for (const Layout layout : {Layout::linux_6_18, Layout::packed})
+    EXPECT_EQ(layout_of(to_string(layout)), layout);
+  EXPECT_EQ(to_string(Layout{}), "linux-6.18");
+  EXPECT_EQ(layout_of("linux-6.1"), std::nullopt);
+}
+
+class SimLayout : public SimTest {
+ protected:
+  // Threads that write-lock for a while, and one that reads mm_lock_seq as each fault does.
+  template <RwsemPolicy policy>
+  static sim::Counts counts(u64 seed = 1) {
+    return run_loop<MmapLock<P, policy>>(
+               sim::Machine::load("e7-8870"), 12, 200'000,
+               [](MmapLock<P, policy>& mmap_lock, u32 thread) {
+                 if (thread == 0) {
+                   mmap_lock.hooks.owner().sequence.load(std::memory_order_acquire);
+                   P::work(50);
+                   return;
+                 }
+                 mmap_lock.rwsem.lock();
+                 P::work(300);
+                 mmap_lock.rwsem.unlock();
+               },
+               seed)
+        .counts;
+  }
+  static u64 false_sharing(const sim::Counts& counts, const char* label) {
+    return counts.of(label).because(sim::Reason::false_sharing);
+  }
+};
+
+TEST_F(SimLayout, CountSharesNoLineAsInTheKernelAndSharesOneWithTheOwnerWhenPacked) {
+  const auto shared_falsely = [](const sim::Counts& counts) {
+    return false_sharing(counts, "rwsem.count") + false_sharing(counts, "rwsem.owner");
+  };
+  const sim::Counts apart = counts<as_linux>();
+  EXPECT_GT(apart.of("rwsem.count").total(), 0u);
+  EXPECT_EQ(false_sharing(apart, "rwsem.count"), 0u);
+  EXPECT_GT(shared_falsely(counts<packed>()), shared_falsely(apart));
+}
+
+TEST_F(SimLayout, ThoseWhoQueueForTheLockInvalidateTheSequenceAsInTheKernel) {
+  EXPECT_GT(false_sharing(counts<as_linux>(), "mm.mm_lock_seq"), 0u);
+  EXPECT_EQ(false_sharing(counts<packed>(), "mm.mm_lock_seq"), 0u);
+}
+
+TEST_F(SimLayout, TheSameSeedGivesTheSameTransfers) {
+  for (const char* label : {"rwsem.count", "rwsem.owner", "rwsem.osq"})
+    EXPECT_EQ(counts<as_linux>(3).of(label).total(), counts<as_linux>(3).of(label).total());
+}
+
+}  // namespace
+}  // namespace faultline
