@@ -1,5 +1,4 @@
-// The parts with which schemes range_lock, lock_in_tree and refcount are broken on purpose, each in
-// one place.
+// The broken parts of schemes range_lock, lock_in_tree and refcount. Each Flaw breaks one place.
 #pragma once
 
 #include <array>
@@ -71,7 +70,7 @@ class FlawedRule : public NeighbourRule<Mm> {
 
   Range reach(Range range, Merging merging) const {
     if (flaw == Flaw::no_neighbours) return range;
-    // What the thread found the last time that it asked for this range.
+    // Answers what the thread found when it first asked for this range.
     Known& known = known_[P::self()];
     if (known.range.start != range.start || known.range.end != range.end)
       known = {range, NeighbourRule<Mm>::reach(range, merging)};
@@ -139,7 +138,7 @@ class FlawedRefcount : public VmaRefcount<P> {
   }
 };
 
-// And no_write_lock, early_close, early_free: a VMA that is detached may still be pinned.
+// no_write_lock, early_close, early_free (a detached VMA may still be pinned), unlocked_fault.
 template <class P, Flaw flaw>
 class FlawedHooks : public RefcountHooks<P> {
   using Base = RefcountHooks<P>;

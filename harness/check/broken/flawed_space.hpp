@@ -1,4 +1,4 @@
-// Scheme mmap_sem, broken on purpose.
+// Scheme mmap_sem, broken by hand: unlocked_fault, stale_vma, late_zap.
 #pragma once
 
 #include "harness/check/broken/flaws.hpp"

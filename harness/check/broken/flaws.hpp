@@ -1,4 +1,4 @@
-// In what way a lock or scheme is broken on purpose.
+// The ways in which locks and schemes are broken by hand.
 #pragma once
 
 namespace faultline::check {
@@ -6,29 +6,29 @@ namespace faultline::check {
 enum class Flaw : int {
   none,
 
-  late_ticket,        // the word is read after the look that it is to guard: a lost wake-up
+  late_ticket,        // a waiter reads the word after the test that it guards: a wake-up is lost
   no_wake,            // a release wakes nobody
-  rude_readers,       // a reader does not look for writers
-  downgrade_gap,      // a downgrade lets go in between
+  rude_readers,       // a reader does not test for writers
+  downgrade_gap,      // a downgrade unlocks and locks again
   downgrade_silent,   // a downgrade wakes nobody
   hole,               // the last page of a range is not locked
   shrink_silent,      // a smaller range wakes nobody
   late_touch,         // the node is written after the inner lock was let go
   trying_waits,       // a try waits for its turn
-  handoff_ignored,    // who leaves the queue does not see that it has become the head
-  no_handoff,         // the head makes nobody the head
-  stale_head,         // an entry keeps the word that made its thread the head the last time
+  handoff_ignored,    // a thread that leaves the queue ignores that it has become the head
+  no_handoff,         // a head that exits makes no other thread the head
+  stale_head,         // a thread enters with the word still set that made it the head before
   no_write_lock,      // a writer does not drain the readers
   early_close,        // the section is closed before the last edit
   early_free,         // an address space dies while readers still hold it
   unlocked_fault,     // a fault takes no lock
-  stale_vma,          // a fault does not look again for its VMA after it has let the lock go
-  late_zap,           // an unmap clears its pages when it has let the lock go
+  stale_vma,          // a fault keeps its VMA over an unlock
+  late_zap,           // an unmap clears its pages after it has unlocked
   unlocked_lookup,    // a look-up in the tree takes no lock
   no_neighbours,      // an edit does not reach over the VMAs beside its range
-  stale_reach,        // nor looks, when it holds its range, whether the reach has grown
-  unlocked_child,     // the page of a folded slot is not locked any more when that is expanded
-  early_publication,  // what a thread makes is published relaxed
+  stale_reach,        // an edit does not recompute its reach once it holds the lock
+  unlocked_child,     // the fault of a page in a folded slot unlocks it with the expansion
+  early_publication,  // a thread publishes with a relaxed store what it has made
 };
 
 }  // namespace faultline::check

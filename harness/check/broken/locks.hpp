@@ -1,6 +1,6 @@
-// Locks that are broken on purpose, each in one place: what a checker that is worth its name finds.
-// One mutex, one semaphore, one range lock and one queue, simple and sound (Flaw::none is checked
-// too), and their flaws. All but the queue sleep on one word whose value counts the releases.
+// Locks that are broken by hand, each in one place: one mutex, one semaphore, one range lock and
+// one queue of spinners. With Flaw::none they are simple and sound, and serve as controls. All but
+// the queue sleep on one word that counts the releases.
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@
 
 namespace faultline::check {
 
-// Sleeps until a release, if `free` does not hold; `take` is called under the inner lock.
+// Repeats `take`, which it calls under the inner lock, and sleeps until a release where that fails.
 template <class P, Flaw flaw>
 class Sleeper {
  public:
@@ -73,7 +73,7 @@ class FlawedMutex {
   bool take(Node&) { return held_.exchange(1, std::memory_order_acquire) == 0; }
 
   void publish() {
-    // acquire: of no use without a release. relaxed: only whether it is there yet matters.
+    // acquire: pairs with nothing, which is the flaw. relaxed: the value does not matter.
     if (Word* word = made_.load(std::memory_order_acquire)) word->load(std::memory_order_relaxed);
     Word* word = new (P::allocate(sizeof(Word), alignof(Word))) Word{1};
     made_.store(word, std::memory_order_relaxed);  // relaxed: the flaw
@@ -129,7 +129,7 @@ class FlawedShared {
   typename P::template data<u32> readers_;
 };
 
-// Nodes in a list without order; first come has no claim.
+// The held nodes stand in a list without order. Waiters get in as they come.
 template <class P, Flaw flaw>
 class FlawedRange {
  public:
@@ -191,7 +191,7 @@ class FlawedRange {
   typename P::template data<Node*> first_;
 };
 
-// A queue whose members may leave it, in an array under a mutex.
+// The members of the queue, which may leave it, stand in an array under a mutex.
 template <class P, Flaw flaw>
 class FlawedQueue {
  public:
@@ -235,7 +235,7 @@ class FlawedQueue {
     count_.store(count_.load() - 1);
     for (u32 i = place; i < count_.load(); ++i) members_[i].store(members_[i + 1].load());
   }
-  // False: it has become the head.
+  // False: `self` has become the head.
   bool leave(u32 self) {
     u32 place = 0;
     while (members_[place].load() != self) ++place;

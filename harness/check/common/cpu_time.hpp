@@ -4,7 +4,8 @@
 
 namespace faultline::check {
 
-// This process's CPU time, in seconds: what a search is given must not depend on what else runs.
+// This process's CPU time in seconds. Limits of searches use it, since they must not depend on what
+// else runs on the machine.
 inline double cpu_seconds() {
   timespec time{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);

@@ -1,4 +1,4 @@
-// What is kept of an execution for the telling of its failure.
+// The record of an execution, from which the story of its failure is written.
 #pragma once
 
 #include <type_traits>
@@ -7,7 +7,8 @@
 
 namespace faultline::check {
 
-// The rule of locks/: nothing else fits into Relacy's atomics, or into a LogEntry.
+// The types that locks/ may share between threads: no other fits into Relacy's atomics, nor into a
+// LogEntry.
 template <class T>
 inline constexpr bool may_be_shared = std::is_integral_v<T> || std::is_pointer_v<T>;
 
@@ -21,7 +22,7 @@ u64 as_number(T value) {
 
 inline constexpr u32 nobody = ~u32{0};
 
-// One operation of a failing execution, kept for the telling.
+// One operation of an execution.
 struct LogEntry {
   u32 thread;
   const char* what;  // "load", "store", ...
@@ -30,14 +31,14 @@ struct LogEntry {
   Order order;
   Where where;
   enum class Values : u8 { none, one, two } values;
-  bool stale;  // a load that saw an older value
+  bool stale;  // a load saw an older value than the last
 };
 
 struct Label {
   const void* object;
   usize bytes;
   const char* name;
-  u32 thread;  // whose it is; nobody: all threads'
+  u32 thread;  // the owner; `nobody`: shared by all threads
 };
 
 }  // namespace faultline::check

@@ -1,4 +1,4 @@
-// Which programs are run on a lock by which search.
+// Which search runs which programs on a lock.
 #pragma once
 
 #include <string>
@@ -12,10 +12,10 @@ struct Stage {
   std::string what;  // "2 threads x 1, exhaustive"
   std::vector<Program> programs;
   SearchOptions options;
-  SearchLimits limits;  // a program
+  SearchLimits limits;  // of each program
 };
 
-// `seed`: of what is drawn at random.
+// `seed` decides everything that the searches draw at random.
 std::vector<Stage> stages_of(const Checked& checked, bool deep, u64 seed);
 
 }  // namespace faultline::check

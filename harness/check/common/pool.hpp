@@ -1,5 +1,5 @@
-// Work in processes of its own: a lock that is broken may break its checker's memory, and fibers of
-// failed executions are never given back.
+// Runs jobs in child processes: a broken lock may damage its checker's memory, and the fibers of
+// failed executions are never freed.
 #pragma once
 
 #include <functional>
@@ -11,12 +11,13 @@
 
 namespace faultline::check {
 
-// Runs each job in a child, `at_once` at a time, and hands what it answered to `done` with the
-// job's number, in the order in which they end; nothing, with the reason, if the child died.
+// What a job answered, or why its process died without an answer.
 struct Answer {
   std::optional<std::string> text;
   std::string reason;
 };
+// Runs each job in a child, `at_once` at a time. Calls `done` with the job's number and its answer,
+// in the order in which the jobs end.
 void run_in_children(const std::vector<std::function<std::string()>>& jobs, usize at_once,
                      const std::function<void(usize, const Answer&)>& done);
 

@@ -53,7 +53,7 @@ std::vector<Act> verbs_of(Family family) {
   return {};
 }
 
-// Pairs that must be able to be inside at once, or of which one must not wait for the other.
+// Pairs that must be able to be inside at once, and pairs of which one must not wait for the other.
 std::vector<Program> meetings_of(Family family) {
   const auto pair = [](Act one, Act other) { return Program{{{meeting(one)}, {other}}}; };
   switch (family) {
@@ -146,7 +146,7 @@ std::vector<Program> programs_of_two(Family family) {
     case Family::mutex:
       return {{{{write, write}, {write, write}}}, {{{write, try_write}, {write, write}}}};
     case Family::shared:
-      // The fast paths: those of a lock that is never contended for longer than a try.
+      // The fast paths: no acquisition waits longer than a try.
       return {{{{try_write, read}, {try_read, try_write}}},
               {{{try_read, try_read}, {try_write, try_write}}},
               {{{read, read}, {read, try_write}}},
@@ -237,7 +237,7 @@ std::vector<Scripts> calls_of_two() {
       {{fault(1), fault(0)}, {unmap, map}},  // detached and attached anew
       {{unmap, call(Call::map_stack, 3, 4), fault(2)}, {fault(1)}},
       {{walk}, {unmap}},
-      {{walk}, {discard, fault(1), fault(0)}},  // a frame that is another page's by then
+      {{walk}, {discard, fault(1), fault(0)}},  // the walk may pin a frame that is already reused
   };
 }
 
@@ -253,7 +253,7 @@ std::vector<Scripts> calls_of_late() {
       {{fault(3)}, {other}},                                                 // a VMA to the right
       {{fault(3)}, {unmap, other}},                                          // above all
       {{fault(0)}, {call(Call::unmap, 0, 1), call(Call::map_stack, 0, 1)}},  // a root
-      // To the left of one of three, where nothing is turned.
+      // A left child of one of three, where the tree needs no rotation.
       {{call(Call::protect, 1, 2), other, fault(2)}, {call(Call::map_stack, 2, 3)}},
       {{call(Call::unmap, 3, 4)}, {other, fault(3)}},
   };

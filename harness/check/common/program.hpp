@@ -1,5 +1,5 @@
-// What the checked threads do: each takes and releases the lock some times. Small enough that all
-// executions can be run.
+// Programs for the checked threads: each acquires and releases the lock a few times, or makes a few
+// calls. They are small enough that a search can run all their executions.
 #pragma once
 
 #include <array>
@@ -34,21 +34,21 @@ enum class Call : u8 {
   lower_break,
 };
 
-// One acquisition. A lock guards cells; all but a range lock have only the first. Or one call: the
-// cells are pages.
+// One acquisition, or one call. A range lock guards three cells, every other lock only the first.
+// For a call the cells are pages.
 struct Act {
   Hold hold = Hold::exclusive;
   Call call = Call::none;
   bool tries = false;
-  // Inside, once nothing is exclusive any more that was, it waits for the others to have come in
-  // too, or to have failed a try.
+  // The thread stays inside, after its change of hold, until every other thread has come in or
+  // failed a try.
   bool meets = false;
   u8 first = 0, end = 1;
 };
 
 using Script = std::vector<Act>;
 
-// The answers of a program's calls, thread by thread, and what is then seen of each page.
+// The answers of a program's calls, thread by thread, and then the state of each page.
 struct History {
   std::array<u32, 32> values{};
   u32 count = 0;
@@ -58,11 +58,12 @@ struct History {
 
 struct Program {
   std::vector<Script> threads;
-  // Of calls: no page is there yet, and all threads but the first enter as they start, so that the
-  // others meet what they have just made.
+  // Programs of calls: no page is mapped in yet, and all threads but the first enter the address
+  // space when they start, so that other threads meet what a thread has just made.
   bool late = false;
   bool enters_late(u32 thread) const { return late && thread != 0; }
-  std::vector<History> sequential = {};  // of calls: what their orders, one after the other, answer
+  // Programs of calls: the history of each interleaving of the calls, run one after the other.
+  std::vector<History> sequential = {};
   bool meets() const;
 };
 
@@ -70,24 +71,26 @@ std::string to_string(const Act& act);
 // "write, read | try write"
 std::string to_string(const Program& program);
 
-// What is checked in one kind of lock.
+// The kinds of subjects.
 enum class Family : u8 { mutex, shared, range, queue, refcount, space };
 
-// All pairs of acquisitions, one by each of two threads; and what must be able to meet inside.
+// Two threads acquire once each: all pairs of verbs, and the pairs that must be able to meet
+// inside.
 std::vector<Program> programs_of_pairs(Family family);
-// Two acquisitions by each of two threads.
+// Two threads acquire twice each.
 std::vector<Program> programs_of_two(Family family);
-// Two and one or two, of those that wait for each other: for a lock of fewer steps.
+// One thread acquires twice, the other once or twice, chosen so that they block each other. For
+// light locks, whose executions have fewer steps.
 std::vector<Program> programs_of_two_long(Family family);
 // Calls on an address space whose pages 0 and 1 are mapped, by two, three or four threads.
 std::vector<Program> programs_of_calls(u32 threads);
-// By two threads that make what they share while they run.
+// Two threads make what they share while they run.
 std::vector<Program> programs_of_late();
-// By two and three threads, also on what lies far from those pages: the break, and what is placed.
+// Two or three threads also call brk and map without a hint, which lie far from pages 0 and 1.
 std::vector<Program> programs_of_places();
-// In sequential.cpp: what may come out of a program of calls.
+// The history of each interleaving of a program's calls. In sequential.cpp.
 std::vector<History> sequential_histories(const Program& program);
-// One by each of so many threads.
+// So many threads acquire once each.
 std::vector<Program> programs_of_many(Family family, u32 threads);
 
 }  // namespace faultline::check

@@ -1,4 +1,4 @@
-// Runs a program on a subject until the search is over.
+// Runs executions of a program on a subject until the search is complete or reaches a limit.
 #pragma once
 
 #include <optional>
@@ -14,13 +14,13 @@ namespace faultline::check {
 struct SearchLimits {
   double seconds = 10;  // of CPU time
   u64 executions = ~u64{0};
-  // After a failure the search goes on for so long, for a shorter one.
+  // So much CPU time the search goes on after a failure, to find a shorter one.
   double seconds_for_shorter = 0.3;
 };
 
 struct Failure {
   std::string what;
-  std::string story;  // one line an operation
+  std::string story;  // one line for each operation
   u64 execution = 0;  // the first that failed, from 1
   u32 operations = 0;
 };
@@ -32,7 +32,8 @@ struct Outcome {
   std::optional<Failure> failure;
 };
 
-// `weakening` may be null; `sites`, if not null, collects what the executions come by.
+// `weakening` applies to every execution; null: none. `sites`, if not null, collects the sites that
+// the executions reach.
 Outcome explore(const Checked& checked, const Program& program, const SearchOptions& options,
                 const SearchLimits& limits, const Weakening* weakening = nullptr,
                 std::vector<Site>* sites = nullptr);

@@ -9,15 +9,15 @@
 namespace faultline::check {
 namespace {
 
-// The reference: scheme `none` on a platform of one thread.
+// The reference is scheme `none` on a platform of one thread.
 struct OneThreadTag {
   static constexpr u32 max_threads = 1;
 };
 struct OneThread : stub::SingleThread<OneThreadTag> {
-  static constexpr u32 table_level_bits = 2;  // as the checkers have it
+  static constexpr u32 table_level_bits = 2;  // as on the checkers' platforms
 };
 
-// `order`: whose call comes next.
+// `order`: the threads whose calls come first, second, ...
 History history_of(const Program& program, const std::vector<u32>& order) {
   MmapSem<Mm<OneThread, vmas::RbTree, NoHooks>, NoLock<OneThread>> space(small_space());
   space.enter();

@@ -1,6 +1,7 @@
-// Programs of calls on an address space of a few pages, for whatever explores them: how the space
-// is prepared, how a call is made, and the judgement at the end: the oracle, and the question
-// whether some order of the calls, one after the other, gives the same answers and the same pages.
+// Programs of calls on an address space of a few pages, for both explorers: how the space is
+// prepared, how a call is made, and how an execution is judged. The oracle must hold, and the
+// answers and pages must equal those of some interleaving of the calls (sequential consistency;
+// real-time order is not required).
 #pragma once
 
 #include <algorithm>
@@ -16,12 +17,12 @@ namespace faultline::check {
 inline constexpr u32 space_pages = 4;
 inline constexpr u64 space_base = lowest_address;
 
-// Of 256 pages, in nodes of two slots, so that two pages make a slot before they are told apart.
-// The programs' pages lie there, but not the break, nor what is placed.
+// A tree of 256 pages in nodes of two slots, so that two pages share a slot until an expansion. The
+// programs' pages lie within, the break and the area for placement do not.
 template <class P>
 using SmallTree = RadixTree<P, 1, 8>;
 
-// So small that an execution's address space is soon made. The frames must do for a thread that
+// Small, since every execution makes an address space. There are frames enough for a thread that
 // maps all pages after others have taken its own.
 inline AddressSpaceOptions small_space(u64 frames_per_thread = 4) {
   AddressSpaceOptions options;
@@ -32,7 +33,7 @@ inline AddressSpaceOptions small_space(u64 frames_per_thread = 4) {
   return options;
 }
 
-// Pages 0 and 1 are mapped; page 0 is there, unless the program is late.
+// Maps pages 0 and 1, and faults page 0 in unless the program is late.
 inline void prepare_space(AddressSpace& space, const Program& program) {
   space.map(space_base, 2 * page_size, prot_read | prot_write, map_fixed);
   if (!program.late) space.fault(space_base, Access::write);
@@ -80,7 +81,8 @@ inline u32 call_space(AddressSpace& space, const Act& act) {
   return 0;
 }
 
-// With all threads at rest; what is looked at by faults is there afterwards.
+// Adds the state of each page to the history, with all threads at rest. Its faults map the pages
+// in.
 inline void look_at_pages(AddressSpace& space, History& history) {
   for (u32 page = 0; page < space_pages; ++page) {
     const u64 address = space_base + page * page_size;
@@ -90,12 +92,12 @@ inline void look_at_pages(AddressSpace& space, History& history) {
   }
 }
 
-// What the threads of an execution were answered.
+// The answers that the threads of an execution got.
 class Answers {
  public:
   void add(u32 thread, u32 answer) { answers_[thread][made_[thread]++] = answer; }
 
-  // After all is over: what is wrong, or nothing.
+  // When all threads have ended: what is wrong, or empty.
   std::string judge(AddressSpace& space, const Program& program) const {
     if (std::string wrong = space.check(); !wrong.empty()) return wrong;
     History history;
@@ -104,7 +106,7 @@ class Answers {
     look_at_pages(space, history);
     const auto& orders = program.sequential;
     if (std::find(orders.begin(), orders.end(), history) == orders.end())
-      return "no order of the calls answers so";
+      return "no interleaving of the calls gives these answers";
     return "";
   }
 

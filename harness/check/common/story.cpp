@@ -9,7 +9,7 @@
 namespace faultline::check {
 namespace {
 
-// "lock+0x8", "thread 1's node+0x0": by the smallest labelled object that holds it.
+// Names an address by the smallest labelled object that holds it: "lock+0x8", "thread 1's node".
 std::string name_of(const void* object, const std::vector<Label>& labels) {
   const Label* best = nullptr;
   const auto address = reinterpret_cast<u64>(object);
@@ -24,11 +24,11 @@ std::string name_of(const void* object, const std::vector<Label>& labels) {
   return owner + best->name + (offset == 0 ? "" : fmt::format("+{:#x}", offset));
 }
 
-// Pointers by what they point to, other numbers as such.
+// A pointer is shown as what it points to, any other number as it is.
 std::string value_of(u64 value, const std::vector<Label>& labels) {
   if (value < u64{1} << 40) return fmt::format("{}", value);
   const std::string name = name_of(reinterpret_cast<const void*>(value), labels);
-  // An address that nobody named would be another one in every process.
+  // The address of an unlabelled object differs from process to process.
   return name == "on a stack" ? "a pointer" : "&(" + name + ")";
 }
 

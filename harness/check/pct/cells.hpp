@@ -1,4 +1,4 @@
-// The explorer's atomic<T> and data<T>.
+// PCT's atomic<T> and data<T>.
 #pragma once
 
 #include "harness/check/pct/engine.hpp"
@@ -12,7 +12,7 @@ inline bool releases(Order order) {
   return order == Order::release || order == Order::acq_rel || order == Order::seq_cst;
 }
 
-// What is retired or left behind on a stack is poisoned: its life is not `alive`.
+// Fails where an object is reclaimed, or its stack frame is gone: its `life` is not `alive`.
 inline void check_life(u32 life) {
   if (life != Cell::alive) [[unlikely]]
     engine().fail("an object is used before its beginning or after its end");
@@ -85,7 +85,7 @@ class Atomic {
                                Where where = Where::current()) {
     return compare_exchange(expected, desired, success, failure, where, false);
   }
-  // May fail without reason.
+  // May fail although the value is the expected one.
   bool compare_exchange_weak(T& expected, T desired, Order success, Order failure,
                              Where where = Where::current()) {
     return compare_exchange(expected, desired, success, failure, where, true);
@@ -138,8 +138,8 @@ class Atomic {
   mutable Cell cell_;
 };
 
-// Plain memory: no step of its own, since only its races could tell one order from another, and
-// those are found in whatever order.
+// Plain memory. An access is no step: only a race could tell two orders apart, and the vector
+// clocks find a race in either order.
 template <class T>
 class Data {
   static_assert(may_be_shared<T>, "only integers, bools and pointers may be shared");
@@ -182,7 +182,7 @@ class Data {
   void check_write() const {
     if (written_ > engine().clock()[writer_]) engine().fail("data race");
   }
-  // And with the last write.
+  // Fails if the last write, or a read since, does not happen before.
   void check_reads() const {
     if (!engine().in_parallel()) return;
     check_write();
@@ -192,8 +192,8 @@ class Data {
 
   T value_;
   u32 life_ = Cell::alive;
-  u32 writer_ = 0, written_ = 0;  // the last write: by whom, and that one's clock then
-  mutable Clock reads_{};         // since that write
+  u32 writer_ = 0, written_ = 0;  // the last writer, and its clock at that write
+  mutable Clock reads_{};         // of each thread, its clock at its last read since that write
 };
 
 }  // namespace faultline::pct

@@ -16,15 +16,15 @@ namespace context = boost::context::detail;
 
 namespace {
 
-// Where nothing else is mapped; if something is, somewhere else, and executions are the same within
-// a process alone.
+// An address where nothing is usually mapped. If something is, the memory lies elsewhere, and an
+// execution repeats only within its process.
 constexpr u64 base = u64{5} << 44;
 constexpr usize stack_bytes = 128 << 10;
 constexpr usize stacks_bytes = (stack_bytes + page_size) * (most_threads + 1);
 constexpr usize arena_bytes = usize{64} << 20;
-constexpr u32 most_idle = 100;       // more than any lock's loop counts turns
-constexpr u32 turns_of_a_stay = 64;  // who has waited so often goes behind all others
-constexpr u32 most_surprises = 3;    // a thread
+constexpr u32 most_idle = 100;       // more turns than any loop of a lock counts
+constexpr u32 turns_of_a_stay = 64;  // after so many waits a thread goes behind all others
+constexpr u32 most_surprises = 3;    // of each thread
 
 }  // namespace
 
@@ -49,7 +49,7 @@ Verdict Engine::run(const Schedule& schedule, const std::function<void()>& body)
   Thread& stage = threads_[most_threads];
   start_fiber(stage, most_threads);
   context::jump_fcontext(stage.context, nullptr);
-  // All fibers have come to their end, or are left where a failure has found them.
+  // All fibers have ended, or a failure has abandoned them.
   body_ = nullptr;
   parallel_ = false;
   verdict_.steps = steps_;
@@ -97,7 +97,7 @@ void Engine::run_fiber() {
   (*thread_body_)(self());
   current_->status = Status::done;
   take_turn();
-  std::abort();  // nobody goes on with a fiber that is done
+  std::abort();  // no thread switches to a fiber that is done
 }
 
 void Engine::parallel(u32 threads, const std::function<void(u32)>& thread) {
@@ -180,7 +180,7 @@ Engine::Thread* Engine::first_ready() {
   return first;
 }
 
-// Two spinners that write what the other reads would never let a third one on.
+// Without this, two spinners that write what the other reads would never let a third thread go on.
 void Engine::count_turn() {
   if (++current_->turns % turns_of_a_stay != 0) return;
   current_->priority = --lowest_;
@@ -193,7 +193,7 @@ void Engine::block(Status status) {
   take_turn();
 }
 
-// The running thread is not ready: to whoever is, or back to the body when all are done.
+// The running thread is not ready: switches to the first that is, or to the body when all are done.
 void Engine::take_turn() {
   for (;;) {
     if (Thread* next = first_ready()) return switch_to(*next);
@@ -212,8 +212,8 @@ void Engine::switch_to(Thread& thread) {
   *static_cast<void**>(back.data) = back.fctx;
 }
 
-// Nobody is ready. Who spins may watch the clock, who sleeps may have a deadline. False: it has
-// been of no use for too long, or nobody waits for time.
+// No thread is ready: advances the clock, which spinners may watch, and to which sleepers may have
+// a deadline. False: no thread waits for time, or the clock has advanced too often in vain.
 bool Engine::let_time_pass() {
   bool any = false;
   time_ += jump_ns;
@@ -264,7 +264,7 @@ void Engine::note_write(Cell& cell) {
   }
 }
 
-// Stacks are used again: who has read what lay there must not look at what lies there now.
+// Forgets a destroyed cell, since stack addresses are reused.
 void Engine::forget(const Cell& cell) {
   if (!parallel_) return;
   for (u32 i = 0; i < thread_count_; ++i) {

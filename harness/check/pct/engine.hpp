@@ -1,18 +1,17 @@
 // Exploration by random priorities (PCT: Burckhardt, Kothari, Musuvathi and Nagarakatte, "A
-// Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010), for what is
-// too large for the search over Relacy. Each thread of an execution is a fiber; before every access
-// to an atomic the ready thread of the highest priority goes on. Priorities are drawn at random,
-// and at d - 1 random steps of an execution the running thread's falls below all others: a flaw
-// that needs d orderings among k steps of n threads shows up with a probability of at least
+// Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010), for subjects
+// that are too large for the search over Relacy. Each thread of an execution is a fiber. Before
+// every access to an atomic the ready thread of the highest priority goes on. Priorities are drawn
+// at random, and at d - 1 random steps of an execution the running thread's falls below all others:
+// a flaw that needs d orderings among k steps of n threads shows up with a probability of at least
 // 1 / (n k^(d-1)) an execution.
 //
-// Values are sequentially consistent. Memory orders count for plain data alone: who reads or writes
-// it without a happens-before edge to the last write is a race, found by vector clocks.
+// Values are sequentially consistent. Memory orders count for plain data alone: an access that the
+// last write does not happen before is a race, found by vector clocks.
 //
-// Surprises, as in the search over Relacy, come at random: a futex wait that returns early, time
-// that jumps past a deadline, an owner off its CPU, a weak exchange that fails.
+// Surprises come at random, the same as in the search over Relacy.
 //
-// An execution follows from its Schedule alone: memory and stacks lie at the same addresses in
+// An execution follows from its Schedule alone. Memory and stacks lie at the same addresses in
 // every process, since locks hash addresses.
 #pragma once
 
@@ -37,7 +36,7 @@ using check::u8;
 using check::Weakening;
 using check::Where;
 
-// Each thread's releases, as far as they happen before.
+// A vector clock: of each thread, the number of its releases that happen before.
 using Clock = std::array<u32, most_threads>;
 
 inline void join(Clock& into, const Clock& from) {
@@ -45,9 +44,9 @@ inline void join(Clock& into, const Clock& from) {
     if (from[i] > into[i]) into[i] = from[i];
 }
 
-// What every atomic keeps beside its value. `life` is `alive` between construction and destruction.
+// What every atomic keeps beside its value.
 struct Cell {
-  static constexpr u32 alive = 0xA11FE;
+  static constexpr u32 alive = 0xA11FE;  // the value of `life` from construction to destruction
   u32 life = alive;
   u32 version = 0;  // writes so far
   Clock released{};
@@ -56,34 +55,34 @@ struct Cell {
 struct Schedule {
   u64 seed = 1;
   u32 depth = 3;     // d: priorities change d - 1 times
-  u32 steps = 1000;  // k: the changes fall within so many
+  u32 steps = 1000;  // k: the changes fall within the first so many steps
 };
 
 struct Verdict {
   std::string failure;  // empty: none
-  u32 steps = 0;        // of its threads, taken together
+  u32 steps = 0;        // of all threads together
 };
 
 class Engine {
  public:
-  static constexpr u32 most_steps = 40'000;   // in an execution: more are a livelock
+  static constexpr u32 most_steps = 40'000;   // an execution with more counts as a livelock
   static constexpr u64 jump_ns = 10'000'000;  // past every deadline that a lock sets
 
   constexpr Engine() = default;
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // One execution: `body`, which makes what is explored and calls `parallel`.
+  // Runs one execution: `body` makes the subject and calls `parallel`.
   Verdict run(const Schedule& schedule, const std::function<void()>& body);
-  // Called by `body`: `thread(i)` for each of so many threads, until all have returned.
+  // For `body`: runs `thread(i)` for each of so many threads, until all have returned.
   void parallel(u32 threads, const std::function<void(u32)>& thread);
-  // Outside of parallel(): what is done is done for that thread.
+  // For `body`, outside of parallel(): the caller acts as that thread.
   void act_as(u32 thread) { current_ = &threads_[thread]; }
 
   // Ends the execution as a failure. Does not return.
   [[noreturn]] void fail(const std::string& text);
 
-  // ---- the telling, where they are set; room is reserved: what is beyond is left out
+  // ---- the record of an execution, where set; entries beyond the reserved room are left out
 
   std::vector<LogEntry>* log = nullptr;
   std::vector<Label>* labels = nullptr;
@@ -99,7 +98,7 @@ class Engine {
   bool in_execution() const { return body_ != nullptr; }
   u32 self() const { return static_cast<u32>(current_ - threads_.data()); }
 
-  // Before an access: lets those go on that come first.
+  // Before an access: lets other threads go on whose turn comes first.
   void step() {
     if (!parallel_) return;
     if (++steps_ >= next_event_ || moved_) [[unlikely]]
@@ -110,7 +109,7 @@ class Engine {
   void forget(const Cell& cell);
 
   void acquire(const Cell& cell) { join(current_->clock, cell.released); }
-  // A store begins anew what an acquirer gets; a read-modify-write adds to it.
+  // A store replaces what an acquire of the cell sees; a read-modify-write adds to it.
   void release(Cell& cell, bool adds) {
     if (!adds) cell.released = {};
     join(cell.released, current_->clock);
@@ -121,7 +120,7 @@ class Engine {
   bool is_surprise();
   u32 random_below(u32 limit);
 
-  // False: time is over.
+  // False: the deadline has passed.
   bool sleep(const Cell& word, u64 deadline);
   void wake(const Cell& word, u32 n, const Where& where);
   void pause();
@@ -155,22 +154,23 @@ class Engine {
   };
   struct Thread {
     Status status = Status::done;
-    i64 priority = 0;  // unlike any other's
+    i64 priority = 0;  // no two threads have the same
     void* context = nullptr;
     Clock clock{};
-    // What it has read since its last pause: until one of them changes it would only read the same.
+    // The cells read since the last pause: until one of them changes, the thread would only read
+    // the same values again.
     std::array<Read, most_reads> reads{};
     u32 known_reads() const { return read_count < most_reads ? read_count : most_reads; }
-    u32 read_count = 0;          // one more than fit: everything counts as changed
-    u32 turns = 0;               // pauses and sleeps
-    const Cell* word = nullptr;  // asleep on
+    u32 read_count = 0;          // most_reads + 1: some did not fit, so all counts as changed
+    u32 turns = 0;               // pauses and sleeps so far
+    const Cell* word = nullptr;  // the word that it sleeps on
     u64 deadline = no_deadline;
     bool timed_out = false;
     u32 surprises_left = 0;
     u32 wait_depth = 0;
     const char* waits_for = nullptr;
-    u32 rcu_depth = 0, sections = 0;        // inside; entered so far
-    std::array<u32, most_threads> grace{};  // the sections that it waits for; 0: none
+    u32 rcu_depth = 0, sections = 0;        // sections that it is inside; entered so far
+    std::array<u32, most_threads> grace{};  // of each thread, the section it waits for; 0: none
   };
 
   void map_memory();
@@ -193,36 +193,36 @@ class Engine {
   void add_entry(const LogEntry& entry);
   bool is_dropped(const Where& where);
 
-  std::byte* memory_ = nullptr;  // the stacks, then what is allocated
-  usize used_ = 0;               // of the latter
+  std::byte* memory_ = nullptr;  // the stacks, then the arena
+  usize used_ = 0;               // bytes of the arena
 
   const std::function<void()>* body_ = nullptr;
   const std::function<void(u32)>* thread_body_ = nullptr;
-  std::array<Thread, most_threads + 1> threads_;  // the last: who runs the body
+  std::array<Thread, most_threads + 1> threads_;  // the last one runs the body
   Thread* current_ = nullptr;
   u32 thread_count_ = 0;
   bool parallel_ = false;
-  bool moved_ = false;  // another thread may have become ready
+  bool moved_ = false;  // another thread may have become the one to go on
   void* home_ = nullptr;
 
   Schedule schedule_;
   struct Change {
     u32 step;
-    i64 priority;  // of the thread that runs then, from then on
+    i64 priority;  // given to the thread that runs at that step
   };
   std::vector<Change> changes_;  // in order
   usize next_change_ = 0;
   u32 next_event_ = 0;
-  i64 lowest_ = 0;  // of the priorities given so far
+  i64 lowest_ = 0;  // the lowest priority given so far
   u32 steps_ = 0;
-  u32 idle_ = 0;  // times in a row that nobody was ready
+  u32 idle_ = 0;  // times in a row that no thread was ready
   u64 time_ = 0;
   u64 random_ = 1;
-  u32 surprise_rate_ = 1;  // one in so many
+  u32 surprise_rate_ = 1;  // one surprise in so many chances
   Verdict verdict_;
 };
 
-// One a process: an access must find it without an argument.
+// One in each process, since an access must find it without an argument.
 inline Engine& engine() {
   static constinit Engine engine;
   return engine;

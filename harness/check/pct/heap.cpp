@@ -1,6 +1,6 @@
-// operator new and delete for what is aligned more than usual, as every scheme is: while an
-// execution runs it comes from the explorer's memory, whose addresses are the same in every process
-// and which goes with the execution. (The others are Relacy's to replace.)
+// operator new and delete of over-aligned types, such as every scheme. While an execution runs,
+// they take memory from the engine's arena, whose addresses are the same in every process and which
+// ends with the execution. Relacy replaces the other forms of operator new.
 #include <cstdlib>
 #include <new>
 

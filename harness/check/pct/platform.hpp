@@ -1,9 +1,9 @@
-// The explorer's platform: see engine.hpp. Outside of an execution it cannot be used.
+// The platform of PCT (engine.hpp), which works only inside an execution.
 #pragma once
 
 #include "harness/check/pct/cells.hpp"
-#include "locks/types.hpp"
 #include "locks/platform.hpp"
+#include "locks/types.hpp"
 
 namespace faultline {
 
@@ -16,8 +16,8 @@ struct PctPlatform {
   static constexpr u32 max_threads = pct::most_threads;
   static constexpr u32 table_level_bits = 2;  // a page table is made anew for every execution
 
-  // What is retired is reclaimed by the retiring thread, as soon as a grace period is over that
-  // begins here, or as much later as its priority says.
+  // The retiring thread reclaims, once a grace period that begins here is over and its priority
+  // lets it go on.
   struct rcu {
     struct Node {};
     static void read_lock() {
@@ -39,7 +39,7 @@ struct PctPlatform {
     }
   };
 
-  // The value test and the falling asleep are one step, as under the kernel's bucket lock.
+  // The test of the value and the sleep are one step, as under the kernel's bucket lock.
   static bool wait(atomic<u32>& word, u32 old, u64 deadline = no_deadline,
                    Where where = Where::current()) {
     engine().step();
@@ -49,7 +49,7 @@ struct PctPlatform {
     pct::check_life(word.cell().life);
     return !same || engine().sleep(word.cell(), deadline);
   }
-  // The word may be no more, as natively: its address is all that counts.
+  // The word may be destroyed already, as natively: only its address counts.
   static void wake(atomic<u32>& word, u32 n, Where where = Where::current()) {
     engine().step();
     engine().tell("wake", &word, n, 0, pct::Order::relaxed, where, pct::LogEntry::Values::one);

@@ -14,7 +14,7 @@ constexpr u64 executions_for_shorter = 300;  // after the first failure
 constexpr usize most_entries = 2 * pct::Engine::most_steps;
 constexpr usize most_labels = 65'536;
 
-// What one execution does, on the engine's fiber.
+// The body of an execution.
 void execute(const Checked& checked, const Program& program) {
   pct::Engine& engine = pct::engine();
   const auto threads = static_cast<u32>(program.threads.size());
@@ -33,7 +33,7 @@ void execute(const Checked& checked, const Program& program) {
   if (const std::string wrong = answers.judge(*space, program); !wrong.empty()) engine.fail(wrong);
 }
 
-// Runs the failing execution again, and writes down what happens.
+// Runs the failing execution again with a record, and answers its story.
 std::string tell(const pct::Schedule& schedule, const std::function<void()>& body) {
   std::vector<LogEntry> log;
   std::vector<Label> labels;
@@ -63,7 +63,7 @@ Outcome explore_by_priorities(const Checked& checked, const Program& program,
   u64 last = limits.executions;
   for (; outcome.executions < last && cpu_seconds() - start < limits.seconds;
        ++outcome.executions) {
-    // What an execution takes is guessed by what others have taken.
+    // The mean number of steps so far, and a quarter, estimates the steps of the next execution.
     const u64 usual = outcome.executions == 0 ? 0 : steps / outcome.executions * 5 / 4;
     const pct::Schedule schedule{options.seed + outcome.executions * golden_gamma, options.depth,
                                  static_cast<u32>(usual)};

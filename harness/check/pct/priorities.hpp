@@ -1,5 +1,4 @@
-// Programs of calls on an address space, explored by random priorities:
-// harness/check/pct/engine.hpp.
+// Explores programs of calls on an address space by random priorities (engine.hpp).
 #pragma once
 
 #include <functional>
@@ -8,8 +7,8 @@
 
 namespace faultline::check {
 
-// The schemes of the catalogue that more than one thread can use, and those that are broken
-// on purpose, on the engine's platform.
+// An address space on the engine's platform: the schemes of the catalogue that more than one thread
+// can use, and those that are broken by hand.
 struct ExploredScheme {
   const char* name;
   std::function<std::unique_ptr<AddressSpace>(const AddressSpaceOptions&)> make;
@@ -18,8 +17,8 @@ struct ExploredScheme {
 std::vector<ExploredScheme> explored_schemes();
 std::vector<ExploredScheme> explored_broken();
 
-// As explore(), for what has a make_space: so many executions, all of which follow from
-// options.seed. `weakening` may be a dropped wake-up; `sites` collects wake-ups alone.
+// As explore(), for a subject with a make_space. All executions follow from options.seed. Of the
+// weakenings only a dropped wake-up has an effect, and `sites` collects wake-ups alone.
 Outcome explore_by_priorities(const Checked& checked, const Program& program,
                               const SearchOptions& options, const SearchLimits& limits,
                               const Weakening* weakening, std::vector<Site>* sites);

@@ -1,4 +1,4 @@
-// The verbs by which threads of an execution wait for one another.
+// The calls by which threads of an execution wait for one another.
 #include <algorithm>
 
 #include "harness/check/pct/engine.hpp"
@@ -48,8 +48,8 @@ bool Engine::is_dropped(const Where& where) {
   return weakening != nullptr && weakening->site == site;
 }
 
-// Without a change of something it has read since its last pause, a thread would only do the same
-// again: it goes on when there is one, or when nobody else can.
+// The thread goes on when something changes that it has read since its last pause, since before
+// that it would only do the same again, or when no other thread can go on.
 void Engine::pause() {
   if (!parallel_) fail("waits, with no other thread to wait for");
   if (!has_changed(*current_))
@@ -68,7 +68,7 @@ u64 Engine::now() {
   return ++time_;
 }
 
-// Who sleeps is off its CPU; others may be.
+// A sleeping thread is off its CPU. Any other is by surprise.
 bool Engine::on_cpu(u32 thread) {
   const bool asleep = thread < thread_count_ && threads_[thread].status == Status::asleep;
   return !asleep && !is_surprise();
@@ -92,8 +92,8 @@ bool Engine::in_grace(const Thread& thread) const {
   return false;
 }
 
-// Begun and ended by a fence in every thread, as membarrier(2) makes it. How long it lasts beyond
-// the last reader is a matter of priorities.
+// A grace period begins and ends with a fence in every thread, as membarrier(2) makes it.
+// Priorities decide how long it lasts beyond the last reader.
 void Engine::rcu_synchronize() {
   if (!parallel_) return;
   Thread& here = *current_;

@@ -1,5 +1,4 @@
-// By what each lock and scheme is checked: what `faultline list` says, and what the checker takes
-// its list from.
+// What checks each lock and scheme, for `faultline list`.
 #pragma once
 
 #include "locks/catalogue.hpp"

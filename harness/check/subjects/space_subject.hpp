@@ -1,4 +1,4 @@
-// A scheme under the checker: an address space of a few pages, and calls by its threads.
+// The subject of a scheme: an address space of a few pages, on which threads make calls.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,7 @@
 
 namespace faultline::check {
 
-// A space, and its VMAs where it has any.
+// An address space, together with the pool of its VMAs where the scheme has one.
 template <class Scheme>
 struct Housed {
   explicit Housed(const AddressSpaceOptions& options) : space(options) {}
@@ -47,11 +47,11 @@ class SpaceSubject final : public Subject {
     answers_.add(thread, call_space(space_, act));
     return false;
   }
-  void weaken(u32, const Act&) override {}
+  void change_hold(u32, const Act&) override {}
   void release(u32, const Act&) override {}
 
  private:
-  // After all is over.
+  // When all threads have ended.
   bool look() {
     if (const std::string wrong = answers_.judge(space_, program_); !wrong.empty())
       world().fail(wrong);

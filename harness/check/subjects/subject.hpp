@@ -15,29 +15,32 @@ namespace faultline::check {
 class Subject {
  public:
   virtual ~Subject() = default;
-  // Brackets all that a thread does: its node lives in between.
+  // Called before a thread's first act and after its last; the thread's node lives in between.
   virtual void start(u32 thread) = 0;
   virtual void finish(u32 thread) = 0;
-  // False: it was a try, and failed; or a pin that may fail.
+  // False: a try or a pin failed, and nothing is held.
   virtual bool acquire(u32 thread, const Act& act) = 0;
-  virtual void weaken(u32 thread, const Act& act) = 0;  // as act.hold says, half way
+  // Downgrades, shrinks or moves the held lock, as act.hold says.
+  virtual void change_hold(u32 thread, const Act& act) = 0;
   virtual void release(u32 thread, const Act& act) = 0;
 };
 
-// What can be checked. `make` is called where an execution begins, on memory of the checker's.
+// What can be checked. `make` is called at the beginning of an execution, and places the subject in
+// the checker's memory.
 struct Checked {
   const char* name;
   Family family;
-  // Over Relacy. Null for what is explored by priorities alone: the variants of schemes.
+  // The subject over Relacy. Null for the variants of schemes, which PCT alone explores.
   Subject* (*make)(const Program&) = nullptr;
-  // The same with a StepMutex for the spinlock inside: fewer steps, so deeper searches complete.
-  // Null where there is none inside.
+  // The same with a StepMutex in place of the spinlock inside: an execution has fewer steps, so
+  // deeper searches complete. Null where the lock has no spinlock inside.
   Subject* (*make_light)(const Program&) = nullptr;
-  // False where the lock says that it lets go in a downgrade: programs with one are left out.
+  // False where the lock says that it lets go in a downgrade: such programs are left out.
   bool atomic_downgrade = true;
-  // An address space on the platform of harness/check/pct, to be explored by priorities; or null.
+  // Makes an address space on the platform of harness/check/pct; null where PCT does not explore
+  // it.
   std::function<std::unique_ptr<AddressSpace>(const AddressSpaceOptions&)> make_space = nullptr;
-  bool is_small = false;  // the space holds 256 pages
+  bool is_small = false;  // the address space holds only 256 pages
 
   // "rwsem:osq=off": of another in the list.
   bool is_ablation() const { return std::string_view(name).find(':') != std::string_view::npos; }
@@ -48,7 +51,7 @@ struct Checked {
 const std::vector<Checked>& checked_list();
 // The locks that are broken by hand, without their flaw: controls, which must pass.
 const std::vector<Checked>& control_list();
-// Those that are broken on purpose.
+// The locks and schemes that are broken by hand.
 const std::vector<Checked>& broken_checked_list();
 const Checked* find_checked(std::string_view name);
 

@@ -1,4 +1,4 @@
-// The subjects: one template a kind of lock.
+// The subjects of locks: one template for each kind.
 #pragma once
 
 #include <optional>
@@ -27,7 +27,7 @@ Subject* make_subject(const Program& program) {
   return subject;
 }
 
-// Each thread's node, on memory that no other object takes over in an execution.
+// The threads' nodes. No other object of an execution takes over their memory.
 template <class Node>
 class Nodes {
  public:
@@ -52,7 +52,7 @@ class MutexSubject final : public Subject {
     lock_.lock(nodes_[thread]);
     return true;
   }
-  void weaken(u32, const Act&) override {}
+  void change_hold(u32, const Act&) override {}
   void release(u32 thread, const Act&) override { lock_.unlock(nodes_[thread]); }
 
  private:
@@ -73,7 +73,7 @@ class SharedSubject final : public Subject {
       lock_.lock();
     return true;
   }
-  void weaken(u32, const Act&) override { lock_.downgrade(); }
+  void change_hold(u32, const Act&) override { lock_.downgrade(); }
   void release(u32, const Act& act) override {
     if (act.hold == Hold::exclusive)
       lock_.unlock();
@@ -96,7 +96,7 @@ class RangeSubject final : public Subject {
     lock_.lock(nodes_[thread], range_of(act), exclusive);
     return true;
   }
-  void weaken(u32 thread, const Act& act) override {
+  void change_hold(u32 thread, const Act& act) override {
     if (act.hold == Hold::downgraded)
       lock_.downgrade(nodes_[thread]);
     else
@@ -110,7 +110,8 @@ class RangeSubject final : public Subject {
   Nodes<typename L::Node> nodes_;
 };
 
-// A queue of spinners, as a lock of its head. Who leaves the queue has not got it.
+// A queue of spinners as a lock: its head holds it. A thread that leaves the queue has failed a
+// try.
 template <class Queue>
 class QueueSubject final : public Subject {
  public:
@@ -120,7 +121,7 @@ class QueueSubject final : public Subject {
     const WaitScope<P> waiting(this, "the head of the queue");
     return queue_.enter() != OsqEntry::left;
   }
-  void weaken(u32, const Act&) override {}
+  void change_hold(u32, const Act&) override {}
   void release(u32, const Act&) override { queue_.exit(); }
 
  private:
@@ -149,7 +150,7 @@ class RefcountSubject final : public Subject {
     if (flaw == Flaw::early_close) hooks_.close();
     return true;
   }
-  void weaken(u32 thread, const Act&) override {
+  void change_hold(u32 thread, const Act&) override {
     if (gone_) return;
     vma_.detach(hooks_.owner());
     gone_ = true;

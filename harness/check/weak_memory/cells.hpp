@@ -1,4 +1,4 @@
-// The checker's atomic<T> and data<T>: Relacy's, told to the search before each access.
+// The checker's atomic<T> and data<T>: Relacy's, which announce each access to the search.
 #pragma once
 
 #include <cstring>
@@ -36,8 +36,8 @@ inline rl::debug_info info_of(const Where& where) {
   return {where.function_name(), where.file_name(), where.line()};
 }
 
-// While it lives, the search does not switch threads: for Relacy's own part of an access that has
-// been announced.
+// While it lives, Relacy does not switch threads: it brackets Relacy's part of an access that has
+// been announced already.
 class Undisturbed {
  public:
   Undisturbed() { rl::ctx().disable_preemption(); }
@@ -46,7 +46,7 @@ class Undisturbed {
   Undisturbed& operator=(const Undisturbed&) = delete;
 };
 
-// While an execution is prepared: what is done is done for that thread.
+// While it lives and an execution is prepared, the caller acts as that thread.
 class ActingAs {
  public:
   explicit ActingAs(u32 thread) { world().acting_as = thread; }
@@ -55,14 +55,14 @@ class ActingAs {
   ActingAs& operator=(const ActingAs&) = delete;
 };
 
-// Waits until the search lets the caller do an operation that touches `object`.
+// Waits until the search picks the caller's operation, which touches `object`.
 inline void announce(Conflicts& object, bool writes) {
   World& here = world();
   if (!here.parallel) return;
   const u32 index = self();
   Thread& thread = here.threads[index];
   if (thread.long_spin != 0) {
-    // The spin's reads have been announced as one.
+    // All reads of the spin have been announced as one operation.
     if (!writes && here.explorer->next_of(index).touches(object)) return;
     thread.long_spin = 0;
   }
@@ -74,7 +74,7 @@ inline void announce(Conflicts& object, bool writes) {
   rl::ctx().sched();
 }
 
-// Lets those go on who spin, or have returned from a wait early, until `object` changes.
+// Makes the threads ready that pause until `object` changes.
 inline void note_write(Conflicts& object) {
   World& here = world();
   if (!here.parallel) return;
@@ -92,8 +92,8 @@ inline void note_read(const Conflicts& object, bool stale) {
   world().threads[self()].note_read(object, stale ? object.version - 1 : object.version);
 }
 
-// Relacy finds accesses to what is no more where the destruction comes first. This finds the other
-// order too: every access must happen before the destruction.
+// Relacy finds an access that comes after the object's destruction. This finds an access that came
+// before it, but does not happen before it.
 class LastAccesses {
  public:
   void note() {
@@ -119,24 +119,24 @@ inline void log_access(const char* what, const void* object, u64 before, u64 aft
   std::vector<LogEntry>* log = world().log;
   if (log == nullptr || !world().parallel || log->size() == log->capacity()) [[likely]]
     return;
-  // A long spin is told by its first turn.
+  // Of a long spin the record has the first turn.
   const u32 spin = world().threads[self()].long_spin;
   if (spin == 0 || spin == World::turns_of_long_spin)
     log->push_back({self(), what, object, before, after, order, where, values, stale});
 }
 
-// Relacy does not go back far enough in an object's past to find that it was not made yet. This
-// finds it: every access must happen after the making. Plain members are not seen, here or there.
+// Finds an access that does not happen after the object's construction, which Relacy misses.
+// Neither sees plain members.
 class Making {
  public:
-  // At the end of the making.
+  // At the end of the construction.
   void note() {
     if (!world().parallel) return;
     const auto& thread = *rl::ctx().threadx_;
     maker_ = thread.index_;
     at_ = thread.own_acq_rel_order_;
   }
-  // Before the access, which is told when it ends the execution.
+  // Before the access. Where it ends the execution, the record ends with it.
   void check_reached(const char* what, const void* object, Order order, const Where& where) const {
     if (at_ == 0) return;
     const auto& thread = *rl::ctx().threadx_;
@@ -230,13 +230,13 @@ class Atomic : private Kept {
                                Where where = Where::current()) {
     return compare_exchange(expected, desired, success, failure, where, false);
   }
-  // May fail without reason.
+  // May fail although the value is the expected one.
   bool compare_exchange_weak(T& expected, T desired, Order success, Order failure,
                              Where where = Where::current()) {
     return compare_exchange(expected, desired, success, failure, where, true);
   }
 
-  // For Platform::wait: the last value, which a thread that then sleeps cannot have missed.
+  // For Platform::wait: the last value, which decides whether the thread sleeps.
   T last_value(const Where& where) const {
     made_.check_reached("wait", this, Order::relaxed, where);
     return value_.debug_value();
@@ -278,8 +278,8 @@ class Atomic : private Kept {
                               rl::mo_relaxed, info_of(where));
       note_write(conflicts_);
     } else {
-      // Relacy knows an exchange that fails by its value alone, so a weak one that fails without
-      // reason is a load of the last value.
+      // Relacy lets an exchange fail only by its value, so one that fails spuriously compares with
+      // another value.
       Stored other = stored(before == wanted ? different(before) : wanted);
       const rl::memory_order order = relacy_order(failure);
       value_.compare_exchange(rl::bool_t<false>(), other, other, order, order, info_of(where));
@@ -302,7 +302,7 @@ class Atomic : private Kept {
       return static_cast<T>(value + 1);
   }
 
-  // Relacy takes no pointers to what is constant.
+  // Relacy stores no pointers to constant objects.
   using Stored =
       std::conditional_t<std::is_pointer_v<T>, std::remove_const_t<std::remove_pointer_t<T>>*, T>;
   static Stored stored(T value) {
@@ -328,7 +328,7 @@ class Data : private Kept {
   Data() : Data(T{}) {}
   explicit Data(T value)
       : Kept([](Kept* self) { static_cast<Data*>(self)->~Data(); }), value_(value) {}
-  // A last store: whoever may still read it races with that.
+  // A last store, with which a reader that may still come races.
   ~Data() { value_(rl::debug_info("destruction")).store(T{}); }
   Data(const Data&) = delete;
   Data& operator=(const Data&) = delete;

@@ -9,7 +9,7 @@ namespace faultline::check {
 
 Explorer::Explorer(const SearchOptions& options, Path replay)
     : options_(options), replay_(std::move(replay)), trace_(most_events) {
-  // All at once: nothing may be allocated while the checked threads run.
+  // Reserved here, since nothing may be allocated while the checked threads run.
   nodes_.reserve(8 * most_events);
   path_.reserve(8 * most_events);
 }
@@ -22,7 +22,7 @@ void Explorer::begin() {
   finished_ = asleep_ = 0;
   blind_ = too_long_ = false;
   path_.clear();
-  // A seed an execution, well apart.
+  // Each execution has a seed of its own.
   random_ = options_.seed += golden_gamma;
 }
 
@@ -82,8 +82,8 @@ u32 Explorer::pick_exhaustive(u32 current) {
   const u32 resting = (node.asleep | node.done) & ~bit(thread);
   perform(thread, true);
   ++depth_;
-  // A thread sleeps on until something happens that its operation conflicts with: what it would do
-  // now has been seen.
+  // A thread stays asleep until an operation conflicts with its own: earlier executions have run
+  // its operation from here.
   asleep_ = 0;
   for (u32 left = resting; left != 0; left &= left - 1) {
     const u32 sleeper = lowest(left);
@@ -92,7 +92,7 @@ u32 Explorer::pick_exhaustive(u32 current) {
   return thread;
 }
 
-// Orders the operation among those that it conflicts with.
+// Records the operation as an event, ordered after those that it conflicts with.
 void Explorer::perform(u32 thread, bool counted) {
   std::array<u32, 32> events;
   const usize count = conflicting(thread, events);
@@ -131,7 +131,7 @@ usize Explorer::conflicting(u32 thread, std::array<u32, 32>& events) const {
   return count;
 }
 
-// A race: an earlier conflicting event that nothing in between orders before this operation.
+// Finds races: earlier conflicting events that no event in between orders before this operation.
 void Explorer::look_for_races(u32 thread, const std::array<u32, 32>& events, usize count) {
   for (usize i = 0; i < count; ++i) {
     const Event& first = trace_[events[i] - 1];
@@ -149,7 +149,8 @@ void Explorer::look_for_races(u32 thread, const std::array<u32, 32>& events, usi
     }
     if (!ordered) reverse(events[i], thread, clock);
   }
-  // What let a mutex go cannot come later; that it was taken can.
+  // The unlock that let this thread take a mutex cannot come later, but the other thread's lock
+  // can.
   for (const Footprint::Touch& touch : next_[thread]) {
     const u32 taken = touch.takes ? touch.object->taken : 0;
     if (taken != 0 && !before(trace_[taken - 1], clocks_[thread]))
@@ -157,13 +158,13 @@ void Explorer::look_for_races(u32 thread, const std::array<u32, 32>& events, usi
   }
 }
 
-// Makes sure that before event `first` a thread is tried that can lead to `thread`'s next operation
-// without it: an initial of what does not happen after `first`. `clock`: what orders that
-// operation, `first` apart.
+// Makes sure that a later execution tries, in the place of event `first`, a thread that leads to
+// `thread`'s next operation without `first`: an initial of the events that do not happen after
+// `first`. `clock` is the clock of that operation without `first`.
 void Explorer::reverse(u32 first, u32 thread, Clock clock) {
   const Event& event = trace_[first - 1];
   Node& node = nodes_[event.node];
-  Clock begun{};  // each thread's first event of those, by its own count; 0: none
+  Clock begun{};  // the first such event of each thread, by its own count; 0: none
   u32 initials = 0;
   const auto is_initial = [&](u32 candidate, const Clock& its) {
     for (u32 other = 0; other < most_threads; ++other)
@@ -177,13 +178,14 @@ void Explorer::reverse(u32 first, u32 thread, Clock clock) {
     begun[later.thread] = later.clock[later.thread];
   }
   if (begun[thread] == 0 && is_initial(thread, clock)) initials |= bit(thread);
-  initials &= node.enabled;  // else `first` is what let it go on, and cannot come later
+  initials &= node.enabled;  // a thread that only `first` made ready cannot go before it
   if (initials == 0 || (initials & node.wanted) != 0) return;
   node.wanted |= (initials & bit(thread)) != 0 ? bit(thread) : bit(lowest(initials));
 }
 
 u32 Explorer::pick_bounded(u32 current) {
-  const bool goes_on = ready(current) && event_count_ != 0;  // which thread begins is free
+  // The choice of the thread that begins is no preemption.
+  const bool goes_on = ready(current) && event_count_ != 0;
   if (goes_on && (preemptions_ == options_.preemptions || ready_ == bit(current))) return current;
   if (ready_ == bit(lowest(ready_))) return lowest(ready_);
   if (depth_ == nodes_.size()) {
@@ -195,7 +197,7 @@ u32 Explorer::pick_bounded(u32 current) {
   return thread;
 }
 
-// Half of the time the thread goes on: long stretches and single steps both happen.
+// With a probability of a half the current thread goes on, so that long stretches happen too.
 u32 Explorer::pick_random(u32 current) {
   if (ready(current) && random_below(2) == 0) return current;
   const u32 skipped = random_below(static_cast<u32>(__builtin_popcount(ready_)));
@@ -215,7 +217,7 @@ u32 Explorer::choose(u32 limit) {
       break;
     case Search::bounded:
     case Search::exhaustive:
-    case Search::priorities:  // never: it has no Explorer
+    case Search::priorities:  // has no Explorer
       if (blind_ || limit == 1) break;
       if (options_.search == Search::bounded && deviations_ == options_.deviations) break;
       if (depth_ == nodes_.size()) nodes_.push_back({0, limit, 0, 0, 0, 0});

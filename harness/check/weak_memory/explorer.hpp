@@ -1,15 +1,16 @@
-// The search: which thread goes next, and what else is left to chance, in one execution after
-// another until every one that matters has been seen.
+// The search: it decides which thread goes on, and every other choice of an execution, and runs one
+// execution after another until it has run all that matter.
 //
 // Exhaustive search is dynamic partial-order reduction with source sets and sleep sets (Abdulla,
 // Aronsson, Jonsson and Sagonas, POPL 2014; after Flanagan and Godefroid, POPL 2005): of the
 // executions that differ only in the order of operations that do not conflict, at least one is run.
-// Two operations conflict if they touch one object and one of them writes it. Choices other than of
-// a thread (which store a load sees, say) are branches of their own. Bounded search runs every
-// execution with at most so many preemptions and choices off the default; random search draws.
+// Two operations conflict if they touch one object and one of them writes it. Other choices, such
+// as which store a load sees, are branches of their own. Bounded search runs every execution with
+// at most so many preemptions and so many choices off the default. Random search draws every
+// choice.
 //
-// It knows nothing of memory: an operation is what it touches (a Footprint), and a thread is ready,
-// or waits until its platform says that it is ready again.
+// The search knows nothing of memory. An operation is the set of objects that it touches (a
+// Footprint). A thread is ready, or waits until its platform says that it is ready again.
 #pragma once
 
 #include <array>
@@ -19,11 +20,11 @@
 
 namespace faultline::check {
 
-// An object's part in the order of an execution: its last accesses, as events counted from 1.
+// An object's last accesses in an execution, as numbers of events counted from 1.
 struct Conflicts {
   u32 version = 0;                        // writes so far
   u32 write = 0;                          // the last
-  u32 taken = 0;                          // the last of those writes that waited to be able to
+  u32 taken = 0;                          // the last write that took it as a mutex
   std::array<u32, most_threads> reads{};  // each thread's last since that write
 };
 
@@ -33,7 +34,7 @@ class Footprint {
   struct Touch {
     Conflicts* object;
     bool writes;
-    bool takes;  // as a mutex: the thread is not ready until another write lets it be
+    bool takes;  // as a mutex: the thread is not ready until another write unlocks it
   };
   static constexpr u32 capacity = 24;
 
@@ -69,18 +70,18 @@ class Footprint {
   std::array<Touch, capacity> touches_;
 };
 
-// priorities: not over Relacy, see harness/check/pct/engine.hpp.
+// priorities: PCT, without Relacy; see harness/check/pct/engine.hpp.
 enum class Search : u8 { exhaustive, bounded, random, replay, priorities };
 
 struct SearchOptions {
   Search search = Search::exhaustive;
   u32 threads = 2;
-  u32 surprises = 1;    // see Thread, in world.hpp
+  u32 surprises = 1;    // of each thread; see Thread in world.hpp
   u32 preemptions = 3;  // of a bounded search
   u32 deviations = 3;   // of a bounded search: choices off the default
-  u64 seed = 1;         // of a search at random, or by priorities
-  u32 depth = 3;        // of a search by priorities: they change one time less in an execution
-  bool light = false;   // see Checked
+  u64 seed = 1;         // of a random search and of PCT
+  u32 depth = 3;        // of PCT: priorities change depth - 1 times in an execution
+  bool light = false;   // use Checked::make_light
 };
 
 class Explorer {
@@ -94,11 +95,11 @@ class Explorer {
   Explorer& operator=(const Explorer&) = delete;
 
   void begin();
-  // Prepares the next execution; false: that was the last. Never false for random search.
+  // Prepares the next execution. False: there is none left, which a random search never says.
   bool advance();
 
-  // The operation that `thread` will do when it is picked. A thread that has none yet is picked
-  // first, whatever the search.
+  // The operation that `thread` will perform when it is picked. Every search first picks the
+  // threads that have not announced one yet.
   Footprint& next_of(u32 thread) { return next_[thread]; }
   void arrived(u32 thread) { fresh_ &= ~bit(thread); }
   bool finished(u32 thread) const { return (finished_ & bit(thread)) != 0; }
@@ -113,8 +114,8 @@ class Explorer {
   }
   bool all_finished() const { return finished_ == bit(options_.threads) - 1; }
 
-  // The thread whose operation is next, after `current`'s last; nobody: none is ready, or the
-  // execution has grown too long.
+  // The thread that performs its operation next; `current` performed the last one. `nobody`: no
+  // thread is ready, or the execution has grown too long.
   u32 pick(u32 current);
   // A number below `limit`, 0 being the default.
   u32 choose(u32 limit);
@@ -131,10 +132,11 @@ class Explorer {
     u32 node;
     u8 thread;
   };
-  // A decision that has alternatives. Of threads: sets as bits. Of others: `chosen` below `count`.
+  // A decision with alternatives. For a choice of a thread the sets of threads are bits; for any
+  // other choice `chosen` is below `count`.
   struct Node {
     u32 chosen;
-    u32 count;  // 0: of threads
+    u32 count;  // 0: a choice of a thread
     u32 enabled, wanted, done, asleep;
   };
 
@@ -158,12 +160,12 @@ class Explorer {
   std::vector<Node> nodes_;
   std::vector<Event> trace_;
   u32 depth_ = 0;       // nodes passed in this execution
-  u32 fresh_from_ = 0;  // nodes below have been passed before with the same decision
+  u32 fresh_from_ = 0;  // nodes below it keep the decision of the last execution
   u32 event_count_ = 0;
   std::array<Footprint, most_threads> next_;
   std::array<Clock, most_threads> clocks_{};
   u32 fresh_ = 0, ready_ = 0, finished_ = 0, asleep_ = 0;
-  bool blind_ = false;  // nothing new can follow: the execution is only brought to its end
+  bool blind_ = false;  // the execution is redundant and is only brought to its end
   bool too_long_ = false;
   u32 preemptions_ = 0, deviations_ = 0;
   u64 random_ = 0;

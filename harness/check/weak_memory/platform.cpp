@@ -13,8 +13,8 @@ using check::world;
 
 namespace {
 
-// Lets the search take over until the caller, whose next operation ends a wait, is picked. Values
-// seen before are not seen again: stores become visible in finite time.
+// Returns when the search picks the caller's operation, which ends a wait. From then on loads do
+// not see values older than now: stores become visible in finite time.
 void hand_over(Thread& thread) {
   auto& relacy = *rl::ctx().threadx_;
   relacy.last_yield_ = relacy.own_acq_rel_order_;
@@ -23,8 +23,8 @@ void hand_over(Thread& thread) {
   rl::ctx().sched();
 }
 
-// Until something changes that the thread has read since it was at that line; `queue`, if not null,
-// is one that a wake-up may come to as well.
+// Waits until something changes that the thread has read since its last pause at that line, or
+// until a wake-up on `queue` where that is not null.
 void await_change(Thread& thread, u32 line, Conflicts* queue) {
   const u32 index = check::self();
   Footprint& next = world().explorer->next_of(index);
@@ -112,7 +112,7 @@ void CheckPlatform::pause(const void*, Where where) {
   Thread& thread = here();
   if (thread.long_spin != 0 && --thread.long_spin != 0) return;
   if (thread.watches_clock && check::is_surprise()) {
-    // One step, in which nothing changes that the spin reads.
+    // The spin is one step, during which nothing that it reads changes.
     Footprint& next = world.explorer->next_of(self());
     next.clear();
     thread.reads_at(where.line()).append_to(next);
@@ -153,7 +153,7 @@ void CheckPlatform::rcu::read_unlock(Where where) {
   World& world = check::world();
   if (here().rcu_depth == 0) world.fail("rcu::read_unlock without rcu::read_lock");
   if (--here().rcu_depth != 0) return;
-  // Counted as left from here on: what the section did comes before.
+  // The section lasts until the search picks this operation.
   ++here().rcu_depth;
   check::announce(world.rcu, true);
   --here().rcu_depth;

@@ -1,12 +1,12 @@
-// The checker's platform, for code that runs on a fiber of Relacy's under our search. What is
-// explored: every order of conflicting operations, older values where the memory model lets a load
-// see them; and, as surprises of which each thread meets but a few, futex waits that return early,
-// time that jumps past a deadline, owners that are off their CPU, weak exchanges that fail.
+// The platform of the search over Relacy; its threads are Relacy's fibers. The search explores
+// every order of conflicting operations, older values where the memory model lets a load see them,
+// and a few surprises of each thread: a futex wait returns early, time jumps past a deadline, an
+// owner is off its CPU, a weak exchange fails.
 #pragma once
 
 #include "harness/check/weak_memory/cells.hpp"
-#include "locks/types.hpp"
 #include "locks/platform.hpp"
+#include "locks/types.hpp"
 
 namespace faultline {
 
@@ -19,11 +19,11 @@ struct CheckPlatform {
   static constexpr u32 max_threads = check::most_threads;
   static constexpr u32 table_level_bits = 2;  // a page table is made anew for every execution
 
-  // A grace period is entered and left by a fence in every thread (as membarrier(2) makes it), and
-  // lasts until each reader that was in a section has left it, or longer, as the search decides:
-  // its end is an operation like any other. What is retired is reclaimed then, by the retiring
-  // thread; who still reads it races with that. Every section's edge and every fence counts as
-  // conflicting with the others, not with plain accesses: for searches without reduction.
+  // A grace period begins and ends with a fence in every thread, as membarrier(2) makes it. It
+  // lasts until each reader that was in a section has left it, or longer: its end is an operation
+  // that the search orders. The retiring thread then reclaims, and a thread that still reads races
+  // with that. The edges of sections and the fences conflict with one another, but not with plain
+  // accesses, so only searches without reduction explore RCU fully.
   struct rcu {
     struct Node {};
     static void read_lock(Where where = Where::current());
@@ -35,15 +35,15 @@ struct CheckPlatform {
     }
   };
 
-  // The value test and the falling asleep are one step, as under the kernel's bucket lock. The
-  // order of memory that a wake-up brings in the kernel is not relied upon.
+  // The test of the value and the sleep are one step, as under the kernel's bucket lock. A wake-up
+  // orders no memory, although it does in the kernel.
   static bool wait(atomic<u32>& word, u32 old, u64 deadline = no_deadline,
                    Where where = Where::current());
   static void wake(atomic<u32>& word, u32 n, Where where = Where::current());
 
-  // Without a change of something it has read since its last pause, a thread would only do the same
-  // again: so it goes on when there is one. Where it watches the clock, it may also spin on until
-  // its time is over.
+  // The thread goes on when something changes that it has read since its last pause: before that it
+  // would only do the same again. A thread that watches the clock may also spin until its time is
+  // over.
   static void pause(const void* object, Where where = Where::current());
   static void wait_begin(const void*, const char* what) {
     check::Thread& thread = here();

@@ -1,6 +1,6 @@
-// Relacy (Debian's relacy-dev, Dmitry Vyukov), without the macros by which it takes over a program.
-// What it replaces all the same is the global operator new, hence an executable of its own for the
-// checker.
+// Relacy (Debian's relacy-dev, Dmitry Vyukov) without its macros, which replace keywords and
+// standard names. It still replaces the global operator new, so the checker is an executable of its
+// own.
 #pragma once
 
 #include <algorithm>
@@ -24,7 +24,8 @@
 #include <utility>
 #include <vector>
 
-// relacy.hpp but for the macros at its end, and for its pthread and Windows, which are macros too.
+// What relacy.hpp includes, but for the macros at its end and its pthread and Windows layers, which
+// are macros too.
 // clang-format off
 #include <relacy/base.hpp>
 #include <relacy/context.hpp>

@@ -1,5 +1,5 @@
-// Relacy's place for a scheduler, taken by our search: Relacy brings the memory model, the
-// detection of races and the fibers.
+// Our search in the place of Relacy's scheduler. Relacy brings the memory model, the detection of
+// races and the fibers.
 #pragma once
 
 #include "harness/check/common/cpu_time.hpp"
@@ -8,13 +8,13 @@
 
 namespace faultline::check {
 
-// When a search ends although it is not complete.
+// Where a search ends although it is not complete.
 struct Limits {
   u64 executions = ~u64{0};
   double deadline = 1e300;  // of cpu_seconds()
 };
 
-// Outlives Relacy's context, which a failure ends: the search may go on behind it.
+// The progress of a search. It outlives Relacy's context, which a failure ends.
 struct Progress {
   Limits limits;
   u64 executions = 0;
@@ -39,7 +39,7 @@ class Scheduler {
     return 0;
   }
 
-  // Whether that was the last.
+  // True: that was the last execution.
   bool iteration_end() {
     Progress& now = *progress();
     ++now.executions;
@@ -58,8 +58,8 @@ class Scheduler {
     return static_cast<rl::thread_id_t>(thread);
   }
 
-  // Which store a load sees. Memory is never handed out twice in an execution, so there is nothing
-  // to choose in its reuse.
+  // Chooses which store a load sees. Relacy's other choices are about the reuse of memory, which an
+  // execution never does.
   unsigned rand(unsigned limit, rl::sched_type type) {
     if (type != rl::sched_type_atomic_load) return limit - 1;
     World& here = world();
@@ -76,7 +76,7 @@ class Scheduler {
   void get_state(std::ostream&) {}
   void set_state(std::istream&) {}
 
-  // What only Relacy's own mutexes and condition variables need.
+  // Only Relacy's own mutexes and condition variables call these.
   bool park_current_thread(bool, bool) { std::abort(); }
   void unpark_thread(rl::thread_id_t, bool) { std::abort(); }
   rl::thread_id_t create_thread() { std::abort(); }

@@ -17,7 +17,7 @@ struct Job {
   Subject* make() const { return (light ? checked->make_light : checked->make)(*program); }
 };
 
-// What Relacy's test suite, which it constructs itself, is to run.
+// The job of the test suite, which Relacy constructs without arguments.
 Job& job() {
   static constinit Job current;
   return current;
@@ -25,10 +25,10 @@ Job& job() {
 
 constexpr u32 most_cells = 3;
 
-// What the lock guards, and who is inside, as the checker counts it.
+// The cells that the lock guards, each with the number of holders inside.
 class Guarded {
  public:
-  // No more cells than the lock guards: each costs every execution.
+  // Only the cells that the lock guards, since each costs time in every execution.
   explicit Guarded(Family family) {
     for (u32 i = 0; i < (family == Family::range ? most_cells : 1); ++i) cells_[i].emplace();
   }
@@ -45,7 +45,7 @@ class Guarded {
         cell.value.load();
     }
   }
-  void weaken(const Act& act) {
+  void change_hold(const Act& act) {
     for (u32 i = act.first; i < act.end; ++i) {
       --cells_[i]->writers;
       if (act.hold == Hold::downgraded) ++cells_[i]->readers;
@@ -106,7 +106,7 @@ class Suite : public rl::test_suite<Suite<threads>, threads> {
     world().explorer->finish(index);
   }
 
-  // The lock is as it was: it can be taken over everything.
+  // The lock must be free: it can be taken over all cells.
   void after() {
     world().end_execution();
     guarded_.check_at_end();
@@ -128,10 +128,10 @@ class Suite : public rl::test_suite<Suite<threads>, threads> {
     if (!inside) return;
     guarded_.enter(act);
     if (act.hold == Hold::moved) {
-      subject_->weaken(index, act);
+      subject_->change_hold(index, act);
     } else if (act.hold == Hold::downgraded || act.hold == Hold::shrunk) {
-      guarded_.weaken(act);
-      subject_->weaken(index, act);
+      guarded_.change_hold(act);
+      subject_->change_hold(index, act);
       guarded_.stay(act);
     }
     arrive(index);
@@ -140,7 +140,7 @@ class Suite : public rl::test_suite<Suite<threads>, threads> {
     subject_->release(index, act);
   }
 
-  // relaxed, both: the meeting must not make the order that the lock is to make.
+  // relaxed, both: the meeting must not order memory in the lock's stead.
   void arrive(u32 index) {
     if (arrived_[index]) arrived_[index]->store(1, Order::relaxed);
   }
@@ -161,8 +161,8 @@ rl::test_result_e run_suite(rl::test_params& params) {
   return rl::run_test<Suite<threads>, Scheduler<threads>>(params, state, false);
 }
 
-// One context of Relacy's: until the search is over, or a failure. A load sees the last store or
-// the one before, in random search also the second before.
+// Runs executions in one context of Relacy's, until the search is over or one fails. A load sees
+// the last store or the one before, in random search also the second before.
 rl::test_result_e run_context(const SearchOptions& options) {
   std::ostream nowhere(nullptr);
   rl::test_params params;
@@ -188,7 +188,7 @@ std::string text_of(rl::test_result_e result) {
   return text;
 }
 
-// Runs the failing execution again, and writes down what happens.
+// Runs the failing execution again with a record, and answers its story.
 std::string tell(const SearchOptions& options, const Explorer::Path& path) {
   std::vector<LogEntry> log;
   std::vector<Label> labels;

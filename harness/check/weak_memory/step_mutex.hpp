@@ -1,6 +1,6 @@
-// A mutex that a thread takes in one step of the search: who would have to wait is not ready. It
-// stands in for a spinlock inside a larger lock, which is checked by itself: what is left to
-// explore is the order in which threads take it.
+// A mutex that a thread takes in one step of the search; a thread that would have to wait is not
+// ready. It stands in for the spinlock inside a larger lock. The spinlock is checked by itself, so
+// only the order in which threads take it remains to be explored.
 #pragma once
 
 #include "harness/check/weak_memory/cells.hpp"

@@ -1,5 +1,5 @@
-// What the threads of one execution share with the checker: the search, what each thread has read
-// since it last waited, the memory they allocate, the labels, and what is told of a failure.
+// The state of one execution: the search, what each thread has read since it last waited, the
+// memory that threads allocate, the labels, and the record of a failure.
 #pragma once
 
 #include <array>
@@ -11,12 +11,12 @@
 
 namespace faultline::check {
 
-// What a thread has read, and the version that it saw first. Until one of them has another version
-// the thread would only read the same again.
+// The objects that a thread has read, each with the version that it saw first. Until one of them
+// has another version the thread would only read the same values again.
 class ReadSet {
  public:
   void clear() { count_ = 0; }
-  // Once it is full, all counts as changed.
+  // A full set counts as changed.
   void add(const Conflicts& object, u32 version) {
     for (u32 i = 0; i < count_; ++i)
       if (reads_[i].object == &object) {
@@ -25,7 +25,7 @@ class ReadSet {
       }
     if (count_ < reads_.size()) reads_[count_++] = {&object, version};
   }
-  // `object` has a new version by the thread's own doing.
+  // The thread itself has given `object` a new version.
   void note_own_write(const Conflicts& object) {
     for (u32 i = 0; i < count_; ++i)
       if (reads_[i].object == &object && reads_[i].version + 1 == object.version)
@@ -63,12 +63,13 @@ class ReadSet {
   std::array<Read, Footprint::capacity - 1> reads_{};
 };
 
-// A thread's side of an execution. Surprises are choices that a lock meets again and again, and
-// that would not end: time is over, an owner is off its CPU, a weak exchange fails, a wait returns
-// early. They are dealt out, so many an execution.
+// A thread of an execution. Surprises are choices that a loop of a lock could meet without end:
+// time is over, an owner is off its CPU, a weak exchange fails, a wait returns early. Each thread
+// meets at most so many in an execution.
 struct Thread {
-  // What it has read since it last paused at a place, for some places; and since it began to wait.
-  // By place, since loops are nested: the inner one's pause does not end a turn of the outer.
+  // What the thread has read since it last paused at a line, for some lines, and since it began to
+  // wait. Each line has a set of its own, since loops are nested: a pause of the inner loop does
+  // not end a turn of the outer.
   struct Place {
     u32 line = 0;
     ReadSet reads;
@@ -76,13 +77,13 @@ struct Thread {
   std::array<Place, 8> places{};
   u32 place_count = 0;
   ReadSet reads;
-  const ReadSet* awaits = nullptr;  // it pauses until there is a change in this
+  const ReadSet* awaits = nullptr;  // the thread pauses until one of these objects changes
 
-  bool accesses = false;                  // its next operation is an access, not the end of a wait
-  const Conflicts* sleeps_on = nullptr;   // in the futex queue of that word
-  const Conflicts* may_return = nullptr;  // has left that queue without being woken
+  bool accesses = false;                  // the next operation is an access, not the end of a wait
+  const Conflicts* sleeps_on = nullptr;   // the futex queue of the word that it sleeps on
+  const Conflicts* may_return = nullptr;  // the queue that it has left without being woken
   u32 surprises_left = 0;
-  u32 long_spin = 0;  // turns left of the spin that passes in one step
+  u32 long_spin = 0;  // turns left of a spin that passes in one step
   bool watches_clock = false;
   u64 time = 0;
   u32 wait_depth = 0;
@@ -104,7 +105,7 @@ struct Thread {
     reads.forget(object);
     for (u32 i = 0; i < place_count; ++i) places[i].reads.forget(object);
   }
-  // What counts for a pause at a line of the source.
+  // The set for a pause at that line.
   ReadSet& reads_at(u32 line) {
     for (u32 i = 0; i < place_count; ++i)
       if (places[i].line == line) return places[i].reads;
@@ -127,8 +128,8 @@ struct Thread {
   }
 };
 
-// An object of Relacy's, in a list while the world keeps one: pools never destroy what they hold,
-// and Relacy takes that for a leak.
+// An object of Relacy's, in a list of the world where `keeps` is set. Pools never destroy their
+// objects, which Relacy takes for leaks, so the world destroys what is left in the list.
 class Kept {
  public:
   Kept(const Kept&) = delete;
@@ -155,14 +156,14 @@ class World {
   static constexpr u32 turns_of_long_spin = 70;  // more than any lock's loop counts
   static constexpr u64 jump_ns = 10'000'000;     // past every deadline that a lock sets
 
-  // ---- the caller's place
+  // ---- the search and its threads
 
   Explorer* explorer = nullptr;
-  u32 acting_as = 0;      // a thread, while `parallel` is false
+  u32 acting_as = 0;      // while `parallel` is false: the thread that acts
   bool parallel = false;  // between construction and destruction of what is checked
   std::array<Thread, most_threads> threads{};
   Conflicts rcu;      // all sections and grace periods
-  u32 surprises = 1;  // a thread, in one execution
+  u32 surprises = 1;  // of each thread in an execution
   std::array<char, 256> failure{};
 
   // ---- weakenings and coverage
@@ -170,12 +171,12 @@ class World {
   const Weakening* weakening = nullptr;
   std::vector<Site>* sites = nullptr;  // collects, if set
 
-  // ---- the telling
+  // ---- the record of a failure
 
   std::vector<LogEntry>* log = nullptr;  // room is reserved: no allocation in an execution
   std::vector<Label>* labels = nullptr;
 
-  // ---- what is left of pools, where a subject has some
+  // ---- the objects that pools leave behind
 
   bool keeps = false;
   Kept* kept = nullptr;
@@ -186,7 +187,7 @@ class World {
   void begin_execution();
   void end_execution() { parallel = false; }
 
-  // Forgets an object that is no more; fails if another thread is about to use it.
+  // Forgets a destroyed object. Fails if another thread is about to use it.
   void forget(const Conflicts& object);
 
   Order order_at(Order order, SiteKind kind, const Where& where) {
@@ -218,7 +219,7 @@ class World {
   usize arena_used_ = 0;
 };
 
-// One a process: a thread of the checker must find it without an argument.
+// One in each process, since an access must find it without an argument.
 inline World& world() {
   static constinit World world;
   return world;
