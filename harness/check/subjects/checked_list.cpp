@@ -43,8 +43,7 @@ void append(std::vector<Checked>& list, Family family, const std::tuple<Named...
   std::apply(
       [&](const auto&... named) {
         const auto add = [&]<class L>(const NamedLock<L>& one) {
-          list.push_back(
-              {lasting(one.name), family, make_subject<SubjectOf<L>>, Light<L>::make});
+          list.push_back({lasting(one.name), family, make_subject<SubjectOf<L>>, Light<L>::make});
           if constexpr (requires { L::atomic_downgrade; })
             list.back().atomic_downgrade = L::atomic_downgrade;
         };
@@ -96,8 +95,8 @@ Checked broken_ranges(const char* name) {
 }
 template <Flaw flaw>
 Checked broken_rule(const char* name) {
-  return broken_space<
-      LightRangeLockScheme<LightRanges, LightStructure, FlawedRule<RangeMm, flaw>>>(name);
+  return broken_space<LightRangeLockScheme<LightRanges, LightStructure, FlawedRule<RangeMm, flaw>>>(
+      name);
 }
 template <Flaw flaw>
 Checked broken_tree(const char* name) {

@@ -46,7 +46,7 @@ struct Checked {
 // The mutexes, range locks, semaphores and schemes of the catalogue, the queue of spinners,
 // and the reference count; what is part of another comes first.
 const std::vector<Checked>& checked_list();
-// The mutants without their flaw.
+// The locks that are broken by hand, without their flaw: controls, which must pass.
 const std::vector<Checked>& control_list();
 // Those that are broken on purpose.
 const std::vector<Checked>& broken_checked_list();
