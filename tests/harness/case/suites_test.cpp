@@ -100,7 +100,7 @@ TEST(Suites, QuickIsWhatTheFirstReportShows) {
 }
 
 TEST(Suites, AllIsEverySchemeAndInASimulationWhatCanBeSimulated) {
-  const SuiteEntry& measured = load_suite("full").entries.front();
+  const SuiteEntry measured = load_suite("full").entries.front();
   EXPECT_EQ(measured.schemes, all_contestants(false));
   std::vector<std::string> able = all_contestants(false);
   std::erase_if(able, [](const std::string& name) { return scheme_named(name).is_native_only(); });
