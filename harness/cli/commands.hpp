@@ -15,6 +15,6 @@ void add_record_command(CLI::App& app, int& exit_code);
 void add_results_commands(CLI::App& app, int& exit_code);  // compare, report, fit, recover
 void add_doctor_command(CLI::App& app, int& exit_code);
 void add_torture_commands(CLI::App& app, int& exit_code);  // and hidden: torture-one
-void add_check_command(CLI::App& app);  // becomes another program
+void add_check_command(CLI::App& app);                     // becomes another program
 
 }  // namespace faultline

@@ -13,9 +13,9 @@ struct RecordRequest {
 };
 
 // Runs the command under `perf record` and writes what `perf script -F
-// comm,pid,tid,cpu,time,event,trace` says of it: a file for `replay:file=`. x86-64 only: other kernels
-// have no tracepoint for page faults. Ctrl-C and SIGTERM end the recording and keep it. Until the
-// trace is whole it lies under another name beside the output.
+// comm,pid,tid,cpu,time,event,trace` says of it: a file for `replay:file=`. x86-64 only: other
+// kernels have no tracepoint for page faults. Ctrl-C and SIGTERM end the recording and keep it.
+// Until the trace is whole it lies under another name beside the output.
 //
 // Answers the exit code: 0, or 1 when the command itself failed (the trace is kept, a line on
 // standard error says so). Throws std::invalid_argument where perf is missing or may not record

@@ -24,17 +24,17 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   using P = typename Mm::Platform;
   using VmaPool = typename Mm::VmaPool;
 
-  // `pool`: where VMAs come from, if other address spaces share it. Two constructors, since a member
-  // that may overlap its neighbour cannot be initialized with what a function returns.
-  explicit MmapSemBase(const AddressSpaceOptions& options,
-                       std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>())
-    requires(!TakesOptions<Lock>)
+  // `pool`: where VMAs come from, if other address spaces share it. Two constructors, since a
+  // member that may overlap its neighbour cannot be initialized with what a function returns.
+  explicit MmapSemBase(
+      const AddressSpaceOptions& options,
+      std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>()) requires(!TakesOptions<Lock>)
       : pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
     label();
   }
   explicit MmapSemBase(const AddressSpaceOptions& options,
-                       std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>())
-    requires TakesOptions<Lock>
+                       std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>()) requires
+      TakesOptions<Lock>
       : lock_(options), pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
     label();
   }
