@@ -5,6 +5,7 @@
 #include "harness/sim/machine/machine.hpp"
 #include "harness/sim/registry.hpp"
 #include "harness/sim/trial.hpp"
+#include "locks/mutex/ticket.hpp"
 #include "tests/harness/sim_threads.hpp"
 #include "tests/paths.hpp"
 
@@ -71,7 +72,7 @@ TEST_F(SimTrial, TheRecordHasTheWindowsTransfersAndTheTimeOfEveryCpu) {
   EXPECT_EQ(sim["machine"], "ideal-16");
   EXPECT_EQ(sim["seed"], 1);
   EXPECT_NEAR(sim["simulated_ms"].get<double>(), 0.2, 1e-6);
-  EXPECT_GT(transfers_in(sim["transfers"]["mmap_sem"]["rmw"]), 0u) << sim["transfers"].dump();
+  EXPECT_GT(transfers_in(sim["transfers"]["rwsem.count"]["rmw"]), 0u) << sim["transfers"].dump();
   EXPECT_GT(sim["accesses"].get<u64>(), transfers_in(sim["transfers"]));
   for (usize cpu = 0; cpu < 4; ++cpu) {
     u64 all = 0;

@@ -221,6 +221,7 @@ TEST_F(CompareFiles, CasesOnOneSideAndOtherMachinesAndBuildsAreTold) {
   const std::string base = write("a.json", {});
   const std::string changed = write("b.json", {.host = "elsewhere"}, [](json& part) {
     part["cases"][0]["name"] = "renamed";
+    part["cases"][0]["workload"] = "renamed";
     part["cases"][1].erase("throughput");
     part["cases"][1]["reason"] = "killed by signal 11";
     part["build"]["commit"] = "fedcba9";
@@ -285,7 +286,7 @@ TEST_F(CompareFiles, RefusesWhatCannotBeCompared) {
   const std::string simulated = write("b.json", {.repetitions = 2, .mode = "sim"});
   EXPECT_NE(refusal(base, simulated).find("expected the same mode"), std::string::npos);
   const std::string other = write("c.json", {.repetitions = 2}, [](json& part) {
-    for (json& one : part["cases"]) one["name"] = one["name"].get<std::string>() + "x";
+    for (json& one : part["cases"]) one["workload"] = one["workload"].get<std::string>() + "x";
   });
   EXPECT_NE(refusal(base, other).find("no case was measured in both"), std::string::npos);
   EXPECT_NE(refusal(base, directory_.file("none")).find("No such file"), std::string::npos);
