@@ -70,6 +70,10 @@ inline void validate_scheme(const CaseSpec& spec, const Entry& workload) {
 inline void validate(const CaseSpec& spec) {
   const Entry& workload = workload_named(spec.workload).entry();
   validate_options(spec);
+  if (spec.simulated() && contestant_named(workload, spec.scheme).is_native_only())
+    refuse_case(spec, fmt::format("{} is native alone: expected a scheme or lock of locks/, whose "
+                                  "source the simulator runs",
+                                  spec.scheme));
   if (!workload.needs_lock) validate_scheme(spec, workload);
   if (!spec.value("roles").empty() && !workload.roles)
     refuse_case(spec, "roles: expected a workload that has faulters and updaters, such as mix");
