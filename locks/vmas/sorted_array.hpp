@@ -35,7 +35,7 @@ class SortedArray::Container {
   u64 find_gap(u64 length) const {
     u64 top = address_space_end;
     for (u64 i = size(); i-- > 0;) {
-      const Range range = at(i)->range();
+      const Range range = held(i)->range();
       if (top - range.end >= length) return top - length;
       top = range.start;
     }
@@ -71,7 +71,7 @@ class SortedArray::Container {
   std::string check() const {
     u64 end = lowest_address;
     for (u64 i = 0; i < size(); ++i) {
-      const Range range = at(i)->range();
+      const Range range = held(i)->range();
       if (range.start >= range.end || range.start < end) return "VMAs are not sorted and disjoint";
       end = range.end;
     }
@@ -92,15 +92,17 @@ class SortedArray::Container {
   u64 capacity() const { return capacity_.load(std::memory_order_relaxed); }
   void set_size(u64 size) { size_.store(size, std::memory_order_relaxed); }
 
+  // Of an index below size().
+  V* held(u64 index) const { return slots_.load()[index].load(); }
   // Null beyond either end: below the first, `index` has wrapped.
-  V* at(u64 index) const { return index < size() ? slots_.load()[index].load() : nullptr; }
+  V* at(u64 index) const { return index < size() ? held(index) : nullptr; }
 
   // Of the first VMA that ends above `address`, or size().
   u64 index_above(u64 address) const {
     u64 low = 0;
     for (u64 high = size(); low < high;) {
       const u64 middle = (low + high) / 2;
-      if (at(middle)->range().end <= address)
+      if (held(middle)->range().end <= address)
         low = middle + 1;
       else
         high = middle;
@@ -125,7 +127,7 @@ class SortedArray::Container {
 
   // The old array is left to the platform's end, as all memory of P is.
   void move_to(Array larger) {
-    for (u64 i = 0; i < size(); ++i) larger.slots[i].store(at(i));
+    for (u64 i = 0; i < size(); ++i) larger.slots[i].store(held(i));
     slots_.store(larger.slots);
     capacity_.store(larger.capacity, std::memory_order_relaxed);
   }
