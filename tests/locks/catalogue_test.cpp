@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "harness/case/names.hpp"
+#include "tests/paths.hpp"
 #include "workloads/catalogue.hpp"
 
 namespace faultline {
