@@ -1,5 +1,5 @@
 // VMAs in a red-black tree whose nodes know the largest gap of their subtree, and in a doubly
-// linked list: as Linux kept them until 6.1 (include/linux/mm_types.h, mm/mmap.c of 5.x).
+// linked list: as Linux kept them until 6.0 (include/linux/mm_types.h, mm/mmap.c of 5.x).
 #pragma once
 
 #include <algorithm>
