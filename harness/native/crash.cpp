@@ -12,7 +12,7 @@
 namespace faultline {
 namespace {
 
-// A signal handler has no argument of its own to write to.
+// Globals, because a signal handler receives no pointer to our data.
 std::atomic<int> crash_signal{0};
 std::atomic<u32> crashed_thread{0};
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<u32>::is_always_lock_free);
@@ -20,11 +20,12 @@ static_assert(std::atomic<int>::is_always_lock_free && std::atomic<u32>::is_alwa
 void on_crash(int signal) {
   if (native::this_thread == nullptr) {
     ::signal(signal, SIG_DFL);
-    raise(signal);  // taken on return, as the same instruction's fault would be
+    raise(signal);  // blocked until this handler returns; then its default action ends the process
     return;
   }
-  crashed_thread.store(native::this_thread->id, std::memory_order_relaxed);  // relaxed: see below
-  // release: pairs with the acquire in crash(), which then sees the thread.
+  // relaxed: the release store of `crash_signal` publishes it.
+  crashed_thread.store(native::this_thread->id, std::memory_order_relaxed);
+  // release: pairs with the acquire in crash(), which then sees `crashed_thread`.
   crash_signal.store(signal, std::memory_order_release);
   for (;;) pause();
 }
@@ -42,7 +43,8 @@ void catch_crashes() {
 }
 
 std::string crash() {
-  const int signal = crash_signal.load(std::memory_order_acquire);  // acquire: see on_crash()
+  // acquire: pairs with the release in on_crash().
+  const int signal = crash_signal.load(std::memory_order_acquire);
   if (signal == 0) return {};
   return fmt::format("thread {} crashed: {}", crashed_thread.load(std::memory_order_relaxed),
                      strsignal(signal));

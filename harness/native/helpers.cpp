@@ -16,7 +16,7 @@ Helpers::Helpers(const Topology& topology, const std::vector<u32>& measured) {
   for (u32 cpu : free) CPU_SET(cpu, &set);
   sched_getaffinity(0, sizeof(before_), &before_);
   const bool apart = !free.empty() && sched_setaffinity(0, sizeof(set), &set) == 0;
-  urcu_memb_get_default_call_rcu_data();  // starts RCU's thread
+  urcu_memb_get_default_call_rcu_data();  // starts the call_rcu thread
   where_ = apart ? "on CPUs " + cpu_list(free) : "among the measured threads";
 }
 

@@ -1,4 +1,5 @@
-// The threads of a trial that are not measured: the main one, and RCU's, which reclaims.
+// The threads of a trial that are not measured: the main thread, and the call_rcu thread, which
+// reclaims memory.
 #pragma once
 
 #include <sched.h>
@@ -10,9 +11,10 @@
 
 namespace faultline {
 
-// For this object's life, puts the calling thread, and with it RCU's which it starts, on the usable
-// CPUs that are not `measured`; where there is none they stay on all. To be made before any thread
-// of the case exists: RCU's would inherit that one's CPU.
+// For this object's life, binds the calling thread to the usable CPUs that are not `measured`, and
+// starts the call_rcu thread there. Where every usable CPU is measured, both may run on all of
+// them. Make it before any measured thread exists: one that starts the call_rcu thread would leave
+// it bound to the measured CPU.
 class Helpers {
  public:
   Helpers(const Topology& topology, const std::vector<u32>& measured);
@@ -20,7 +22,7 @@ class Helpers {
   Helpers(const Helpers&) = delete;
   Helpers& operator=(const Helpers&) = delete;
 
-  // "on CPUs 2-7", for the record.
+  // Where the two threads run, as the trial's record says it: "on CPUs 2-7".
   const std::string& where() const { return where_; }
 
  private:

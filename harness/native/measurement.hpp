@@ -1,4 +1,4 @@
-// What the system and the hardware counted of the threads, in the journal's JSON shape.
+// The kernel's and the hardware's counts for the measured threads, in the journal's JSON shape.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,10 +9,11 @@
 
 namespace faultline {
 
-// The system's counts; `steal` in nanoseconds.
+// The sums of the kernel's counts over the threads; `steal` in nanoseconds. Leaves out threads that
+// never saw the window open, and gives their number as "threads_not_counted".
 nlohmann::json software_json(const std::vector<Member>& members, std::optional<u64> steal);
 
-// The hardware events, or why there are none.
+// The hardware events, or {"absent": reason}.
 nlohmann::json hardware_json(const std::vector<Member>& members, bool asked_for);
 
 }  // namespace faultline

@@ -17,20 +17,21 @@
 namespace faultline {
 namespace {
 
-// What was wrong with an observer that ended so, or nothing. `interrupted`: it was asked to.
+// Why a command that ended with waitpid's `status` has failed; empty if it has not. `interrupted`:
+// stop() sent it SIGINT.
 std::string failure_of(int status, bool interrupted) {
   if (WIFSIGNALED(status))
     return interrupted ? "" : "was ended by signal " + std::to_string(WTERMSIG(status));
   const int code = WEXITSTATUS(status);
   if (code == 0 || (interrupted && code == 128 + SIGINT)) return {};
-  // As a shell says: not executable, not found.
+  // The shell's codes for a command that is not executable (126) or not found (127).
   if (code == 126 || code == 127) return "could not be run";
   return "ended with exit code " + std::to_string(code);
 }
 
 }  // namespace
 
-// The counters are the innermost: they would count the other calls.
+// The counters start last and stop first, so that they do not count the calls of getrusage.
 void ThreadObserver::opened() {
   getrusage(RUSAGE_THREAD, &before_);
   counters_.start();
@@ -56,7 +57,7 @@ std::optional<u64> steal_ns(const std::vector<u32>& cpus) {
     // user, nice, system, idle, iowait, irq, softirq, steal: proc(5)
     unsigned cpu = 0;
     u64 stolen = 0;
-    if (line.starts_with("cpu ")) continue;  // the sum over all
+    if (line.starts_with("cpu ")) continue;  // the sum over all CPUs
     if (std::sscanf(line.c_str(), "cpu%u %*u %*u %*u %*u %*u %*u %*u %" SCNu64, &cpu, &stolen) ==
             2 &&
         wanted.contains(cpu))
@@ -66,16 +67,20 @@ std::optional<u64> steal_ns(const std::vector<u32>& cpus) {
   return ticks;
 }
 
+// It forks by itself because run_process of results/process waits for the child's end, while this
+// command runs beside the window until stop(). Nor could it use Interrupts: that class blocks
+// signals in the calling thread and must be made before any other, and the measured threads exist.
 WindowCommand::WindowCommand(const std::string& command) : text_(command) {
   const std::string pid = std::to_string(getpid());
   for (usize at; (at = text_.find("{pid}")) != std::string::npos;) text_.replace(at, 5, pid);
   pid_ = fork();
   if (pid_ < 0) throw std::runtime_error("cannot start the observer '" + text_ + "'");
-  // Its own group: stop() reaches what the shell starts. By both, since either may come first.
+  // The command gets a process group of its own, so that stop() reaches what the shell starts.
+  // Parent and child both set it, since either may run first.
   setpgid(pid_, pid_);
   if (pid_ != 0) return;
   prctl(PR_SET_PDEATHSIG, SIGTERM);
-  // Standard output carries the trial's record.
+  // This process's standard output carries the trial's record.
   dup2(STDERR_FILENO, STDOUT_FILENO);
   execl("/bin/sh", "sh", "-c", text_.c_str(), nullptr);
   _exit(127);

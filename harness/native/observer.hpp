@@ -1,5 +1,5 @@
-// What a trial measures around its window besides operations: the system's own counts, a thread
-// each and for the machine.
+// What a trial measures in its window besides operations: the kernel's and the hardware's counts
+// for each thread, the machine's steal time, and a command of the user's that observes the window.
 #pragma once
 
 #include <sys/resource.h>
@@ -14,9 +14,9 @@
 
 namespace faultline {
 
-// One thread's page faults, context switches, CPU time (getrusage: the kernel's counts, the same
-// for every user), migrations and hardware events between the window's edges. Made by the thread
-// itself.
+// One thread's page faults, context switches and CPU time (from getrusage, which needs no
+// privilege), migrations and hardware events between the window's edges. The observed thread makes
+// its own.
 class ThreadObserver final : public WindowObserver {
  public:
   explicit ThreadObserver(bool hardware)
@@ -41,21 +41,21 @@ class ThreadObserver final : public WindowObserver {
   rusage after_ = {};
 };
 
-// Nanoseconds that the hypervisor has taken from `cpus` since boot, from /proc/stat, in ticks of 10
-// ms; nothing where the kernel does not tell.
+// Nanoseconds that the hypervisor has taken from `cpus` since boot, from /proc/stat, which counts
+// in ticks (usually of 10 ms); nothing where /proc/stat does not list these CPUs.
 std::optional<u64> steal_ns(const std::vector<u32>& cpus);
 
-// A command that runs from construction to stop(): an observer of the window. {pid} in it stands
-// for this process. It ends with this process, should that be killed.
+// A command, perf for instance, that observes the window: it runs from construction to stop().
+// {pid} in its text stands for this process's id. It gets SIGTERM if this process is killed.
 class WindowCommand {
  public:
-  // Throws std::runtime_error if no process can be started.
+  // Throws std::runtime_error if fork fails.
   explicit WindowCommand(const std::string& command);
   WindowCommand(const WindowCommand&) = delete;
   WindowCommand& operator=(const WindowCommand&) = delete;
   ~WindowCommand() { stop(); }
-  // Interrupts it as Ctrl-C would, waits at most 5 s for its end, then kills it. What went wrong,
-  // if the shell could not run it; otherwise empty.
+  // Sends it SIGINT as Ctrl-C would, waits at most 5 s for its end, then kills it. Returns why the
+  // command failed; empty if it did not. An end by the interrupt is no failure.
   std::string stop();
 
  private:

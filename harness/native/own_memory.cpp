@@ -11,7 +11,7 @@
 namespace faultline {
 namespace {
 
-// Linux 5.14; the headers of some C libraries do not have them.
+// MADV_POPULATE_READ and MADV_POPULATE_WRITE of Linux 5.14; some C libraries' headers lack them.
 constexpr int populate_read = 22;
 constexpr int populate_write = 23;
 
@@ -25,9 +25,10 @@ void populate_program() {
     char readable = 0;
     char writable = 0;
     if (std::sscanf(line.c_str(), "%lx-%lx %c%c", &start, &end, &readable, &writable) != 4 ||
-        readable != 'r' || line.find("[v") != std::string::npos)  // vdso and vvar: the kernel's own
+        readable != 'r' || line.find("[v") != std::string::npos)  // [vdso], [vvar]: the kernel's
       continue;
-    // Files and the heap: the rest is arenas, which touch themselves, and stacks.
+    // Only files and the heap. Other mappings are arenas, which first_touch() has populated, and
+    // stacks, which populate_stack() does.
     if (line.find('/') == std::string::npos && line.find("[heap]") == std::string::npos) continue;
     madvise(reinterpret_cast<void*>(start), end - start,
             writable == 'w' ? populate_write : populate_read);

@@ -1,14 +1,14 @@
-// Keeps page faults of the program's own out of the window: what it needs is brought in before.
+// Populates the program's own memory before the window opens, so that the program itself does not
+// fault in it.
 #pragma once
 
 namespace faultline {
 
-// Faults in the program's own code and data, so that none is touched for the first time in the
-// window. Linux 5.14 and later; on older ones this does nothing, and such faults show in the
-// results.
+// Faults in all of the program's code, data and heap. Needs Linux 5.14 (MADV_POPULATE_READ). On
+// older kernels it does nothing, and the program's faults appear among the trial's minor faults.
 void populate_program();
 
-// The same for the part of the calling thread's stack that operations reach.
+// Faults in the topmost 128 KiB of the calling thread's stack, which the operations use.
 void populate_stack();
 
 }  // namespace faultline

@@ -48,14 +48,14 @@ u64 now_ns() {
 bool futex_wait(std::atomic<u32>& word, u32 old, u64 deadline) {
   ThreadRecord& record = self_record();
   const timespec limit = to_timespec(deadline == no_deadline ? 0 : deadline);
-  // relaxed: read by running() as a hint only.
+  // relaxed: running() takes it as a hint only.
   record.asleep.store(true, std::memory_order_relaxed);
   // FUTEX_WAIT_BITSET takes an absolute CLOCK_MONOTONIC deadline, which FUTEX_WAIT does not.
   const long result =
       syscall(SYS_futex, reinterpret_cast<u32*>(&word), FUTEX_WAIT_BITSET_PRIVATE, old,
               deadline == no_deadline ? nullptr : &limit, nullptr, FUTEX_BITSET_MATCH_ANY);
   const bool timed_out = result == -1 && errno == ETIMEDOUT;
-  record.asleep.store(false, std::memory_order_relaxed);  // relaxed: as above
+  record.asleep.store(false, std::memory_order_relaxed);  // relaxed: a hint for running()
   return !timed_out;
 }
 
@@ -89,16 +89,17 @@ void shootdown(const CpuSet& cpus) {
   const u32 own = self_record().cpu.load(std::memory_order_relaxed);  // relaxed: own record
   CpuSet interrupted;
   u64 targets = 0;
-  // relaxed: a thread that registers while we look has no translation to lose yet.
+  // relaxed: a thread that registers meanwhile has no translation yet that could be stale.
   const u32 limit = thread_table.thread_limit.load(std::memory_order_relaxed);
   for (u32 thread = 0; thread < limit; ++thread) {
     ThreadRecord& record = thread_table.records[thread];
-    // acquire: pairs with the release in NativeThread, so that `cpu` is the one it was pinned on.
+    // acquire: pairs with the release in NativeThread, so that `cpu` is the CPU that this record's
+    // thread was pinned on.
     if (!record.live.load(std::memory_order_acquire)) continue;
     const u32 cpu = record.cpu.load(std::memory_order_relaxed);  // relaxed: set before `live`
     if (cpu == own || !cpus.has(cpu) || interrupted.has(cpu)) continue;
     interrupted.add(cpu);
-    // relaxed: a modelled cost, no data is passed with it.
+    // relaxed: a modelled cost, which passes no data.
     record.charged_ns.fetch_add(shootdown_cost.target_ns, std::memory_order_relaxed);
     ++targets;
   }
@@ -106,7 +107,7 @@ void shootdown(const CpuSet& cpus) {
 }
 
 void settle() {
-  // relaxed: see shootdown().
+  // relaxed: the charge passes no data.
   spin_for(self_record().charged_ns.exchange(0, std::memory_order_relaxed));
 }
 
@@ -115,35 +116,35 @@ void spin_for(u64 ns) {
 }
 
 void yield_now_and_then() {
-  // Some ten microseconds of spinning, before a system call of half of one.
+  // 256 pauses spin for some ten microseconds; sched_yield() then costs about half a microsecond.
   constexpr u32 patience = 256;
   if (this_thread != nullptr && ++this_thread->pauses % patience == 0) sched_yield();
 }
 
 u64 waited_ns(u32 thread) {
-  // relaxed: one word, read for itself.
+  // relaxed: the reader needs no other data with this word.
   const u64 waited = thread_table.records[thread].waited.load(std::memory_order_relaxed);
   const u64 total = (waited >> 1) + ((waited & 1) != 0 ? now_ns() : 0);
-  return total & ~(u64{1} << 63);  // the word has 63 bits for it
+  return total & ~(u64{1} << 63);  // `waited` keeps the time modulo 2^63
 }
 
 u64 waiting_since(u32 thread) {
   const ThreadRecord& record = thread_table.records[thread];
-  // acquire: pairs with the release in wait_begin: the start belongs to this wait.
+  // acquire: pairs with the release in wait_begin, so that `waits_since` is this wait's start.
   if (record.waits_for.load(std::memory_order_acquire) == nullptr) return 0;
   return record.waits_since.load(std::memory_order_relaxed);
 }
 
 std::vector<std::string> waiting_threads() {
   std::vector<std::string> lines;
-  const u32 limit =
-      thread_table.thread_limit.load(std::memory_order_relaxed);  // relaxed: a report of the moment
+  // relaxed: the report may miss a thread that registers meanwhile.
+  const u32 limit = thread_table.thread_limit.load(std::memory_order_relaxed);
   for (u32 thread = 0; thread < limit; ++thread) {
     const ThreadRecord& record = thread_table.records[thread];
-    // acquire: pairs with the release in wait_begin: name and start belong to this object.
+    // acquire: pairs with the release in wait_begin, so that name and start belong to `object`.
     const void* object = record.waits_for.load(std::memory_order_acquire);
     if (object == nullptr) continue;
-    // A new wait may begin meanwhile, later than the clock was read.
+    // The maximum below keeps the difference from wrapping, should a new wait begin meanwhile.
     const u64 since = record.waits_since.load(std::memory_order_relaxed);
     const double seconds = 1e-9 * static_cast<double>(std::max(now_ns(), since) - since);
     lines.push_back(
@@ -167,24 +168,24 @@ NativeThread::NativeThread(u32 id, u32 cpu, u32 node, u64 seed) {
   record.id = id;
   record.cpu.store(cpu, std::memory_order_relaxed);  // relaxed: published by `live`
   record.node = node;
-  record.random_state = (seed + 1) * golden_gamma | 1;    // never zero, which xorshift cannot leave
+  record.random_state = (seed + 1) * golden_gamma | 1;    // xorshift cannot leave the state zero
   record.charged_ns.store(0, std::memory_order_relaxed);  // relaxed: published by `live`
   native::this_thread = &record;
   urcu_memb_register_thread();
   auto& limit = native::thread_table.thread_limit;
-  u32 seen = limit.load(
-      std::memory_order_relaxed);  // relaxed, here and below: only the greatest value counts
+  // relaxed, in load and exchange: threads only raise the limit, and it passes no data.
+  u32 seen = limit.load(std::memory_order_relaxed);
   while (seen <= id && !limit.compare_exchange_weak(seen, id + 1, std::memory_order_relaxed)) {
   }
-  // release: pairs with the acquire in shootdown().
+  // release: pairs with the acquires in shootdown() and in other threads' loop below.
   record.live.store(true, std::memory_order_release);
-  // Of two threads that come at once, one at least sees the other. seq_cst: this store before the
-  // loads below.
+  // seq_cst: orders the store of `live` before the loads in the loop, so that of two threads that
+  // register at once at least one sees the other.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const u32 end = limit.load(std::memory_order_relaxed);
   for (u32 other = 0; other < end; ++other) {
     const native::ThreadRecord& neighbour = native::thread_table.records[other];
-    // acquire: pairs with the release above: `cpu` is the one it was pinned on.
+    // acquire: pairs with the neighbour's release of `live`, so that `cpu` is where it was pinned.
     if (other != id && neighbour.live.load(std::memory_order_acquire) &&
         neighbour.cpu.load(std::memory_order_relaxed) == cpu)
       native::thread_table.crowded.store(true, std::memory_order_relaxed);
@@ -193,20 +194,21 @@ NativeThread::NativeThread(u32 id, u32 cpu, u32 node, u64 seed) {
 
 NativeThread::~NativeThread() {
   urcu_memb_unregister_thread();
-  native::self_record().live.store(false,
-                                   std::memory_order_relaxed);  // relaxed: a hint from now on
+  // relaxed: whoever reads `live` of a thread that ends takes it as a hint.
+  native::self_record().live.store(false, std::memory_order_relaxed);
   native::this_thread = nullptr;
 }
 
 void NativePlatform::wait_begin(const void* object, const char* what) {
   native::ThreadRecord& record = native::self_record();
-  if (record.wait_depth++ != 0) return;  // the outermost wait is the one that counts
-  // relaxed: published by the release below, which pairs with the acquire in waiting_threads().
+  if (record.wait_depth++ != 0) return;  // only the outermost wait counts
+  // relaxed, for name and start: the release store of `waits_for` publishes them. It pairs with the
+  // acquires in waiting_since() and waiting_threads().
   record.waits_for_name.store(what, std::memory_order_relaxed);
   const u64 now = native::now_ns();
   record.waits_since.store(now, std::memory_order_relaxed);
   record.waits_for.store(object, std::memory_order_release);
-  // relaxed, here and below: see waited_ns(); this thread is the only writer.
+  // relaxed, for load and store: no other thread writes it, and readers need no other data with it.
   const u64 waited = record.waited.load(std::memory_order_relaxed);
   record.waited.store(((waited >> 1) - now) << 1 | 1, std::memory_order_relaxed);
 }
@@ -214,8 +216,9 @@ void NativePlatform::wait_begin(const void* object, const char* what) {
 void NativePlatform::wait_end() {
   native::ThreadRecord& record = native::self_record();
   if (--record.wait_depth != 0) return;
-  record.waits_for.store(nullptr,
-                         std::memory_order_relaxed);  // relaxed: nothing is published by its end
+  // relaxed: the end of a wait publishes nothing.
+  record.waits_for.store(nullptr, std::memory_order_relaxed);
+  // relaxed, for load and store: no other thread writes it, and readers need no other data with it.
   const u64 waited = record.waited.load(std::memory_order_relaxed);
   record.waited.store(((waited >> 1) + native::now_ns()) << 1, std::memory_order_relaxed);
 }

@@ -1,5 +1,5 @@
-// The native platform: std::atomic, futexes, CLOCK_MONOTONIC, liburcu (memb flavour), threads
-// registered by `NativeThread`.
+// The native platform: std::atomic, futexes, CLOCK_MONOTONIC, liburcu (memb flavour), and threads
+// that register with a `NativeThread`.
 #pragma once
 
 #include <urcu/urcu-memb.h>
@@ -18,17 +18,18 @@ namespace faultline {
 
 namespace native {
 
-// What shootdowns cost natively, where no interrupt is sent: the sender waits base + n *
-// per_target, and every target pays `target_ns` at its next operation. The sum at 80 targets stays
-// below the 3.8 us a target that RadixVM's figures bound.
+// The modelled cost of a shootdown, since the native platform sends no interrupt: the sender of a
+// shootdown to n targets spins for base_ns + n * per_target_ns, and every target for `target_ns` at
+// its next operation. At 80 targets, all this together is below 3.8 us a target, an upper bound
+// that follows from RadixVM's figures.
 struct ShootdownCost {
   u64 base_ns = 500;
   u64 per_target_ns = 100;
   u64 target_ns = 500;
 };
 
-// One registered thread. Written by its own thread except `charged_ns`; read racily by `running`
-// and by the stall report.
+// One registered thread. Only that thread writes its record, except for `charged_ns`, which senders
+// of shootdowns raise. `running` and the stall report read the record while its thread may write.
 struct alignas(cache_line) ThreadRecord {
   std::atomic<bool> live{false};
   std::atomic<bool> asleep{false};
@@ -36,9 +37,9 @@ struct alignas(cache_line) ThreadRecord {
   std::atomic<const void*> waits_for{nullptr};
   std::atomic<const char*> waits_for_name{nullptr};
   std::atomic<u64> waits_since{0};
-  // Time spent waiting, ns, times two; and 1 while a wait lasts, whose beginning is then taken off:
-  // adding the clock gives what has been waited until now. In one word, so that it can be read at
-  // any moment.
+  // Bits 1 to 63: time spent waiting, ns, modulo 2^63. Bit 0: a wait is in progress, and its start
+  // has been subtracted, so that a reader adds the clock to get the time waited until now. One word
+  // holds both, so that a reader sees them together at any moment.
   std::atomic<u64> waited{0};
   alignas(cache_line) std::atomic<u64> charged_ns{0};
   u32 id = 0;
@@ -48,18 +49,18 @@ struct alignas(cache_line) ThreadRecord {
   u32 pauses = 0;
   std::byte* arena = nullptr;
   usize arena_left = 0;
-  std::vector<std::pair<std::byte*, usize>> chunks;  // all memory of the arena, for verification
+  // All chunks of the arena, so that Team can check which node they lie on.
+  std::vector<std::pair<std::byte*, usize>> chunks;
 };
 
 inline constexpr u32 max_threads = 1024;
 
-// The process's thread table and the caller's place in it: the one piece of global state, since a
-// thread must find its own record without an argument. Only records below `thread_limit` have ever
-// been used.
+// The process's thread table. It and `this_thread` are global, since a thread must find its own
+// record without an argument. Only records below `thread_limit` have ever been used.
 struct ThreadTable {
   ThreadRecord records[max_threads];
   std::atomic<u32> thread_limit{0};
-  std::atomic<bool> crowded{false};  // two live threads have had one CPU
+  std::atomic<bool> crowded{false};  // two live threads have once been pinned on the same CPU
 };
 inline constinit ThreadTable thread_table;
 inline constinit thread_local ThreadRecord* this_thread = nullptr;
@@ -85,10 +86,10 @@ void settle();
 void spin_for(u64 ns);
 bool touch(void* address, Access access);
 
-// Time that a thread has spent waiting so far, a wait that lasts included; ns.
+// Time that a thread has spent waiting so far, ns, including a wait in progress.
 u64 waited_ns(u32 thread);
 
-// Since when a thread has waited, in now_ns()'s time; 0: it does not wait.
+// When a thread's wait in progress began, on now_ns()'s clock; 0 if it does not wait.
 u64 waiting_since(u32 thread);
 
 // "thread 3 (CPU 5) waits 10.1 s for rwsem 0x7f..": one line for each thread that is waiting now.
@@ -96,8 +97,9 @@ std::vector<std::string> waiting_threads();
 
 }  // namespace native
 
-// Registers the calling thread as number `id` (dense from 0), pinned by the caller on `cpu` of
-// `node`, for this object's life.
+// For this object's life, registers the calling thread as number `id` (dense from 0). The caller
+// has pinned it on `cpu` of `node`. Throws std::invalid_argument for an id of max_threads or more
+// or a CPU of max_cpus or more.
 class NativeThread {
  public:
   NativeThread(u32 id, u32 cpu, u32 node, u64 seed);
@@ -140,24 +142,23 @@ struct NativePlatform {
   static void wake(atomic<u32>& word, u32 n) { native::futex_wake(word, n); }
   static void pause(const void*) {
     native::relax();
-    // Where threads share a CPU, whoever is spun for may wait for this very one: it is let in now
-    // and then. relaxed: set before the threads start, but for tests.
+    // Where threads share a CPU, the thread that this one spins for may need this very CPU: yield
+    // to it now and then. relaxed: a thread that sees `crowded` late only yields later.
     if (native::thread_table.crowded.load(std::memory_order_relaxed)) [[unlikely]]
       native::yield_now_and_then();
   }
   static void wait_begin(const void* object, const char* what);
   static void wait_end();
   static u64 now() { return native::now_ns(); }
-  static u32 cpu() {
-    return native::self_record().cpu.load(std::memory_order_relaxed);
-  }  // relaxed: own record
+  // relaxed: only this thread writes its record's `cpu`.
+  static u32 cpu() { return native::self_record().cpu.load(std::memory_order_relaxed); }
   static u32 node() { return native::self_record().node; }
   static u32 self() { return native::self_record().id; }
 
-  // The stand-in for "the owner is on a CPU": it is not asleep in `wait` and not pinned on the
-  // caller's own CPU (where it cannot run while the caller does). What this loses: an owner that
-  // another process has preempted still looks running, and so do two oversubscribed owners that
-  // share a CPU other than the caller's.
+  // Approximates the kernel's "the owner is on a CPU": the thread is not asleep in `wait`, and it
+  // is not pinned on the caller's own CPU, where it cannot run while the caller does. It errs for a
+  // thread that another process has preempted, and for threads that share a CPU other than the
+  // caller's: all of these look running.
   static bool running(u32 thread) {
     const auto& record = native::thread_table.records[thread];
     // relaxed: a hint that may be stale by the time it is used.
@@ -171,10 +172,10 @@ struct NativePlatform {
   static void clear_page(void* page) { __builtin_memset(page, 0, page_size); }
   static void shootdown(const CpuSet& cpus) { native::shootdown(cpus); }
   static void settle() {
-    // relaxed: a charge not seen now is paid one operation later.
+    // relaxed: a thread that misses a charge now pays it one operation later.
     if (native::self_record().charged_ns.load(std::memory_order_relaxed) != 0) native::settle();
   }
-  // Scheme `linux` alone: reads or writes one byte; false where that raised SIGSEGV or SIGBUS.
+  // Reads or writes one byte; false if that raised SIGSEGV or SIGBUS. Only scheme `linux` uses it.
   static bool touch(void* address, Access access) { return native::touch(address, access); }
   static void label(const void*, const char*) {}
   static void* allocate(usize bytes, usize alignment) { return native::allocate(bytes, alignment); }

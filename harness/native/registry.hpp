@@ -1,5 +1,5 @@
-// Schemes and workloads on the native platform. Workloads are compiled once, in registry.cpp;
-// schemes and locks in translation units of their own.
+// Schemes and workloads on the native platform. registry.cpp compiles the workloads once; schemes
+// and locks have translation units of their own.
 #pragma once
 
 #include "harness/native/platform.hpp"

@@ -12,9 +12,10 @@ class StallWatch {
  public:
   StallWatch(Team& team, double limit_s);
 
-  // A line about the first thread that has waited for a lock, or completed no operation, for the
-  // limit; empty if there is none. A thread that waits for its peers at the workload's own barrier
-  // is not meant: then another stands still. To be called several times within the limit.
+  // A line about the first thread that has waited for one lock, or completed no operation, for
+  // longer than the limit; empty if there is none. It ignores a thread that waits at the workload's
+  // own barrier: the culprit is the thread that has not arrived. Call it several times within the
+  // limit, since it sees progress only from call to call.
   std::string look();
 
  private:

@@ -33,7 +33,7 @@ void Team::run(u32 thread) {
   try {
     take_part(thread);
   } catch (const Abandoned&) {
-    // Another thread's failure: it is told there.
+    // Another thread has failed and recorded its reason with fail().
   } catch (const std::exception& error) {
     fail(error.what());
   }
@@ -59,7 +59,8 @@ void Team::take_part(u32 thread) {
 }
 
 void Team::prepare(Member& member, Worker<NativePlatform>& worker) {
-  // Whatever a lock first needs memory for in the window: the thread's arena has been touched.
+  // Makes and touches this thread's arena now, so that a lock's first allocation in the window does
+  // not fault.
   native::allocate(cache_line, cache_line);
   const Arena<NativePlatform>& arena = *member.seat.arena;
   if (arena.space) arena.space->enter();
@@ -112,7 +113,8 @@ void Team::meet() {
 void Team::fail(const std::string& reason) {
   const std::lock_guard lock(mutex_);
   if (failure_.empty()) failure_ = reason;
-  // relaxed: the phase passes no data. The others must not wait for one that is gone.
+  // The window ends, since the other threads would wait in vain for the one that failed. relaxed:
+  // the phase passes no data.
   window_.phase.store(phase_stop, std::memory_order_relaxed);
   changed_.notify_all();
 }
@@ -152,7 +154,7 @@ std::string Team::failure() {
 }
 
 void Team::sample_waiting() {
-  if (spec_.trial_case.is_kernel()) return;  // its waits are the kernel's
+  if (spec_.trial_case.is_kernel()) return;  // its threads wait inside the kernel
   for (u32 thread = 0; thread < members_.size(); ++thread) {
     std::optional<u64>& waiting = members_[thread].waiting_ns;
     waiting = native::waited_ns(thread) - waiting.value_or(0);

@@ -1,4 +1,5 @@
-// The threads of one trial: made, pinned, brought through set-up in step, and ended together.
+// Makes and pins the measured threads of one trial, takes them through set-up in step, and ends
+// them together.
 #pragma once
 
 #include <condition_variable>
@@ -19,21 +20,21 @@ namespace faultline {
 struct Member : Participant {
   Seat<NativePlatform> seat;
   std::unique_ptr<ThreadObserver> observer;
-  const Worker<NativePlatform>* worker = nullptr;  // while it runs
-  std::optional<std::string> moved;                // how it lost its CPU before the end
+  const Worker<NativePlatform>* worker = nullptr;  // null unless it runs the workload
+  std::optional<std::string> moved;  // how the thread lost its CPU; nothing if it kept it
 };
 
-// What can be seen of a thread while it runs.
+// What StallWatch sees of a thread.
 struct MemberProgress {
   bool running = false;
-  bool excused = false;  // need not complete anything now
+  bool excused = false;  // it waits at the workload's own barrier and need complete nothing
   u64 completed = 0;     // operations
 };
 
 class Team {
  public:
-  // Starts the threads: each pins itself, the first on each arena makes it, all enter it. Nothing
-  // runs yet.
+  // Starts the threads. Each pins itself; the first thread of each arena makes it; all enter it.
+  // No thread runs the workload before start().
   Team(const TrialSpec& spec, const Topology& topology, MakeArena<NativePlatform> make);
   ~Team();
   Team(const Team&) = delete;
@@ -41,10 +42,10 @@ class Team {
 
   // True when all threads stand ready, or one has failed; false after `seconds`.
   bool wait_ready(double seconds);
-  // Lets them run. The phase is then the caller's to set.
+  // Lets the threads run the workload. From then on the caller sets the window's phase.
   void start();
   Window<NativePlatform>& window() { return window_; }
-  // Returns early when a thread has failed.
+  // Returns after `seconds`, or as soon as a thread has failed.
   void wait_failed(double seconds);
   // True when all have ended; false after `seconds`.
   bool wait_ended(double seconds);
@@ -53,14 +54,16 @@ class Team {
   // The first failure of any thread, or empty.
   std::string failure();
   std::vector<MemberProgress> progress();
-  // Takes each thread's waiting so far: the second call leaves the difference in the members.
+  // Call it when the window opens and when it closes: the second call leaves in each member the
+  // time that its thread spent waiting in between.
   void sample_waiting();
-  // Once joined: threads that share CPUs take turns, and each one's time is then all of the window,
-  // from `opened` to `closed`; over its own turns alone their rates would add up to too much.
+  // For threads that share CPUs, after join(): every thread's time becomes the whole window, from
+  // `opened` to `closed`. Such threads take turns, and rates over each thread's own turns would add
+  // up to more than the CPUs did.
   void take_turns_into_account(u64 opened, u64 closed);
-  // Once joined.
+  // Only after join() are the tallies complete.
   const std::vector<Member>& members() const { return members_; }
-  // Once all stand ready.
+  // Call it only once wait_ready() has returned true.
   Arenas<NativePlatform>& arenas() { return arenas_; }
 
  private:
@@ -68,7 +71,7 @@ class Team {
   void take_part(u32 thread);
   void prepare(Member& member, Worker<NativePlatform>& worker);
   void play(Member& member, Worker<NativePlatform>& worker);
-  // All threads meet. Throws Abandoned when one has failed.
+  // A barrier of all threads. Throws Abandoned when one has failed.
   struct Abandoned {};
   void meet();
   void fail(const std::string& reason);

@@ -10,12 +10,12 @@ namespace {
 thread_local sigjmp_buf recovery;
 thread_local volatile sig_atomic_t touching = 0;
 
-// What the signals did before; written once, ahead of any fault.
+// The actions that the two signals had before; written once, before touch() first accesses memory.
 struct sigaction before_segv;
 struct sigaction before_bus;
 
-// A fault outside touch() is a crash: what was there before is restored, and the instruction runs
-// into it again.
+// A fault outside touch() is a crash: the handler restores the previous action, and the instruction
+// faults again under that action.
 void on_fault(int signal) {
   if (touching != 0) siglongjmp(recovery, 1);
   sigaction(signal, signal == SIGSEGV ? &before_segv : &before_bus, nullptr);
@@ -28,8 +28,8 @@ void install_handler() {
   sigaction(SIGBUS, &action, &before_bus);
 }
 
-// The jump out of the handler leaves its signals blocked: saving the mask before every access would
-// cost a system call.
+// The jump out of the handler leaves the handler's signal blocked, because sigsetjmp(recovery, 0)
+// does not save the mask: that would cost every access a system call.
 void unblock_faults() {
   sigset_t faults;
   sigemptyset(&faults);
@@ -40,8 +40,7 @@ void unblock_faults() {
 
 }  // namespace
 
-// The access itself is not instrumented: sanitizers have no shadow for mappings made by raw system
-// calls.
+// Not instrumented: sanitizers have no shadow memory for mappings that raw system calls made.
 __attribute__((no_sanitize("thread", "address"), noinline)) static void access_byte(
     volatile char* byte, Access access) {
   if (access == Access::write)

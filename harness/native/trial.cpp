@@ -24,12 +24,13 @@ using P = NativePlatform;
 
 constexpr double set_up_limit_s = 60;  // generous: hundreds of GiB are touched in that time
 constexpr double look_s = 0.25;        // between two looks at the threads
-constexpr u64 tick_ns = 10'000'000;    // of the steal time in /proc/stat, at 100 a second
-constexpr double fault_s = 1e-6;       // what a fault of the program's own costs, about
+constexpr u64 tick_ns = 10'000'000;    // one tick of /proc/stat's steal time, at 100 Hz
+constexpr double fault_s = 1e-6;       // approximate cost of one page fault of the program itself
+// The share of the window that the program's own page faults may take.
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr double fault_limit = 1e9;  // sanitizers fault in shadow memory as they go
+constexpr double fault_limit = 1e9;  // sanitizers fault in shadow memory throughout
 #else
-constexpr double fault_limit = 0.01;  // share of the window that such faults may take
+constexpr double fault_limit = 0.01;
 #endif
 
 std::optional<u64> difference(std::optional<u64> after, std::optional<u64> before) {
@@ -50,10 +51,10 @@ class Trial {
   json run() {
     await("set-up", set_up_limit_s, [&](double seconds) { return team_->wait_ready(seconds); });
     if (team_->failure().empty()) run_window();
-    await("the threads' end", spec_.stall_limit_s,
+    await("the threads", spec_.stall_limit_s,
           [&](double seconds) { return team_->wait_ended(seconds); });
     team_->join();
-    // The end of an address space is its scheme's code too, and needs a registered thread.
+    // The destructor of an address space runs its scheme's code, which needs a registered thread.
     const NativeThread caretaker(0, spec_.trial_case.cpus[0], team_->members()[0].node, spec_.seed);
     collect();
     judge();
@@ -71,7 +72,7 @@ class Trial {
     return record;
   }
 
-  // Warm-up, window, close; the threads are then on their way out.
+  // Warms up, opens the window and closes it. Then the threads end by themselves.
   void run_window() {
     const CaseSpec& trial_case = spec_.trial_case;
     StallWatch watch(*team_, spec_.stall_limit_s);
@@ -93,8 +94,8 @@ class Trial {
     if (command_) observer_failure_ = command_->stop();
   }
 
-  // A thread that failed has closed the window for all: it stays closed. relaxed: the phase passes
-  // no data.
+  // Enters `phase` from the phase before it. If a thread has failed, the phase is already
+  // phase_stop and stays so. relaxed: the phase passes no data.
   void enter_phase(u32 phase) {
     u32 before = phase - 1;
     team_->window().phase.compare_exchange_strong(before, phase, std::memory_order_relaxed);
@@ -111,20 +112,21 @@ class Trial {
     }
   }
 
-  // Gives up when `wait`, called with how long it may take, has not come true in `limit_s`.
+  // Calls wait(seconds), which may block for that long, until it returns true; gives up after
+  // `limit_s`.
   template <class F>
   void await(const char* what, double limit_s, F&& wait) {
     const double end = seconds_now() + limit_s;
     while (!wait(std::min(look_s, limit_s))) {
       give_up_if(crash());
       if (seconds_now() > end)
-        give_up_if(fmt::format("{} did not come within {} s", what, limit_s));
+        give_up_if(fmt::format("{} did not finish within {} s", what, limit_s));
     }
   }
 
   static double seconds_now() { return 1e-9 * static_cast<double>(P::now()); }
 
-  // Threads that hang cannot be unwound: the record is written here, and the process ends.
+  // Writes the record and ends the process here, since threads that hang cannot be unwound.
   void give_up_if(const std::string& reason) {
     if (reason.empty()) return;
     fail(record_, reason);
@@ -153,25 +155,25 @@ class Trial {
     judge_surroundings();
   }
 
-  // What spoils a trial without being the case's fault.
+  // Discards the trial if the machine has disturbed it.
   void judge_surroundings() {
     for (const Member& member : team_->members())
       if (member.moved) return discard(*member.moved);
     const double cpu_time = window_s_ * static_cast<double>(spec_.trial_case.cpus.size());
-    // The kernel counts in ticks: two of them in a short window may be the counter's grain.
+    // In a short window, up to two ticks may be no more than the counter's granularity.
     const u64 steal = steal_.value_or(0);
     const double stolen = steal > 2 * tick_ns ? 1e-9 * static_cast<double>(steal) / cpu_time : 0;
     if (stolen > spec_.steal_limit)
       return discard(
           fmt::format("the hypervisor took {:.1f} % of the CPUs' time, more than {:.1f} %",
                       100 * stolen, 100 * spec_.steal_limit));
-    // The program's own faults, which on `linux` are the case itself. A growing pool may cause a
-    // few; all are in the record.
+    // The program itself should not fault; a pool that grows may cause a few faults. Under scheme
+    // `linux`, page faults are what the case measures.
     const u64 faults = record_["software"]["minor_faults"].get<u64>();
     const double faulting = fault_s * static_cast<double>(faults) / cpu_time;
     if (!spec_.trial_case.is_kernel() && faulting > fault_limit)
       discard(
-          fmt::format("{} page faults of the program's own in the window: about {:.1f} % of "
+          fmt::format("the program itself took {} page faults in the window: about {:.1f} % of "
                       "it, more than {:.1f} %",
                       faults, 100 * faulting, 100 * fault_limit));
   }

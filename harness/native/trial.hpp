@@ -1,4 +1,4 @@
-// A trial: one case, once, in a process of its own. The parent writes a TrialSpec to the child's
+// A trial runs one case once, in a process of its own. The parent writes a TrialSpec to the child's
 // standard input and reads the trial's record (the journal's JSON shape) from its standard output.
 #pragma once
 
@@ -9,13 +9,15 @@
 
 namespace faultline {
 
-// Runs in the child. Never throws for what belongs to the case: that is status "failed" with its
-// reason. When a thread stands still for the stall limit, or crashes, nothing can be unwound: the
-// record is then written to standard output here, with who waits and who holds, and the process
-// ends. Throws std::invalid_argument for a spec that names what does not exist or go together.
+// Runs the trial in the child and returns its record. A case that fails gets the status "failed"
+// with a reason. When a thread crashes, or stands still for the stall limit, nothing can be
+// unwound: the function then writes the record to standard output itself, with the threads that
+// wait and the locks that are held, and ends the process. Throws std::invalid_argument for a spec
+// whose names do not exist or do not go together.
 nlohmann::json run_trial(const TrialSpec& spec);
 
-// run_trial on what `make` gives, instead of the scheme and workload that the spec names.
+// Like run_trial, but `make` gives the arena instead of the scheme and workload that the spec
+// names.
 nlohmann::json run_trial_on(const TrialSpec& spec, const MakeArena<NativePlatform>& make);
 
 }  // namespace faultline

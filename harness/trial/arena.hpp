@@ -1,5 +1,5 @@
-// What a trial's threads work on: an address space, or a bare lock, and the workload over it; on
-// any platform.
+// What a trial's threads work on, on any platform: a workload, with the address space that it uses
+// or the bare lock that it contains.
 #pragma once
 
 #include <fmt/format.h>
@@ -17,7 +17,7 @@
 
 namespace faultline {
 
-// One for all threads, or one each in a `private` case.
+// All threads share one arena; in a `private` case each thread has its own.
 template <class P>
 struct Arena {
   std::unique_ptr<AddressSpace> space;  // null for a bare lock
@@ -27,7 +27,7 @@ struct Arena {
 template <class P>
 using Arenas = std::vector<std::unique_ptr<Arena<P>>>;
 
-// Makes the arena for so many threads; called by the first of them.
+// Makes the arena for `threads` threads. The first of these threads calls it.
 template <class P>
 using MakeArena = std::function<Arena<P>(u32 threads)>;
 
@@ -35,12 +35,12 @@ using MakeArena = std::function<Arena<P>(u32 threads)>;
 template <class P>
 struct Seat {
   Arena<P>* arena = nullptr;
-  u32 index = 0;    // among those that share the arena
-  u32 threads = 1;  // how many they are
+  u32 index = 0;    // among the threads that share the arena
+  u32 threads = 1;  // how many threads share the arena
   Role role = Role::all;
 };
 
-// Empty arenas, and each thread's seat at one of them.
+// Adds the arenas, still empty, to `arenas` and returns each thread's seat at one of them.
 template <class P>
 std::vector<Seat<P>> seat_threads(const CaseSpec& spec, Arenas<P>& arenas) {
   const bool apart = spec.is_on("private");
@@ -61,24 +61,24 @@ inline void validate_scheme(const CaseSpec& spec, const Entry& workload) {
     refuse_case(spec, fmt::format("{} threads on scheme {}: expected at most {}", sharing,
                                   spec.scheme, scheme.max_threads));
   if (spec.is_on("private") && !scheme.can_be_private)
-    refuse_case(spec, fmt::format("private on scheme {}: there is one a process", spec.scheme));
+    refuse_case(spec, fmt::format("private on scheme {}: a process has only one", spec.scheme));
   if (workload.needs_files && !scheme.kernel)
     refuse_case(spec, "the workload needs files: expected scheme linux");
 }
 
-// Throws std::invalid_argument for a case that names what does not exist or does not go together.
+// Throws std::invalid_argument for a case whose names do not exist or do not go together.
 inline void validate(const CaseSpec& spec) {
   const Entry& workload = workload_named(spec.workload).entry();
   validate_options(spec);
   if (spec.simulated() && contestant_named(workload, spec.scheme).is_native_only())
-    refuse_case(spec, fmt::format("{} is native alone: expected a scheme or lock of locks/, whose "
-                                  "source the simulator runs",
+    refuse_case(spec, fmt::format("{} runs natively only: expected a scheme or lock of locks/, "
+                                  "whose source the simulator runs",
                                   spec.scheme));
   if (!workload.needs_lock) validate_scheme(spec, workload);
   if (!spec.value("roles").empty() && !workload.roles)
     refuse_case(spec, "roles: expected a workload that has faulters and updaters, such as mix");
   if (spec.is_on("private") && workload.needs_peers)
-    refuse_case(spec, "private: the workload means nothing without other threads");
+    refuse_case(spec, "private: the workload needs threads that share its address space or lock");
   assign_roles(spec.value("roles"), spec.threads);
 }
 
@@ -96,7 +96,8 @@ inline AddressSpaceOptions options_of(const CaseSpec& spec, u32 threads) {
   return options;
 }
 
-// Throws std::invalid_argument as above, std::bad_alloc where memory does not suffice.
+// Makes the workload, and the address space unless the workload brings a lock instead. Throws
+// std::invalid_argument for names that do not exist, std::bad_alloc if memory does not suffice.
 template <class P>
 Arena<P> make_arena(const CaseSpec& spec, u32 threads) {
   Arena<P> arena;
@@ -109,7 +110,8 @@ Arena<P> make_arena(const CaseSpec& spec, u32 threads) {
   return arena;
 }
 
-// By name, over all arenas. May run while threads work.
+// The locks' and workloads' event counts by name, summed over all arenas. Any thread may call it
+// while others work.
 template <class P>
 nlohmann::json sum_events(const Arenas<P>& arenas) {
   nlohmann::json totals = nlohmann::json::object();
@@ -123,7 +125,7 @@ nlohmann::json sum_events(const Arenas<P>& arenas) {
   return totals;
 }
 
-// What has happened since the sums were `before`.
+// The event counts since sum_events() returned `before`.
 template <class P>
 nlohmann::json events_since(const Arenas<P>& arenas, const nlohmann::json& before) {
   nlohmann::json events = sum_events(arenas);
@@ -132,7 +134,7 @@ nlohmann::json events_since(const Arenas<P>& arenas, const nlohmann::json& befor
   return events;
 }
 
-// Who holds what, as far as racy reads can tell.
+// One line for each lock that a thread holds, as far as racy reads can tell.
 template <class P>
 std::vector<std::string> holders(const Arenas<P>& arenas) {
   std::vector<std::string> all;
@@ -146,7 +148,7 @@ std::vector<std::string> holders(const Arenas<P>& arenas) {
   return all;
 }
 
-// What the oracle found wrong, with all threads at rest; empty if nothing.
+// With all threads at rest: the first fault that the oracle finds; empty if it finds none.
 template <class P>
 std::string check(const Arenas<P>& arenas) {
   for (const auto& arena : arenas) {

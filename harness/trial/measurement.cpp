@@ -68,7 +68,7 @@ json kinds_json(const Tallies& tallies) {
   return kinds;
 }
 
-// Of the members that saw the window open and that `wanted` selects.
+// The tallies of the members that `wanted` selects, without those that never saw the window open.
 template <class F>
 Tallies tallies_of(const Participants& members, F&& wanted) {
   Tallies tallies;

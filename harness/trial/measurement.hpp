@@ -1,4 +1,4 @@
-// From the threads' numbers to a trial's record, in the journal's JSON shape.
+// Makes a trial's record, in the journal's JSON shape, from the threads' numbers.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -11,13 +11,13 @@
 
 namespace faultline {
 
-// What is known of one thread when it has ended.
+// What one thread leaves for the record when it has ended.
 struct Participant {
   u32 cpu = 0;
   u32 node = 0;
   Role role = Role::all;
   Tally tally;
-  std::optional<u64> waiting_ns;  // in the window; none where waits cannot be seen
+  std::optional<u64> waiting_ns;  // time spent waiting in the window; none if waits were not seen
 };
 
 using Participants = std::vector<const Participant*>;
@@ -29,18 +29,20 @@ Participants participants(const Members& members) {
   return all;
 }
 
-// The time of day, as results have it: "2026-11-27T01:05:00Z".
+// The time of day in the form that results use: "2026-11-27T01:05:00Z".
 std::string utc_now();
 
-// What every record begins with; status is "ok" until something goes wrong.
+// The fields that every record has. The status is "ok"; fail() changes it.
 nlohmann::json begin_record(const TrialSpec& spec);
 
-// Fills in operations, rate, threads, kinds, and roles where the case has them.
+// Fills in operations, rate, threads and kinds, and roles if the case has any.
 void add_operations(nlohmann::json& record, const CaseSpec& spec, const Participants& members);
 
-// The oracle's verdict, and whether anything was measured; fails the record where not.
+// Enters the oracle's verdict; `wrong` is empty if the oracle found no fault. Fails the record if
+// it found one, or if no operation completed.
 void judge_outcome(nlohmann::json& record, const std::string& wrong);
 
+// Sets the status "failed" and the reason.
 void fail(nlohmann::json& record, const std::string& reason);
 
 }  // namespace faultline

@@ -16,7 +16,7 @@ namespace {
                   text, threads));
 }
 
-// "3", "N", "N-1".
+// Parses "3", "N" or "N-1", where N is `threads`; `whole` is the text that the refusal quotes.
 i64 parse_count(std::string_view text, const std::string& whole, u32 threads) {
   i64 count = 0;
   const bool relative = text.starts_with('N');
