@@ -1,7 +1,7 @@
-// What the stubs of the simulator and of the checker share until those come: a platform of one
-// thread on one CPU, whose atomics are not std::atomic. Nothing else can be done with it than to
-// compile every lock and to run its verbs where they do not wait; where a lock would wait for ever,
-// the process aborts and says for what.
+// A platform of one thread on one CPU, whose atomics are not std::atomic. The simulator uses it for
+// code that runs outside of its simulated threads, and the checker computes with it the answers
+// that sequential runs give. It runs every operation that need not wait; where a lock would wait
+// for ever, it aborts the process with the name of what the lock waits for.
 #pragma once
 
 #include <cstdio>
@@ -25,7 +25,7 @@ namespace faultline::stub {
   std::abort();
 }
 
-// The rule of locks/: nothing else fits into the checker's atomics.
+// The rule of locks/ for atomic<T> and data<T>: the checker's atomics hold only these types.
 template <class T>
 inline constexpr bool may_be_shared = std::is_integral_v<T> || std::is_pointer_v<T>;
 
@@ -101,7 +101,7 @@ class Data {
   T value_{};
 };
 
-// Embedded in what RCU retires.
+// The head that an object embeds so that RCU can retire it.
 struct RcuNode {
   RcuNode* next = nullptr;
   void (*reclaim)(RcuNode*) = nullptr;
@@ -111,7 +111,7 @@ struct Free {
   void operator()(void* memory) const { std::free(memory); }
 };
 
-// One platform's state; `Tag` tells the platforms apart.
+// The platform. Each `Tag` has a state of its own, so that two users do not share one.
 template <class Tag>
 class SingleThread {
  public:
@@ -131,7 +131,7 @@ class SingleThread {
     static void synchronize() {
       if (state().readers != 0) fail("rcu::synchronize inside a read section never returns");
     }
-    // Reclaims when no read section is open, which is at once outside of one.
+    // Reclaims at once outside of read sections, otherwise when the outermost one ends.
     static void retire(Node* node, void (*reclaim)(Node*)) {
       node->reclaim = reclaim;
       node->next = std::exchange(state().retired, node);
@@ -155,7 +155,7 @@ class SingleThread {
     return false;
   }
   static void wake(atomic<u32>&, u32) {}
-  // Time passes, so that a spin with a limit ends.
+  // Advances the clock, so that a spin with a deadline ends.
   static void pause(const void*) {
     state().time += 10;
     if (++state().pauses > pause_limit) fail("spins for ever, for " + waits_for());

@@ -14,7 +14,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A signal handler has no argument of its own to write to.
+// A global, because a signal handler receives no pointer to our data.
 std::atomic<u64> signals_taken{0};
 static_assert(std::atomic<u64>::is_always_lock_free);
 
@@ -22,7 +22,7 @@ void on_signal(int) {
   signals_taken.fetch_add(1, std::memory_order_relaxed);  // relaxed: a count
 }
 
-// Without SA_RESTART: a sleep that a signal interrupts ends early, as a lock must bear.
+// Without SA_RESTART, so that a signal ends a futex sleep early: a lock must bear that.
 void install_handler() {
   struct sigaction action = {};
   action.sa_handler = on_signal;
@@ -51,8 +51,8 @@ u32 cpu_now() {
 Crew::Crew(Victim& victim, u32 threads, u64 seed)
     : victim_(victim), cpus_(allowed_cpus()), random_(seed) {
   install_handler();
-  // Threads that are moved come to share CPUs at any moment: spinners let others in from the
-  // beginning. relaxed: before any of them is made.
+  // Moved threads may share a CPU at any moment, so spinners yield from the beginning. relaxed: no
+  // crew thread runs yet.
   native::thread_table.crowded.store(true, std::memory_order_relaxed);
   for (u32 i = 0; i < threads; ++i) members_.push_back(std::make_unique<Member>());
 }
@@ -93,7 +93,7 @@ void Crew::start(u32 number) {
 void Crew::work(u32 number, u64 seed) {
   Member& member = *members_[number - 1];
   {
-    // Nodes by number: memory then goes between pools of several nodes on any machine.
+    // Two pretended nodes, so that memory passes between the pools of several nodes on any machine.
     const NativeThread registered(number, cpu_now(), number % 2, seed);
     if (!member.known) victim_.enter();
     member.known = true;
@@ -102,7 +102,7 @@ void Crew::work(u32 number, u64 seed) {
   member.ended = true;
 }
 
-// Some thousand turns are a thread's life.
+// A thread takes 1 to 4000 turns and then ends, so that the crew replaces threads all the time.
 void Crew::take_turns(Member& member) {
   const auto set_alive = [&](bool alive) {
     const std::lock_guard lock(member.mutex);
@@ -133,12 +133,12 @@ void Crew::signal(Member& member) {
   pthread_kill(member.thread.native_handle(), SIGUSR1);
 }
 
-// To one CPU, or half of the time to all.
+// Binds the thread to one random CPU, or, half of the time, to all of them.
 void Crew::move(u32 number, Member& member) {
   const u32 cpu = cpus_[random(cpus_.size())];
   const cpu_set_t set = set_of(random(2) == 0 ? cpus_ : std::vector<u32>{cpu});
   if (pthread_setaffinity_np(member.thread.native_handle(), sizeof(set), &set) != 0) return;
-  // What running() takes for the thread's CPU: a hint. relaxed, as all its other uses.
+  // relaxed: running() takes the thread's CPU as a hint.
   native::thread_table.records[number].cpu.store(std::min(cpu, max_cpus - 1),
                                                  std::memory_order_relaxed);
   ++tally_.migrations;

@@ -1,5 +1,5 @@
-// Threads that take turns at a victim while everything is done to them that may happen to a thread:
-// they are signalled, moved from CPU to CPU, ended and replaced by new ones.
+// Threads that take turns at a victim while the crew does to them what may happen to a thread: it
+// signals them, moves them from CPU to CPU, lets them end and replaces them by new ones.
 #pragma once
 
 #include <sched.h>
@@ -19,37 +19,38 @@ namespace faultline::torture {
 
 struct CrewTally {
   u64 operations = 0;
-  u64 signals = 0;     // that handlers took
+  u64 signals = 0;     // calls of the signal handler
   u64 migrations = 0;  // changes of a thread's set of CPUs
   u64 threads_made = 0;
 };
 
 class Crew {
  public:
-  // To be made and used by one thread, registered as number 0. The crew's are 1 to `threads`; the
-  // random choices follow from `seed`, the order of threads does not.
+  // One thread, registered as number 0, makes and uses the crew. The crew's threads have the
+  // numbers 1 to `threads`. `seed` determines the random choices, but not how the threads
+  // interleave.
   Crew(Victim& victim, u32 threads, u64 seed);
-  // All threads must have come back.
+  // Requires that all threads have come back.
   ~Crew();
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
 
-  // Lets them take turns for `seconds`, with signals or without, or until the victim has failed or
-  // one of them crashed, and waits until all are back. False when they have not come back within
-  // `patience_s` after that, or one crashed: the victim is then in use for ever.
+  // Lets the threads take turns, with signals or without, for `seconds` or until the victim fails
+  // or a thread crashes. Then waits until all threads are back. False if they are not within
+  // `patience_s`, or if one crashed: the victim then stays in use for ever.
   bool round(double seconds, bool signals, double patience_s);
 
-  // How many have not come back from the round.
+  // How many threads have not come back from the round.
   u32 out() const;
   const CrewTally& tally() const { return tally_; }
 
  private:
-  // A thread number, and the thread that has it now.
+  // A thread number, and the thread that bears it now.
   struct Member {
     std::thread thread;
-    std::mutex mutex;    // held while a living thread is signalled or moved
-    bool alive = false;  // by `mutex`
-    bool known = false;  // to the victim
+    std::mutex mutex;    // keeps the thread alive while the crew signals or moves it
+    bool alive = false;  // guarded by `mutex`
+    bool known = false;  // this number has entered the victim
     std::atomic<bool> ended{true};
     std::atomic<u64> operations{0};
   };

@@ -1,6 +1,6 @@
-// Data that a lock guards, and who is inside: what shows that a lock let in whom it should have
-// kept out. All of it is relaxed or plain: the lock under test is to make the order, not the
-// checker.
+// Data that the lock under test guards, and counts of the threads inside it: both show when the
+// lock lets in a thread that it should have kept out. All accesses are relaxed or plain, so that
+// only the lock orders them.
 #pragma once
 
 #include <sched.h>
@@ -14,8 +14,8 @@
 
 namespace faultline::torture {
 
-// How long a section lasts, by dice: most a few instructions, some up to 2 us, now and then a yield
-// or a sleep of up to 200 us.
+// Makes a section last for a time that `dice` chooses: mostly a few instructions, sometimes up to 2
+// us, now and then a yield or a sleep of up to 200 us.
 inline void linger(u64 dice) {
   if (dice % 256 == 0)
     std::this_thread::sleep_for(std::chrono::microseconds(dice / 256 % 200));
@@ -25,8 +25,8 @@ inline void linger(u64 dice) {
     NativePlatform::work(dice / 8 % 2000);
 }
 
-// `plain`: the value is plain data, which shows a race to ThreadSanitizer too; a lock that is
-// broken on purpose takes atomics.
+// `plain`: the value is plain data, so that ThreadSanitizer sees a race too. For a lock that is
+// broken on purpose it is an atomic, since a data race is undefined behaviour.
 template <bool plain>
 class GuardedValue {
  public:
@@ -39,7 +39,7 @@ class GuardedValue {
 template <>
 class GuardedValue<true> : public NativePlatform::data<u64> {};
 
-// Two counters that a writer changes one after the other, and who is inside.
+// Two counters that a writer increments one after the other, and a count of the holders inside.
 template <bool plain>
 class Guarded {
  public:
@@ -47,7 +47,7 @@ class Guarded {
   void leave_writer() { inside_.fetch_sub(writer, std::memory_order_relaxed); }
   void enter_reader() { expect(inside_.fetch_add(reader, std::memory_order_relaxed) < writer); }
   void leave_reader() { inside_.fetch_sub(reader, std::memory_order_relaxed); }
-  // Before the lock's own downgrade, while nobody else can be inside.
+  // Call it before the lock's downgrade, while no other thread can be inside.
   void downgrade() {
     expect(inside_.fetch_add(reader - writer, std::memory_order_relaxed) == writer);
   }
@@ -67,7 +67,7 @@ class Guarded {
   void expect(bool holds) {
     if (!holds) violations_.fetch_add(1, std::memory_order_relaxed);
   }
-  // With all threads at rest: nobody inside, and as many writes as were made.
+  // With all threads at rest: expects no thread inside, and `writes` writes.
   void settle(u64 writes) {
     expect(inside_.load(std::memory_order_relaxed) == 0);
     expect(read(3) == writes);
@@ -82,7 +82,7 @@ class Guarded {
   std::atomic<u64> violations_{0};
 };
 
-// The same for a range lock: who is in which page, and a counter a page.
+// The same for a range lock: a count of the holders of each page, and one counter a page.
 template <bool plain>
 class GuardedPages {
  public:
@@ -100,14 +100,15 @@ class GuardedPages {
       inside_[page].fetch_sub(exclusive ? writer : 1, std::memory_order_relaxed);
     });
   }
-  // Before the lock's own downgrade, while nobody else can be inside.
+  // Call it before the lock's downgrade, while no other thread can be inside.
   void downgrade(Range range) {
     for_each_page(range, [&](u64 page) {
       if (inside_[page].fetch_add(1 - writer, std::memory_order_relaxed) != writer)
         violations_.fetch_add(1, std::memory_order_relaxed);
     });
   }
-  // Writes what exclusive holders may write, and reads the rest; answers the sum.
+  // Reads the counter of every page in `range`, which an exclusive holder increments first. Returns
+  // their sum.
   u64 touch(Range range, bool exclusive) {
     u64 sum = 0;
     for_each_page(range, [&](u64 page) {
@@ -117,7 +118,7 @@ class GuardedPages {
     return sum;
   }
   u64 violations() const { return violations_.load(std::memory_order_relaxed); }
-  // With all threads at rest: how many pages exclusive holders have touched.
+  // With all threads at rest: how many times exclusive holders have incremented a page's counter.
   u64 writes() const {
     u64 sum = 0;
     for (const auto& counter : counters_) sum += counter.load();

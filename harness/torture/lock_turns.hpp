@@ -1,10 +1,10 @@
-// One turn of a thread at a lock of each kind, and what must hold while threads take turns: for the
-// stress tests and for `faultline torture`. All have
-//   bool turn()            one acquisition by the calling thread, which is registered; false: it
-//                          tried in vain
-//   u64 violations()       of the lock's promises, until now
-//   void settle()          with all threads at rest: counts what is amiss then as violations
-//   std::string probe()    with all threads at rest: what is wrong with the lock alone, or empty
+// One turn of a thread at a lock of each kind, and the checks that go with it: for the stress tests
+// and for `faultline torture`. All classes have
+//   bool turn()            makes the calling thread, which is registered, acquire and release the
+//                          lock once; false: its try failed
+//   u64 violations()       how many checks have failed until now
+//   void settle()          with all threads at rest: checks the final state too
+//   std::string probe()    with all threads at rest: what is wrong with the idle lock, or empty
 #pragma once
 
 #include <algorithm>
@@ -28,7 +28,7 @@ class MutexTurns {
 
   explicit MutexTurns(L& lock) : lock_(lock) {}
 
-  // A quarter of all try.
+  // A quarter of the turns use try_lock.
   bool turn() {
     typename L::Node node;
     const u64 dice = NativePlatform::random();
@@ -50,8 +50,8 @@ class MutexTurns {
   std::string probe() {
     typename L::Node holder;
     typename L::Node other;
-    if (!lock_.try_lock(holder)) return "at rest it could not be taken by a try";
-    if (lock_.try_lock(other)) return "a try took it while it was held";
+    if (!lock_.try_lock(holder)) return "a try failed while no thread held the lock";
+    if (lock_.try_lock(other)) return "a try acquired the lock while it was held";
     lock_.unlock(holder);
     return {};
   }
@@ -71,7 +71,7 @@ class SharedTurns {
 
   explicit SharedTurns(L& lock) : lock_(lock) {}
 
-  // Six of ten turns read, the others write; a third of all try.
+  // Six of ten turns read, the others write; a third of both use the try functions.
   bool turn() {
     const u64 dice = NativePlatform::random();
     const bool tries = dice % 3 == 0;
@@ -82,8 +82,9 @@ class SharedTurns {
   void settle() { guarded_.settle(writes_); }
 
   std::string probe() {
-    if (!lock_.try_lock()) return "at rest it could not be taken by a try";
-    if (elsewhere([&] { return reads() || writes(); })) return "a try came in beside a writer";
+    if (!lock_.try_lock()) return "a try failed while no thread held the lock";
+    if (elsewhere([&] { return reads() || writes(); }))
+      return "a try acquired the lock beside a writer";
     lock_.downgrade();
     if (!elsewhere([&] { return reads(); })) return "a downgraded hold kept a reader out";
     if (elsewhere([&] { return writes(); })) return "a downgraded hold let a writer in";
@@ -136,7 +137,7 @@ class SharedTurns {
     lock_.unlock_shared();
   }
 
-  // On a thread of its own, since no lock here is recursive.
+  // Runs `attempt` on a thread of its own, since no lock here is recursive.
   template <class F>
   static bool elsewhere(F&& attempt) {
     bool result = false;
@@ -169,7 +170,8 @@ class RangeTurns {
 
   explicit RangeTurns(L& lock, RangeMix mix = {}) : lock_(lock), mix_(mix) {}
 
-  // A random range, with everything that its holder may do to it; a quarter of all try.
+  // Acquires a random range; the holder may shrink and downgrade it. A quarter of the turns use
+  // try_lock.
   bool turn() {
     typename L::Node node;
     const u64 first = random() % Pages::pages;
@@ -206,8 +208,9 @@ class RangeTurns {
     typename L::Node holder;
     typename L::Node other;
     const Range whole = page_range(0, Pages::pages);
-    if (!lock_.try_lock(holder, whole, true)) return "at rest it could not be taken by a try";
-    if (lock_.try_lock(other, page_range(3, 1), false)) return "a try came in beside a writer";
+    if (!lock_.try_lock(holder, whole, true)) return "a try failed while no thread held the lock";
+    if (lock_.try_lock(other, page_range(3, 1), false))
+      return "a try acquired the lock beside a writer";
     lock_.downgrade(holder);
     if (lock_.try_lock(other, page_range(3, 1), true)) return "a downgraded hold let a writer in";
     if (!lock_.try_lock(other, page_range(3, 1), false))
@@ -254,7 +257,7 @@ class RangeTurns {
   std::atomic<u64> miscounted_{0};
 };
 
-// The turns that fit the kind of the lock.
+// Turns<L, plain>: the class of turns that fits the kind of the lock L.
 template <class L, bool plain>
 struct TurnsFor;
 template <Mutex L, bool plain>

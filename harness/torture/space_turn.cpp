@@ -8,7 +8,7 @@ namespace {
 using P = NativePlatform;
 constexpr u32 rw = prot_read | prot_write;
 
-// The first expectation that did not hold.
+// Keeps the text of the first expectation that did not hold.
 class Expectations {
  public:
   void expect(bool holds, std::string_view otherwise) {
@@ -20,8 +20,8 @@ class Expectations {
   std::string_view wrong_;
 };
 
-// Up and down again: nobody can find the break at its start, and what lies there may go at any
-// moment.
+// Moves the break up and down again. All threads share the break, so its position is not checked
+// and the fault may find its page unmapped again.
 void move_break(AddressSpace& space, Expectations& all) {
   const i64 bytes = static_cast<i64>((1 + P::random() % 3) * page_size);
   const MapResult up = space.brk(bytes);
@@ -31,7 +31,8 @@ void move_break(AddressSpace& space, Expectations& all) {
   all.expect(space.brk(-bytes).error == Error::none, "the break could not be moved down again");
 }
 
-// Where there is room, if not at `start`; what comes to lie elsewhere goes again.
+// Maps at `start` if there is room. A mapping that comes to lie elsewhere is unmapped again, so
+// that such mappings do not pile up.
 void map_near(AddressSpace& space, u64 start, u64 length, u32 prot) {
   const u32 flags = P::random() % 2 == 0 ? map_growsdown : 0;
   const MapResult result = space.map(start, length, prot, flags);

@@ -7,18 +7,18 @@
 
 namespace faultline::torture {
 
-// Bytes from fixed_base() on that all threads' turns share.
+// The length in bytes of the range at fixed_base() that the turns of all threads share.
 inline constexpr u64 shared_bytes = 48 * page_size;
 
-// Page frames a thread that turns by `threads` threads cannot run out of.
+// Page frames for each thread, enough that turns by `threads` threads never run out of them.
 constexpr u64 frames_for_turns(u32 threads) {
   return 512 + 32 * u64{threads};
 }
 
-// Random operations on what all threads share, the break included, and between them everything that
-// may be relied on of a mapping which is the calling thread's own. The thread is registered on the
-// native platform and has entered the space. `walk_looks`: walk() does not fault in what it looks
-// for, as the kernel's does. Answers what was not as it must be, or nothing.
+// Does one random operation on the range that all threads share or on the break, and checks every
+// promise about mappings that only the calling thread uses. The thread is registered on the native
+// platform and has entered the space. `walk_looks`: walk() only looks, whereas the kernel's faults
+// the page in. Returns the first promise that was broken, or an empty text.
 std::string_view space_turn(AddressSpace& space, bool walk_looks);
 
 }  // namespace faultline::torture

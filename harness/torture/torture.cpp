@@ -20,9 +20,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double longest_round_s = 1;  // between two looks at all threads at rest
+constexpr double longest_round_s = 1;  // all threads rest after a round, for the victim's check
 
-// More than there are CPUs, and at least four.
+// By default four more threads than CPUs, so that threads are preempted while they hold locks.
 u32 threads_for(const VictimEntry& entry, u32 asked) {
   const u32 usual = static_cast<u32>(allowed_cpus().size()) + 4;
   const u32 threads = std::min(asked != 0 ? asked : usual, native::max_threads - 1);
@@ -41,7 +41,8 @@ class Torture {
 
   json run() {
     catch_crashes();
-    // A signal wakes a sleeper whom the lock has forgotten: every other round does without.
+    // Every other round sends no signals, since a signal would wake a sleeper that the lock has
+    // forgotten.
     const double round_s = std::min(options_.duration_s / 2, longest_round_s);
     bool signals = false;
     for (double left = options_.duration_s; left > 0 && !failed(); left -= round_s) {
@@ -69,7 +70,7 @@ class Torture {
     return record;
   }
 
-  // Threads that hang cannot be unwound: the record is written here, and the process ends.
+  // Writes the record and ends the process here, since threads that hang cannot be unwound.
   [[noreturn]] void give_up() {
     std::string why = crash();
     if (why.empty())
@@ -94,7 +95,8 @@ bool is_record(const json& record) {
          record.contains("threads_made");
 }
 
-// The record of one name, whatever became of its process; null when a signal ended the run.
+// Runs one name in a process of its own. Returns a record even if the process crashed or hung; null
+// when a signal ended the run.
 json run_process_of(const VictimEntry& entry, const Options& options,
                     const std::vector<std::string>& command, Interrupts& interrupts) {
   const double limit_s = 2 * options.duration_s + options.patience_s + options.set_up_s;
@@ -103,7 +105,7 @@ json run_process_of(const VictimEntry& entry, const Options& options,
   if (child.interrupted) return nullptr;
   json record = json::parse(child.out, nullptr, false);
   if (!is_record(record)) record = {{"failure", reason_without_record(child, limit_s)}};
-  // A sanitizer tells what it found by the exit code, after the record.
+  // A sanitizer reports by the exit code, which comes after a record without failure.
   if (record["failure"] == "" && child.status != 0)
     record["failure"] = reason_without_record(child, limit_s);
   return record;
@@ -139,20 +141,20 @@ void from_json(const json& in, Spec& spec) {
 }
 
 void torture_here(const VictimEntry& entry, const Options& options) {
-  // For what is done to a lock while no thread of the crew is there.
+  // This thread checks the lock while the crew rests, for which it must be registered.
   const NativeThread caretaker(0, 0, 0, options.seed);
   std::cout << Torture(entry, options).run().dump() << '\n';
 }
 
 void torture_by_spec(std::istream& in) {
-  // It must not outlive its parent, however that ends.
+  // This process must not outlive its parent.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   const std::string text((std::istreambuf_iterator<char>(in)), {});
   const json told = json::parse(text, nullptr, false);
   const auto spec = told.is_object() ? told.get<Spec>() : Spec{};
   const VictimEntry* entry = find_victim(spec.name);
   if (entry == nullptr)
-    throw std::invalid_argument("standard input: expected what `faultline torture` writes");
+    throw std::invalid_argument("standard input: expected a spec that `faultline torture` writes");
   torture_here(*entry, spec.options);
 }
 

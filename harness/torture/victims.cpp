@@ -27,8 +27,9 @@ class SpaceVictim final : public Victim {
   void enter() override { space_->enter(); }
 
   bool turn() override {
+    // relaxed: the texts are string literals, which need no publication.
     if (const std::string_view wrong = space_turn(*space_, !kernel_); !wrong.empty())
-      wrong_.store(wrong.data(), std::memory_order_relaxed);  // relaxed: texts of the program's own
+      wrong_.store(wrong.data(), std::memory_order_relaxed);
     return true;
   }
 
@@ -36,12 +37,13 @@ class SpaceVictim final : public Victim {
 
   std::string verdict() override {
     if (failed()) return wrong_.load(std::memory_order_relaxed);
-    if (space_->brk(0).address != break_) return "the break is not where its moves should leave it";
+    if (space_->brk(0).address != break_)
+      return "the break did not return to where it began, although every move up was undone";
     if (space_->unmap(space_->fixed_base(), shared_bytes) != Error::none)
-      return "what all threads shared could not be unmapped";
-    // The kernel's list has the program's own mappings too.
+      return "unmap of the range that all threads share failed";
+    // The kernel's address space also holds the program's own mappings.
     if (const u64 left = kernel_ ? 0 : space_->scan(); left != 0)
-      return std::to_string(left) + " mapping(s) left where all was unmapped";
+      return std::to_string(left) + " mapping(s) remain although every range was unmapped";
     return space_->check();
   }
 

@@ -1,4 +1,4 @@
-// What can be tortured: every lock and scheme of the registry, with what shows whether it holds.
+// What `faultline torture` can torture: every lock and scheme, each with its checks.
 #pragma once
 
 #include <memory>
@@ -12,35 +12,35 @@ namespace faultline::torture {
 class Victim {
  public:
   virtual ~Victim() = default;
-  // By each thread number once, before its first turn.
+  // Each thread number calls it once, before its first turn.
   virtual void enter() {}
-  // One operation of the calling thread, which is registered; false: it tried in vain.
+  // Makes the calling thread, which is registered, do one operation; false: its try failed.
   virtual bool turn() = 0;
-  // Whether something has gone wrong already; to be asked at any moment.
+  // Whether a check has failed so far. Any thread may call it at any moment.
   virtual bool failed() const = 0;
-  // With all threads at rest, by a registered one of a number that takes no turns: what is wrong,
-  // or empty.
+  // What is wrong, or empty. Call it with all threads at rest, from a registered thread whose
+  // number takes no turns.
   virtual std::string verdict() = 0;
 };
 
 struct VictimEntry {
   std::string name;
-  std::string checks;  // what is checked, for the table
+  std::string checks;  // what the turns check, for the table
   u32 max_threads;     // 0: any number
-  bool on_request;     // broken on purpose: not among "all"
-  // For turns by threads 1 to `threads`; by registered thread 0.
+  bool on_request;     // broken on purpose: not part of "all"
+  // Makes a victim for turns by the threads 1 to `threads`. Registered thread 0 calls it.
   std::unique_ptr<Victim> (*make)(const VictimEntry& entry, u32 threads);
 };
 
 const std::vector<VictimEntry>& victims();
 
-// The names of those that should hold.
+// The names of all victims that are not broken on purpose.
 std::vector<std::string> sound_victims();
 
-// Null: there is none of that name.
+// Null if no victim has that name.
 const VictimEntry* find_victim(const std::string& name);
 
-// A lock under its turns (lock_turns.hpp).
+// A lock as a victim of one class of turns (lock_turns.hpp).
 template <class Turns>
 class LockVictim final : public Victim {
  public:
@@ -49,7 +49,8 @@ class LockVictim final : public Victim {
   std::string verdict() override {
     turns_.settle();
     if (const u64 count = turns_.violations(); count != 0)
-      return "it let in whom it should have kept out: " + std::to_string(count) + " violation(s)";
+      return "it let threads in that it should have kept out: " + std::to_string(count) +
+             " violation(s)";
     return turns_.probe();
   }
 
