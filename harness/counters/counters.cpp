@@ -35,11 +35,11 @@ int open_once(const Encoding& encoding, bool kernel) {
       syscall(SYS_perf_event_open, &attributes, 0, -1, -1, PERF_FLAG_FD_CLOEXEC));
 }
 
-// -1 and errno if it cannot be opened.
+// The event's file; -1 with errno set if it cannot be opened.
 int open_event(const Encoding& encoding, bool kernel) {
   const int file = open_once(encoding, kernel);
   if (file >= 0 || errno != EMFILE) return file;
-  // A dozen events on each of hundreds of threads pass the usual limit of 1024 files.
+  // A dozen events on each of hundreds of threads exceed the usual soft limit of 1024 files.
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
@@ -74,7 +74,7 @@ std::string why_not(int error) {
   }
 }
 
-// Of one event, where others could be opened.
+// Why one event could not be opened although others could.
 std::string why_not_this(int error) {
   const bool unknown = error == ENOENT || error == ENODEV || error == EOPNOTSUPP;
   return unknown ? "neither the CPU nor the kernel has this event" : why_not(error);
@@ -84,7 +84,8 @@ bool forbidden(int error) {
   return error == EACCES || error == EPERM;
 }
 
-// "se.nr_migrations : 3" in /proc/thread-self/sched, which kernels with SCHED_DEBUG have.
+// The calling thread's count in the line "se.nr_migrations : 3" of /proc/thread-self/sched; nothing
+// on kernels without SCHED_DEBUG, which lack that file.
 std::optional<u64> proc_migrations() {
   std::ifstream file("/proc/thread-self/sched");
   for (std::string line; std::getline(file, line);) {
@@ -98,7 +99,7 @@ std::optional<u64> proc_migrations() {
   return std::nullopt;
 }
 
-// value, time enabled, time running: the order of the kernel's read format.
+// The event's value, time enabled and time running, in the order of the kernel's read format.
 std::optional<std::array<u64, 3>> read_event(int file) {
   std::array<u64, 3> numbers{};
   if (read(file, numbers.data(), sizeof(numbers)) != sizeof(numbers)) return std::nullopt;

@@ -12,24 +12,25 @@
 
 namespace faultline {
 
-// What one event counted. Where there are more events than the CPU has counters the kernel takes
-// turns, and running < enabled.
+// What one event counted. If there are more events than the CPU has counters, the kernel
+// multiplexes them, and running_ns < enabled_ns.
 struct EventReading {
-  std::string name;  // "icx::EVENT", with ":u" behind it where the kernel could not be counted
+  std::string name;  // "icx::EVENT"; ":u" follows where only user mode could be counted
   u64 value = 0;     // as counted, not scaled
   u64 enabled_ns = 0;
   u64 running_ns = 0;
   std::string absent = {};  // why it could not be counted; empty if it could
 
-  // What would have been counted all the time; nothing if the event never had a counter.
+  // The count extrapolated to all the time that the event was enabled; nothing if the event never
+  // had a counter.
   std::optional<double> scaled() const;
 };
 
-// The events of the calling thread: opened by the constructor, before the window; start() and
-// stop() are the window's edges, called by the same thread. A start switches all events on with one
-// system call, so that none covers more of the window than another. User and kernel are counted,
-// the user alone where perf_event_paranoid allows no more. Never throws: what cannot be counted has
-// a reason.
+// The events of the calling thread. The constructor opens them before the window; the same thread
+// calls start() and stop() at the window's edges. start() switches all events on with one system
+// call, so that all of them cover the same time. They count in user and kernel mode, or in user
+// mode alone where perf_event_paranoid allows no more. No function throws for an event that cannot
+// be counted: its reading says why.
 class ThreadCounters {
  public:
   explicit ThreadCounters(std::span<const EventRow> rows = events_here());
@@ -38,15 +39,15 @@ class ThreadCounters {
   ThreadCounters& operator=(const ThreadCounters&) = delete;
 
   void start();
-  // Also reads all events; they accumulate over several windows.
+  // Stops and reads all events. Their values accumulate over several windows.
   void stop();
 
-  // Why nothing is counted; empty if anything is.
+  // Why no event is counted; empty if at least one is.
   const std::string& absent() const { return absent_; }
-  // One for each row, or none if nothing is counted.
+  // One reading for each row; empty if no event is counted.
   const std::vector<EventReading>& readings() const { return readings_; }
-  // How often the kernel moved the thread to another CPU in the window; nothing if neither perf nor
-  // /proc tells.
+  // How often the kernel moved the thread to another CPU in the window; nothing if neither
+  // perf_event_open nor /proc/thread-self/sched is available.
   std::optional<u64> migrations() const { return migrations_; }
 
  private:
@@ -56,19 +57,21 @@ class ThreadCounters {
   std::vector<int> files_;  // one for each reading; -1 where it is absent
   std::vector<EventReading> readings_;
   int migrations_file_ = -1;
-  std::optional<u64> migrations_by_proc_;  // at the window's start
+  std::optional<u64> migrations_by_proc_;  // /proc's count at the window's start
   std::optional<u64> migrations_;
   std::string absent_;
 };
 
-// The trial's "counters": {"events": events_json}, or {"absent": why} if a thread counted nothing.
+// The trial's "counters": {"events": events_json}, or {"absent": reason} if a thread counted no
+// event.
 nlohmann::json counters_json(const std::vector<const ThreadCounters*>& threads);
 
-// Each event summed over the threads, {NAME: {"value", "enabled_ns", "running_ns"}}, or {"absent":
-// why} where not every thread counted it: a sum over the others would be too low.
+// Each event summed over the threads, {NAME: {"value", "enabled_ns", "running_ns"}}. An event that
+// some thread did not count gets {"absent": reason}, since the sum would be too low.
 nlohmann::json events_json(const std::vector<std::vector<EventReading>>& threads);
 
-// Why this thread could count no hardware event now; nothing if it could. Takes microseconds.
+// Why the calling thread cannot count any hardware event now; nothing if it can. Takes
+// microseconds.
 std::optional<std::string> counters_absent();
 
 // The result file's "counters": {"available": true, "pmu", "events"} or {"available": false,

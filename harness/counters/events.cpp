@@ -11,8 +11,9 @@ constexpr u32 generic = 0;  // PERF_TYPE_HARDWARE
 constexpr u32 cache = 3;    // PERF_TYPE_HW_CACHE
 constexpr u32 raw = 4;      // PERF_TYPE_RAW
 
-// Traps: OFFCORE_RESPONSE_0 without a supplier silently counts any response, and its L3_MISS alone
-// is the local one only. ARM has no event for a modified line, so all of its rows are proxies.
+// Two traps for new rows: OFFCORE_RESPONSE_0 without a supplier silently counts any response, and
+// its L3_MISS without a hop covers local misses only. ARM has no event for a modified line, so all
+// of its rows are proxies.
 // clang-format off
 constexpr EventRow table[] = {
     {"skx", "MEM_LOAD_L3_HIT_RETIRED:XSNP_HITM", raw, 0x4d2, 0x0, transfer,
@@ -204,7 +205,7 @@ constexpr EventRow table[] = {
      "store-exclusive that failed"},
 
     {"perf", "PERF_COUNT_HW_CACHE_MISSES", generic, 0x3, 0x0, proxy,
-     "last-level cache misses, whatever the CPU takes that for"},
+     "last-level cache misses, as the CPU defines them"},
     {"perf", "PERF_COUNT_HW_CACHE_LL:READ:MISS", cache, 0x10002, 0x0, proxy,
      "reads that missed the last-level cache"},
     {"perf", "PERF_COUNT_HW_CACHE_NODE:READ:MISS", cache, 0x10006, 0x0, proxy,

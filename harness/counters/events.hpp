@@ -1,5 +1,5 @@
-// The hardware events that show cache-line bouncing, as data. Every row with an x86 PMU of libpfm4
-// 4.13.0 was encoded by it; counters_test encodes them again.
+// The hardware events that show cache-line bouncing, as data. libpfm4 4.13.0 encoded every row
+// whose x86 PMU it knows; counters_test encodes these rows again.
 #pragma once
 
 #include <span>
@@ -11,14 +11,14 @@ namespace faultline {
 
 enum class EventRole {
   transfer,     // counts cache lines that moved from another core's cache
-  denominator,  // counts what could have moved one: RMWs, requests for ownership
+  denominator,  // counts accesses that can cause a transfer: RMWs, requests for ownership
   proxy,        // goes up with transfers, but counts other things too
 };
 
 // A row of the table. Rows of one PMU may count the same transfer twice: never add them up.
 struct EventRow {
-  std::string_view pmu;    // libpfm4's name, "zen5" where it has none
-  std::string_view event;  // libpfm4's string without the PMU, or rHEX
+  std::string_view pmu;    // libpfm4's name; "zen5", which libpfm4 4.13.0 lacks
+  std::string_view event;  // libpfm4's string without the PMU, or perf's rHEX
   u32 type = 0;            // perf_event_attr.type
   u64 config = 0;          // perf_event_attr.config
   u64 config1 = 0;         // perf_event_attr.config1
@@ -26,7 +26,7 @@ struct EventRow {
   std::string_view meaning;
 };
 
-// The whole table; the rows of one PMU are neighbours, the best first.
+// The whole table. The rows of one PMU are adjacent, the most telling row first.
 std::span<const EventRow> event_table();
 
 // The rows of one PMU; empty if the table does not know it.

@@ -39,7 +39,7 @@ bool between(u32 value, u32 low, u32 high) {
   return low <= value && value <= high;
 }
 
-// Models by family as arch/x86/kernel/cpu/amd.c and arch/x86/include/asm/intel-family.h have them.
+// The model numbers follow arch/x86/kernel/cpu/amd.c and arch/x86/include/asm/intel-family.h.
 std::string_view pmu_by_model(const CpuIdentity& cpu) {
   if (cpu.vendor == "AuthenticAMD" && cpu.family == 0x17) {
     const bool zen2 = between(cpu.model, 0x30, 0x4f) || between(cpu.model, 0x60, 0x7f) ||
@@ -57,7 +57,7 @@ std::string_view pmu_by_model(const CpuIdentity& cpu) {
                       between(cpu.model, 0x60, 0x7f);
     return zen5 ? "zen5" : "";
   }
-  // Emerald Rapids has Sapphire Rapids' core, and the kernel treats their PMUs as one.
+  // Emerald Rapids (0xcf) has Sapphire Rapids' core, and the kernel gives both the same PMU.
   if (cpu.vendor == "GenuineIntel" && cpu.family == 6 && cpu.model == 0xcf) return "spr";
   if (cpu.vendor == "0x41") {
     switch (cpu.model) {
@@ -76,7 +76,7 @@ std::string_view pmu_by_model(const CpuIdentity& cpu) {
   return "";
 }
 
-// The value of the first line "key : value".
+// The value of the first line "key : value" in the text of /proc/cpuinfo; empty if there is none.
 std::string field(const std::string& cpuinfo, std::string_view key) {
   std::istringstream lines(cpuinfo);
   for (std::string line; std::getline(lines, line);) {

@@ -75,7 +75,7 @@ class MendingReporter final : public BenchmarkReporter {
 };
 
 #pragma GCC diagnostic push
-// The library calls its CSV reporter deprecated, and still offers it as a format.
+// The library marks its CSV reporter as deprecated but still offers CSV as a format.
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 std::unique_ptr<BenchmarkReporter> csv_reporter() {
   return std::make_unique<benchmark::CSVReporter>();

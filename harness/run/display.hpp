@@ -1,4 +1,5 @@
-// What a run shows while it runs: our own progress, or Google Benchmark's console, JSON or CSV.
+// What a run shows while it runs: our own progress line, or Google Benchmark's console, JSON or
+// CSV.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -25,13 +26,13 @@ struct DisplayOptions {
 struct ReportedTrial {
   const PlannedCase* planned = nullptr;
   PlannedTrial trial;
-  nlohmann::json record;  // null: it was left out
+  nlohmann::json record;  // null if the trial was left out
 };
 
-// The library's reporter of that format, which must not be `progress`. It corrects what the library
-// reports: the name (without "/iterations:1/manual_time"), threads, repetition and CPU time; and it
-// drops the warning that the library was built as DEBUG, which says nothing of faultline. Trials
-// that were left out are not shown. The caller fills `current` before each report.
+// Google Benchmark's reporter of that format, which must not be `progress`, inside one that
+// corrects the runs first: their name (without "/iterations:1/manual_time"), threads, repetition
+// and CPU time. It drops the warning that the library was built as DEBUG, which says nothing about
+// faultline, and trials that were left out. The caller fills `current` before each report.
 std::unique_ptr<benchmark::BenchmarkReporter> make_reporter(const DisplayOptions& options,
                                                             const ReportedTrial& current);
 
@@ -39,15 +40,15 @@ std::unique_ptr<benchmark::BenchmarkReporter> make_reporter(const DisplayOptions
 // elsewhere as a plain line every ten seconds.
 class Progress {
  public:
-  // Where it is not `shown`, only remarks are.
+  // Unless `shown`, it prints only remarks.
   Progress(usize trials, bool shown);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // One more trial has ended.
+  // Counts one more trial as ended and shows the progress; `name` is the trial's case.
   void step(const std::string& name);
-  // Prints a line of its own, also where progress is not shown.
+  // Prints a line, whether progress is shown or not.
   void remark(const std::string& line);
   // The mean time from one trial's end to the next one's, in seconds; 0 before the first has ended.
   double mean_s() const;

@@ -7,8 +7,8 @@
 namespace faultline {
 namespace {
 
-// Not std::shuffle, which orders differently from library to library: the seed determines the
-// order.
+// Our own shuffle, because the order must follow from the seed alone, and std::shuffle orders
+// differently from library to library.
 void shuffle(std::vector<PlannedTrial>& trials, usize from, std::mt19937_64& random) {
   for (usize left = trials.size() - from; left > 1; --left)
     std::swap(trials[from + left - 1], trials[from + random() % left]);

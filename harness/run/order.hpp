@@ -1,4 +1,4 @@
-// In which order the trials of a plan run.
+// The order in which the trials of a plan run.
 #pragma once
 
 #include <vector>
@@ -7,22 +7,23 @@
 
 namespace faultline {
 
-// One process to run.
+// One trial, for which the runner starts a process.
 struct PlannedTrial {
   usize of = 0;  // index into Plan::cases
   u32 repetition = 0;
   bool latency = false;
 };
 
-// A round has one repetition of every case that has as many.
+// Round r consists of repetition r of every case that has more than r repetitions.
 enum class TrialOrder {
   rounds,       // round after round, each in the plan's order
   interleaved,  // round after round, each in an order that the seed draws
-  by_case,      // all trials of a case, then those of the next
+  by_case,      // all trials of the first case, then all of the second, and so on
 };
 
-// Every trial of the plan. In rounds, slow drift of the machine falls on all cases alike, and a run
-// that is cut short has as many repetitions of one case as of another.
+// Every trial of the plan, in the order in which to run it. With rounds, a slow drift of the
+// machine affects all cases alike, and a run that is cut short has measured all cases about equally
+// often.
 std::vector<PlannedTrial> order_trials(const Plan& plan, TrialOrder order, u64 seed);
 
 }  // namespace faultline

@@ -16,8 +16,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int max_attempts = 3;  // of a trial that steal time spoils
-constexpr u32 max_failures = 2;  // of one native case, before its other repetitions are left out
+constexpr int max_attempts = 3;  // at one trial, when the attempts before are discarded
+constexpr u32 max_failures = 2;  // after so many, a native case's other repetitions are left out
 
 struct CaseOutcome {
   u32 failures = 0;
@@ -57,13 +57,14 @@ class Runner {
     run_trials();
   }
 
-  // One trial after another, until none is left.
+  // Measures the trials that no other thread has taken, until none is left.
   void run_trials() {
     for (usize index; (index = next_++) < trials_.size();) measure(index);
   }
 
-  // Google Benchmark runs and reports the trials. Each repetition is registered by itself, in our
-  // order: the library's own interleaving draws from a seed that nobody can record.
+  // Google Benchmark runs and reports the trials. This function registers each repetition by
+  // itself, in our order, because the library interleaves repetitions by a seed that cannot be
+  // recorded.
   void run_as_benchmarks() {
     benchmark::ClearRegisteredBenchmarks();
     for (usize i = 0; i < trials_.size(); ++i)
@@ -89,8 +90,9 @@ class Runner {
     state.SetItemsProcessed(1);
   }
 
-  // The record of the trial's last attempt; null when there was none, also after the run has
-  // failed. An exception is kept for the end: it must not pass through a thread or the library.
+  // The record of the trial's last attempt; null if the trial was left out or interrupted, or the
+  // run has failed. It keeps an exception for run() to throw, because an exception must pass
+  // neither out of a thread nor through the library.
   json measure(usize index) {
     json record;
     try {
@@ -123,7 +125,7 @@ class Runner {
     const CaseSpec& spec = plan_.cases[trial.of].spec;
     if (!spec.simulated() && of_cases_[trial.of].failures >= max_failures)
       return fmt::format("{} of its trials had failed", max_failures);
-    // How long a simulation takes here does not follow from its window.
+    // A simulated window does not tell how long its simulation takes on this machine.
     const double expected =
         spec.simulated() ? 0 : std::max(progress_.mean_s(), spec.warmup_s + spec.duration_s);
     if (options_.end &&
@@ -149,7 +151,8 @@ class Runner {
     return spec;
   }
 
-  // Null: the attempt was interrupted.
+  // Enters an attempt's record in journal and outcome. A null record means that a signal
+  // interrupted the attempt.
   void take(const PlannedTrial& trial, const json& record) {
     const std::lock_guard lock(mutex_);
     if (record.is_null()) return left_out_.add(name_of(trial), "the run was interrupted");
@@ -181,7 +184,7 @@ class Runner {
   std::atomic<usize> next_ = 0;
   ReportedTrial* current_ = nullptr;
 
-  std::mutex mutex_;  // guards what follows, while trials run
+  std::mutex mutex_;  // guards the members below while trials run
   Journal& journal_;
   std::vector<CaseOutcome> of_cases_;
   Progress progress_;

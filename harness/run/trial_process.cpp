@@ -55,7 +55,7 @@ std::optional<json> run_trial_process(const TrialSpec& spec,
                                       const std::vector<std::string>& command,
                                       Interrupts& interrupts, double patience_s) {
   const CaseSpec& one = spec.trial_case;
-  // The trial watches itself for stalls; this is for one that cannot.
+  // The trial watches itself for stalls; this limit is for a trial that hangs as a whole.
   const double limit_s = one.warmup_s + one.duration_s + 2 * spec.stall_limit_s + patience_s;
   const std::string started = utc_now();
   const std::string input = json(spec).dump();

@@ -1,5 +1,5 @@
-// The parent's side of a trial, which is a process of its own: however that ends, the parent has a
-// record.
+// The parent's side of a trial, which runs in a process of its own. The parent gets a record
+// however that process ends.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -13,28 +13,29 @@
 
 namespace faultline {
 
-// What runs a trial: this program's own subcommand.
+// The command that runs a trial: a subcommand of this program.
 inline const std::vector<std::string> trial_command = {"/proc/self/exe", "trial"};
 
-// How long a trial may take beyond warm-up, window and twice the stall limit, in seconds. Set-up
-// touches all memory of the case, which may be hundreds of GiB; the trial gives up on it after a
-// minute. The rest is for the oracle.
+// How long a trial may take beyond warm-up, window and twice the stall limit, in seconds. A minute
+// is for set-up, which touches all memory of the case, perhaps hundreds of GiB, and which the trial
+// itself gives up after that time. The rest is for the oracle.
 inline constexpr double trial_patience_s = 80;
-// The same for a simulated trial, whose window and stall limit are simulated time: this machine may
-// take many times as long for them.
+// The same for a simulated trial. Its window and stall limit are simulated time, and this machine
+// may take many times as long to simulate them.
 inline constexpr double sim_patience_s = 600;
 
-// How a process that left no record has ended, and the last line of its standard error; one line.
+// One line that says how a process without a record ended, with the last line of its standard
+// error.
 std::string reason_without_record(const ChildOutput& child, double limit_s);
 
-// The trial's record as its process wrote it, or a record of status "failed" when the process
-// crashed, hung or wrote none. Nothing when a signal interrupted the run meanwhile.
+// The record that the trial's process wrote, or one of status "failed" if the process crashed, hung
+// or wrote none. Nothing if a signal to this program interrupted the trial.
 std::optional<nlohmann::json> run_trial_process(const TrialSpec& spec,
                                                 const std::vector<std::string>& command,
                                                 Interrupts& interrupts,
                                                 double patience_s = trial_patience_s);
 
-// Runs the case once with a short window, to measure what a trial costs beyond its window.
+// Runs the case once with a short window, to measure how long a trial takes beyond its window.
 Overhead measure_overhead(const CaseSpec& spec, const std::vector<std::string>& command,
                           Interrupts& interrupts);
 

@@ -41,7 +41,8 @@ void merge(Histogram& into, const Histogram& other) {
 
 std::optional<std::uint64_t> quantile(const Histogram& histogram, double q) {
   const double count = static_cast<double>(total(histogram));
-  // 1 - 0.9999 is not exactly 0.0001: one value in ten thousand must still do.
+  // The slack allows for rounding: 1 - 0.9999 is not exactly 0.0001, yet 10,000 values must
+  // suffice.
   if (count == 0 || count * (1 - q) < 1 - 1e-9) return std::nullopt;
   const double wanted = std::ceil(count * q - 1e-9);
   double seen = 0;

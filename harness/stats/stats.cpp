@@ -10,7 +10,7 @@
 namespace faultline {
 namespace {
 
-/** Median of values that may be reordered; there is at least one. */
+/** Median of at least one value. Reorders the values. */
 double median_of(std::vector<double>& values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -18,8 +18,8 @@ double median_of(std::vector<double>& values) {
   return (*middle + *std::max_element(values.begin(), middle)) / 2;
 }
 
-/** Medians of resamples. The remainder, not uniform_int_distribution, whose numbers differ between
- * libraries. */
+/** The median of one resample. Draws indices by a remainder, because uniform_int_distribution gives
+ * different numbers in different libraries. */
 double resampled_median(std::span<const double> values, std::mt19937_64& random,
                         std::vector<double>& scratch) {
   scratch.resize(values.size());
@@ -38,12 +38,12 @@ void require_values(std::span<const double> values, const char* where) {
   }
 }
 
-/** Two-sided p of U <= u, from the number of arrangements of every U (Mann and Whitney's
- * recurrence). */
+/** Two-sided p of U <= u, from the number of arrangements that give each value of U (Mann and
+ * Whitney's recurrence). */
 double exact_p(std::size_t n, std::size_t m, double u) {
   const std::size_t most = n * m;
-  // ways[k]: subsets counted so far that have U = k; a Gaussian binomial coefficient built factor
-  // by factor.
+  // ways[k]: the number of subsets with U = k. These are the coefficients of a Gaussian binomial,
+  // which the loop multiplies out factor by factor.
   std::vector<double> ways(most + 1, 0.0);
   ways[0] = 1;
   for (std::size_t i = 1; i <= n; ++i) {
@@ -62,7 +62,7 @@ double exact_p(std::size_t n, std::size_t m, double u) {
 double approximate_p(double n, double m, double u, double ties) {
   const double total = n + m;
   const double variance = n * m / 12 * ((total + 1) - ties / (total * (total - 1)));
-  if (!(variance > 0)) return 1;  // every value equal
+  if (!(variance > 0)) return 1;  // all values are equal
   const double distance = std::max(0.0, std::abs(u - n * m / 2) - 0.5);
   return std::min(1.0, std::erfc(distance / std::sqrt(2 * variance)));
 }

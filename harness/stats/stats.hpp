@@ -7,14 +7,14 @@
 
 namespace faultline {
 
-/** A median with its interval, in the unit of the values. */
+/** A median, or a ratio of medians, with its confidence interval; in the unit of the values. */
 struct Estimate {
   double median = 0;
   double low = 0;
   double high = 0;
 };
 
-/** How an interval is resampled; the same options and values give the same interval, on every
+/** How to resample for an interval. The same options and values give the same interval on every
  * machine. */
 struct Bootstrap {
   double confidence = 0.95;  // in (0, 1)
@@ -32,8 +32,8 @@ double median(std::span<const double> values);
  */
 double quantile(std::span<const double> values, double q);
 
-/** The median and its percentile bootstrap interval (Efron). Of one value: an interval of no width.
- */
+/** The median and its percentile bootstrap interval (Efron). One value gives an interval of width
+ * 0. Throws std::invalid_argument if there are no values. */
 Estimate bootstrap_median(std::span<const double> values, const Bootstrap& options = {});
 
 /**
@@ -44,7 +44,7 @@ Estimate bootstrap_ratio(std::span<const double> base, std::span<const double> c
                          const Bootstrap& options = {});
 
 struct RankTest {
-  double u = 0;  // of the first sample: pairs in which it is larger, ties half
+  double u = 0;  // pairs in which the first sample's value is larger; ties count half
   double p = 1;  // two-sided
   bool exact = false;
 };
@@ -59,11 +59,11 @@ RankTest mann_whitney(std::span<const double> a, std::span<const double> b);
 /** The smallest two-sided p that samples of these sizes can reach: 2 / C(n + m, n), at most 1. */
 double smallest_p(std::size_t n, std::size_t m);
 
-/** Holm's step-down correction (1979), in the order given; each at most 1. */
+/** The p values after Holm's step-down correction (1979), in the order given; each at most 1. */
 std::vector<double> holm(std::span<const double> p_values);
 
-/** Jain's index, (sum x)^2 / (n * sum x^2): 1 is equal shares, 1/n is one that takes all. Of zeros
- * only: 1. */
+/** Jain's index, (sum x)^2 / (n * sum x^2): 1 when all values are equal, also when all are 0; 1/n
+ * when all but one are 0. Throws std::invalid_argument if there are no values. */
 double jain(std::span<const double> values);
 
 }  // namespace faultline
