@@ -49,7 +49,8 @@ Findings measure(const Topology& topology, const Shape& shape, const Effort& eff
   return findings;
 }
 
-// Of the last minute; what else runs takes CPUs from the threads that are measured.
+// The load average of the last minute, for the file's provenance: other programs slow the measured
+// threads down.
 std::string load_average() {
   double load = 0;
   return getloadavg(&load, 1) == 1 ? fmt::format("{:.2f}", load) : "unknown";
@@ -69,15 +70,15 @@ Provenance provenance_of(const Topology& topology, const Effort& effort,
           machine["host"].get<std::string>()};
 }
 
-// How many constants were measured, how many not.
+// Prints how many constants of the file were measured and how many were not.
 void summarise(const std::string& out) {
   const sim::Machine machine = sim::Machine::load(out);
   usize measured = 0, taken = 0;
   for (const sim::Machine::Constant& constant : machine.constants) {
-    if (constant.key == "contention.requesters") continue;  // where it was measured, not what
+    if (constant.key == "contention.requesters") continue;  // an axis of CPU counts, not a constant
     ++(constant.origin.starts_with("not measured") ? taken : measured);
   }
-  std::cout << fmt::format("{}: {}\n  {} constants measured, {} not, whose origin says so\n", out,
+  std::cout << fmt::format("{}: {}\n  {} constants measured, {} not; their origins say so\n", out,
                            machine.summary, measured, taken);
 }
 
@@ -101,7 +102,7 @@ void calibrate(const Request& request) {
   const Shape shape = make_shape(topology, chosen_cpus(topology, request.cpus));
   const std::string disturbed = what_disturbs(diagnose());
   if (!disturbed.empty())
-    std::cerr << fmt::format("calibrate: warning: {}: what is measured now may be too slow\n",
+    std::cerr << fmt::format("calibrate: warning: {}: the measured times may be too long\n",
                              disturbed);
   const Provenance provenance = provenance_of(topology, request.effort, disturbed);
   const Findings findings = measure(topology, shape, request.effort, provenance.private_bytes);

@@ -14,7 +14,7 @@ namespace {
 
 using P = NativePlatform;
 
-// Nanoseconds a turn.
+// Runs `turn` `turns` times; returns the nanoseconds a turn took.
 template <class F>
 double time_turns(u32 turns, F&& turn) {
   const u64 begin = P::now();
@@ -47,14 +47,15 @@ std::string handoff_name(u64 asleep_ns) {
 
 namespace {
 
-// One thread sleeps on a word, the other wakes it.
+// One thread sleeps on a futex word, and another wakes it.
 struct Handoff {
   alignas(cache_line) std::atomic<u32> word{0};
-  alignas(cache_line) std::atomic<u64> dozing{0};  // when the sleeper was about to sleep
-  alignas(cache_line) std::atomic<u64> woken{0};   // when it went on
+  alignas(cache_line) std::atomic<u64> dozing{0};  // the time at which the sleeper went to sleep
+  alignas(cache_line) std::atomic<u64> woken{0};   // the time at which the sleeper went on
 
   void sleep() {
-    // Release and acquire below: each stamp carries the word's value before it along.
+    // release and acquire, on all three words: whoever reads one of them also sees what its writer
+    // stored or read before.
     dozing.store(P::now(), std::memory_order_release);
     while (word.load(std::memory_order_acquire) == 0) P::wait(word, 0);
     woken.store(P::now(), std::memory_order_release);
@@ -73,7 +74,7 @@ struct Handoff {
     findings.add(name, static_cast<double>(end - std::min(begin, end)));
     findings.add("woken" + name.substr(name.find('.')), static_cast<double>(called - begin));
   }
-  // relaxed: a meeting follows.
+  // relaxed: the meeting that follows publishes the stores.
   void reset() {
     word.store(0, std::memory_order_relaxed);
     dozing.store(0, std::memory_order_relaxed);
@@ -85,8 +86,9 @@ struct Handoff {
 
 void measure_waking(const Topology& topology, const Shape& shape, const Effort& effort,
                     Findings& findings) {
-  u32 nearest = 0;                  // none yet
-  const auto rank = [&](u32 cpu) {  // a sibling last
+  u32 nearest = 0;  // 0: none yet
+  // The rank of a CPU by its distance from the first, but with a sibling last.
+  const auto rank = [&](u32 cpu) {
     return (shape.between(0, cpu) + sim::distances - sim::same_cluster) % sim::distances;
   };
   for (u32 cpu = 1; cpu < shape.cpus.size(); ++cpu)
@@ -109,11 +111,12 @@ void measure_waking(const Topology& topology, const Shape& shape, const Effort& 
 
 namespace {
 
-// Clears pages on all these CPUs at once; a sample is the sum of what they did, each over its own
-// time. GB/s.
+// Clears pages on all these CPUs at once. A sample is the sum of the CPUs' rates, GB/s, each of
+// which is a CPU's bytes over its own time.
 void clear_on(const Topology& topology, const std::vector<u32>& cpus, const std::string& name,
               u32 samples, Findings& findings) {
-  // Each goes round in more than its share of any cache; a sample is short, lest much else runs.
+  // Each CPU cycles through more memory than its share of any cache. A sample is short, so that
+  // other programs disturb few of them.
   const usize bytes = std::max<usize>(16, 64 / cpus.size()) << 20;
   constexpr usize part = usize{4} << 20;
   std::vector<double> rates(cpus.size());

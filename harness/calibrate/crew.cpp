@@ -12,12 +12,14 @@ namespace faultline::calibrate {
 
 void Meeting::meet() {
   constexpr u32 patience = 4096;  // some tens of microseconds
-  // relaxed: the one that completes the round publishes it below.
+  // relaxed: this thread has itself stored or acquired the previous round's value.
   const u32 round = round_.load(std::memory_order_relaxed);
-  // acq_rel: whoever arrives last has seen what all others did before they arrived.
+  // acq_rel: pairs with itself, so that the last thread to arrive sees what all others did before.
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
-    arrived_.store(0, std::memory_order_relaxed);        // relaxed: published by the release below
-    round_.store(round + 1, std::memory_order_release);  // pairs with the acquire below
+    // relaxed: the release store of `round_` publishes it.
+    arrived_.store(0, std::memory_order_relaxed);
+    // release: pairs with the acquire loads of the threads that wait in the loop.
+    round_.store(round + 1, std::memory_order_release);
     return;
   }
   for (u32 turn = 1; round_.load(std::memory_order_acquire) == round; ++turn) {
@@ -28,7 +30,8 @@ void Meeting::meet() {
 
 namespace {
 
-// Made by all threads before the first role runs: one that cannot be pinned stops the others.
+// Collects the first failure to pin a thread. All threads look at it before the first role runs, so
+// that no role waits for a thread that could not be pinned.
 struct Muster {
   std::mutex mutex;
   std::exception_ptr failure;

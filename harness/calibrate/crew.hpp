@@ -1,4 +1,4 @@
-// Threads pinned to CPUs that take part in a measurement together.
+// Threads, each pinned to a CPU, that measure something together.
 #pragma once
 
 #include <atomic>
@@ -10,9 +10,9 @@
 
 namespace faultline::calibrate {
 
-// Where a crew's threads wait for each other, again and again: by spinning, so that they go on
-// within a transfer of each other and no CPU falls idle. Where something else has a CPU they let
-// each other in now and then.
+// A barrier that can be used again and again. Its threads spin, so that all of them go on within
+// one line transfer and no CPU falls idle. They yield now and then, in case another program takes
+// one of their CPUs.
 class Meeting {
  public:
   explicit Meeting(u32 size) : size_(size) {}
@@ -25,9 +25,10 @@ class Meeting {
   alignas(cache_line) std::atomic<u32> round_{0};
 };
 
-// Runs `role(meeting, i)` on a thread pinned to `cpus[i]`, registered as NativeThread i, for each i
-// at once, and waits for all. Throws std::runtime_error, and runs no role, if a thread cannot be
-// made or pinned. A role must not throw: the others would wait for it.
+// For each i at once, runs `role(meeting, i)` on a thread that is pinned to `cpus[i]` and
+// registered as NativeThread i. Returns when all roles have ended. Throws std::runtime_error, and
+// runs no role, if a thread cannot be pinned. A role must not throw, since the other roles would
+// wait for it.
 void run_pinned(const Topology& topology, const std::vector<u32>& cpus,
                 const std::function<void(Meeting&, u32)>& role);
 

@@ -1,4 +1,4 @@
-// What has been measured: samples by the name of the quantity.
+// The measured samples of each quantity, by its name.
 #pragma once
 
 #include <map>
@@ -10,16 +10,16 @@
 
 namespace faultline::calibrate {
 
-// Names are those of a machine file's constants where there is one
-// ("latency.load.modified.cluster", in the file's units), else the quantity's own
-// ("contended.cluster.4", "handoff.20us"; ns).
+// A quantity that is a constant of a machine file has that constant's name and unit
+// ("latency.load.modified.cluster"). Other quantities have names of their own
+// ("contended.cluster.4", "handoff.20us") and are in ns.
 class Findings {
  public:
   void add(const std::string& name, double sample) { samples_[name].push_back(sample); }
   bool has(const std::string& name) const { return samples_.contains(name); }
-  // Throws std::out_of_range for what was not measured.
+  // Throws std::out_of_range if nothing was measured under that name.
   double median(const std::string& name) const;
-  // The quartiles' distance over the median.
+  // The distance between the quartiles, divided by the median.
   double spread(const std::string& name) const;
   usize samples(const std::string& name) const { return samples_.at(name).size(); }
   std::vector<std::string> names() const;

@@ -17,15 +17,15 @@ namespace faultline::calibrate {
 
 namespace {
 
-// All orders here are relaxed: each line is one CPU's alone at a time, and the crew's meetings
-// order one's accesses before the other's.
+// All orders here are relaxed: only one CPU at a time accesses a line, and the crew's meetings
+// order its accesses before those of the next CPU.
 constexpr auto relaxed = std::memory_order_relaxed;
 
-// One line in each part of a page; the part's last pair of lines is nobody's.
+// Each quarter of a page holds one of the lines. The last pair of lines in a quarter stays unused.
 constexpr usize part = page_size / 4;
 constexpr usize places = part / line_bytes - 2;
 
-// Out of every cache.
+// Evicts the line from every cache.
 void flush_line(void* line) {
 #if defined(__x86_64__)
   _mm_clflush(line);
@@ -34,8 +34,8 @@ void flush_line(void* line) {
 #endif
 }
 
-// Until all stores before are complete nothing after begins, not even fetching a line for the next
-// store, which a fence of the language lets happen.
+// Waits until all earlier stores are complete before any later access begins. A fence of C++ would
+// not do: the CPU may still fetch the line of the next store early.
 void complete_stores() {
 #if defined(__x86_64__)
   _mm_mfence();
@@ -47,7 +47,7 @@ void complete_stores() {
 
 template <class F>
 double time_each(double clock_ns, F&& accesses) {
-  native::now_ns();  // its code and data are in the cache then
+  native::now_ns();  // brings the clock's code and data into the cache
   const u64 begin = native::now_ns();
   accesses();
   const double ns = static_cast<double>(native::now_ns() - begin) - clock_ns;
@@ -82,7 +82,7 @@ void Lines::write() {
 
 void Lines::flush() {
   for (Line* line : order_) flush_line(line);
-  complete_stores();  // and flushes
+  complete_stores();  // the fence orders flushes too
 }
 
 Lines::Line* Lines::load_all() {
@@ -105,7 +105,8 @@ double Lines::time_loads(double clock_ns) {
 }
 
 double Lines::time_stores(double clock_ns) {
-  const std::array order = order_;  // here already when the time begins
+  // A copy brings the addresses into the cache before the clock runs.
+  const std::array order = order_;
   return time_each(clock_ns, [&] {
     for (Line* line : order) {
       line->stored.store(1, relaxed);
@@ -116,7 +117,7 @@ double Lines::time_stores(double clock_ns) {
 
 double Lines::time_rmws(double clock_ns) {
   std::ptrdiff_t zero = 0;
-  benchmark::DoNotOptimize(zero);  // else an RMW that adds nothing might become a load
+  benchmark::DoNotOptimize(zero);  // keeps the compiler from turning an addition of 0 into a load
   return time_each(clock_ns, [&] {
     Line* at = order_[0];
     for (usize i = 0; i < count; ++i) at = at->next.fetch_add(zero, relaxed);

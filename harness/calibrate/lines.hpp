@@ -1,4 +1,4 @@
-// Cache lines to be passed between CPUs, and the accesses that are timed.
+// Cache lines that CPUs pass to each other, and the accesses to them that are timed.
 #pragma once
 
 #include <array>
@@ -10,8 +10,8 @@ namespace faultline::calibrate {
 
 inline constexpr usize line_bytes = 64;
 
-// Memory of whole pages, not yet touched: its pages come from the node of the thread that touches
-// it first. Throws std::bad_alloc.
+// Untouched memory of whole pages: each page will come from the node of the thread that touches it
+// first. Throws std::bad_alloc.
 class Pages {
  public:
   explicit Pages(usize bytes);
@@ -26,31 +26,32 @@ class Pages {
   usize bytes_;
 };
 
-// Some lines in random order over some pages, never two of one 128-byte pair, so that no prefetcher
-// guesses the next: few enough for a first-level cache and its TLB. Loads and RMWs form a chain,
-// each one's address being the value of the one before, so that none overlaps the next; stores are
-// fenced, or they would.
+// 128 lines in random order, four in a page and never two in one 128-byte pair, so that no
+// prefetcher guesses the next one. They fit into a first-level cache and its TLB. Loads and RMWs
+// form a chain: each one's value is the next one's address, so that no two overlap. Stores do not
+// depend on each other, so a fence keeps them from overlapping.
 class Lines {
  public:
   static constexpr usize count = 128;
 
   Lines();
-  // Another order; to be followed by write().
+  // Chooses other lines in another random order. Call write() next, which links them.
   void shuffle(u64 seed);
 
-  // Each does so to every line, from the calling CPU: write() leaves them modified there, flush()
-  // in no cache at all.
+  // Each accesses every line from the calling CPU. write() leaves the lines modified in its cache,
+  // flush() leaves them in no cache at all.
   void write();
   void flush();
   void read();
-  // Makes the pages' translations the calling CPU's, without touching the lines.
+  // Brings the pages' translations into the calling CPU's TLB without touching the lines.
   void translate() const;
 
-  // Nanoseconds an access, of all lines once, the clock's own cost (time_of_clock()) taken off.
+  // Each accesses every line once and returns the nanoseconds an access took. It subtracts
+  // `clock_ns`, the cost of the clock itself, which time_of_clock() measures.
   double time_loads(double clock_ns);
   double time_stores(double clock_ns);
   double time_rmws(double clock_ns);
-  // The same without a fence: what the store buffer hides is not seen.
+  // Times stores without a fence, so that the result leaves out what the store buffer hides.
   double time_posted_stores(double clock_ns);
 
  private:
@@ -64,7 +65,7 @@ class Lines {
   std::array<Line*, count> order_{};
 };
 
-// What two readings of the clock in a row are apart; ns.
+// The median difference between two readings of the clock in a row, ns.
 double time_of_clock();
 
 }  // namespace faultline::calibrate

@@ -25,7 +25,7 @@ double to_ns(Time time) {
   return static_cast<double>(time) / sim::ps_per_ns;
 }
 
-// Three digits are more than the spread leaves.
+// Rounds to three digits, which is finer than the spread of the samples.
 double rounded(double value) {
   if (value == 0) return 0;
   const double unit = std::pow(10, std::floor(std::log10(value)) - 2);
@@ -33,7 +33,7 @@ double rounded(double value) {
   return std::round(result * 1e6) / 1e6;
 }
 
-// The preset that is nearest to such a CPU, for what cannot be measured.
+// The preset that is most like such a CPU. It supplies the constants that cannot be measured.
 std::string preset_for(const std::string& cpu_model) {
   const auto names = [&](const char* maker) { return cpu_model.find(maker) != std::string::npos; };
   if (names("AMD") || names("Hygon")) return "epyc-7742x2";
@@ -45,7 +45,8 @@ std::string preset_for(const std::string& cpu_model) {
 #endif
 }
 
-// A preset's value at a distance that it may not have: the greatest below.
+// A preset's value at `distance`. If the preset lacks that distance, the value at the greatest
+// distance below it, or else at the least one.
 Time at_distance(const Machine::ByDistance& times, Distance distance) {
   Time value = 0;
   for (Distance d = 0; d < sim::distances; ++d)
@@ -81,7 +82,7 @@ class Writer {
     std::replace(path.begin(), path.end(), '.', '/');
     return file_[json::json_pointer(path)];
   }
-  // A constant that was not measured, and whence it is.
+  // Writes a constant that was not measured, with the origin of its value.
   void put_taken(const std::string& key, const json& value, const std::string& origin) {
     at(key) = value;
     const usize dot = key.find('.');
@@ -90,7 +91,7 @@ class Writer {
   void put_preset(const std::string& key, const json& value) {
     put_taken(key, value, "taken from " + preset_.name);
   }
-  // The median of what was measured under the constant's own name, else the preset's value.
+  // Writes the median of the samples of that name; the preset's value if there are none.
   void put(const std::string& key, double preset) {
     if (findings_.has(key))
       at(key) = rounded(findings_.median(key));
@@ -102,7 +103,7 @@ class Writer {
     for (const Distance d : which)
       put(key + "." + sim::distance_names[d], to_ns(at_distance(preset, d)));
   }
-  // How a group was measured; one of which nothing was is the preset's altogether.
+  // Writes how a group of constants was measured.
   void put_origin(const std::string& group, const std::string& how) {
     file_[group]["origin"] =
         fmt::format("measured {} on {}, {}: {}; median of {} samples", provenance_.date,
@@ -113,7 +114,7 @@ class Writer {
     std::set<Distance> which;
     for (u32 a = 0; a < shape_.cpus.size(); ++a)
       for (u32 b = 0; b < a; ++b) which.insert(shape_.between(a, b));
-    if (which.empty()) which.insert(sim::same_cluster);  // the loader's own rule
+    if (which.empty()) which.insert(sim::same_cluster);  // the loader demands it even for one CPU
     return which;
   }
   std::set<Distance> to_nodes() const {
@@ -154,17 +155,17 @@ void Writer::write_shape(const std::string& shape_file) {
     shape["hops"].push_back(std::vector<u32>(row, row + nodes));
   }
   shape["origin"] = fmt::format("{}; hops {}", shape["origin"].get<std::string>(),
-                                shape_.hops_known ? "ranked by the system's distances of nodes"
-                                                  : "not measured: all taken as one");
+                                shape_.hops_known ? "ranked by the firmware's distances of nodes"
+                                                  : "not measured: all taken as 1");
 }
 
 void Writer::write_caches() {
   put_taken("caches.protocol", preset_.protocol == sim::Protocol::moesi ? "moesi" : "mesi",
-            "by the CPU's maker");
+            "chosen by the CPU's vendor");
   put_preset("caches.prefetch_pairs", preset_.prefetch_pairs);
   if (provenance_.private_bytes != 0)
     put_taken("caches.private_lines", provenance_.private_bytes / line_bytes,
-              "the size of a core's own cache by hwloc");
+              "hwloc's size of a core's own cache");
   else
     put_preset("caches.private_lines", preset_.private_lines);
   put_preset("caches.store_buffer", preset_.store_buffer);
@@ -174,8 +175,8 @@ void Writer::write_caches() {
   put_preset("caches.directory_transaction", to_ns(preset_.directory_transaction));
   for (usize kind = 0; kind < sim::kinds; ++kind)
     put(fmt::format("caches.hit.{}", sim::kind_names[kind]), to_ns(preset_.hit[kind]));
-  put_origin("caches",
-             "hits on lines that CPU owns, stores without a fence" + widest_spread("caches.hit"));
+  put_origin("caches", "hits on lines that the CPU owns, stores without a fence" +
+                           widest_spread("caches.hit"));
 }
 
 void Writer::write_latencies() {
@@ -191,14 +192,14 @@ void Writer::write_latencies() {
     }
   put_origin("latency",
              "chains of dependent accesses to 128 lines in random order, at most four ordered "
-             "pairs of CPUs a distance, lines touched first on each one's node; stores and RMWs of "
-             "shared lines by a CPU with a copy; stores are fenced, less a fenced store's hit; all "
-             "less a load's hit, which the model adds" +
+             "pairs of CPUs a distance, with the lines on the node of either CPU; the CPU that "
+             "stores or RMWs a shared line has a copy; from a fenced store, a fenced store's hit "
+             "is subtracted, from all others a load's hit, which the model adds" +
                  widest_spread("latency"));
 }
 
-// What queueing makes of a transfer: nanoseconds a contended fetch-and-add of so many CPUs, over
-// the mean of the transfers between any two of them.
+// The factor by which queueing lengthens a transfer: the nanoseconds of a fetch-and-add that `cpus`
+// CPUs contend for, divided by the mean transfer between any two of them.
 double Writer::factor(const std::string& distance, u32 cpus) const {
   for (Distance d = 0; d < sim::distances; ++d)
     if (distance == sim::distance_names[d])
@@ -218,7 +219,7 @@ double Writer::mean_transfer(Distance distance, u32 cpus) const {
   return sum / (cpus * (cpus - 1.0));
 }
 
-// With n CPUs n - 1 queue while one is served.
+// "requesters" counts the CPUs that queue: when n CPUs contend, one is served and n - 1 queue.
 void Writer::write_contention() {
   json requesters = json::array({2});
   for (u32 n = 4; n < shape_.cpus.size(); n *= 2) requesters.push_back(n);
@@ -238,16 +239,16 @@ void Writer::write_contention() {
     if (findings_.has(two))
       at_two += fmt::format(
           "; two CPUs alone ({}): {} ns, {} of a transfer, for which the model "
-          "takes 1",
+          "uses 1",
           distance, rounded(findings_.median(two)), rounded(factor(distance, 2)));
     if (findings_.has(fmt::format("contended.{}.3", distance)))
       at("contention." + distance) = factors;
     else
-      put_taken("contention." + distance, factors, "no three CPUs so near, taken as 1");
+      put_taken("contention." + distance, factors, "no three CPUs at this distance, taken as 1");
   }
   put_origin("contention",
-             "a fetch-and-add's time with n + 1 CPUs doing nothing else, over the mean transfer "
-             "between them; flat beyond those that are so near" +
+             "the time of a fetch-and-add while n + 1 CPUs do nothing else, divided by the mean "
+             "transfer between them; constant beyond the number of CPUs at that distance" +
                  at_two);
 }
 
@@ -255,15 +256,15 @@ void Writer::write_cpu_and_kernel() {
   put("cpu.pause", to_ns(preset_.pause));
   put("cpu.clock_read", to_ns(preset_.clock_read));
   put("cpu.rcu_read", to_ns(preset_.rcu_read));
-  put_origin("cpu", "turns of 256 in a row" + widest_spread("cpu"));
+  put_origin("cpu", "256 of them in a row" + widest_spread("cpu"));
   put("kernel.syscall", to_ns(preset_.syscall));
   put("kernel.rcu_grace", to_ns(preset_.rcu_grace));
   put_preset("kernel.page_fault", to_ns(preset_.page_fault));
   write_sleeping();
 }
 
-// A handoff to a sleeper is system call, waking, the wake-up's way, and the idle exit. The shortest
-// sleep's is taken to have no idle exit beside the way.
+// A handoff to a sleeper consists of the system call, the waking, the delivery of the wake-up to
+// the other CPU, and that CPU's idle exit. After the shortest sleep the idle exit counts as 0.
 void Writer::write_sleeping() {
   const std::string shortest = handoff_name(sleeps_ns.front());
   if (!findings_.has(shortest)) {
@@ -273,7 +274,7 @@ void Writer::write_sleeping() {
     for (const Machine::Idle& level : preset_.idle)
       idle.push_back({{"asleep", to_ns(level.asleep)}, {"exit", to_ns(level.exit)}});
     put_preset("kernel.idle", idle);
-    put_origin("kernel", "a futex wake with nobody waiting, liburcu's grace period alone" +
+    put_origin("kernel", "a futex wake without a waiter, liburcu's grace period alone" +
                              widest_spread("kernel"));
     return;
   }
@@ -288,17 +289,17 @@ void Writer::write_sleeping() {
   double before = handoff;
   for (const u64 asleep : sleeps_ns) {
     const double longer = findings_.median(handoff_name(asleep));
-    constexpr double deeper = 1.2;  // less is no level of its own
+    constexpr double deeper = 1.2;  // a smaller increase does not show another idle state
     if (longer < deeper * before) continue;
     idle.push_back({{"asleep", asleep}, {"exit", rounded(longer - handoff)}});
     before = longer;
   }
   at("kernel.idle") = idle;
   put_origin("kernel",
-             fmt::format("a futex wake with nobody waiting, liburcu's grace period alone, and "
+             fmt::format("a futex wake without a waiter, liburcu's grace period alone, and "
                          "handoffs to a sleeper on another CPU after 20 us to 10 ms asleep; the "
-                         "shortest, {} ns, is the call's {} ns and the way's rest, at least {} ns; "
-                         "what longer sleeps add is the idle exit",
+                         "shortest handoff, {} ns, is the waker's call, {} ns, plus the delivery, "
+                         "at least {} ns; the time that longer sleeps add is the idle exit",
                          rounded(handoff), rounded(findings_.median("woken" + sleep)), least) +
                  widest_spread("handoff"));
 }
@@ -309,18 +310,20 @@ void Writer::write_shootdown_and_memory() {
   put_preset("shootdown.handler", to_ns(preset_.shootdown_handler));
   put_preset("shootdown.delivery", to_ns(preset_.shootdown_delivery));
   put_by_distance("shootdown.interrupt", preset_.interrupt, between_cpus());
-  file_["shootdown"]["origin"] = fmt::format(
-      "not measured: taken from {}, the greatest distance below where it has none", preset_.name);
+  file_["shootdown"]["origin"] =
+      fmt::format("not measured: taken from {}, where it lacks a distance from the next lower one",
+                  preset_.name);
   const auto gbps = [](Time page) { return page_size / to_ns(page); };
   put("memory.clear_core_gbps", gbps(preset_.clear_page_core));
   put("memory.clear_node_gbps", gbps(preset_.clear_page_node));
   put_origin("memory",
-             "pages cleared by the first CPU alone, and by all of its node at once, each "
+             "the first CPU clears pages alone, and all CPUs of its node do so at once, each in "
              "more memory than its share of the caches" +
                  widest_spread("memory"));
 }
 
-// ", quartiles apart by up to 12 % (latency.load.shared.cluster)"
+// The widest spread among the findings whose names begin with `prefix`, such as
+// ", quartiles apart by up to 12 % (latency.load.shared.cluster)"; empty if there are none.
 std::string Writer::widest_spread(const std::string& prefix) const {
   std::string widest;
   for (const std::string& name : findings_.names())

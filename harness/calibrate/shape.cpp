@@ -13,7 +13,7 @@ namespace faultline::calibrate {
 
 namespace {
 
-// From the root down: socket, node, cluster, core, hardware thread.
+// The path from the root of the tree to a CPU: socket, node, cluster, core, hardware thread.
 constexpr usize levels = 5;
 using Path = std::array<u32, levels>;
 
@@ -21,8 +21,8 @@ Path path_of(const Cpu& cpu) {
   return {cpu.socket, cpu.node, cpu.cluster, cpu.core, cpu.os};
 }
 
-// How many children each object of a level above has, if all have as many and none has two parents;
-// else nothing.
+// For each level, how many objects of it each object of the level above contains. Nothing if two
+// objects of a level contain different numbers, or if an object lies in two parents.
 std::optional<std::array<usize, levels>> regular_counts(const std::vector<Cpu>& cpus) {
   std::array<usize, levels> counts{};
   for (usize level = 0; level < levels; ++level) {
@@ -47,7 +47,7 @@ std::string synthetic(const std::array<usize, levels>& counts) {
                      counts[3], counts[4]);
 }
 
-// The number of a value among those that came before.
+// The index of `value` in `known`; appends it if it is new.
 sim::u16 index_in(std::vector<u32>& known, u32 value) {
   const auto at = std::find(known.begin(), known.end(), value);
   const usize index = static_cast<usize>(at - known.begin());
@@ -67,7 +67,8 @@ std::vector<sim::u8> hops_of(const Topology& topology, const std::vector<u32>& n
   return hops_from(distances);
 }
 
-// `nodes`: in the machine file's order, those that have no CPU at the end.
+// Fills in the shape's CPUs, places, nodes and hops. `nodes` are the nodes in the order of the
+// machine file, as far as that is fixed already; the nodes of CPUs that it lacks follow.
 void place(Shape& shape, const std::vector<Cpu>& cpus, std::vector<u32> nodes,
            const Topology& topology) {
   std::vector<u32> clusters, cores;
@@ -83,8 +84,8 @@ void place(Shape& shape, const std::vector<Cpu>& cpus, std::vector<u32> nodes,
   shape.hops_known = !topology.node_distances().empty();
 }
 
-// Whether the machine's own description is one of these CPUs: all, numbered from 0, none on a node
-// without CPUs.
+// Whether the machine's XML describes exactly these CPUs: they are all CPUs, their numbers count
+// from 0, and every node has one of them.
 bool is_all(const Topology& topology, const std::vector<Cpu>& by_number) {
   std::set<u32> nodes;
   for (usize i = 0; i < by_number.size(); ++i) {
@@ -126,8 +127,8 @@ Shape make_shape(const Topology& topology, const std::vector<u32>& numbers) {
   std::sort(cpus.begin(), cpus.end(), [](const Cpu& a, const Cpu& b) { return a.os < b.os; });
   if (!is_all(topology, cpus))
     throw std::invalid_argument(fmt::format(
-        "CPUs {}: they are no tree in which all sockets, nodes, clusters and cores have "
-        "as many parts, expected such CPUs with --cpus, or all of the machine",
+        "CPUs {}: they do not form a tree in which all sockets have equally many nodes, all nodes "
+        "equally many clusters, and so on; expected such CPUs with --cpus, or the whole machine",
         cpu_list(numbers)));
   shape.xml = topology.xml();
   place(shape, cpus, topology.nodes(), topology);
@@ -146,9 +147,10 @@ std::vector<Shape::Pair> Shape::pairs(sim::Distance distance, usize most) const 
 }
 
 std::vector<u32> Shape::within(sim::Distance distance) const {
-  // By the rank that each has in its unit, then by unit.
+  // A unit is a group of CPUs that are nearer to each other than `distance`. The result takes the
+  // first CPU of each unit, then the second of each, and so on.
   std::vector<std::tuple<usize, usize, u32>> ranked;
-  std::vector<u32> units;  // the first CPU of each
+  std::vector<u32> units;  // the first CPU of each unit
   std::vector<usize> sizes;
   for (u32 cpu = 0; cpu < cpus.size(); ++cpu) {
     if (cpu != 0 && between(0, cpu) > distance) continue;

@@ -1,5 +1,5 @@
-// The calibrated machine's shape: its CPUs as a machine file describes them, and which of them are
-// how far apart.
+// The shape of the calibrated machine: its CPUs as a machine file describes them, and the distances
+// between them.
 #pragma once
 
 #include <string>
@@ -11,37 +11,42 @@
 namespace faultline::calibrate {
 
 struct Shape {
-  std::string hwloc;      // a synthetic text; empty: `xml` has to lie in a file
-  std::string xml;        // the whole machine
-  std::vector<u32> cpus;  // the kernel's numbers, in the order of the machine file's own
-  // Places, nodes and hops alone; CPUs by the machine file's numbers.
+  std::string hwloc;      // hwloc's synthetic text; if empty, `xml` describes the machine
+  std::string xml;        // the whole machine in hwloc's XML
+  std::vector<u32> cpus;  // the kernel's number of each CPU of the machine file
+  // Only places, nodes and hops are filled in. CPUs have the machine file's numbers.
   sim::Machine geometry;
-  bool hops_known = false;  // the system tells distances between nodes
+  bool hops_known = false;  // the firmware gives distances between nodes
 
   sim::Distance between(usize a, usize b) const {
     return geometry.between(geometry.places[a], geometry.places[b]);
   }
-  // Two CPUs by the machine file's numbers, in order.
+  // An ordered pair of CPUs, by the machine file's numbers.
   struct Pair {
     u32 first, second;
   };
-  // Of all pairs at that distance at most `most`, evenly spread. None: it does not occur.
+  // At most `most` of the pairs at that distance, spread evenly over all of them. Empty if no pair
+  // has that distance.
   std::vector<Pair> pairs(sim::Distance distance, usize most) const;
-  // CPUs no farther apart than `distance` from the first, by turns from the nearer units that they
-  // form: the farther ones meet early.
+  // The CPUs that are no farther than `distance` from the first. They alternate between the units
+  // of CPUs that are nearer to each other, so that CPUs at the full distance stand early in the
+  // list.
   std::vector<u32> within(sim::Distance distance) const;
-  // The CPUs of a node, which is given by its index.
+  // The CPUs of the node with the machine file's number `node`.
   std::vector<u32> on_node(u32 node) const;
+  // The kernel's numbers of these CPUs.
   std::vector<u32> os_numbers(const std::vector<u32>& cpus) const;
 };
 
-// The shape of these CPUs, given by the kernel's numbers. A synthetic text where every socket has
-// as many nodes, every node as many clusters, and so on; else the machine's own XML. Throws
-// std::invalid_argument if they are no such tree and not all of the machine either.
+// The shape of these CPUs, which are the kernel's numbers. It has a synthetic text if all sockets
+// have equally many nodes, all nodes equally many clusters, and so on; otherwise it has the
+// machine's XML. Throws std::invalid_argument if the CPUs form no such tree and are not the whole
+// machine.
 Shape make_shape(const Topology& topology, const std::vector<u32>& cpus);
 
-// Hops from distances that only rank: between nodes 1 for the least, one more for each greater one,
-// at most what the model knows. The greater of both ways counts.
+// Hops between nodes, from distances that only rank the pairs: 1 for the least distance, one more
+// for each greater one, at most as many as the model has. Of the two directions of a pair the
+// greater distance counts.
 std::vector<sim::u8> hops_from(const std::vector<std::vector<u64>>& distances);
 
 }  // namespace faultline::calibrate

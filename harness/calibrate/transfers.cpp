@@ -27,29 +27,33 @@ double time_accesses(Lines& lines, Kind kind, double clock_ns) {
   return kind == Kind::store ? lines.time_stores(clock_ns) : lines.time_rmws(clock_ns);
 }
 
-// The model adds a load's hit to every transfer; a fenced store holds the fence besides.
+// Subtracts a load's hit, which the model adds to every transfer. From a fenced store it subtracts
+// the hit of a fenced store, if that is longer, to take off the fence too.
 double without_hit(const Findings& findings, Kind kind, double ns) {
   const double hit = kind == Kind::store ? findings.median("fenced") : 0;
-  constexpr double least = 0.1;  // between hardware threads of a core nothing may be left
+  constexpr double least = 0.1;  // between siblings of a core, a transfer can be as short as a hit
   return std::max(least, ns - std::max(hit, findings.median("caches.hit.load")));
 }
 
-// One quantity on one pair: who does what to the lines before the first CPU's accesses are timed.
+// How to measure one quantity on one pair: what the CPUs do to the lines before the first CPU's
+// accesses are timed.
 struct Passing {
-  enum class Second { none, third, first, thrown_out };  // who has a second copy
+  // The CPU that gets a second copy. thrown_out: the first CPU gets one and evicts it.
+  enum class Second { none, third, first, thrown_out };
 
   Kind kind;
   State state;
   Second second;
 };
 
-// The calling CPU's own caches hold nothing but this afterwards.
+// Evicts everything else from the calling CPU's own caches by writing to `others`.
 void throw_out(const Pages& others) {
   for (usize at = 0; at < others.bytes(); at += line_bytes)
     *reinterpret_cast<volatile std::byte*>(others.data() + at) = std::byte{1};
 }
 
-// What the roles of one pair share. Role 0 is timed, 1 has had the lines, 2 is the third CPU.
+// What the roles of one pair share. Role 0 is timed; role 1 brings the lines into their state
+// first; role 2 is the third CPU.
 struct Exchange {
   Lines& lines;
   const Pages& others;
@@ -82,7 +86,8 @@ struct Exchange {
   }
 };
 
-// A CPU for the second copy, near to `owner` and at least as far from `taker` as that is.
+// A CPU for the second copy: of those at least as far from `taker` as `owner` is, the nearest to
+// `owner`.
 std::optional<u32> third_cpu(const Shape& shape, u32 taker, u32 owner) {
   std::optional<u32> best;
   for (u32 cpu = 0; cpu < shape.cpus.size(); ++cpu) {
@@ -93,18 +98,21 @@ std::optional<u32> third_cpu(const Shape& shape, u32 taker, u32 owner) {
   return best;
 }
 
-// How that quantity is measured; nothing where it cannot be.
+// The CPU that gets the second copy when that quantity is measured; nothing if it cannot be
+// measured.
 std::optional<Passing::Second> second_copy(Kind kind, State state, bool third, Distance distance,
                                            usize private_bytes) {
   if (state == State::modified || state == State::exclusive) return Passing::Second::none;
   if (kind != Kind::load) return Passing::Second::first;
   if (third) return Passing::Second::third;
-  // What it throws out may stay in its cluster's cache, and a sibling's goes with it.
+  // Evicted lines may stay in the cluster's cache, so this needs a pair in one cluster. It does not
+  // work between siblings, since the eviction clears their common cache.
   if (distance != sim::same_cluster || private_bytes == 0) return std::nullopt;
   return Passing::Second::thrown_out;
 }
 
-constexpr usize times_the_cache = 4;  // replacement is not quite by age
+// How many times its size must be written to clear a cache, whose replacement is not exactly LRU.
+constexpr usize times_the_cache = 4;
 
 void measure_pair(const Topology& topology, const Shape& shape, Shape::Pair pair, u32 home,
                   const Effort& effort, usize private_bytes, Findings& findings) {
@@ -117,7 +125,7 @@ void measure_pair(const Topology& topology, const Shape& shape, Shape::Pair pair
   Exchange exchange{lines, others, effort.samples, {}};
   const auto role = [&](Meeting& meeting, u32 self) {
     const double clock_ns = time_of_clock();
-    if (self == home) lines.shuffle(0), lines.write();  // touches every page
+    if (self == home) lines.shuffle(0), lines.write();  // first touch: the pages lie on its node
     meeting.meet();
     for (const Kind kind : {Kind::load, Kind::store, Kind::rmw})
       for (const State state : {State::shared, State::exclusive, State::owned, State::modified}) {
@@ -191,10 +199,10 @@ void measure_transfers(const Topology& topology, const Shape& shape, const Effor
 
 namespace {
 
-// Nanoseconds between two of the crew's fetch-and-adds, over about a millisecond.
+// A word to which all threads of a crew add at once, each for about a millisecond.
 struct alignas(cache_line) Contended {
   std::atomic<u64> word{0};
-  alignas(cache_line) std::vector<double> rates;  // a thread's own, a nanosecond
+  alignas(cache_line) std::vector<double> rates;  // each thread's additions a nanosecond
 
   double add_for_a_while() {
     constexpr u64 window_ns = 1'000'000;
@@ -204,7 +212,7 @@ struct alignas(cache_line) Contended {
     u64 added = 0;
     for (; end - begin < window_ns; end = native::now_ns(), added += batch)
       for (u32 i = 0; i < batch; ++i)
-        word.fetch_add(1, std::memory_order_relaxed);  // relaxed: alone
+        word.fetch_add(1, std::memory_order_relaxed);  // relaxed: it passes no data
     return static_cast<double>(added) / static_cast<double>(end - begin);
   }
 };

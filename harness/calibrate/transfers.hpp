@@ -1,4 +1,4 @@
-// What it costs to bring a line from where it is, by access, the line's state, and distance.
+// Measures the cost of a line transfer, by kind of access, the line's state, and distance.
 #pragma once
 
 #include "harness/calibrate/findings.hpp"
@@ -7,28 +7,30 @@
 namespace faultline::calibrate {
 
 struct Effort {
-  u32 samples = 101;  // of each quantity, on each pair of CPUs
-  usize pairs = 4;    // a distance, at most
+  u32 samples = 101;  // samples of each quantity on each pair of CPUs
+  usize pairs = 4;    // at most so many pairs at each distance
 };
 
-// Accesses to lines that the CPU owns: "caches.hit.KIND", and "fenced" for a store with a fence.
-// CPUs here and below are the shape's. The others take the hits from the findings.
+// Measures accesses to lines that the CPU owns: "caches.hit.KIND", and "fenced" for a store with a
+// fence. All functions here measure on CPUs of the shape. Call this one first: the others subtract
+// its findings.
 void measure_hits(const Topology& topology, const Shape& shape, const Effort& effort,
                   Findings& findings);
 
-// "latency.KIND.memory.DISTANCE" for each distance from a CPU to a node that has CPUs.
+// Measures "latency.KIND.memory.DISTANCE" for each distance from the first CPU to a node with CPUs.
 void measure_memory(const Topology& topology, const Shape& shape, const Effort& effort,
                     Findings& findings);
 
-// "latency.KIND.STATE.DISTANCE" for each distance at which there are CPUs, with lines that each of
-// the pair has touched first by turns. For loads of a line of which there are copies a third CPU
-// has the second copy, no nearer to the first than the owner is; without one, the first has had it
-// and has thrown it out of its own caches, which takes their size (`private_bytes`, 0: unknown).
+// Measures "latency.KIND.STATE.DISTANCE" for each distance between CPUs. At distances between nodes
+// it measures each pair twice, with the lines on the node of one and of the other CPU. Loads of
+// shared and owned lines need a second copy: a third CPU has it, no nearer to the first CPU than
+// the owner is. If there is none, the first CPU itself had that copy and has evicted it from its
+// own caches, for which it must know their size (`private_bytes`; 0: unknown).
 void measure_transfers(const Topology& topology, const Shape& shape, const Effort& effort,
                        usize private_bytes, Findings& findings);
 
-// "contended.DISTANCE.N": nanoseconds a fetch-and-add when N CPUs no farther apart do nothing else,
-// for N of 2, 3, 5, 9, ...: one, two, four, eight of them wait while one is served.
+// Measures "contended.DISTANCE.N", the nanoseconds a fetch-and-add when N CPUs at most so far apart
+// do nothing else. N is 2, 3, 5, 9, ..., so that 1, 2, 4, 8, ... CPUs queue while one is served.
 void measure_contention(const Topology& topology, const Shape& shape, const Effort& effort,
                         Findings& findings);
 

@@ -52,7 +52,7 @@ class Buffer {
 long cpu_by_proc() {
   std::ifstream file(fmt::format("/proc/self/task/{}/stat", syscall(SYS_gettid)));
   const std::string text((std::istreambuf_iterator<char>(file)), {});
-  usize at = text.rfind(')');  // the name before it may hold spaces
+  usize at = text.rfind(')');  // ends field 2, the thread's name, which may contain spaces
   for (int field = 2; field < 39 && at != std::string::npos; ++field) at = text.find(' ', at + 1);
   return at == std::string::npos ? -1 : std::strtol(text.c_str() + at, nullptr, 10);
 }
@@ -90,10 +90,11 @@ std::string wrong_buffer(const Topology& topology, const Buffer& buffer, u32 nod
 
 struct Outcome {
   std::string error;  // empty if nothing is wrong
-  u32 planted = 0;    // pages put on a wrong node on purpose, and found there
+  u32 planted = 0;    // pages that were put on a wrong node on purpose and reported as misplaced
 };
 
-// Checks that the checks can fail: a page bound elsewhere and a wrong CPU must be reported.
+// Checks that the checks can fail: they must report a page on a wrong node and a wrong CPU. Returns
+// what they missed, or an empty text.
 std::string blind_spot(const Topology& topology, const Cpu& cpu, u32& planted) {
   if (!verify_cpu(cpu.os + 1)) return "a thread on another CPU goes unnoticed";
   Buffer buffer;
@@ -113,7 +114,8 @@ std::string blind_spot(const Topology& topology, const Cpu& cpu, u32& planted) {
   return "";
 }
 
-// What is wrong for one thread, empty if nothing is.
+// Pins the calling thread to `cpu` and places its buffers. Returns what is wrong then, or an empty
+// text.
 std::string check_thread(const Topology& topology, const Cpu& cpu, std::barrier<>& all_pinned) {
   std::string error;
   Buffer touched;
@@ -146,7 +148,7 @@ Outcome check_thread_and_checks(const Topology& topology, const Cpu& cpu,
   return outcome;
 }
 
-// All threads at once: each waits for the others between pinning and checking.
+// Checks all threads at once. Each waits for the others between pinning and checking.
 std::vector<Outcome> check_threads(const Topology& topology, const std::vector<u32>& cpus) {
   std::vector<Outcome> outcomes(cpus.size());
   std::barrier<> all_pinned(static_cast<std::ptrdiff_t>(cpus.size()));
@@ -163,8 +165,8 @@ std::vector<Outcome> check_threads(const Topology& topology, const std::vector<u
 }  // namespace
 
 int check_placement(std::string_view placement, u32 threads, std::ostream& out) {
-  // As a trial does. Else a huge page that another thread's stack faults in may reach into a buffer
-  // mapped just beside that stack, and lie on the other thread's node.
+  // A trial disables transparent huge pages too. With them, a huge page that another thread's stack
+  // faults in on its node may reach into a buffer that lies beside that stack.
   prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
   const Topology topology = Topology::here();
   if (threads == 0) threads = static_cast<u32>(topology.cpus().size());

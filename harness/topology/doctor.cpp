@@ -48,8 +48,8 @@ Finding judge_smt(const std::string& root) {
 Finding judge_counters(const std::string& absent) {
   if (absent.empty()) return {"counters", "hardware events can be counted", Verdict::ok, ""};
   return {"counters", absent, Verdict::warn,
-          "run on bare metal, or on a virtual machine that is given a PMU, and mend "
-          "perf_event_paranoid; without, all but the bounces is measured"};
+          "run on bare metal or on a virtual machine with a PMU, and mend perf_event_paranoid; "
+          "without counters, faultline measures everything but the bounces"};
 }
 
 Finding judge_paranoid(const std::string& root, bool privileged) {
@@ -82,7 +82,7 @@ Finding judge_huge_pages(const std::string& root) {
   const Known known = transparent_huge_pages(root);
   return judged("transparent huge pages", known, known.value != "always",
                 "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled (faultline turns them "
-                "off for its own trials, not for what else runs)");
+                "off for its own trials, but not for other programs)");
 }
 
 Finding judge_clock(const std::string& root) {
@@ -92,13 +92,13 @@ Finding judge_clock(const std::string& root) {
   const bool good = std::find(fast.begin(), fast.end(), known.value.value_or("")) != fast.end();
   return judged("clock source", known, good,
                 "echo tsc > /sys/devices/system/clocksource/clocksource0/current_clocksource, or "
-                "boot with tsc=reliable; otherwise each reading of the clock is a system call");
+                "boot with tsc=reliable; otherwise every reading of the clock is a system call");
 }
 
 Finding judge_virtualisation(const std::string& root) {
   const Known known = virtualisation(root);
   return judged("virtualisation", known, known.value == "none",
-                "measure on bare metal, or compare only what one run measured side by side");
+                "measure on bare metal, or compare only cases that one run measured side by side");
 }
 
 // CPU time since boot in ticks, from the first line of /proc/stat.
@@ -122,7 +122,7 @@ std::optional<CpuTicks> cpu_ticks(const std::string& root) {
 void judge_sample(std::vector<Finding>& findings, const std::string& root,
                   const std::optional<CpuTicks>& before, const std::optional<CpuTicks>& after) {
   if (!before || !after || after->total <= before->total) {
-    const std::string absent = "absent: /proc/stat does not tell";
+    const std::string absent = "absent: /proc/stat does not give it";
     findings.push_back({"steal time", absent, Verdict::unknown, ""});
     findings.push_back({"other load", absent, Verdict::unknown, ""});
     return;
@@ -141,8 +141,8 @@ void judge_sample(std::vector<Finding>& findings, const std::string& root,
                                   load.substr(0, load.find(' '))),
                       ""};
   findings.push_back(judged("other load", busy, share(&CpuTicks::busy) <= busy_limit,
-                            "stop what else runs (top shows it), or keep it to other CPUs with "
-                            "taskset and leave faultline the rest"));
+                            "stop other programs (top shows them), or bind them to some CPUs with "
+                            "taskset and leave faultline the others"));
 }
 
 }  // namespace

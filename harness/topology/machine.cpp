@@ -32,7 +32,7 @@ Known on_or_off(const std::optional<std::string>& line, const std::string& on,
   return {*line == on ? "on" : "off", ""};
 }
 
-// The value of the first line "key : value" of /proc/cpuinfo.
+// The value of the first line "key : value" of /proc/cpuinfo; nothing if there is none.
 std::optional<std::string> cpuinfo(const std::string& root, const std::string& key) {
   std::ifstream file(fs::path(root) / "proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {
@@ -44,7 +44,7 @@ std::optional<std::string> cpuinfo(const std::string& root, const std::string& k
   return std::nullopt;
 }
 
-// The name by which a hypervisor announces itself to this CPU; "" on machines that are not x86.
+// The hypervisor's signature from CPUID; "" on machines that are not x86.
 std::string hypervisor_signature() {
 #if defined(__x86_64__)
   constexpr unsigned hypervisor_leaf = 0x40000000;
@@ -89,20 +89,20 @@ Known governor(const std::string& root) {
        fs::directory_iterator(fs::path(root) / devices / "cpu/cpufreq", missing)) {
     if (const auto one = first_line(entry.path(), "scaling_governor")) governors.insert(*one);
   }
-  if (governors.empty()) return {std::nullopt, "no cpufreq driver, the frequency is set elsewhere"};
+  if (governors.empty())
+    return {std::nullopt, "no cpufreq driver; firmware or hypervisor sets the frequency"};
   return {fmt::format("{}", fmt::join(governors, ",")), ""};
 }
 
 Known turbo(const std::string& root) {
   if (const auto no_turbo = first_line(root, devices + "cpu/intel_pstate/no_turbo"))
     return on_or_off(no_turbo, "0", "");
-  return on_or_off(first_line(root, devices + "cpu/cpufreq/boost"), "1",
-                   "no driver here tells of turbo");
+  return on_or_off(first_line(root, devices + "cpu/cpufreq/boost"), "1", "no driver reports turbo");
 }
 
 Known smt(const std::string& root) {
   return on_or_off(first_line(root, devices + "cpu/smt/active"), "1",
-                   "this kernel does not tell of SMT");
+                   "this kernel does not report SMT");
 }
 
 Known perf_event_paranoid(const std::string& root) {
@@ -126,24 +126,24 @@ Known transparent_huge_pages(const std::string& root) {
 
 Known clock_source(const std::string& root) {
   return line_or(root, devices + "clocksource/clocksource0/current_clocksource",
-                 "this kernel does not tell its clock source");
+                 "this kernel does not report its clock source");
 }
 
 Known virtualisation(const std::string& root) {
   if (const auto type = first_line(root, "sys/hypervisor/type")) return {type, ""};
   const auto flags = cpuinfo(root, "flags");
-  if (!flags) return {std::nullopt, "this CPU does not tell of a hypervisor"};
+  if (!flags) return {std::nullopt, "/proc/cpuinfo has no CPU flags that would show a hypervisor"};
   if ((" " + *flags + " ").find(" hypervisor ") == std::string::npos) return {"none", ""};
-  // The instruction tells of this machine, whatever the files describe.
+  // CPUID describes this machine, so it does not apply when `root` holds another machine's files.
   return {hypervisor_name(root == "/" ? hypervisor_signature() : ""), ""};
 }
 
 Known kernel_release(const std::string& root) {
-  return line_or(root, "proc/sys/kernel/osrelease", "/proc does not tell");
+  return line_or(root, "proc/sys/kernel/osrelease", "/proc does not give it");
 }
 
 nlohmann::json machine_json(const Topology& topology, const std::string& root) {
-  const Known host = line_or(root, "proc/sys/kernel/hostname", "/proc does not tell");
+  const Known host = line_or(root, "proc/sys/kernel/hostname", "/proc does not give it");
   std::optional<std::string> model = topology.cpu_model();
   if (!model) model = cpuinfo(root, "model name");
   const Known cpu_model = {model, "neither hwloc nor /proc/cpuinfo names the CPU"};

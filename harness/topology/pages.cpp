@@ -24,23 +24,25 @@ bool one_node() {
   return !std::getline(file, nodes) || nodes.find_first_of(",-") == std::string::npos;
 }
 
-// The node of each page, or a negative error; -1 and errno if the kernel does not answer.
+// Writes the node of each page, or a negative error, to `where`. Returns -1 with errno set if the
+// system call fails.
 long query(usize count, void** addresses, int* where) {
-  // Without this a kernel that fills in nothing would leave what looks like node 0.
+  // A kernel that fills in nothing leaves this error, which would otherwise read as node 0.
   std::fill(where, where + count, -ENODATA);
   return syscall(SYS_move_pages, 0, count, addresses, nullptr, where, 0);
 }
 
-// Anonymous memory: whether there is a page, access to it taken away or not.
+// For anonymous memory: whether the page exists, even if NUMA balancing has made it inaccessible.
 bool is_present(void* address) {
   unsigned char resident = 0;
   return mincore(address, 1, &resident) == 0 && (resident & 1) != 0;
 }
 
-// NUMA balancing takes away the access to pages now and then, to see who uses them, and the call
-// then says ENOENT as it does for pages never touched (gup.c, follow_page_pte). A read gives the
-// access back. A page never touched must not be read: that makes it the shared zero page, for which
-// some kernels name a node. Access may be taken away again meanwhile, so there are some turns.
+// NUMA balancing now and then makes pages inaccessible, to see which CPU uses them. move_pages then
+// reports ENOENT, as it does for pages never touched (gup.c, follow_page_pte). A read makes such a
+// page accessible again. It must not read a page that was never touched: that would map the shared
+// zero page, for which some kernels report a node. NUMA balancing may strike again meanwhile, so
+// there are up to ten turns.
 long query_present(usize count, void** addresses, int* where) {
   constexpr int turns = 10;
   for (int turn = 1;; ++turn) {
@@ -86,7 +88,7 @@ std::optional<std::string> misplaced_pages(const void* memory, usize bytes, u32 
       addresses[i] = reinterpret_cast<void*>(start + (done + i) * page_bytes);
     if (query_present(count, addresses.data(), where.data()) < 0) {
       const int error = errno;
-      // Sandboxes forbid the call and small kernels lack it; one node leaves no choice anyhow.
+      // Sandboxes forbid the call and small kernels lack it. With one node every page is on it.
       if ((error == ENOSYS || error == EPERM) && one_node()) return std::nullopt;
       return fmt::format("move_pages cannot say where pages are: {}{}", std::strerror(error),
                          error == EPERM ? " (in a container, allow it CAP_SYS_NICE)" : "");
@@ -101,7 +103,7 @@ std::optional<std::string> misplaced_pages(const void* memory, usize bytes, u32 
 }
 
 void exempt_from_numa_balancing() {
-  // Only the default policy carries MPOL_F_MOF, without which task_numa_work passes memory over.
+  // task_numa_work skips memory whose policy lacks MPOL_F_MOF, and only the default policy has it.
   syscall(SYS_set_mempolicy, MPOL_LOCAL, nullptr, 0);
 }
 

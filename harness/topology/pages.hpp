@@ -1,5 +1,5 @@
-// Where pages are, and keeping the kernel from moving them: by system call, since a trial's process
-// has no topology to ask and libnuma would be a dependency for two calls.
+// Asks the kernel on which node pages lie, and keeps it from moving them. It uses system calls
+// directly, since libnuma would be a dependency for two calls.
 #pragma once
 
 #include <optional>
@@ -9,14 +9,15 @@
 
 namespace faultline {
 
-// Asks the kernel where every page of readable memory is (move_pages(2) without moving). Nothing if
-// all lie on the node; else a line that names the first page that does not, or was never touched,
-// or why it cannot be known. Where there is one node only and the call is forbidden: nothing.
+// Asks the kernel where every page of readable memory is (move_pages(2) without target nodes).
+// Returns nothing if all pages lie on the node. Otherwise it returns a line that names the first
+// page that lies elsewhere or was never touched, or says why the kernel does not answer. Returns
+// nothing, too, if the kernel does not allow the call but the machine has only one node.
 std::optional<std::string> misplaced_pages(const void* memory, usize bytes, u32 node);
 
-// Makes the calling thread's memory policy what it is by default, local, but explicitly: NUMA
-// balancing then leaves its memory alone, and takes no faults on it to learn who uses it. Nothing
-// changes where the call is forbidden.
+// Sets the calling thread's memory policy explicitly to local allocation, which is what the default
+// policy does too. With an explicit policy NUMA balancing leaves the thread's memory alone and
+// causes no hinting faults on it. Does nothing where the kernel forbids the call.
 void exempt_from_numa_balancing();
 
 }  // namespace faultline

@@ -19,7 +19,7 @@ std::vector<u32> allowed_cpus() {
 
 std::optional<std::string> taken_off(u32 cpu) {
   const std::vector<u32> now = allowed_cpus();
-  // Without an answer where it runs must do.
+  // If sched_getaffinity gave no answer, check the CPU that the thread runs on.
   if (now.empty() || now == std::vector<u32>{cpu}) return verify_cpu(cpu);
   return fmt::format("a thread was taken off CPU {} during the trial: it may now run on {}", cpu,
                      cpu_list(now));

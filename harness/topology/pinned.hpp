@@ -1,5 +1,5 @@
-// Where a thread may run, and whether it is still where it was pinned: whoever shrinks its cpuset,
-// or sets its affinity from outside, takes it off its CPU without a word.
+// Where a thread may run, and whether it is still pinned where it was. Another process that shrinks
+// the thread's cpuset or sets its affinity moves it off its CPU, and the thread gets no notice.
 #pragma once
 
 #include <optional>
@@ -10,12 +10,12 @@
 
 namespace faultline {
 
-// The CPUs that the calling thread may run on, ascending; none where the kernel has more of them
-// than a cpu_set_t and does not answer.
+// The CPUs that the calling thread may run on, ascending. Empty if the kernel does not answer,
+// which it does not when it has more CPUs than a cpu_set_t holds.
 std::vector<u32> allowed_cpus();
 
-// Nothing where the calling thread may run on that CPU alone, and does; else a line that says what
-// it may now.
+// Nothing if the calling thread runs on that CPU and may run on no other; otherwise a line that
+// says where it may run now.
 std::optional<std::string> taken_off(u32 cpu);
 
 }  // namespace faultline

@@ -45,7 +45,8 @@ std::vector<u32> smt_first(const Cpus& cpus) {
   });
 }
 
-// Deals the groups out in turn, each group dealt out by the next level in the same way.
+// Groups the CPUs by the unit at this level, orders each group by the next level in the same way,
+// and then takes one CPU from each group in turn.
 Cpus interleave(const Cpus& cpus, const std::vector<u32 Cpu::*>& levels, usize level) {
   if (level == levels.size()) return cpus;
   std::vector<Cpus> groups;
@@ -104,7 +105,8 @@ u32 parse_cpu(std::string_view text, std::string_view placement) {
   return value;
 }
 
-// Checked before a range is spelled out, so that 0-4294967295 costs nothing.
+// Throws unless the machine has this CPU. parse_list calls it for both ends of a range before it
+// expands the range, so that 0-4294967295 costs nothing.
 void check_known(u32 cpu, std::string_view placement, const std::vector<u32>& known) {
   if (std::find(known.begin(), known.end(), cpu) != known.end()) return;
   throw std::invalid_argument(

@@ -22,7 +22,7 @@ struct FreeBitmap {
 };
 using Bitmap = std::unique_ptr<hwloc_bitmap_s, FreeBitmap>;
 
-// The object of that kind above `object`, or the whole machine.
+// The ancestor of `object` that has that type; the whole machine if there is none.
 hwloc_obj_t above(hwloc_topology_t topology, hwloc_obj_t object, hwloc_obj_type_t type) {
   hwloc_obj_t found = hwloc_get_ancestor_obj_by_type(topology, type, object);
   return found != nullptr ? found : hwloc_get_root_obj(topology);
@@ -49,7 +49,8 @@ bool loads(hwloc_topology_t topology, const std::string& text) {
   return set == 0 && hwloc_topology_load(topology) == 0;
 }
 
-// The CPUs that this thread may run on, among those the topology allows.
+// The CPUs that the topology allows and that the calling thread may run on. For a foreign topology
+// only the first condition counts.
 Bitmap usable_cpus(hwloc_topology_t topology, bool foreign) {
   Bitmap usable(hwloc_bitmap_dup(hwloc_topology_get_allowed_cpuset(topology)));
   if (foreign) return usable;
@@ -66,8 +67,8 @@ void Topology::Destroy::operator()(hwloc_topology* topology) const {
 }
 
 Topology Topology::here() {
-  // Disallowed CPUs are kept in view so that the recorded XML is the whole machine, and a message
-  // can tell a CPU that does not exist from one that is forbidden.
+  // hwloc includes disallowed CPUs, so that the recorded XML describes the whole machine and a
+  // message can tell a CPU that does not exist from one that is not allowed.
   Handle handle(prepared(HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED));
   if (hwloc_topology_load(handle.get()) != 0)
     throw std::runtime_error("topology: hwloc cannot read this machine");
@@ -100,9 +101,9 @@ void Topology::read_nodes() {
     const bool memory = node->attr->numanode.local_memory > 0;
     (memory ? nodes_ : without_memory).push_back(node->os_index);
   }
-  // A machine described without its memory has some none the less.
+  // A description may leave out the sizes of memory; then all its nodes count as having some.
   if (nodes_.empty()) nodes_ = without_memory;
-  if (nodes_.empty()) throw std::runtime_error("topology: no memory node may be used");
+  if (nodes_.empty()) throw std::runtime_error("topology: this process may use no memory node");
   std::sort(nodes_.begin(), nodes_.end());
 }
 
@@ -128,7 +129,7 @@ void Topology::read_cpus() {
                      .sibling = used_of_core[core]++});
   }
   std::sort(known_.begin(), known_.end());
-  if (cpus_.empty()) throw std::runtime_error("topology: no CPU may be used");
+  if (cpus_.empty()) throw std::runtime_error("topology: this process may use no CPU");
 }
 
 const Cpu& Topology::cpu(u32 os) const {
@@ -177,8 +178,8 @@ std::vector<u32> Topology::thread_counts(std::string_view placement) const {
   std::set<u32> counts = {1, all};
   for (u64 power = 2; power < all; power *= 2) counts.insert(static_cast<u32>(power));
   const Cpu& first = cpu(order.front());
-  // The first thread that leaves what the ones before it shared marks an edge; one that leaves at
-  // once (scatter) marks none, since 1 is there already.
+  // An edge is the number of threads before the first one that leaves the first thread's unit.
+  // When even the second thread leaves it (scatter), the edge is 1, which is in the set already.
   auto edge = [&](auto leaves) {
     const auto left =
         std::find_if(order.begin(), order.end(), [&](u32 os) { return leaves(cpu(os)); });
@@ -196,7 +197,7 @@ std::optional<std::string> Topology::cpu_model() const {
     const char* model =
         object != nullptr ? hwloc_obj_get_info_by_name(object, "CPUModel") : nullptr;
     std::string name = model != nullptr ? model : "";
-    name.erase(name.find_last_not_of(' ') + 1);  // some CPUs pad it
+    name.erase(name.find_last_not_of(' ') + 1);  // some CPUs pad their name with spaces
     if (!name.empty()) return name;
   }
   return std::nullopt;
@@ -250,7 +251,7 @@ std::string Topology::xml() const {
 void Topology::refuse_foreign(std::string_view action) const {
   if (!foreign_) return;
   throw std::runtime_error(
-      fmt::format("{}: the topology is another machine's, expected this machine's own", action));
+      fmt::format("{}: the topology describes another machine, expected this machine", action));
 }
 
 void Topology::bind_self(u32 os) const {
@@ -272,7 +273,7 @@ std::optional<std::string> verify_cpu(u32 os) {
 
 void Topology::bind_memory(void* memory, usize bytes, u32 node) const {
   refuse_foreign("binding memory");
-  // Sandboxes forbid the call and small kernels lack it; one node leaves no choice anyhow.
+  // Sandboxes forbid the call and small kernels lack it. With one node all memory is on it anyway.
   if (nodes_.size() == 1 && node == nodes_.front()) return;
   const Bitmap set(hwloc_bitmap_alloc());
   hwloc_bitmap_only(set.get(), node);
