@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# faultline in one command: installs what is missing, builds, measures, draws the report.
+# Runs faultline with one command: installs missing packages, builds, measures, draws the report.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -7,18 +7,18 @@ usage() {
   cat <<'END'
 Usage: ./run.sh                                     build, measure suite quick, simulate suite
                                                     sim-quick on modelled machines, draw the report
-       ./run.sh OPTION...                           build, measure as asked, draw the report
+       ./run.sh OPTION...                           build, run faultline run OPTION..., draw the report
        ./run.sh sim [OPTION...]                     build, simulate, draw the report
        ./run.sh test [--sanitize thread|address]    build and run every test
        ./run.sh --help
 
-OPTIONs are those of `faultline run` and `faultline sim`; --suite full, --budget 5m and --out FILE,
+An OPTION is one of `faultline run` or `faultline sim`: --suite full, --budget 5m or --out FILE,
 for example. Results go to results/runs/TIME-HOST/: results.json, report.html and SVGs.
-Missing packages are installed with apt, as root or through sudo.
+run.sh installs missing packages with apt, as root or through sudo.
 END
 }
 
-# A package a line, and what for.
+# Each line names a package and its purpose.
 build_packages() {
   cat <<'END'
 libc6-dev          the C library's headers
@@ -39,13 +39,13 @@ END
 test_packages() {
   cat <<'END'
 libbenchmark-tools compare.py reads our results
-python3-jsonschema results are held to their schema
+python3-jsonschema tests check results against their schema
 python3-scipy      compare.py's tests
 END
 }
 
-# A command a line, the package that has it, and what for: where the command is there, however it
-# came, the package is not asked for.
+# Each line names a command, the package that has it, and its purpose. A package is missing only if
+# its command is, so a command that was installed in another way counts.
 build_commands() {
   cat <<'END'
 g++        g++             the compiler, 12 or later
@@ -74,7 +74,7 @@ has_node() {
     node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null
 }
 
-# Prints "PACKAGE  WHAT FOR" for all that is missing; $1 is "test" when tests will run.
+# Prints "PACKAGE  PURPOSE" for each missing package; $1 is "test" when tests will run.
 missing() {
   local package command why
   { build_packages; if [[ $1 == test ]]; then test_packages; fi; } |
@@ -88,7 +88,7 @@ missing() {
   has_node || printf '%-20s %s\n' nodejs "Node.js 18 or later, which draws the report"
 }
 
-# Sets `become_root` to what makes a command root's.
+# Sets `become_root` to the prefix that runs a command as root; fails if there is none.
 find_root() {
   if [[ $(id -u) -eq 0 ]]; then
     become_root=()
@@ -106,11 +106,11 @@ install_missing() {
   printf 'Missing packages:\n%s\n' "$list" >&2
   mapfile -t packages < <(awk '{ print $1 }' <<<"$list" | sort -u)
   if ! command -v apt-get >/dev/null; then
-    echo "run.sh: no apt-get on this machine: expected the packages above, by their Debian names" >&2
+    echo "run.sh: no apt-get here: install the packages above, which have Debian's names" >&2
     exit 2
   fi
   if ! find_root; then
-    echo "run.sh: neither root nor sudo: run this as root, then ./run.sh again:" >&2
+    echo "run.sh: neither root nor sudo: run the next line as root, then ./run.sh again:" >&2
     echo "apt-get update && apt-get install -y --no-install-recommends ${packages[*]}" >&2
     exit 2
   fi
@@ -119,7 +119,7 @@ install_missing() {
     apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null >&2
 }
 
-# The modules of the report, again only when the lock file has changed.
+# Installs the report's modules, unless they are there and the lock file has not changed.
 install_modules() {
   local taken=plots/node_modules/.package-lock.taken
   cmp -s plots/package-lock.json "$taken" && return 0
@@ -127,8 +127,8 @@ install_modules() {
   cp plots/package-lock.json "$taken"
 }
 
-# Builds $2... (nothing: all) in folder $1; CMake's own words only when it fails. The generated
-# build file comes last, so a configuration that was interrupted is done again.
+# Builds the targets $2... (all if there are none) in folder $1. Shows CMake's output only when it
+# fails. CMake writes build.ninja last, so an interrupted configuration runs again.
 build() {
   local folder=$1 log
   shift
@@ -163,7 +163,7 @@ run_tests() {
   exec ctest --test-dir "$folder" --output-on-failure --parallel $((jobs < 4 ? jobs : 4)) </dev/null
 }
 
-# The value of -o, --out or --benchmark_out among the arguments, empty when it is not there.
+# Prints the value of -o, --out or --benchmark_out among the arguments; empty without one.
 asked_out() {
   local out=
   while [[ $# -gt 0 ]]; do
@@ -177,7 +177,7 @@ asked_out() {
   printf '%s' "$out"
 }
 
-# Draws $1, and the results in $2.. with it, beside $1.
+# Draws the results in the files $1.. together, into the folder of $1.
 draw() {
   local folder
   folder=$(dirname "$1")
@@ -185,8 +185,8 @@ draw() {
   echo "report: $folder/report.html"
 }
 
-# `faultline $1` with the options in $2.., then suite $models of simulations, if there is one; then
-# the report.
+# Runs `faultline $1` with the options $2.., then simulates suite $models unless that is empty, then
+# draws the report.
 measure() {
   local verb=$1 out made='' status=0 before
   shift
@@ -199,9 +199,9 @@ measure() {
   fi
   before=$(stat -c %Y.%i "$out" 2>/dev/null) || before=
   build/faultline "$verb" "$@" || status=$?
-  # Nothing was measured (bad input, --benchmark_list_tests): no folder without results either.
+  # Without results (bad input, --benchmark_list_tests), the folder goes too.
   if [[ -n $made ]]; then rmdir --ignore-fail-on-non-empty "$made"; fi
-  # An interrupted run leaves a result too; one that measured nothing leaves what was there before.
+  # An interrupted run leaves a result too. A run that measured nothing leaves an older one as it was.
   if [[ ! -f $out || $(stat -c %Y.%i "$out") == "$before" ]]; then return "$status"; fi
   local results=("$out")
   if [[ -n $models && $status -lt 128 ]]; then

@@ -1,5 +1,6 @@
-// How many executions a second the checker runs, by lock and number of threads; and beside it bare
-// Relacy, its own random scheduler and no search of ours, on the same ticket lock.
+// Measures how many executions a second the checker runs, by lock and number of threads. Beside the
+// ticket lock it shows bare Relacy: Relacy's own random scheduler, without our search, on the same
+// lock.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,8 +13,8 @@ namespace faultline::check {
 namespace {
 
 constexpr u64 bare_executions = 300'000;
-// Of each thread: so many that even the ticket lock's search does not end before its start is worn
-// off.
+// Acquisitions of each thread. With four, even the ticket lock's search lasts long enough that its
+// start does not count.
 constexpr u32 acquisitions = 4;
 
 class BareTicket {

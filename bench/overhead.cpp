@@ -1,8 +1,8 @@
-// What faultline itself costs, beside its targets, in one run: its loop against one written by
-// hand, the virtual call of the address space, and rwsem's read path against bare additions and
-// others' locks. Contestants take turns in short batches, forwards and backwards, so that whatever
-// else the machine does strikes all of them; a ratio is taken within a round, and the median of the
-// rounds is shown with its bootstrap interval.
+// Measures what faultline itself costs and prints it beside the targets: its loop against a
+// hand-written one, the virtual call of the address space, and rwsem's read path against bare
+// additions and against locks of the C and C++ libraries. The contestants take turns in short
+// batches, forwards and backwards, so that other load on the machine affects all of them alike.
+// Each round gives a ratio; the output is the median over the rounds with its bootstrap interval.
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sched.h>
@@ -38,8 +38,8 @@ namespace {
 using P = NativePlatform;
 
 constexpr u32 rounds = 75;
-constexpr u64 batch = 10'000;                     // operations, where a batch is counted
-constexpr std::chrono::microseconds window{500};  // where the clock ends it
+constexpr u64 batch = 10'000;                     // operations of a batch that counts them
+constexpr std::chrono::microseconds window{500};  // length of a batch that the clock ends
 
 // Registers the calling thread and pins it.
 class Pinned {
@@ -60,7 +60,7 @@ class Pinned {
 
 struct Contestant {
   std::string name;
-  std::function<double()> run;  // one batch; answers nanoseconds an operation
+  std::function<double()> run;  // runs one batch; returns nanoseconds an operation
 };
 
 using Rounds = std::vector<std::vector<double>>;  // [contestant][round]
@@ -88,8 +88,8 @@ Estimate difference(const std::vector<double>& a, const std::vector<double>& b) 
   return over_rounds(a, b, [](double x, double y) { return x - y; });
 }
 
-// What the first contestant may cost relative to another: at most this ratio, or, where that is
-// given, at most so many nanoseconds more. Without a ratio: shown only.
+// How much more the first contestant may cost than another: at most `ratio` times as much, or, if
+// more_ns is not negative, at most `more_ns` nanoseconds more. A ratio of 0 sets no target.
 struct Target {
   double ratio = 0;
   double more_ns = -1;
@@ -121,7 +121,7 @@ void print_comparison(const std::vector<Contestant>& contestants,
 
 // ---- loops
 
-// `batch` turns; nanoseconds a turn.
+// Runs `batch` turns; returns the nanoseconds a turn took.
 template <class Turn>
 double time_turns(Turn turn) {
   const u64 start = P::now();
@@ -129,8 +129,9 @@ double time_turns(Turn turn) {
   return static_cast<double>(P::now() - start) / batch;
 }
 
-// Runs body(index) on a pinned thread for each CPU, all released at once; answers the mean of what
-// they answer. `opened`, if given, is the window they work in: it is closed after its time.
+// Runs body(index) on a pinned thread for each CPU, all released at once, and returns the mean of
+// their results. `opened`, if given, is the window that they work in: this function closes it after
+// `window`.
 double on_threads(const std::vector<u32>& cpus, const std::function<double(u32)>& body,
                   Window<P>* opened = nullptr) {
   std::latch ready(static_cast<std::ptrdiff_t>(cpus.size()));
@@ -159,7 +160,7 @@ double on_threads(const std::vector<u32>& cpus, const std::function<double(u32)>
   return sum / static_cast<double>(cpus.size());
 }
 
-// NaN where the thread was kept from running in the whole of the window.
+// Returns nanoseconds an operation; NaN if the thread did not run during the window.
 double faultline_loop(Workload<P>& workload, const Window<P>& opened, u32 index, u32 threads) {
   Worker<P> worker(nullptr, opened, index, threads, Role::all, false, nullptr);
   workload.run(worker);
@@ -187,7 +188,7 @@ struct alignas(cache_line) Words {
   std::atomic<u64> count{0};
 };
 
-// On a thread for each of `cpus`, at once.
+// Compares the loops on one thread for each of `cpus`, all at once.
 void compare_loops(const std::vector<u32>& cpus, const Target& target) {
   Window<P> opened;
   LockLoop<P, Ticket<P>> workload(choose_workload("lock_loop"));
@@ -207,7 +208,7 @@ void compare_loops(const std::vector<u32>& cpus, const Target& target) {
 
 void compare_read_locks(const std::vector<u32>& cpus, const std::vector<Target>& targets) {
   const auto owned = std::make_unique<Rwsem<P>>();
-  Rwsem<P>& rwsem = *owned;  // like the others: no pointer to follow at each turn
+  Rwsem<P>& rwsem = *owned;  // a reference, so that a turn follows no pointer, like the other locks
   Words bare;
   alignas(cache_line) pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
   alignas(cache_line) std::shared_mutex shared_mutex;
@@ -245,7 +246,7 @@ void compare_read_locks(const std::vector<u32>& cpus, const std::vector<Target>&
 
 constexpr u64 pages = 512;
 
-// Nanoseconds a page of one pass of faults over the region at `base`.
+// Faults once on each page of the region at `base`; returns the nanoseconds a fault took.
 template <class Fault>
 double fault_pages(u64 base, Fault fault) {
   const u64 start = P::now();
@@ -253,7 +254,8 @@ double fault_pages(u64 base, Fault fault) {
   return static_cast<double>(P::now() - start) / pages;
 }
 
-// By the interface: the first fault of each page, for the compiler cannot see which scheme it is.
+// Nanoseconds of a page's first fault, through the interface, so that the compiler does not know
+// the scheme.
 double first_faults(AddressSpace& space, u64 base) {
   space.discard(base, pages * page_size);
   return fault_pages(base, [&](u64 address) { space.fault(address, Access::write); });
@@ -264,8 +266,8 @@ u64 map_region(AddressSpace& space) {
   return space.map(0, pages * page_size, prot_read | prot_write, 0).address;
 }
 
-// The virtual call is timed on faults that find their page, where it is a large enough part to be
-// seen, and set against a fault that must clear a page.
+// Times the virtual call on faults whose page is present, since it is a large enough part of these
+// to be measured. Prints it as a share of a fault that must clear a page.
 void show_virtual_call() {
   using None = MmapSem<Mm<P, vmas::RbTree, NoHooks>, NoLock<P>>;
   const auto none = std::make_unique<None>(AddressSpaceOptions{});

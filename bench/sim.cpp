@@ -1,7 +1,7 @@
-// Measures how fast the simulator is: fixed cases, each for a fixed simulated time and in a process
-// of its own, on one host core. An event is a hit (an access that the CPU's own cache serves) or a
-// transfer of a line. KiB/CPU is the process's growth by simulated CPU; in the last two cases it
-// includes the workload's data.
+// Measures how fast the simulator is: it runs fixed cases on one host core, each for a fixed
+// simulated time and in a process of its own. An event is a hit (an access that the CPU's own cache
+// serves) or a transfer of a line. KiB/CPU is the growth of the process for each simulated CPU; in
+// the last two cases it includes the workload's data.
 //
 //   bench/sim [CASE [CPUS]]
 #include <fmt/format.h>
@@ -49,7 +49,7 @@ double resident_kib() {
   return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1024;
 }
 
-// What the threads of a case share, all of it in the simulated memory.
+// What the threads of a case share. All of it lies in the simulated memory.
 struct Shared {
   std::unique_ptr<AddressSpace> space;
   std::unique_ptr<Workload<P>> workload;

@@ -16,9 +16,9 @@ void add_calibrate_command(CLI::App& app, int& exit_code) {
   calibrate_app->add_option("-o,--out", arguments->request.out, "the machine file, FILE.json")
       ->required();
   calibrate_app->add_option("--cpus", arguments->request.cpus,
-                            "these CPUs alone, such as 0,2-3; all if not given");
+                            "measure only these CPUs, such as 0,2-3; all if not given");
   calibrate_app
-      ->add_option("--samples", arguments->samples, "of each quantity, on each pair of CPUs")
+      ->add_option("--samples", arguments->samples, "samples of each quantity on each pair of CPUs")
       ->capture_default_str();
   calibrate_app->callback([arguments, &exit_code] {
     arguments->request.effort.samples =

@@ -1,5 +1,5 @@
-// `faultline check` is an executable of its own, since Relacy replaces the global operator new: it
-// lies beside this one.
+// `faultline check` becomes the executable faultline-check, which lies beside this one. The checker
+// is an executable of its own because Relacy replaces the global operator new.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -29,8 +29,9 @@ namespace {
 }  // namespace
 
 void add_check_command(CLI::App& app) {
-  CLI::App* check = app.add_subcommand("check", "model checking; ends with what was explored");
-  // All that follows is the checker's, --help too.
+  CLI::App* check = app.add_subcommand(
+      "check", "model-checks locks and schemes; says at the end what it explored");
+  // The checker parses all arguments that follow, including --help.
   check->prefix_command()->set_help_flag();
   check->callback([check] { become_checker(check->remaining()); });
 }

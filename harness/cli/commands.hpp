@@ -1,5 +1,5 @@
-// The subcommands: each adds itself to the command line, and leaves its exit code behind when it
-// was the one called.
+// The subcommands. Each function adds its subcommands to the command line; the subcommand that the
+// user calls stores its exit code in `exit_code`.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -14,7 +14,7 @@ void add_trial_commands(CLI::App& app, int& exit_code);  // hidden: trial, check
 void add_record_command(CLI::App& app, int& exit_code);
 void add_results_commands(CLI::App& app, int& exit_code);  // compare, report, fit, recover
 void add_doctor_command(CLI::App& app, int& exit_code);
-void add_torture_commands(CLI::App& app, int& exit_code);  // and hidden: torture-one
-void add_check_command(CLI::App& app);                     // becomes another program
+void add_torture_commands(CLI::App& app, int& exit_code);  // torture, and hidden: torture-one
+void add_check_command(CLI::App& app);                     // replaces the process by the checker
 
 }  // namespace faultline

@@ -16,8 +16,8 @@ namespace {
 
 using nlohmann::json;
 
-// As Google Benchmark writes it, but for the build type: Debian's library calls itself DEBUG, and
-// means itself.
+// The context as Google Benchmark writes it, except for the build type: the library reports its
+// own, which is DEBUG for Debian's package whatever faultline's is.
 json benchmark_context() {
   const benchmark::CPUInfo& cpu = benchmark::CPUInfo::Get();
   json caches = json::array();
@@ -37,7 +37,7 @@ json benchmark_context() {
           {"library_build_type", "release"}};
 }
 
-// The program's own arguments, as the kernel keeps them.
+// The program's name and arguments, from /proc.
 std::string command_line() {
   std::ifstream file("/proc/self/cmdline");
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());

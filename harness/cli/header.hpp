@@ -1,4 +1,4 @@
-// What a run says of itself: the journal's first line.
+// The journal's first line, in which a run describes itself.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -10,15 +10,16 @@
 
 namespace faultline {
 
+// The header of a native run.
 nlohmann::json run_header(const std::string& suite, u64 seed, const Topology& topology,
                           const Plan& plan);
 
-// That of a simulation: the modelled machines instead of this one, and nothing of time or load, so
-// that the same command gives the same file.
+// The header of a simulated run. It describes the modelled machines instead of this one, and has
+// neither the time nor the load, so that the same command gives the same file.
 nlohmann::json sim_header(const std::string& suite, u64 seed, u32 seeds,
                           const std::vector<std::string>& machines, const Plan& plan);
 
-// The cases by name, a line each.
+// Prints the names of the cases, one a line.
 void list_cases(const Plan& plan, std::ostream& out);
 
 }  // namespace faultline

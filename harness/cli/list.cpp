@@ -124,7 +124,7 @@ void print_section(const json& entries, const char* title) {
   }
 }
 
-// "checked by" and then each way with the names that it covers.
+// Prints "checked by", then each kind of check with the names that it covers.
 void print_coverage(const json& all) {
   std::map<std::string, std::vector<std::string>> covered;
   for (const char* kind : {"locks", "schemes"})
@@ -147,7 +147,7 @@ void print_counters(const json& counters) {
 void print_text(const json& all) {
   print_section(
       all["schemes"],
-      "schemes; an option stands after the name, mmap_sem:vmas=..., the default comes first");
+      "schemes; an option follows the name, as in mmap_sem:vmas=...; its default comes first");
   print_section(all["locks"], "locks, for lock_loop and as options of schemes");
   print_section(all["containers"], "containers of VMAs");
   print_section(all["broken"], "broken locks, never measured");
@@ -156,8 +156,7 @@ void print_text(const json& all) {
   print_section(all["suites"], "suites");
   std::cout << fmt::format("placements\n  {}\n",
                            fmt::join(all["placements"].get<std::vector<std::string>>(), ", "));
-  print_section(all["machines"],
-                "machines: this one, and those that `faultline sim` has models of");
+  print_section(all["machines"], "machines: this one, and the models of `faultline sim`");
   print_counters(all["counters"]);
 }
 
@@ -165,7 +164,8 @@ void print_text(const json& all) {
 
 void add_list_command(CLI::App& app, int& exit_code) {
   CLI::App* list = app.add_subcommand(
-      "list", "schemes, locks, workloads, suites, machines, and what this one can measure");
+      "list",
+      "lists schemes, locks, workloads, suites, machines, and what this machine can measure");
   auto as_json = std::make_shared<bool>(false);
   list->add_flag("--json", *as_json, "as JSON");
   list->callback([as_json, &exit_code] {

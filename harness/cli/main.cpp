@@ -10,13 +10,14 @@
 
 namespace {
 
-// A file-size limit is an error of the write that meets it, as a full disk is, and no death.
+// Ignores SIGXFSZ, so that a write beyond the file-size limit fails with an error, as on a full
+// disk, and does not kill the process.
 void ignore_size_signal() {
   signal(SIGXFSZ, SIG_IGN);
 }
 
-// 0 done; 1 a case or a check failed; 2 usage or bad input; 3 regression; 128 + n: ended by signal
-// n, what was measured until then is kept.
+// Returns 0 done; 1 a case or a check failed; 2 usage or bad input; 3 regression; 128 + n: signal n
+// ended the run, which keeps what it measured until then.
 int run(int argc, char** argv) {
   CLI::App app("faultline: lock contention in address spaces, measured side by side", "faultline");
   app.require_subcommand(1);
@@ -51,11 +52,12 @@ int run(int argc, char** argv) {
   return exit_code;
 }
 
-// What could not be printed must not look done.
+// Returns `exit_code`; 2 if standard output could not be written, so that a command whose output is
+// lost does not look successful.
 int flushed(int exit_code) {
   std::cout.flush();
   if (std::cout.good() && std::fflush(stdout) == 0) return exit_code;
-  std::cerr << "faultline: standard output: cannot write, expected a place with room\n";
+  std::cerr << "faultline: standard output: cannot write, expected room on its disk\n";
   return 2;
 }
 

@@ -30,7 +30,8 @@ std::string default_out(const std::string& name) {
   return out.string();
 }
 
-// The result from the journal, which stays where there is no room for the result.
+// Makes the result from the journal. If it cannot be written, the journal stays, and the error says
+// how to use it.
 nlohmann::json recover_or_keep(const std::string& journal, const std::string& out) {
   try {
     return recover(journal, out);
@@ -48,8 +49,8 @@ std::string choose_out(const std::string& given, const std::string& name) {
   const std::string journal = journal_for(out);
   if (fs::exists(journal))
     throw std::invalid_argument(
-        fmt::format("{}: left by a run that did not end; expected it away: `faultline recover {}` "
-                    "makes its result, then remove it",
+        fmt::format("{}: a run that did not end has left this journal; `faultline recover {}` "
+                    "makes its result, then remove the journal",
                     journal, journal));
   return out;
 }

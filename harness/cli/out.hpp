@@ -1,4 +1,4 @@
-// Where a run's result and journal go.
+// The files for a run's result and journal.
 #pragma once
 
 #include <ostream>
@@ -6,14 +6,15 @@
 
 namespace faultline {
 
-// `given`, or results/runs/TIME-NAME/results.json for none. Throws std::invalid_argument where that
-// cannot be written, or a journal lies beside it: one that a killed run left holds trials that
-// nobody has yet.
+// The result's file: `given`, or results/runs/TIME-NAME/results.json if that is empty. Throws
+// std::invalid_argument if it cannot be written, or if a journal lies beside it. A killed run has
+// left that journal, and its trials are in no result yet.
 std::string choose_out(const std::string& given, const std::string& name);
 
+// The journal's file, beside the result's.
 std::string journal_for(const std::string& out);
 
-// Makes the result from the journal, removes that, and prints the table.
+// Makes the result from the journal, removes the journal, and prints the table.
 void finish(const std::string& journal, const std::string& out, std::ostream& table);
 
 std::string host_name();

@@ -27,7 +27,7 @@ double factor_of(std::string_view unit) {
   return unit == "h" ? 3600 : 0;
 }
 
-// Joins to the one before it every part for which `continues(before, part)`.
+// Appends every part for which `continues(before, part)` holds to the part before it.
 template <class Continues>
 std::vector<std::string> join_parts(const std::vector<std::string>& parts,
                                     const Continues& continues) {

@@ -27,18 +27,18 @@ constexpr const char* recorded_events =
     "syscalls:sys_enter_madvise,syscalls:sys_exit_madvise,"
     "syscalls:sys_enter_brk,syscalls:sys_exit_brk,"
     "syscalls:sys_enter_mremap,syscalls:sys_exit_mremap";
-// A CPU's buffer: at the default of 512 KiB a burst of faults is lost.
+// The size of a CPU's buffer. With perf's default of 512 KiB a burst of faults loses events.
 constexpr const char* buffer_per_cpu = "4M";
 
-// A folder beside the output, so that the finished trace can be renamed into place; goes with what
-// is in it.
+// A folder beside the output, so that the finished trace can be renamed into place. The destructor
+// removes it with its files.
 class WorkFolder {
  public:
   explicit WorkFolder(const std::string& output) {
     std::string name = output + ".recording-XXXXXX";
     if (mkdtemp(name.data()) == nullptr)
       throw std::invalid_argument("record: -o " + output +
-                                  ": its folder cannot be written to, expected one that can");
+                                  ": cannot write to its folder, expected a writable one");
     path_ = name;
   }
   ~WorkFolder() {
@@ -53,7 +53,7 @@ class WorkFolder {
   fs::path path_;
 };
 
-// perf's own reason: the line it calls an error, else its last one that says something.
+// The reason that perf gives: the text of its "Error:" line, or else its last line that has text.
 std::string reason_in(const std::string& file) {
   std::ifstream stream(file);
   std::string reason = "it gives no reason";
@@ -69,8 +69,8 @@ std::vector<std::string> record_command(const RecordRequest& request, const std:
           "-e",         recorded_events, "-o", data, "--"};
 }
 
-// Runs perf, which like the program that it records gets this process's signals. A stream without
-// a file name goes where this process's does.
+// Runs perf, which gets this process's signals, as does the program that it records. A stream
+// without a file name is this process's own.
 ChildOutput run_perf(const std::vector<std::string>& arguments, const std::string& stdout_file,
                      const std::string& stderr_file) {
   const auto output = [](const std::string& file) {
@@ -84,8 +84,8 @@ ChildOutput run_perf(const std::vector<std::string>& arguments, const std::strin
                      interrupts);
 }
 
-// Records `true`, to learn whether perf may record: its complaint would otherwise be mixed with
-// what the command itself prints.
+// Records `true`, to learn whether perf may record. If the recording itself failed, perf's error
+// would be mixed with the output of the command.
 void check_perf(const RecordRequest& request, const WorkFolder& folder) {
   std::vector<std::string> arguments = record_command(request, folder.file("probe.data"));
   arguments.push_back("true");
@@ -94,8 +94,7 @@ void check_perf(const RecordRequest& request, const WorkFolder& folder) {
   if (result.interrupted) throw std::runtime_error("record: interrupted");
   if (result.exit_code() != 0)
     throw std::invalid_argument(
-        "record: perf may not or cannot record page faults and system calls here (" +
-        reason_in(complaint) +
+        "record: perf cannot record page faults and system calls here (" + reason_in(complaint) +
         "); run as root, or make /sys/kernel/tracing readable and set "
         "kernel.perf_event_paranoid to -1; needs an x86-64 kernel with system-call tracepoints");
 }
@@ -141,7 +140,7 @@ void compress(const std::string& from, const std::string& to) {
   check_written(output.good(), to);
 }
 
-// Leaves out perf's remarks on lost events, and answers how many were lost.
+// Copies the trace without perf's remarks on lost events, and returns the number of those remarks.
 u64 copy_events(const std::string& from, const std::string& to) {
   TraceLines lines(from);
   std::ofstream output(to, std::ios::binary);

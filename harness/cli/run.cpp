@@ -1,4 +1,5 @@
-// `faultline run` and `faultline sim`: from the command line to a result file and its table.
+// `faultline run` and `faultline sim`: carry out what the command line asks for, down to the result
+// file and its table.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -20,8 +21,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Shows what would be pinned where, and refuses to run: on a foreign topology hwloc binds nothing
-// and reports success.
+// Shows where threads would be pinned, and refuses to run, because hwloc reports success on a
+// foreign topology although it binds nothing.
 [[noreturn]] void show_foreign(const RunArguments& arguments) {
   const Topology topology = Topology::foreign(arguments.topology);
   for (const std::string& placement : placements_of(arguments)) {
@@ -33,16 +34,17 @@ using Clock = std::chrono::steady_clock;
   }
   std::cout << std::flush;
   throw std::invalid_argument(fmt::format(
-      "--topology '{}': above is where threads would go; expected no --topology to run, since "
-      "nothing can be pinned on another machine",
+      "--topology '{}': the lines above show where threads would go; expected no --topology for a "
+      "run, since threads cannot be pinned on another machine",
       arguments.topology));
 }
 
 void require_own(const Topology& topology) {
   if (topology.is_foreign())
     throw std::invalid_argument(
-        "topology: the environment (HWLOC_XMLFILE, HWLOC_SYNTHETIC, HWLOC_FSROOT) shows another "
-        "machine, on which nothing can be pinned; expected this machine's own");
+        "topology: the environment (HWLOC_XMLFILE, HWLOC_SYNTHETIC, HWLOC_FSROOT) describes "
+        "another "
+        "machine, on which threads cannot be pinned; expected this machine");
 }
 
 void announce(const RunArguments& arguments, const Plan& plan, const RunOptions& options) {
@@ -54,12 +56,12 @@ void announce(const RunArguments& arguments, const Plan& plan, const RunOptions&
   std::cerr << fmt::format("{} case(s), {} trials, about {}\n", plan.cases.size(), plan.trials(),
                            human_seconds(plan.seconds));
   if (!plan.left_out.empty())
-    std::cerr << fmt::format("{} thing(s) left out, the end says which and why\n",
+    std::cerr << fmt::format("{} item(s) left out, which the table at the end lists with reasons\n",
                              plan.left_out.size());
 }
 
 void set_up_library(const RunArguments& arguments) {
-  // The library names the program in its output, and keeps the pointer.
+  // The library keeps the pointer and prints the program's name in its output.
   char* names[] = {const_cast<char*>("faultline"), nullptr};
   int count = 1;
   benchmark::Initialize(&count, names);
@@ -70,7 +72,7 @@ void set_up_library(const RunArguments& arguments) {
                                                               : benchmark::kNanosecond);
 }
 
-// The header, plan and trials into the journal; then the result from it.
+// Writes header and trials to the journal, then makes the result from it.
 RunOutcome measure(const RunArguments& arguments, const std::string& out, const Plan& plan,
                    const RunOptions& options, const nlohmann::json& header,
                    Interrupts& interrupts) {
@@ -81,12 +83,12 @@ RunOutcome measure(const RunArguments& arguments, const std::string& out, const 
     outcome = run_plan(plan, options, journal, interrupts);
     journal.append({{"ended", true}});
   }
-  // Standard output is the library's where its formats were asked for.
+  // In a format of Google Benchmark's, standard output holds only the library's output.
   finish(journal_path, out, arguments.format.empty() ? std::cout : std::cerr);
   return outcome;
 }
 
-// `faultline run` and `faultline sim`, by `arguments.simulated`.
+// `faultline sim` if arguments.simulated, else `faultline run`.
 class RunCommand {
  public:
   explicit RunCommand(const RunArguments& arguments)
@@ -126,8 +128,8 @@ class RunCommand {
     return topology_ ? make_plan(selection_, *topology_) : plan_machines(selection_);
   }
 
-  // The name of the machine, for the result's folder. Refuses what cannot be run, before there is
-  // such a folder.
+  // The name of the machine, for the result's folder. Throws for a selection that cannot run,
+  // before that folder exists.
   std::string name_after_checks() const {
     if (!topology_) return plan().cases.front().spec.machine_name();
     require_own(*topology_);
@@ -144,7 +146,7 @@ class RunCommand {
   const RunArguments& arguments_;
   Selection selection_;
   RunOptions options_;
-  std::optional<Topology> topology_;  // this machine's; none where machines are modelled
+  std::optional<Topology> topology_;  // this machine's; none in a simulation
 };
 
 int run_command(const RunArguments& arguments) {

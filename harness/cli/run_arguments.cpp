@@ -16,8 +16,8 @@
 namespace faultline {
 namespace {
 
-// A simulation is slower than what it simulates, and the more so the more CPUs; the seeds are as
-// few as give a median a bound.
+// The window is short because a simulation takes longer than the simulated time, the more so the
+// more CPUs it has. Six seeds are the fewest that give the median an interval.
 constexpr double sim_duration_s = 0.005;
 constexpr u32 sim_seeds = 6;
 
@@ -25,7 +25,7 @@ Suite find_suite(const std::string& given, bool simulated) {
   Suite suite = load_suite(given);
   if (suite.simulated && !simulated)
     throw std::invalid_argument(fmt::format(
-        "--suite '{}': it is for `faultline sim`, expected one that can be measured", given));
+        "--suite '{}': it is for `faultline sim`, expected one for native measurements", given));
   return suite;
 }
 
@@ -35,7 +35,7 @@ std::vector<std::string> workload_names() {
   return names;
 }
 
-// Every name in --scheme, whether scheme or lock, in canonical form.
+// The names of all schemes and locks in --scheme, in canonical form.
 std::vector<std::string> named_schemes(const RunArguments& arguments) {
   std::vector<std::string> names;
   for (const std::string& text : arguments.schemes)
@@ -44,7 +44,7 @@ std::vector<std::string> named_schemes(const RunArguments& arguments) {
   return names;
 }
 
-// Those of `names` that the workload can run on: schemes, or for lock_loop locks.
+// The names that a workload can run on: the locks among them if `locks`, else the schemes.
 std::vector<std::string> fitting(const std::vector<std::string>& names, bool locks) {
   std::vector<std::string> fit;
   std::copy_if(names.begin(), names.end(), std::back_inserter(fit), [&](const std::string& name) {
@@ -79,7 +79,7 @@ void select_suite(const RunArguments& arguments, Selection& selection) {
   selection.entries = suite.entries;
   selection.budget_s = suite.budget_s;
   selection.repetitions = suite.repetitions;
-  // Smoke's two repetitions ask for speed in the latency trials too.
+  // Suite smoke has two repetitions to be fast, so it gets fewer latency trials too.
   selection.latency_repetitions = std::min(selection.latency_repetitions, suite.repetitions / 2);
   selection.defaults.duration_s =
       arguments.simulated && !suite.simulated ? sim_duration_s : suite.duration_s;
@@ -115,7 +115,7 @@ DisplayOptions make_display(const RunArguments& arguments) {
                      : arguments.format == "json"  ? DisplayFormat::json
                                                    : DisplayFormat::csv;
   }
-  // The table that ends a run holds the aggregates.
+  // The table at the end of a run shows the aggregates.
   if (arguments.aggregates_only) display.format = DisplayFormat::progress;
   require_one_of("--benchmark_out_format", arguments.out_format, {"json"});
   require_one_of("--benchmark_color", arguments.colour, {"auto", "true", "false", "yes", "no"});
@@ -185,7 +185,8 @@ Selection make_selection(const RunArguments& arguments) {
 
 RunOptions make_run_options(const RunArguments& arguments) {
   RunOptions options;
-  // A simulated repetition adds its number to the seed.
+  // A simulated trial's seed is this seed plus the number of its repetition, which must not
+  // overflow.
   const u64 greatest_seed = arguments.simulated ? INT64_MAX / 2 : INT64_MAX;
   options.seed = arguments.seed.empty() ? std::random_device{}()
                                         : parse_number("--seed", arguments.seed, 0, greatest_seed);

@@ -1,4 +1,4 @@
-// The command line of `faultline run` and `faultline sim`, and the selection that it asks for.
+// The command line of `faultline run` and `faultline sim`, and the selection that it describes.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -12,7 +12,7 @@
 
 namespace faultline {
 
-// Texts as given; empty: not given.
+// The texts of the command line; an empty one was not given.
 struct RunArguments {
   std::string suite;
   std::vector<std::string> workloads;
@@ -28,7 +28,7 @@ struct RunArguments {
   std::string steal_limit = "0.1";
   std::string seed;
   std::string out;
-  // Of each axis that has a flag for this mode, by its key.
+  // The values that axes were given, by the axis's key.
   std::map<std::string, std::string> settings;
   std::string topology;
   std::string exec_in_window;
@@ -36,7 +36,7 @@ struct RunArguments {
   bool ceiling = true;
   bool counters = true;
 
-  // Of `faultline sim` alone.
+  // For `faultline sim` only.
   bool simulated = false;
   std::string machines;
   std::string processes;
@@ -57,11 +57,11 @@ struct RunArguments {
 void add_run_options(CLI::App& run, RunArguments& arguments);
 void add_sim_options(CLI::App& sim, RunArguments& arguments);
 
-// All throw std::invalid_argument for what cannot be.
+// These functions throw std::invalid_argument for arguments that do not fit.
 Selection make_selection(const RunArguments& arguments);
 RunOptions make_run_options(const RunArguments& arguments);
 std::vector<std::string> placements_of(const RunArguments& arguments);
-// --benchmark_context's pairs.
+// The pairs of KEY and VALUE in --benchmark_context.
 std::vector<std::pair<std::string, std::string>> context_of(const RunArguments& arguments);
 
 }  // namespace faultline

@@ -1,15 +1,17 @@
-// The options of `faultline run`, as its help shows them.
+// The options of `faultline run` and `faultline sim`, with their help texts.
 #include "harness/cli/run_arguments.hpp"
 
 namespace faultline {
 namespace {
 
-// An unset variable of a script must not start another run than was meant.
+// Refuses empty values, so that a script with an unset variable does not start another run than its
+// author meant.
 std::string refuse_empty(const std::string& text) {
   return text.empty() ? "an empty text, expected a value" : "";
 }
 
-// The last of an option's texts counts, so that a script's can be overridden; lists grow.
+// Adds an option with a text. If it is given twice, the last text counts, so that arguments after a
+// script's override them; an option with a list collects all texts.
 CLI::Option* add_text(CLI::App& run, const char* name, std::string& value, const char* help) {
   return run.add_option(name, value, help)->take_last()->check(refuse_empty);
 }
@@ -18,7 +20,7 @@ CLI::Option* add_text(CLI::App& run, const char* name, std::vector<std::string>&
   return run.add_option(name, value, help)->check(refuse_empty);
 }
 
-// One option a row of the table of axes.
+// Adds an option for each row of the table of axes that applies to this mode.
 void add_axes(CLI::App& run, RunArguments& to, const std::string& group) {
   for (const Axis& row : axes()) {
     if (!row.applies(to.simulated)) continue;
@@ -47,18 +49,19 @@ void add_selection(CLI::App& run, RunArguments& to) {
   add("--suite", to.suite,
       to.simulated ? "sim-quick (the default), quick, full, smoke, or a suite's FILE.json"
                    : "quick (the default), full, smoke, or a suite's FILE.json");
-  add("--workload", to.workloads, "instead of a suite: workloads, with commas between");
-  add("--scheme", to.schemes, "schemes (or locks, for lock_loop), with commas between");
+  add("--workload", to.workloads, "workloads instead of a suite, separated by commas");
+  add("--scheme", to.schemes, "schemes (or locks, for lock_loop), separated by commas");
   add(to.simulated ? "--cpus" : "--threads", to.threads,
-      "1,2,4, or all: 1, 2, powers of two, the machine's edges");
+      "1,2,4, or all: powers of two, all CPUs, and the edges of clusters, sockets and SMT");
   add("--placement", to.placements, "compact, scatter, per-node, smt-first, or CPUs: 0,2,4-7");
   const auto flag = [&](const char* name, bool& value, const char* help) {
     run.add_flag(name, value, help)->group(group);
   };
-  flag("!--no-ceiling", to.ceiling, "leave out `none` with one address space a thread");
+  flag("!--no-ceiling", to.ceiling,
+       "leave out the ceiling: `none` with one address space for each thread");
   add_axes(run, to, group);
-  add("--filter", to.filter, "cases whose name matches; -REGEX: all others");
-  flag("--list-cases", to.list_tests, "name the cases, run nothing");
+  add("--filter", to.filter, "only cases whose name matches this REGEX; -REGEX: only the others");
+  flag("--list-cases", to.list_tests, "print the names of the cases and run nothing");
 }
 
 void add_measurement(CLI::App& run, RunArguments& to) {
@@ -66,24 +69,28 @@ void add_measurement(CLI::App& run, RunArguments& to) {
   const auto add = [&](const char* name, auto& value, const char* help) {
     return add_text(run, name, value, help)->group(group);
   };
-  add("--duration", to.duration, "of the measured window, such as 200ms; 0.2s in suites, else 1s");
-  add("--warmup", to.warmup, "before the window")->capture_default_str();
-  add("--repetitions", to.repetitions, "processes a case, 9; fewer cannot be significant");
+  add("--duration", to.duration,
+      "length of the measured window, such as 200ms; 0.2s in suites, else 1s");
+  add("--warmup", to.warmup, "time that threads run before the window")->capture_default_str();
+  add("--repetitions", to.repetitions,
+      "trials of each case, each a process; 9 by default, too few cannot show significance");
   add("--latency-repetitions", to.latency_repetitions,
-      "further processes a case that time every operation, 2");
-  run.add_flag("--latency,!--no-latency", to.latency, "with latency trials, the default, or none")
+      "further trials of each case, which time every operation; 2 by default");
+  run.add_flag("--latency,!--no-latency", to.latency,
+               "run latency trials, which is the default, or none")
       ->group(group);
-  add("--budget", to.budget, "for all of it: what does not fit is left out; 2m for quick");
-  run.add_flag("!--no-counters", to.counters, "leave hardware counters alone")->group(group);
+  add("--budget", to.budget, "time for the whole run; what does not fit is left out; 2m for quick");
+  run.add_flag("!--no-counters", to.counters, "do not use hardware counters")->group(group);
   add("--exec-in-window", to.exec_in_window,
       "run this command during each measured window; {pid} is the trial");
-  add("--stall-limit", to.stall_limit, "end a case without progress for so long")
+  add("--stall-limit", to.stall_limit,
+      "fail a trial in which a thread makes no progress for this long")
       ->capture_default_str();
-  add("--steal-limit", to.steal_limit, "share of CPU time stolen that discards a trial")
+  add("--steal-limit", to.steal_limit, "discard a trial with a greater share of stolen CPU time")
       ->capture_default_str();
-  add("--seed", to.seed, "of order and workloads; drawn and recorded if not given");
+  add("--seed", to.seed, "seed of order and workloads; drawn and recorded if not given");
   add("--topology", to.topology, "show where threads would go on that machine, and run nothing");
-  add("-o,--out", to.out, "the result; results/runs/TIME-HOST/results.json if not given");
+  add("-o,--out", to.out, "the result's file; results/runs/TIME-HOST/results.json if not given");
 }
 
 void add_simulation(CLI::App& sim, RunArguments& to) {
@@ -93,22 +100,27 @@ void add_simulation(CLI::App& sim, RunArguments& to) {
   };
   add("--machine", to.machines,
       "the modelled machines: presets that `faultline list` names, ideal-N, or FILE.json");
-  add("--duration", to.duration, "of the simulated window; 2ms in sim-quick, else 5ms");
-  add("--warmup", to.warmup, "before the window, simulated")->capture_default_str();
-  add("--repetitions,--seeds", to.repetitions, "seeds a case, 6; 3 in sim-quick");
+  add("--duration", to.duration, "simulated length of the window; 2ms in sim-quick, else 5ms");
+  add("--warmup", to.warmup, "simulated time that threads run before the window")
+      ->capture_default_str();
+  add("--repetitions,--seeds", to.repetitions, "seeds of each case; 6 by default, 3 in sim-quick");
   add("--latency-repetitions", to.latency_repetitions,
-      "further seeds a case that time every operation, 1");
-  sim.add_flag("--latency,!--no-latency", to.latency, "with latency trials, the default, or none")
+      "further seeds of each case, which time every operation; 1 by default");
+  sim.add_flag("--latency,!--no-latency", to.latency,
+               "run latency trials, which is the default, or none")
       ->group(group);
   add("--seed", to.seed, "the first seed; the others follow")->capture_default_str();
-  add("--budget", to.budget, "of this machine's time: what is not begun by then is left out");
-  add("--processes", to.processes, "simulations at once; as many as this machine has CPUs");
-  add("--stall-limit", to.stall_limit, "simulated: end a case without progress for so long")
+  add("--budget", to.budget, "time on this machine after which no simulation begins");
+  add("--processes", to.processes,
+      "simulations at once; by default one for each CPU of this machine");
+  add("--stall-limit", to.stall_limit,
+      "fail a trial in which a thread makes no progress for this simulated time")
       ->capture_default_str();
-  add("-o,--out", to.out, "the result; results/runs/TIME-MACHINE/results.json if not given");
+  add("-o,--out", to.out, "the result's file; results/runs/TIME-MACHINE/results.json if not given");
 }
 
-// The library's own spelling, also of what has another name here.
+// Adds Google Benchmark's flags under their own names, even where faultline has another name for
+// the same option.
 void add_benchmark_flags(CLI::App& run, RunArguments& to) {
   const std::string group = "Google Benchmark's flags";
   const auto add = [&](const char* name, auto& value, const char* help) {
@@ -126,11 +138,11 @@ void add_benchmark_flags(CLI::App& run, RunArguments& to) {
   add("--benchmark_min_time", to.duration, "as --duration");
   add("--benchmark_min_warmup_time", to.warmup, "as --warmup");
   flag("--benchmark_enable_random_interleaving", to.interleaved,
-       "true, the default; false: case by case");
+       "true, the default, shuffles the trials; false runs case by case");
   flag("--benchmark_display_aggregates_only", to.aggregates_only,
-       "no repetitions on standard output");
+       "show no repetitions on standard output");
   add("--benchmark_color", to.colour, "auto, true or false");
-  flag("--benchmark_counters_tabular", to.tabular, "counters as columns");
+  flag("--benchmark_counters_tabular", to.tabular, "show counters as columns");
   add("--benchmark_time_unit", to.time_unit, "ns, us, ms or s on standard output");
   add("--benchmark_context", to.context, "KEY=VALUE,... for the result's context");
 }

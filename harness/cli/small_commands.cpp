@@ -1,4 +1,4 @@
-// Subcommands that only hand their arguments on.
+// Subcommands that only pass their arguments to a function elsewhere.
 #include <signal.h>
 #include <sys/prctl.h>
 
@@ -24,7 +24,7 @@ namespace faultline {
 namespace {
 
 int run_trial_command() {
-  // A trial must not outlive its run, however that ends.
+  // A trial must not outlive its run, even if a signal kills the run.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   const std::string text((std::istreambuf_iterator<char>(std::cin)),
                          std::istreambuf_iterator<char>());
@@ -54,14 +54,14 @@ void add_compare(CLI::App& app, int& exit_code) {
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* compare_app = app.add_subcommand("compare",
-                                             "the change between two results, with its "
+                                             "shows the change between two results and its "
                                              "significance; exit code 3 on a regression, 1 if NEW "
-                                             "lost a case");
+                                             "lacks a case");
   compare_app->add_option("BASE", arguments->base, "a result file")->required();
   compare_app->add_option("NEW", arguments->changed, "a result file")->required();
   compare_app
       ->add_option("--threshold", arguments->options.threshold,
-                   "fraction by which the median must fall to count")
+                   "fraction by which a median must fall to count as a regression")
       ->capture_default_str();
   compare_app
       ->add_option("--alpha", arguments->options.alpha, "chance of a false alarm over all cases")
@@ -79,7 +79,7 @@ void add_report(CLI::App& app, int& exit_code) {
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* report_app =
-      app.add_subcommand("report", "pictures of results: one self-contained HTML file, and SVGs");
+      app.add_subcommand("report", "draws results: one self-contained HTML file, and SVGs");
   report_app->add_option("FILE", arguments->files, "result files")->required();
   report_app->add_option("-o,--out", arguments->out, "the HTML file");
   report_app->add_option("--svg", arguments->svg, "a directory for SVGs");
@@ -96,7 +96,8 @@ void add_fit(CLI::App& app, int& exit_code) {
     std::string reference = published_curves_path();
   };
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* fit = app.add_subcommand("fit", "how far simulated results are from published curves");
+  CLI::App* fit =
+      app.add_subcommand("fit", "shows how far simulated results are from published curves");
   fit->add_option("FILE", arguments->files, "results of `faultline sim`")->required();
   fit->add_option("--reference", arguments->reference,
                   "the curves; mapbench `local` on 8 x 10 cores if not given");
@@ -113,10 +114,10 @@ void add_recover(CLI::App& app, int& exit_code) {
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* recover_app =
-      app.add_subcommand("recover", "the result file of a run that was killed, from its journal");
+      app.add_subcommand("recover", "makes the result file of a killed run from its journal");
   recover_app
       ->add_option("JOURNAL", arguments->journal,
-                   "FILE.json.journal, beside where the result would have been")
+                   "FILE.json.journal, in the folder of the missing result")
       ->required();
   recover_app->add_option("-o,--out", arguments->out,
                           "the result file; the journal's name without .journal if not given");
@@ -141,7 +142,8 @@ void add_results_commands(CLI::App& app, int& exit_code) {
 void add_record_command(CLI::App& app, int& exit_code) {
   auto request = std::make_shared<RecordRequest>();
   CLI::App* record_app = app.add_subcommand(
-      "record", "page faults and address-space calls of a real program, for replay:file=PATH");
+      "record",
+      "records page faults and address-space calls of a real program, for replay:file=PATH");
   record_app->add_option("-o,--out", request->output, "the trace; compressed if it ends in .xz")
       ->required();
   record_app->add_option("COMMAND", request->command, "after --: the program and its arguments")
@@ -150,12 +152,12 @@ void add_record_command(CLI::App& app, int& exit_code) {
 }
 
 void add_doctor_command(CLI::App& app, int& exit_code) {
-  app.add_subcommand("doctor", "what would spoil a measurement here, and how to mend it")
+  app.add_subcommand("doctor", "shows what would spoil a measurement here, and how to mend it")
       ->callback([&exit_code] { exit_code = print_doctor(std::cout); });
 }
 
 void add_trial_commands(CLI::App& app, int& exit_code) {
-  app.add_subcommand("trial", "one trial, spec on standard input")
+  app.add_subcommand("trial", "runs one trial, whose spec it reads from standard input")
       ->group("")
       ->callback([&exit_code] { exit_code = run_trial_command(); });
   struct Arguments {
@@ -167,7 +169,7 @@ void add_trial_commands(CLI::App& app, int& exit_code) {
       app.add_subcommand("check-placement", "pins threads and says where they and their pages are")
           ->group("");
   check->add_option("PLACEMENT", arguments->placement)->required();
-  check->add_option("THREADS", arguments->threads, "0: one a usable CPU");
+  check->add_option("THREADS", arguments->threads, "0: one for each usable CPU");
   check->callback([arguments, &exit_code] {
     exit_code = check_placement(arguments->placement, arguments->threads, std::cout);
   });

@@ -1,4 +1,4 @@
-// `faultline torture`: from the command line to its table.
+// `faultline torture`: parses its command line and runs the torture.
 #include "harness/torture/torture.hpp"
 
 #include <fmt/format.h>
@@ -58,19 +58,21 @@ void add_torture_commands(CLI::App& app, int& exit_code) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand(
       "torture",
-      "locks and schemes under threads that are signalled, moved, ended and replaced; "
+      "runs locks and schemes while it signals, moves, ends and replaces their threads; "
       "exit code 1 when one fails");
   command->add_option("NAME", arguments->names, "locks or schemes; all if none is given");
-  command->add_option("--duration", arguments->duration, "of each of them")->capture_default_str();
+  command->add_option("--duration", arguments->duration, "time for each lock or scheme")
+      ->capture_default_str();
   command->add_option("--threads", arguments->threads,
-                      "at once; four more than there are CPUs if not given");
-  command->add_option("--seed", arguments->seed, "of the random choices; chance if not given");
+                      "threads at once; four more than there are CPUs if not given");
+  command->add_option("--seed", arguments->seed,
+                      "seed of the random choices; drawn and printed if not given");
   command
       ->add_option("--patience", arguments->patience,
-                   "how long a thread may take to come back from a lock, when told to stop")
+                   "how long a thread may take to leave a lock after the order to stop")
       ->capture_default_str();
   command->callback([arguments, &exit_code] { exit_code = run_torture(*arguments); });
-  // One name, in a process of its own.
+  // `faultline torture` starts this hidden command for each name, in a process of its own.
   CLI::App* one = app.add_subcommand("torture-one", "")->group("");
   one->callback([] { torture::torture_by_spec(std::cin); });
 }
