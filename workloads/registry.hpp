@@ -1,5 +1,5 @@
-// Makes the workloads of the catalogue over a platform. To add one: its header, included here, and
-// a line in workloads/list.def.
+// Makes the workloads of the catalogue over a platform. To add one: workloads/NAME.hpp, and a line in
+// workloads/list.def. The headers included here hold several workloads each.
 #pragma once
 
 #include <memory>
@@ -8,14 +8,11 @@
 #include <type_traits>
 
 #include "locks/schemes/registry.hpp"
+#include "workloads/all.hpp"
 #include "workloads/catalogue.hpp"
-#include "workloads/clear_pages.hpp"
 #include "workloads/mapbench.hpp"
-#include "workloads/mix.hpp"
 #include "workloads/mmap_loop.hpp"
 #include "workloads/page_fault.hpp"
-#include "workloads/replay.hpp"
-#include "workloads/threads.hpp"
 
 namespace faultline {
 

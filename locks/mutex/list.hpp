@@ -1,8 +1,8 @@
-// The mutexes of the catalogue as types: one line in mutex/list.def each.
+// The mutexes of the catalogue as types: one line in mutex/list.def each. The build makes
+// mutex/all.hpp, which includes the header of each.
 #pragma once
 
-#include "locks/mutex/mcs.hpp"
-#include "locks/mutex/ticket.hpp"
+#include "locks/mutex/all.hpp"
 #include "locks/star.hpp"
 
 namespace faultline {

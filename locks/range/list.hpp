@@ -1,7 +1,8 @@
-// The range locks of the catalogue as types: one line in range/list.def each.
+// The range locks of the catalogue as types: one line in range/list.def each. The build makes
+// range/all.hpp, which includes the header of each.
 #pragma once
 
-#include "locks/range/tree_range_lock.hpp"
+#include "locks/range/all.hpp"
 #include "locks/star.hpp"
 
 namespace faultline {

@@ -1,10 +1,8 @@
-// The reader-writer locks of the catalogue as types: one line in shared/list.def each.
+// The reader-writer locks of the catalogue as types: one line in shared/list.def each. The build makes
+// shared/all.hpp, which includes the header of each.
 #pragma once
 
-#include "locks/external/pthread_rwlock.hpp"
-#include "locks/external/std_shared_mutex.hpp"
-#include "locks/shared/rwsem.hpp"
-#include "locks/shared/rwsem_2012.hpp"
+#include "locks/shared/all.hpp"
 #include "locks/star.hpp"
 
 namespace faultline {
