@@ -24,6 +24,7 @@
 
 #include "locks/address_space/wait_table.hpp"
 #include "locks/events.hpp"
+#include "locks/layout.hpp"
 #include "locks/pool.hpp"
 #include "locks/types.hpp"
 
@@ -135,6 +136,7 @@ class RadixTree {
     Slot slots[fan_out] = {};
     Node* next_free = nullptr;
   };
+  static_assert(!PlainCells<P> || sizeof(Slot[line_size / 8]) == line_size);
   struct Place {
     Slot* slot;
     u32 level;  // 0: one page

@@ -5,6 +5,9 @@
 //   unlock  with no successor, swap the tail back to none; else give the successor its word
 #pragma once
 
+#include <cstddef>
+
+#include "locks/layout.hpp"
 #include "locks/mutex/concept.hpp"
 #include "locks/platform.hpp"
 
@@ -13,10 +16,15 @@ namespace faultline {
 template <class P>
 class Mcs {
  public:
+  // Both words on one line: the waiter spins there, and its successor links itself there.
   struct alignas(cache_line) Node {
     typename P::template atomic<Node*> next{nullptr};
     typename P::template atomic<u32> waiting{0};
   };
+
+  Mcs() {
+    if constexpr (PlainCells<P>) static_assert(offsetof(Node, waiting) < line_size);
+  }
 
   void lock(Node& node) {
     prepare(node);

@@ -5,6 +5,7 @@
 //   unlock  serve the next number
 #pragma once
 
+#include "locks/layout.hpp"
 #include "locks/mutex/concept.hpp"
 #include "locks/platform.hpp"
 
@@ -17,6 +18,10 @@ template <class P, class Number>
 class TicketOf {
  public:
   struct Node {};
+
+  TicketOf() {
+    if constexpr (PlainCells<P>) static_assert(sizeof(TicketOf) == 2 * sizeof(Number));
+  }
 
   void lock(Node&) {
     // relaxed: the load that finds it served orders.

@@ -15,9 +15,11 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <string>
 
 #include "locks/events.hpp"
+#include "locks/layout.hpp"
 #include "locks/mutex/ticket.hpp"
 #include "locks/shared/concept.hpp"
 #include "locks/shared/rwsem_queue.hpp"
@@ -35,6 +37,13 @@ template <class P>
 class Rwsem2012 {
  public:
   static constexpr bool atomic_downgrade = false;
+
+  Rwsem2012() {
+    if constexpr (PlainCells<P>)
+      static_assert(offsetof(Rwsem2012, count_) % line_size == 0 &&
+                    line_of(offsetof(Rwsem2012, count_)) ==
+                        line_of(offsetof(Rwsem2012, queue_) + sizeof(queue_) - 1));
+  }
 
   void lock_shared() {
     // acquire: pairs with unlock's release.
