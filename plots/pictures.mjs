@@ -191,6 +191,15 @@ function eachEncoding(spec, apply) {
   for (const layer of spec.layer ?? []) eachEncoding(layer, apply);
 }
 
+/** How many labels of a legend fit side by side above `spec`'s panels: the symbol and its spacing take 50 pixels, a letter 6.5. */
+function legendColumns(spec, domain) {
+  const panel = spec.spec?.width ?? 520;
+  const columns = spec.columns ?? 1;
+  const width = columns * panel + (columns - 1) * (spec.spacing?.column ?? 0);
+  const longest = Math.min(style.config.legend.labelLimit, 6.5 * Math.max(...domain.map((name) => String(name).length)));
+  return Math.max(1, Math.floor(width / (50 + longest)));
+}
+
 /** curves.vl.json with the differences of one picture. */
 function curvesSpec({ heading, y, format, tooltipFormat, rowSpacing, headFontSize }) {
   const spec = readJson('curves.vl.json');
@@ -252,14 +261,17 @@ function fit(picture, rows, subtitle) {
     }
     if (encoding.color?.field === 'part') {
       encoding.color.scale = partScale(rows);
+      encoding.color.legend = { columns: legendColumns(spec, encoding.color.scale.domain) };
       return;
     }
     for (const channel of Object.keys(scales)) {
       if (encoding[channel]) encoding[channel].scale = scales[channel];
     }
     for (const channel of Object.keys(scales)) {
+      if (!encoding[channel]) continue;
+      const { domain } = scales[channel];
       // A legend with one entry adds nothing to the title.
-      if (encoding[channel] && scales[channel].domain.length === 1) encoding[channel].legend = null;
+      encoding[channel].legend = domain.length === 1 ? null : { columns: legendColumns(spec, domain) };
     }
     if (encoding.x?.field === 'threads') Object.assign(encoding.x, threadAxis(rows));
   });
