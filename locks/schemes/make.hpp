@@ -136,7 +136,7 @@ class SpaceMaker {
       made_ = std::make_unique<typename Scheme::template Space<P, void, Lock, layout>>(options_);
     else
       made_ = std::make_unique<typename Scheme::template Space<
-          P, typename Line::template Lock<P, {}, layout>, Lock, layout>>(options_);
+          P, typename Line::template Lock<P, Choices{}, layout>, Lock, layout>>(options_);
   }
   template <class Line, class Lock>
   void make_both() {

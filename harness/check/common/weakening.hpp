@@ -14,7 +14,35 @@
 namespace faultline::check {
 
 using Order = std::memory_order;
+#ifdef __cpp_lib_source_location
 using Where = std::source_location;
+#else
+// std::source_location for Clang 14, which lacks the built-in that libstdc++ makes it with.
+class Where {
+ public:
+  constexpr Where() = default;
+  static constexpr Where current(const char* file = __builtin_FILE(),
+                                 const char* function = __builtin_FUNCTION(),
+                                 u32 line = __builtin_LINE(), u32 column = __builtin_COLUMN()) {
+    Where where;
+    where.file_ = file;
+    where.function_ = function;
+    where.line_ = line;
+    where.column_ = column;
+    return where;
+  }
+  constexpr const char* file_name() const { return file_; }
+  constexpr const char* function_name() const { return function_; }
+  constexpr u32 line() const { return line_; }
+  constexpr u32 column() const { return column_; }
+
+ private:
+  const char* file_ = "";
+  const char* function_ = "";
+  u32 line_ = 0;
+  u32 column_ = 0;
+};
+#endif
 
 enum class SiteKind : u8 { load, store, exchange, failure, wake };
 
