@@ -20,10 +20,10 @@ namespace faultline {
 //
 // linux-6.18, after vm_area_struct (locks/layout.hpp says of which kernel), aligned to a line:
 //   line 0   vm_start 0, vm_end 8, vm_mm 16, vm_page_prot 24, vm_flags 32, vm_lock_seq 40: what
-//            faults read, and edits of this VMA write
-//   line 1   anon_vma 64, and the container's links, which edits of neighbours write. The kernel's
-//            container, the maple tree, keeps none in a VMA; the kernel has there what a mapping is
-//            made of
+//            faults read, and edits of this VMA write. Here anon_vma too: the kernel has
+//            it on line 1, which edits of neighbours do not write there
+//   line 1   the container's links, which edits of neighbours write. The kernel's container, the
+//            maple tree, keeps none in a VMA; it has there what a mapping is made of
 //   line 2   vm_refcnt 128, which every fault of the VMA writes under `refcount`. No other field of
 //            ours is on it; the kernel has there the links of the file's interval tree
 template <class P, class V, template <class, class> class Links, class State, Layout layout>
@@ -34,18 +34,18 @@ struct VmaFields {
   typename P::template atomic<u32> prot{0};
   typename P::template atomic<u32> flags{0};
   typename P::template atomic<u32> attached{0};
+  typename P::template atomic<u64> anon_vma{0};
   V* next_free = nullptr;
-  alignas(line_size) typename P::template atomic<u64> anon_vma{0};
-  [[no_unique_address]] Links<P, V> links;
+  alignas(line_size) [[no_unique_address]] Links<P, V> links;
   [[no_unique_address]] typename State::Hot hot;
 
   static constexpr bool lines_hold() {
+    constexpr bool linked = !std::is_empty_v<Links<P, V>>;
     constexpr bool counted = !std::is_empty_v<typename State::Hot>;
     return offsetof(VmaFields, start) == 0 &&
            line_of(offsetof(VmaFields, next_free) + sizeof(next_free) - 1) == 0 &&
-           offsetof(VmaFields, anon_vma) == line_size &&
-           line_of(offsetof(VmaFields, links) + sizeof(links) - 1) == 1 &&
-           (!counted || offsetof(VmaFields, hot) == 2 * line_size);
+           (!linked || (offsetof(VmaFields, links) == line_size && sizeof(links) <= line_size)) &&
+           (!counted || offsetof(VmaFields, hot) == (linked ? 2 : 1) * line_size);
   }
 };
 

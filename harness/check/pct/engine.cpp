@@ -52,14 +52,14 @@ Verdict Engine::run(const Schedule& schedule, const std::function<void()>& body)
   // All fibers have ended, or a failure has abandoned them.
   body_ = nullptr;
   parallel_ = false;
-  verdict_.steps = steps_;
-  return std::move(verdict_);
+  verdict_->steps = steps_;
+  return std::move(*verdict_);
 }
 
 void Engine::begin(const Schedule& schedule) {
   if (memory_ == nullptr) map_memory();
   schedule_ = schedule;
-  verdict_ = {};
+  verdict_.emplace();
   std::memset(memory_ + stacks_bytes, 0, used_);
   used_ = 0;
   random_ = splitmix64(schedule.seed) | 1;
@@ -137,7 +137,7 @@ void Engine::leave() {
 }
 
 void Engine::fail(const std::string& text) {
-  verdict_.failure = text;
+  verdict_->failure = text;
   leave();
 }
 

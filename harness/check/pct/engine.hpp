@@ -17,6 +17,7 @@
 
 #include <array>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -219,7 +220,8 @@ class Engine {
   u64 time_ = 0;
   u64 random_ = 1;
   u32 surprise_rate_ = 1;  // one surprise in so many chances
-  Verdict verdict_;
+  // Of the execution that runs. Optional, since a string is no constant for Clang 14 (engine()).
+  std::optional<Verdict> verdict_;
 };
 
 // One in each process, since an access must find it without an argument.
