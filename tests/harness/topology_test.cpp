@@ -95,8 +95,9 @@ TEST(Placement, RefusesWhatCannotBeInOneLineThatNamesIt) {
       {"4", "CPU 4 in placement '4': no such CPU on this machine, expected one of 0-3"},
       {"0-4294967295", "CPU 4294967295 in placement"},
       {"1,0-2", "CPU 1 in placement '1,0-2': named twice"}};
-  for (const auto& [placement, expected] : cases) {
-    const std::string message = message_of([&] { machine.place(placement, 1); });
+  for (const auto& one : cases) {
+    const std::string message = message_of([&] { machine.place(one.first, 1); });
+    const std::string& expected = one.second;
     EXPECT_TRUE(message.starts_with(expected)) << message;
     EXPECT_EQ(message.find('\n'), std::string::npos) << message;
   }

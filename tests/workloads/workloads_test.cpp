@@ -26,7 +26,7 @@ FakeRun run_fake(const std::string& text, u32 threads, const std::string& roles 
   std::vector<Call> calls;
   const json record = run_trial_on(spec, [&](u32 sharing) {
     auto space = std::make_unique<FakeSpace>(&calls);
-    return Arena{std::move(space), make_workload<P>(text, "", sharing)};
+    return Arena<P>{std::move(space), make_workload<P>(text, "", sharing)};
   });
   EXPECT_EQ(record["status"], "ok") << text << ": " << record["reason"];
   return {record, calls};

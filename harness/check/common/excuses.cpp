@@ -61,7 +61,7 @@ std::string names_of(const Values& values) {
 // semicolon, or with the brace of a block, outside of all brackets.
 class StatementEnd {
  public:
-  StatementEnd(const std::vector<std::string_view>& lines, usize first) : lines_(lines) {
+  StatementEnd(const std::vector<std::string_view>& lines, usize first) {
     for (line_ = first; line_ < lines.size() && !ended_; ++line_) read(lines[line_]);
   }
   usize line() const { return line_ - (ended_ ? 1 : 0); }  // from 0
@@ -104,7 +104,6 @@ class StatementEnd {
     return at;
   }
 
-  const std::vector<std::string_view>& lines_;
   usize line_ = 0;
   u32 depth_ = 0;
   bool ended_ = false;
@@ -265,10 +264,10 @@ std::vector<Excuse> excuses_in_locks() {
 Judgement judge(const std::vector<Excuse>& excuses, const std::vector<Tried>& tried,
                 bool all_tried) {
   Judgement judgement;
-  for (const auto& [weakening, caught] : tried) {
-    const auto found = std::find_if(excuses.begin(), excuses.end(),
-                                    [&](const Excuse& excuse) { return excuse.covers(weakening); });
-    judgement.excuse_of.push_back(caught || found == excuses.end() ? nullptr : &*found);
+  for (const Tried& one : tried) {
+    const auto covers = [&](const Excuse& excuse) { return excuse.covers(one.weakening); };
+    const auto found = std::find_if(excuses.begin(), excuses.end(), covers);
+    judgement.excuse_of.push_back(one.caught || found == excuses.end() ? nullptr : &*found);
   }
   for (const Excuse& excuse : excuses)
     if (std::string fault = fault_of(excuse, tried, all_tried); !fault.empty())

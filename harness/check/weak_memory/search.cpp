@@ -25,6 +25,12 @@ Job& job() {
 
 constexpr u32 most_cells = 3;
 
+struct GuardedCell {
+  P::data<u64> value;
+  u64 writes = 0;
+  u32 writers = 0, readers = 0;
+};
+
 // The cells that the lock guards, each with the number of holders inside.
 class Guarded {
  public:
@@ -34,7 +40,7 @@ class Guarded {
   }
   void enter(const Act& act) {
     for (u32 i = act.first; i < act.end; ++i) {
-      Cell& cell = *cells_[i];
+      GuardedCell& cell = *cells_[i];
       const bool exclusive = act.hold != Hold::shared;
       if (cell.writers != 0 || (exclusive && cell.readers != 0))
         world().fail("two conflicting holders are inside at once");
@@ -70,16 +76,11 @@ class Guarded {
   }
 
  private:
-  struct Cell {
-    P::data<u64> value;
-    u64 writes = 0;
-    u32 writers = 0, readers = 0;
-  };
-  static void write(Cell& cell) {
+  static void write(GuardedCell& cell) {
     cell.value.store(cell.value.load() + 1);
     ++cell.writes;
   }
-  std::array<std::optional<Cell>, most_cells> cells_;
+  std::array<std::optional<GuardedCell>, most_cells> cells_;
 };
 
 template <rl::thread_id_t threads>
