@@ -1,4 +1,4 @@
-// The mutexes of the catalogue as types: one line in mutex/list.def each.
+// The mutexes of the catalogue as types. Each is one line in mutex/list.def.
 #pragma once
 
 #include "locks/mutex/mcs.hpp"
@@ -14,7 +14,7 @@ using namespace options;
 
 }  // namespace mutex_lines
 
-// Calls visit.operator()<Line>() for each.
+// Calls visit.operator()<Line>() for each line.
 template <class Visit>
 void for_each_mutex(Visit&& visit) {
 #define FAULTLINE_MUTEX(name, ...) visit.template operator()<mutex_lines::line_of_##name>();

@@ -1,4 +1,4 @@
-// The range locks of the catalogue as types: one line in range/list.def each.
+// The range locks of the catalogue as types. Each is one line in range/list.def.
 #pragma once
 
 #include "locks/range/tree_range_lock.hpp"
@@ -13,7 +13,7 @@ using namespace options;
 
 }  // namespace range_lines
 
-// Calls visit.operator()<Line>() for each.
+// Calls visit.operator()<Line>() for each line.
 template <class Visit>
 void for_each_range(Visit&& visit) {
 #define FAULTLINE_RANGE(name, ...) visit.template operator()<range_lines::line_of_##name>();

@@ -1,4 +1,4 @@
-// The containers of VMAs of the catalogue as types: one line in vmas/list.def each.
+// The containers of VMAs of the catalogue as types. Each is one line in vmas/list.def.
 #pragma once
 
 #include "locks/star.hpp"
@@ -14,7 +14,7 @@ using namespace options;
 
 }  // namespace vmas_lines
 
-// Calls visit.operator()<Line>() for each; the family is `Line::Lock<P, {}>`, whatever P.
+// Calls visit.operator()<Line>() for each line. The family is `Line::Lock<P, {}>` for any P.
 template <class Visit>
 void for_each_container(Visit&& visit) {
 #define FAULTLINE_VMAS(name, ...) visit.template operator()<vmas_lines::line_of_##name>();
