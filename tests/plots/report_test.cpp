@@ -205,7 +205,7 @@ TEST(Report, SaysWhyTheModelOfAnotherMachineIsNotCompared) {
   report({native, write_calibrated(directory, "elsewhere")}, directory.file("r.html"), "");
   EXPECT_NE(text_of(directory.file("r.html"))
                 .find("Not compared: testbox was calibrated on elsewhere (Test CPU &lt;/script&gt; "
-                      "3000), and measured was on testhost"),
+                      "3000), and the measurement is of testhost"),
             std::string::npos);
   // A preset was calibrated on no host.
   report({native, write_sample(directory, "p.json", {.repetitions = 2, .mode = "sim"})},

@@ -208,7 +208,7 @@ TEST_F(CompareFiles, TooFewRepetitionsAreSaidToBeBlindAndHowManyAreNeeded) {
                        write("b.json", {.repetitions = 3, .speed = 0.5})),
             0);
   EXPECT_TRUE(says("45 of 45 cases are blind")) << text_;
-  EXPECT_TRUE(says("at least 7 repetitions a side are needed")) << text_;
+  EXPECT_TRUE(says("at least 7 repetitions per side are needed")) << text_;
 }
 
 TEST_F(CompareFiles, NoiseThatHidesFivePercentIsSaid) {
