@@ -260,7 +260,7 @@ std::span<const Entry> catalogue(Family family) {
     case broken_family:
       return broken_locks;
     default:
-      throw std::logic_error("the catalogue of workloads is workloads/catalogue.hpp's");
+      throw std::logic_error("the catalogue of workloads is in workloads/catalogue.hpp");
   }
 }
 

@@ -195,7 +195,7 @@ class Finder {
     const Entry& scheme = scheme_named(spec.scheme).entry();
     if (info.needs_files && !scheme.kernel) return "it needs files, which scheme linux alone has";
     if (spec.is_on("private") && (info.needs_peers || !scheme.can_be_private))
-      return "it cannot have one address space a thread";
+      return "it cannot have one address space for each thread";
     if (!spec.is_on("private") && scheme.max_threads != 0 && spec.threads > scheme.max_threads)
       return fmt::format("scheme {} is for {} thread", spec.scheme, scheme.max_threads);
     return {};

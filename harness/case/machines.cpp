@@ -13,7 +13,7 @@
 namespace faultline {
 namespace {
 
-constexpr const char* native_only = "it is native alone: the simulator has no code of others";
+constexpr const char* native_only = "it is native alone: the simulator cannot run code of others";
 
 // Removes from the selection what exists natively alone, and adds it to `left_out`. Throws where
 // nothing remains.
@@ -73,8 +73,8 @@ void require_distinct(const Selection& selection, const std::vector<sim::Machine
     const bool taken = given != name && std::count(presets.begin(), presets.end(), name) != 0;
     if (taken || !names.insert(name).second)
       throw std::invalid_argument(
-          fmt::format("--machine {}: the name {} is {}, expected one of its own", given, name,
-                      taken ? "that of a machine of faultline's" : "there twice"));
+          fmt::format("--machine {}: the name {} {}, expected a name of its own", given, name,
+                      taken ? "belongs to a machine of faultline" : "appears twice"));
   }
 }
 

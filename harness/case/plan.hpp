@@ -33,7 +33,7 @@ struct Selection {
   CaseSpec defaults;
   u32 repetitions = 9;
   u32 latency_repetitions = 2;
-  bool ceiling = true;  // also scheme `none` with one address space a thread
+  bool ceiling = true;  // also scheme `none` with one address space for each thread
   std::string filter;   // as --filter takes it; empty: all
   double budget_s = 0;  // 0: none
   // The overhead of one trial of the case. A plan with a budget asks for it for each workload at

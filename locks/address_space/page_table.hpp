@@ -371,7 +371,7 @@ class PageTable {
       const Pte record{leaf->entries[index(address, 0)].load(std::memory_order_relaxed)};
       if (own.frame() != record.frame() || (own.prot() & ~record.prot()) != 0)
         wrong = "page table: a CPU's own table maps page " + std::to_string(address / page_size) +
-                " as the address space does not";
+                " otherwise than the address space";
     });
     return wrong;
   }

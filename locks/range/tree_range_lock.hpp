@@ -164,7 +164,7 @@ class TreeRangeLock {
   std::vector<std::string> describe() const {
     typename Spinlock<P>::Node entry;
     for (u32 tries = 0; !mutex_.try_lock(entry); ++tries) {
-      if (tries == 10'000) return {"range lock: its mutex is held, no look inside"};
+      if (tries == 10'000) return {"range lock: its mutex is held, so its ranges cannot be listed"};
       P::pause(&mutex_);
     }
     std::vector<std::string> lines;

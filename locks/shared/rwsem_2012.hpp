@@ -82,7 +82,7 @@ class Rwsem2012 {
   std::string describe() const {
     const i64 count = count_.load(std::memory_order_relaxed);  // relaxed: a racy report
     if (count == 0) return "free";
-    return std::to_string(count & active_mask) + " active, who it does not say" +
+    return std::to_string(count & active_mask) + " active; it does not record which threads" +
            (count < 0 ? ", a writer or waiters" : "");
   }
 

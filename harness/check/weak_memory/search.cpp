@@ -113,7 +113,8 @@ class Suite : public rl::test_suite<Suite<threads>, threads> {
     const Act everything{.tries = true,
                          .end = job().checked->family == Family::range ? u8{3} : u8{1}};
     subject_->start(0);
-    if (!subject_->acquire(0, everything)) world().fail("after all is over the lock is not free");
+    if (!subject_->acquire(0, everything))
+      world().fail("the lock is not free after all threads have ended");
     subject_->release(0, everything);
     subject_->finish(0);
   }
