@@ -1,7 +1,7 @@
-// A platform of one thread on one CPU, whose atomics are not std::atomic. The sequential reference
-// of the checker runs on it, and so do threads that the simulator does not simulate. Every lock
-// compiles over it and runs where it does not wait. Where a lock would wait for ever, the process
-// aborts and says for what.
+// What the stubs of the simulator and of the checker share until those come: a platform of one
+// thread on one CPU, whose atomics are not std::atomic. Nothing else can be done with it than to
+// compile every lock and to run its verbs where they do not wait; where a lock would wait for ever,
+// the process aborts and says for what.
 #pragma once
 
 #include <cstdio>
