@@ -3,10 +3,10 @@
 //
 // A frame has a reference count (the kernel's folio reference): 1 for the page table that maps it,
 // 1 for every pin of `walk`. It goes back to a pool when the count falls to 0. A pin fails if the
-// count is 0. The pinner then reads the page-table entry again, as get_user_pages_fast does against
-// munmap. A thread puts a freed frame on its own list if the frame belongs to that thread's node,
-// else into the pool of the frame's node. A list that has outgrown its first size gives batches to
-// its node's pool.
+// count is 0. After a pin that succeeds the pinner reads the page-table entry again, as
+// get_user_pages_fast does against munmap. A thread puts a freed frame on its own list if the frame
+// belongs to that thread's node, else into the pool of the frame's node. A list that has outgrown
+// its first size gives batches to its node's pool.
 //
 // Oracle: a frame is `stale` from the moment its entry is cleared until the shootdown has returned,
 // and must not be taken meanwhile. This checks the order of clearing, shootdown and reuse, and no
@@ -66,8 +66,8 @@ class Frames {
     Frame& frame = frame_of(number);
     if (oracle_) check_free(frame);
     // release: pairs with the acquire in pin(). A pinner that sees the new use also sees that the
-    // old use's entry was cleared. A pinner that does not see it takes the old page for still
-    // mapped, as it was.
+    // old use's entry was cleared. A pinner that does not see it finds the old entry, as if it had
+    // looked before the clearing.
     // weakened release survives, program: no program reads a page that a walk has pinned.
     frame.count.store(1, std::memory_order_release);
     return number;

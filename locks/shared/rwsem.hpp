@@ -540,7 +540,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
 
   // Phase-fair: takes readers from the whole queue, past the writers between them. First adds to
   // the count, which already contains `counted` of these readers. Then grants the lock to each
-  // reader. `adjustment` has the kernel's name.
+  // reader. `adjustment` is the kernel's name for the sum that it adds to the count.
   void grant_readers(u64 counted, WakeList& woken) {
     RwsemWaitList<P> granted{};
     u64 number = 0;
