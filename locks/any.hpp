@@ -1,6 +1,6 @@
-// A lock of each kind behind a virtual interface, for the simulator and the checker: there a call
-// costs no simulated time, so that one instantiation of a scheme serves all locks and the compiler
-// sees no product of the two. Natively locks are types (locks/star.hpp).
+// A lock of each kind behind a virtual interface, for the simulator and the checker. A virtual call
+// costs no simulated time, so one instantiation of a scheme serves all locks, and the compiler sees
+// no product of schemes and locks. Natively locks are types (locks/star.hpp).
 #pragma once
 
 #include <concepts>
@@ -25,8 +25,8 @@ class AnyShared;
 template <class P>
 class AnyRange;
 
-// The lock that is chosen. Each platform that has virtual locks instantiates these in one file,
-// from locks/any_make.hpp.
+// Makes the chosen lock. Each platform that has virtual locks instantiates these functions in one
+// file, from locks/any_make.hpp.
 template <class P>
 AnyMutex<P> make_any_mutex(const Chosen& lock, Layout layout);
 template <class P>
@@ -34,8 +34,7 @@ AnyShared<P> make_any_shared(const Chosen& lock, Layout layout);
 template <class P>
 AnyRange<P> make_any_range(const Chosen& lock, Layout layout);
 
-// Names the memory of a lock, virtual or not; then the lock may give parts of it names of their
-// own.
+// Names the memory of a lock, virtual or not. The lock may then give its parts names of their own.
 template <class P, class Lock>
 void label_lock(Lock& lock, const char* name) {
   if constexpr (requires { lock.label(name); }) {
@@ -46,8 +45,9 @@ void label_lock(Lock& lock, const char* name) {
   }
 }
 
-// Memory for the node of any lock, which lives from lock to unlock. The address of the lock's own
-// node is that of this one, so the simulator charges the line on which the caller put it.
+// Memory for the node of any lock, which lives from lock to unlock. The node of the chosen lock
+// begins at the address of this object, so the simulator charges the line on which the caller put
+// it.
 class alignas(cache_line) AnyNode {
  public:
   template <class N>
@@ -73,7 +73,7 @@ class AnyMutex {
   static AnyMutex of() {
     return AnyMutex(std::make_unique<Adapter<L>>());
   }
-  // The one that the options name.
+  // Makes the lock that the options name.
   explicit AnyMutex(const AddressSpaceOptions& options)
       : AnyMutex(make_any_mutex<P>(*options.lock, options.layout)) {}
 
@@ -237,11 +237,11 @@ class AnyRange {
   std::unique_ptr<Verbs> verbs_;
 };
 
-// Whether a lock is made from the options of its scheme: one of the above, or one over them.
+// Whether a lock is made from the options of its scheme: a lock of this file, or a lock over one.
 template <class Lock>
 concept TakesOptions = std::constructible_from<Lock, const AddressSpaceOptions&>;
 
-// A scheme's own lock: what the options name where the lock is one of the above.
+// Makes a scheme's own lock: the lock that the options name where the type is one of this file.
 template <class Lock>
 Lock lock_of(const AddressSpaceOptions& options) {
   if constexpr (TakesOptions<Lock>)

@@ -1,5 +1,5 @@
-// Every combination of a lock's options behind its virtual interface (locks/any.hpp): for the one
-// file of a platform that instantiates them.
+// Every combination of a lock's options behind its virtual interface (locks/any.hpp). Each platform
+// that instantiates them includes this header in one file.
 #pragma once
 
 #include <stdexcept>
@@ -11,7 +11,7 @@
 
 namespace faultline {
 
-// Adds to `made`, where `lock` is an entry of Line's: the lock with its options.
+// Adds the lock with its options to `made`, if `lock` is an entry of Line.
 template <class P, class Any, class Line>
 void make_line(const Chosen& lock, Layout layout, std::vector<Any>& made) {
   if constexpr (!Line::entry.native_only || runs_natively<P>) {

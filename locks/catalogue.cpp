@@ -54,7 +54,7 @@ u64 unit_of(char letter) {
   return letter == 'G' ? u64{1} << 30 : 0;
 }
 
-// A size in bytes; above `most` nothing.
+// A size in bytes. Empty where it exceeds `most`.
 std::optional<u64> parse_size(std::string_view text, u64 most) {
   if (text.empty() || unit_of(text.back()) == 0) return std::nullopt;
   const u64 unit = unit_of(text.back());
@@ -63,7 +63,8 @@ std::optional<u64> parse_size(std::string_view text, u64 most) {
   return *value * unit;
 }
 
-// The shortest spelling of a number, and a size's in its greatest unit: one name for one case.
+// The shortest spelling of a number, or of a size in its greatest unit, so that one case has one
+// name.
 std::string canonical(const Option& option, const std::string& text) {
   if (option.kind == ValueKind::number) return std::to_string(*parse_number(text));
   if (option.kind != ValueKind::size) return text;
@@ -121,7 +122,7 @@ bool fits(const Option& option, const std::string& value) {
 
 }  // namespace
 
-// Takes one text apart and gives every option of the entry that it names a value.
+// Parses one text and gives a value to every option of the entry that the text names.
 class Chooser {
  public:
   Chooser(std::string what, std::string_view text) : what_(std::move(what)), text_(text) {}
@@ -259,7 +260,7 @@ std::span<const Entry> catalogue(Family family) {
     case broken_family:
       return broken_locks;
     default:
-      throw std::logic_error("the catalogue of workloads is workloads/catalogue.hpp's");
+      throw std::logic_error("the catalogue of workloads is in workloads/catalogue.hpp");
   }
 }
 

@@ -1,13 +1,14 @@
-// All that can be chosen by name, without a platform: locks, containers of VMAs, schemes, and in
-// workloads/catalogue.hpp the workloads; what each is, and which options it takes.
+// All that can be chosen by name: locks, containers of VMAs, schemes, and in
+// workloads/catalogue.hpp the workloads. Each entry says what it is and which options it takes. The
+// catalogue knows no platform.
 //
 // A name has the form `name[:key=value]...`: "mmap_sem:lock=rwsem_2012", "mix:faults=1:shared=on".
-// Options that are left out have their default, which is the first of their values. The value of an
+// An option that is left out has its default, which is the first of its values. The value of an
 // option can name another entry, whose options then follow: mmap_sem's lock is an rwsem, so
 // "mmap_sem:osq=off" chooses the rwsem's `osq`. A value that is a file's path takes the rest of the
-// text, whatever characters that has, so it stands last.
+// text, whatever characters that contains, so it must be the last option.
 //
-// To add a lock, a container or a scheme: its header and one line in the list of its family
+// To add a lock, a container or a scheme, write its header and one line in the list of its family
 // (locks/mutex/list.def, locks/shared/list.def, ...).
 #pragma once
 
@@ -30,7 +31,7 @@ enum Family : Families {
   vmas_family = 8,  // containers of VMAs
   scheme_family = 16,
   workload_family = 32,
-  broken_family = 64,  // locks for the checker alone, never measured
+  broken_family = 64,  // locks for the checker alone, which are never measured
 };
 inline constexpr Families lock_families = mutex_family | shared_family | range_family;
 
@@ -45,8 +46,8 @@ enum class ValueKind : u32 {
 struct Option {
   const char* key = nullptr;
   ValueKind kind = ValueKind::word;
-  // The default first; it is the only one unless the kind is `word`. A `file` has none: it must be
-  // given.
+  // The default comes first; it is the only element unless the kind is `word`. A `file` has no
+  // default: the user must give it.
   std::array<const char*, 4> words = {};
   const char* summary = "";
   Families families = 0;
@@ -60,25 +61,25 @@ struct Entry {
   Family family = scheme_family;
   const char* name = nullptr;
   const char* summary = "";
-  std::array<Option, 6> options = {};  // those with a key, in canonical order
+  std::array<Option, 6> options = {};  // the options that have a key, in canonical order
   bool kernel = false;                 // it is the running kernel, reached by system calls
-  bool native_only = false;            // its source is no template over a platform
-  bool can_be_private = true;          // several can be in use in one process
+  bool native_only = false;            // its source is not a template over a platform
+  bool can_be_private = true;          // one process can use several instances
   u32 max_threads = 0;                 // 0: any number
-  bool rcu = false;                    // of a container: it can be searched under RCU
-  bool needs_rcu = false;              // of a scheme: its container must be such a one
-  bool is_modelled = false;            // of a scheme: the checker's memory model runs it too
-  bool roles = false;                  // of a workload: it has faulters and updaters
-  bool needs_files = false;            // of a workload: on the kernel alone
-  bool needs_lock = false;             // of a workload: on a lock, not a scheme
-  bool needs_peers = false;            // of a workload: means nothing with one thread alone
-  // What is wrong with options that do not go together, or empty; null: nothing can be.
+  bool rcu = false;                    // a container that can be searched under RCU
+  bool needs_rcu = false;              // a scheme whose container must be searchable under RCU
+  bool is_modelled = false;            // a scheme that the checker runs under its memory model too
+  bool roles = false;                  // a workload with faulters and updaters
+  bool needs_files = false;  // a workload that maps files, so that it runs on the kernel alone
+  bool needs_lock = false;   // a workload that runs on a lock instead of a scheme
+  bool needs_peers = false;  // a workload that means nothing with one thread
+  // Answers why the chosen options do not go together, or an empty string. Null: all go together.
   std::string (*refuse)(const Chosen&) = nullptr;
-  // The most threads, where the options decide it; null: max_threads says it.
+  // Answers the most threads, where the options decide that. Null: max_threads says it.
   u32 (*most_threads)(const Chosen&) = nullptr;
 };
 
-// The entries of one of the families in locks/.
+// The entries of a family whose list lies in locks/.
 std::span<const Entry> catalogue(Family family);
 
 // The entry of that name, without options, or null.
@@ -92,19 +93,19 @@ class Chosen {
   // The canonical name: defaults left out, options in the catalogue's order.
   std::string text() const;
 
-  // By the key of an option, of this entry or of one that it chooses; a key that no option has
-  // throws std::logic_error.
+  // `key` belongs to an option of this entry or of an entry that it chooses. A key that no option
+  // has throws std::logic_error.
   const std::string& word(std::string_view key) const;
   bool is_on(std::string_view key) const { return word(key) == "on"; }
-  u64 number(std::string_view key) const;  // of a number, or a size in bytes
-  // The entry that the option chooses, with its options; null: this entry has no such option.
+  u64 number(std::string_view key) const;  // the value of a number, or of a size in bytes
+  // The entry that the option chooses, with its options. Null where this entry has no such option.
   const Chosen* part(std::string_view key) const;
 
-  // Whether this entry or one that it chooses is for the native platform alone.
+  // Whether this entry, or an entry that it chooses, exists on the native platform alone.
   bool is_native_only() const;
-  // How many options have another value than their default.
+  // How many options have a value other than their default.
   u32 departures() const;
-  // The most threads that it is for; 0: any number.
+  // The most threads that it supports. 0: any number.
   u32 max_threads() const;
 
  private:
@@ -112,7 +113,7 @@ class Chosen {
   struct Value {
     const Option* option;
     std::string text;
-    std::vector<Chosen> part;  // one, where the option names an entry
+    std::vector<Chosen> part;  // one element where the option names an entry
     bool is_default() const;
   };
   void append_options(std::string& text) const;
@@ -122,30 +123,31 @@ class Chosen {
   std::vector<Value> values_;
 };
 
-// What the text names among the entries of these families. Throws std::invalid_argument, in one
-// line with what exists, for an unknown name, key or value, and for options that do not go
-// together.
+// The choice that the text names among the entries of these families. Throws std::invalid_argument,
+// in one line with the names that exist, for an unknown name, key or value, and for options that do
+// not go together.
 Chosen choose(Families families, std::string_view text);
-// The same among these entries; `what` is the kind of thing for messages: "workload".
+// The same among these entries. `what` names the kind of thing in messages: "workload".
 Chosen choose_among(std::span<const Entry> entries, const std::string& what, std::string_view text);
 
-// "scheme", "lock", ...: what messages call an entry of these families.
+// The word for an entry of these families in messages: "scheme", "lock", ...
 const char* family_name(Families families);
 
-// "osq=on|off": an option as a user writes it, the default first.
+// An option as a user writes it, the default first: "osq=on|off".
 std::string option_form(const Option& option);
-// The values that can be listed, the default first; of a number or a size the default alone.
+// The values that can be listed, the default first. A number or a size lists its default alone.
 std::vector<std::string> option_values(const Option& option);
 
-// Throws std::invalid_argument, with those that exist, unless at most one option, or the layout,
-// differs from its default: what is compiled natively.
+// Throws std::invalid_argument, with the values that exist, where more than one option (the layout
+// counts as one) differs from its default. Natively only those combinations are compiled.
 void require_star(const Chosen& chosen, Layout layout);
 [[noreturn]] void refuse_combination(const Chosen& chosen, Layout layout);
 
-// All names of one entry that differ from the default in one option at most: the star that is
-// compiled natively. The default is the first.
+// All names of one entry that differ from the default in at most one option: the star that is
+// compiled natively. The default comes first.
 std::vector<std::string> star_of(const Entry& entry);
-// The stars of all entries of these families; `native`: also what is for the native platform alone.
+// The stars of all entries of these families. `native`: includes the entries that exist on the
+// native platform alone.
 std::vector<std::string> stars_of(Families families, bool native);
 
 namespace options {
@@ -190,7 +192,7 @@ constexpr Option entry(const char* key, Families families, const char* otherwise
 
 }  // namespace options
 
-// An entry of that family.
+// The entry as a member of that family.
 constexpr Entry in(Family family, Entry entry) {
   entry.family = family;
   return entry;

@@ -1,6 +1,6 @@
-// A lock's own events (steals, handoffs, fall-backs by reason): named counters, one set per thread,
-// summed when they are read. The kernel's counterparts are kernel/locking/lock_events_list.h and
-// the vma_lock_* counters of /proc/vmstat.
+// A lock's own events, such as steals, handoffs and fall-backs by reason: named counters, one set
+// per thread, summed when they are read. The kernel's counterparts are
+// kernel/locking/lock_events_list.h and the vma_lock_* counters of /proc/vmstat.
 #pragma once
 
 #include <array>
@@ -21,12 +21,13 @@ using Events = std::vector<EventCount>;
 template <class P, usize N>
 class EventCounters {
  public:
-  // `names` as they appear in results, "rwsem.reader_steal": the lock's name, a dot, the event.
+  // `names` as they appear in results: the lock's name, a dot, the event, as in
+  // "rwsem.reader_steal".
   explicit EventCounters(const std::array<const char*, N>& names) : names_(names) {}
 
   void add(usize event, u64 amount = 1) {
     auto& count = counts_.here().values[event];
-    // relaxed: one writer, and a reader of totals needs no order.
+    // relaxed: one thread writes each counter, and a reader of totals needs no order.
     count.store(count.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
   }
 

@@ -1,6 +1,7 @@
-// Which fields share a cache line: an axis of a case, since what shares a line bounces together.
+// Which fields share a cache line. This is an axis of a case, since fields that share a line bounce
+// together.
 //
-// `linux-6.18` follows the kernel. The offsets are those of `pahole` on the BTF of a 6.18.44 kernel
+// `linux-6.18` follows the kernel. `pahole` printed the offsets from the BTF of a 6.18.44 kernel
 // for x86-64 (CONFIG_SMP, CONFIG_PER_VMA_LOCK, CONFIG_RWSEM_SPIN_ON_OWNER, CONFIG_NUMA_BALANCING
 // and CONFIG_X86_L1_CACHE_SHIFT=6; neither CONFIG_DEBUG_SPINLOCK, CONFIG_DEBUG_RWSEMS nor
 // CONFIG_LOCKDEP):
@@ -11,11 +12,11 @@
 //                          mmap_lock.owner begins the line at 192, which ends with mm_lock_seq
 //   struct vm_area_struct  aligned to 64. Line 0: vm_start 0, vm_end 8, vm_mm 16, vm_page_prot 24,
 //                          vm_flags 32, vm_lock_seq 40, anon_vma_chain 48. Line 1: anon_vma 64 and
-//                          what a mapping is made of. Line 2: vm_refcnt 128, and the links of the
-//                          file's interval tree 136
+//                          the description of the mapping. Line 2: vm_refcnt 128, and the links of
+//                          the file's interval tree 136
 //
 // `packed` keeps the fields of a lock, and those of a VMA, side by side in the order of their
-// declaration: the layout of this program before it had a choice.
+// declaration. This was the layout of this program before layouts could be chosen.
 #pragma once
 
 #include <array>
@@ -28,7 +29,7 @@ namespace faultline {
 
 enum class Layout : u32 { linux_6_18, packed };
 
-// The names of the values, in their order; the first is the default.
+// The names of the values, in the order of the values. The first is the default.
 inline constexpr std::array<std::string_view, 2> layout_names = {"linux-6.18", "packed"};
 
 constexpr std::string_view to_string(Layout layout) {
@@ -45,8 +46,8 @@ constexpr usize line_of(usize offset) {
   return offset / line_size;
 }
 
-// A platform whose atomics and data are as large as what they hold, which the checker's are not:
-// on these platforms a structure asserts its lines.
+// True for a platform whose atomics and data are as large as the values they hold. Structures
+// assert their lines on these platforms. The checker's atomics are larger.
 template <class P>
 concept PlainCells = sizeof(typename P::template atomic<u32>) == sizeof(u32) &&
                      sizeof(typename P::template atomic<u64>) == sizeof(u64) &&

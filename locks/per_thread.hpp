@@ -1,5 +1,6 @@
-// One T per thread. Its thread allocates it at first use, on its own node. `here()` is the
-// caller's. for_each visits all of them: what it reads there is atomic, or the threads are at rest.
+// One T per thread. Each thread allocates its T at first use, on its own node. `here()` answers the
+// caller's T. for_each visits all of them; the visited members are atomic, or the threads are at
+// rest.
 #pragma once
 
 #include <new>
@@ -36,7 +37,7 @@ class PerThread {
   template <class F>
   void for_each(F&& visit) const {
     for (u32 thread = 0; thread < P::max_threads; ++thread)
-      // acquire: pairs with the release in here(): the item is seen constructed.
+      // acquire: pairs with the release in here(), so that the item is seen constructed.
       // weakened acquire survives, program: no program visits all items while threads work.
       if (T* item = slots_[thread].load(std::memory_order_acquire)) visit(thread, *item);
   }

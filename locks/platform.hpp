@@ -1,6 +1,6 @@
-// What a lock may ask of its surroundings. Everything in locks/ is a template over a Platform and
-// knows nothing else: natively the names below are futexes, the clock and liburcu; in the simulator
-// they cost modelled time; in the checker they are explored.
+// All that a lock may ask of its surroundings. Everything in locks/ is a template over a Platform
+// and knows nothing else. Natively the names below are futexes, the clock and liburcu. In the
+// simulator they cost modelled time. The checker explores their outcomes.
 #pragma once
 
 #include <atomic>
@@ -16,29 +16,29 @@ using u64 = std::uint64_t;
 using i64 = std::int64_t;
 using usize = std::size_t;
 
-// Bytes of a cache line on x86-64, on most ARM cores and in the simulator: what is exchanged
-// between CPUs. A layout that says which fields share a line counts in these, from a start aligned
-// to cache_line.
+// Bytes of a cache line on x86-64, on most ARM cores and in the simulator: the unit that CPUs
+// exchange. A layout that says which fields share a line counts in this unit, from a start that is
+// aligned to cache_line.
 inline constexpr usize line_size = 64;
-// Bytes between things that must not disturb one another: two lines, since the adjacent-line
-// prefetcher of x86 fetches pairs, and since several ARM cores have 128-byte lines.
+// Alignment, in bytes, of objects that must not disturb one another: two lines, since the
+// adjacent-line prefetcher of x86 fetches pairs, and since several ARM cores have 128-byte lines.
 inline constexpr usize cache_line = 128;
 inline constexpr u64 page_size = 4096;
 inline constexpr u64 page_shift = 12;
 inline constexpr u64 no_deadline = ~u64{0};
 
-// CPUs are numbered as the operating system numbers them, below max_cpus; threads densely from 0,
+// CPUs have the operating system's numbers, below max_cpus. Threads are numbered densely from 0,
 // below P::max_threads.
 inline constexpr u32 max_cpus = 1024;
 
-// A set of CPUs as plain words: the argument of a shootdown. Not shared between threads.
+// A set of CPUs as plain words: the argument of a shootdown. Threads do not share it.
 struct CpuSet {
   u64 words[max_cpus / 64] = {};
   void add(u32 cpu) { words[cpu / 64] |= u64{1} << (cpu % 64); }
   void add(const CpuSet& other) {
     for (u32 i = 0; i < max_cpus / 64; ++i) words[i] |= other.words[i];
   }
-  // visit(cpu), ascending.
+  // Calls visit(cpu) in ascending order.
   template <class F>
   void for_each(F&& visit) const {
     for (u32 i = 0; i < max_cpus / 64; ++i)
@@ -53,16 +53,20 @@ struct CpuSet {
   }
 };
 
-// The concept. T::atomic<X> has std::atomic's interface with every order written out; T::data<X> is
-// plain shared memory with load() and store(). `wait` sleeps while the word equals `old`, may
-// return early, and returns false only when `deadline` (absolute, in now()'s nanoseconds) has
-// passed. `wake` wakes at most n waiters. `pause` is one turn of a spin on `object`.
-// wait_begin/wait_end bracket the time a thread spends waiting for `object`: from them come the
-// waiting share and, when a case stalls, "who waits for what". `running(t)` answers whether thread
-// t is on a CPU now: a hint, it may be stale at once. `shootdown` returns when every CPU of the set
-// can hold no stale translation. `settle` pays, at the start of an operation, what other CPUs'
-// shootdowns have charged to this one. `allocate` returns zeroed memory on the caller's node, which
-// lives until the platform's end.
+// The concept.
+//   atomic<X>      has std::atomic's interface; every call writes its memory order out
+//   data<X>        is plain shared memory with load() and store()
+//   wait           sleeps while the word equals `old`. It may return early. It returns false only
+//                  when `deadline` (absolute, in now()'s nanoseconds) has passed
+//   wake           wakes at most n waiters
+//   pause          is one turn of a spin on `object`
+//   wait_begin,    bracket the time that a thread waits for `object`. They give the share of time
+//   wait_end       spent waiting and, when a case stalls, "who waits for what"
+//   running(t)     answers whether thread t is on a CPU now: a hint, which may be stale at once
+//   shootdown      returns when no CPU of the set can hold a stale translation any more
+//   settle         pays, at the start of an operation, the time that other CPUs' shootdowns have
+//                  charged to this CPU
+//   allocate       returns zeroed memory on the caller's node, which lives until the platform ends
 template <class P>
 concept Platform = requires(typename P::template atomic<u32>& word, void* memory, u32 n, u64 time,
                             const CpuSet& cpus) {
@@ -92,12 +96,12 @@ concept Platform = requires(typename P::template atomic<u32>& word, void* memory
   { P::allocate(usize{}, usize{}) } -> std::same_as<void*>;
 };
 
-// Whether P is this machine, where locks that are no templates over a platform exist too; the
-// platform's header specialises it.
+// Whether P is this machine. Locks that are not templates over a platform exist there alone. The
+// platform's header specialises this.
 template <class P>
 inline constexpr bool runs_natively = false;
 
-// Brackets a slow path: the thread waits for `object`, which a reader will know as `what` ("rwsem",
+// Brackets a slow path: the thread waits for `object`. Reports call the object `what` ("rwsem",
 // "ticket").
 template <class P>
 class WaitScope {

@@ -1,14 +1,14 @@
-// A type-stable pool: memory handed out for T is only ever T again, so a reader under RCU may look
-// at a recycled object, though it must re-check what it finds. Freed objects go to the freeing
-// thread's list, as a slab's do; nothing is returned before the platform's end. Objects are
-// constructed once, when their memory is first carved.
+// A type-stable pool: memory that held a T only ever holds a T again. So a reader under RCU may
+// read a recycled object, though it must check what it finds. Freed objects go to the freeing
+// thread's list, as those of a slab do. The platform keeps all memory until its end. Each object is
+// constructed once, when its memory is first carved.
 #pragma once
 
 #include "locks/per_thread.hpp"
 
 namespace faultline {
 
-// T has a member `T* next_free` that belongs to the pool while the object is free.
+// T has a member `T* next_free`, which belongs to the pool while the object is free.
 template <class P, class T>
 class Pool {
  public:

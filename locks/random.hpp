@@ -1,5 +1,5 @@
-// The pseudo-random numbers behind every seed. Results that a seed determines, those of simulations
-// and of the checker, change when one of these sequences does.
+// The pseudo-random numbers behind every seed. Where a seed determines a result (simulations, the
+// checker), a change of one of these sequences changes the result.
 #pragma once
 
 #include "locks/platform.hpp"
@@ -17,7 +17,8 @@ constexpr u64 splitmix64(u64 state) {
   return z ^ z >> 31;
 }
 
-// One step of a xorshift generator with these shifts. `state` must not be 0, which it cannot leave.
+// One step of a xorshift generator with these shifts. `state` must not be 0, since a xorshift
+// generator never leaves 0.
 template <int first, int second, int third>
 constexpr u64 xorshift_step(u64& state) {
   const auto shift = [&](int by) { state ^= by > 0 ? state << by : state >> -by; };
@@ -27,13 +28,14 @@ constexpr u64 xorshift_step(u64& state) {
   return state;
 }
 
-// The next number of xorshift64 (Marsaglia, "Xorshift RNGs", 2003): cheap, for the model's jitter.
+// The next number of xorshift64 (Marsaglia, "Xorshift RNGs", 2003). It is cheap and serves the
+// model's jitter.
 constexpr u64 xorshift64(u64& state) {
   return xorshift_step<13, -7, 17>(state);
 }
 
 // The next number of xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift
-// generators, scrambled", 2016), whose low bits are random too: for Platform::random().
+// generators, scrambled", 2016), whose low bits are random too. It serves Platform::random().
 constexpr u64 xorshift64_star(u64& state) {
   return xorshift_step<-12, 25, -27>(state) * 0x2545F4914F6CDD1DULL;
 }

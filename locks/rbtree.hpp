@@ -1,13 +1,13 @@
 // An intrusive red-black tree whose nodes carry a value computed from their subtree: the largest
 // gap for VMAs, the greatest end for ranges. Algorithm: Cormen, Leiserson, Rivest, Stein,
-// "Introduction to Algorithms", chapters 13 and 14 (14 for the augmentation), with null pointers in
-// place of the sentinel, which would be one cache line that all erasures write.
+// "Introduction to Algorithms", chapter 13, and chapter 14 for the augmentation. Null pointers
+// replace the sentinel, which would be one cache line that all erasures write.
 //
-// One writer at a time, under the caller's lock. Readers under RCU may descend by the `_rcu`
-// accessors while a writer rotates: children are stored in an order that leaves no loop in the tree
-// at any moment, but a descent can miss a node that is there, and can be led astray again and again
-// by new rotations. So a reader bounds its steps, and takes a miss for "ask again under the lock".
-// `parent`, `next` and `prev` are for holders of the lock.
+// One writer at a time edits, under the caller's lock. Readers under RCU may descend by the `_rcu`
+// accessors while a writer rotates. The order in which children are stored leaves no loop in the
+// tree at any moment. But a descent can miss a node that is in the tree, and new rotations can
+// mislead it again and again. So a reader bounds its steps, and after a miss it asks again under
+// the lock. `parent`, `next` and `prev` are for holders of the lock.
 #pragma once
 
 #include <string>
@@ -16,8 +16,8 @@
 
 namespace faultline {
 
-// Embedded in each node. Colour and parent are plain data: only holders of the tree's lock touch
-// them. An erased node keeps its children, for the readers that still stand on it.
+// The links embedded in each node. Colour and parent are plain data, since only holders of the
+// tree's lock touch them. An erased node keeps its children, for the readers that have reached it.
 template <class P, class Node>
 struct RbLinks {
   typename P::template atomic<Node*> left{nullptr};
@@ -28,7 +28,7 @@ struct RbLinks {
 
 // Traits:
 //   static RbLinks<P, Node>& links(Node&)
-//   static u64 key(const Node&)     order; equal keys stay in order of insertion
+//   static u64 key(const Node&)     the order; equal keys stay in the order of insertion
 //   static bool update(Node&)       recomputes the node's value from the node and its children's
 //                                   values (RbTree::left and right), answers whether it changed
 template <class P, class Node, class Traits>
@@ -48,8 +48,8 @@ class RbTree {
   }
   static Node* parent(Node* node) { return Traits::links(*node).parent.load(); }
 
-  // acquire, in all three: pairs with the release stores of set_left, set_right and set_root, so
-  // that a reader sees the node behind the pointer as it was published, or newer.
+  // acquire, in all three: pairs with the release stores of set_left, set_right and set_root. A
+  // reader sees the node behind the pointer as it was when published, or newer.
   Node* root_rcu() const { return root_.load(std::memory_order_acquire); }
   static Node* left_rcu(Node* node) {
     return Traits::links(*node).left.load(std::memory_order_acquire);
@@ -60,7 +60,7 @@ class RbTree {
 
   bool empty() const { return root() == nullptr; }
 
-  // The node of least key, or null; kept at hand, so O(1).
+  // The node of least key, or null. The tree caches it, so this takes O(1).
   Node* first() const { return first_.load(); }
 
   // The node of greatest key, or null.
@@ -121,7 +121,7 @@ class RbTree {
     return found;
   }
 
-  // The caller has set the node's key and whatever update() reads of the node itself.
+  // The caller has set the node's key and all other fields of the node that update() reads.
   void insert(Node* node) {
     Node* up = nullptr;
     bool at_left = false;
@@ -151,8 +151,8 @@ class RbTree {
 
   void erase(Node* node) {
     if (first() == node) first_.store(next(node));
-    Node* gap = nullptr;         // what took the place of the node that left its place
-    Node* gap_parent = nullptr;  // and its parent, known even where that is null
+    Node* gap = nullptr;         // the node that took the erased node's place in the tree
+    Node* gap_parent = nullptr;  // its parent, which is known even where `gap` is null
     bool black_lost = !is_red(node);
     if (left(node) == nullptr || right(node) == nullptr) {
       gap = left(node) != nullptr ? left(node) : right(node);
@@ -165,18 +165,19 @@ class RbTree {
       gap_parent = parent(heir) == node ? heir : parent(heir);
       replace_by_heir(node, heir);
     }
-    // Up to the root, whatever update() answers: the heir's old value belongs to its old place.
+    // This goes up to the root, whatever update() answers, since the heir's old value belongs to
+    // its old place.
     for (Node* at = gap_parent; at != nullptr; at = parent(at)) Traits::update(*at);
     if (black_lost) rebalance_after_erase(gap, gap_parent);
   }
 
-  // To be called when what update() reads of `node` itself has changed.
+  // The caller calls this after it has changed a field of `node` that update() reads.
   void propagate(Node* node) {
     while (node != nullptr && Traits::update(*node)) node = parent(node);
   }
 
-  // For tests and the oracle, under the lock: empty, or the first thing wrong with colours, links,
-  // order, the values or the cached first node.
+  // For tests and the oracle, under the lock: answers an empty string, or the first thing wrong
+  // with colours, links, order, values or the cached first node.
   std::string check() const {
     if (root() == nullptr) return first() == nullptr ? "" : "empty tree has a first node";
     if (parent(root()) != nullptr) return "the root has a parent";
@@ -190,8 +191,9 @@ class RbTree {
   }
 
  private:
-  // release, in all three: pairs with the acquire loads of the _rcu accessors, and publishes the
-  // stores made to the node before. A range lock's tree has no such readers and needs none of them.
+  // release, in all three: pairs with the acquire loads of the _rcu accessors and publishes the
+  // earlier stores to the node. The tree of a range lock has no readers under RCU and would not
+  // need these releases.
   void set_root(Node* node) { root_.store(node, std::memory_order_release); }
   static void set_left(Node* node, Node* child) {
     Traits::links(*node).left.store(child, std::memory_order_release);
@@ -208,7 +210,7 @@ class RbTree {
     return node;
   }
 
-  // Makes `heir` (or null) the child of `node`'s parent in `node`'s stead.
+  // Puts `heir`, which may be null, into `node`'s place below `node`'s parent.
   void transplant(Node* node, Node* heir) {
     Node* up = parent(node);
     if (heir != nullptr) set_parent(heir, up);
@@ -221,8 +223,9 @@ class RbTree {
     }
   }
 
-  // `heir` is the least node right of `node` and takes its place and colour. It is unlinked below
-  // before it adopts the right subtree: the other way round, a reader would find a loop.
+  // `heir` is the least node right of `node` and takes its place and colour. It is unlinked from
+  // its old place before it adopts the right subtree; in the other order a reader would find a
+  // loop.
   void replace_by_heir(Node* node, Node* heir) {
     if (parent(heir) != node) {
       transplant(heir, right(heir));
@@ -235,8 +238,8 @@ class RbTree {
     transplant(node, heir);
   }
 
-  // The child moves up into the node's place. Its inner subtree changes hands first: see
-  // replace_by_heir.
+  // Moves the child up into the node's place. The child's inner subtree moves first, for the reason
+  // given at replace_by_heir.
   void rotate(Node* node, bool to_left) {
     Node* child = to_left ? right(node) : left(node);
     Node* inner = to_left ? left(child) : right(child);
@@ -250,7 +253,7 @@ class RbTree {
     if (inner != nullptr) set_parent(inner, node);
     transplant(node, child);
     set_parent(node, child);
-    // The subtree as a whole keeps its value, so nothing above changes.
+    // The value of the whole subtree stays the same, so nothing above it changes.
     Traits::update(*node);
     Traits::update(*child);
   }
@@ -258,7 +261,7 @@ class RbTree {
   void rebalance_after_insert(Node* node) {
     while (is_red(parent(node))) {
       Node* up = parent(node);
-      Node* grand = parent(up);  // there is one: a red node is not the root
+      Node* grand = parent(up);  // it exists, since a red node is not the root
       const bool up_is_left = up == left(grand);
       Node* uncle = up_is_left ? right(grand) : left(grand);
       if (is_red(uncle)) {
@@ -281,11 +284,13 @@ class RbTree {
     set_red(root(), false);
   }
 
-  // Every path through `node` (which may be null, hence its parent) is one black short.
+  // Every path through `node` has one black node too few. `node` may be null, so `up` is its
+  // parent.
   void rebalance_after_erase(Node* node, Node* up) {
     while (node != root() && !is_red(node)) {
       const bool is_left = node == left(up);
-      Node* sibling = is_left ? right(up) : left(up);  // not null: its paths have a black more
+      // It is not null, since its paths have one black node more.
+      Node* sibling = is_left ? right(up) : left(up);
       if (is_red(sibling)) {
         set_red(sibling, false);
         set_red(up, true);

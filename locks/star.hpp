@@ -1,6 +1,6 @@
 // From lines of the catalogue's lists to types over a platform: for folds over a family, and to
-// make one by its name. Natively there is a star of types: the defaults, and each other value
-// alone. Elsewhere all combinations can be had (locks/any.hpp).
+// make a lock by its name. Natively a star of types exists: the defaults, and each other value
+// alone. On other platforms all combinations exist (locks/any.hpp).
 #pragma once
 
 #include <array>
@@ -13,7 +13,7 @@
 
 namespace faultline {
 
-// By the place of each option of an entry: the place of its value among the option's words.
+// One element per option of an entry: the index of the chosen value among the option's words.
 using Choices = std::array<unsigned char, 6>;
 
 // A lock's type and its canonical name, for a fold over a list of types.
@@ -24,7 +24,7 @@ struct NamedLock {
   std::string summary;
 };
 
-// Declares `line_of_NAME`: the entry of one line of a list, and its type for the values of its
+// Declares `line_of_NAME`: the entry of one line of a list, and its type for given values of its
 // options.
 #define FAULTLINE_TYPE(...) __VA_ARGS__
 #define FAULTLINE_LINE(family, name_, type, summary_, ...)                            \
@@ -47,7 +47,7 @@ constexpr usize count_options(const Entry& entry) {
   return count;
 }
 
-// How many combinations of values the options of an entry have.
+// The number of combinations of values of an entry's options.
 constexpr usize count_combinations(const Entry& entry) {
   usize product = 1;
   for (usize i = 0; i < count_options(entry); ++i) product *= count_words(entry.options[i]);
@@ -64,14 +64,14 @@ constexpr Choices combination(const Entry& entry, usize index) {
   return choices;
 }
 
-// How many of the combinations differ from the defaults in one value at most.
+// How many of the combinations differ from the defaults in at most one value.
 constexpr usize star_size(const Entry& entry) {
   usize sum = 1;
   for (usize i = 0; i < count_options(entry); ++i) sum += count_words(entry.options[i]) - 1;
   return sum;
 }
 
-// The first point has the defaults.
+// Point 0 has the defaults.
 constexpr Choices star_point(const Entry& entry, usize index) {
   Choices choices{};
   for (usize i = 0; i < count_options(entry) && index != 0; ++i) {
@@ -103,7 +103,7 @@ auto star_tuple(std::index_sequence<i...>) {
       name_of(Line::entry, StarLock<P, Line, i>::choices), Line::entry.summary}...};
 }
 
-// The star of one line as a tuple of NamedLocks; empty where the platform cannot have the lock.
+// The star of one line as a tuple of NamedLocks. Empty where the platform cannot have the lock.
 template <class P, class Line>
 auto star_list() {
   if constexpr (Line::entry.native_only && !runs_natively<P>)

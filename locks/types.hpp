@@ -19,8 +19,9 @@ inline constexpr u64 address_space_end = u64{1} << 47;
 inline constexpr u64 lowest_address = 0x10000;
 inline constexpr Range whole_address_space{0, address_space_end};
 
-// With the kernel's meaning: segv, no VMA there or one that forbids the access; nomem, no room or
-// no frame left; inval, an argument that is unaligned, empty, or out of the address space.
+// Errors with the kernel's meaning. segv: no VMA there, or a VMA that forbids the access. nomem: no
+// room, or no frame left. inval: an argument that is unaligned, empty, or outside the address
+// space.
 enum class Error : int { none, segv, nomem, inval };
 inline const char* to_string(Error error) {
   constexpr const char* names[] = {"none", "SEGV", "ENOMEM", "EINVAL"};
@@ -34,7 +35,8 @@ inline constexpr u32 prot_none = 0;
 inline constexpr u32 prot_read = 1;
 inline constexpr u32 prot_write = 2;
 
-// What a page of protection `prot` lets through: no hardware of ours writes what it cannot read.
+// The accesses that hardware allows to a page of protection `prot`: no modelled hardware can write
+// a page that it cannot read.
 constexpr u32 hardware_prot(u32 prot) {
   return (prot & prot_write) != 0 ? prot | prot_read : prot;
 }
@@ -59,8 +61,8 @@ constexpr u64 page_ceil(u64 address) {
   return page_floor(address + page_size - 1);
 }
 
-// The pages that `start` and `length`, in bytes, name to unmap; EINVAL where `start` is unaligned,
-// the length zero, or the end beyond the address space.
+// Sets `range` to the pages that `start` and `length`, in bytes, name for unmap. EINVAL where
+// `start` is unaligned, `length` is zero, or the end lies beyond the address space.
 constexpr Error page_range(u64 start, u64 length, Range& range) {
   const bool inside = start < address_space_end && length <= address_space_end - start;
   if (start % page_size != 0 || length == 0 || !inside) return Error::inval;
@@ -68,9 +70,10 @@ constexpr Error page_range(u64 start, u64 length, Range& range) {
   return Error::none;
 }
 
-// The pages that `start` and `length`, in bytes, name to protect and discard. A length of 0 names
-// none. EINVAL where `start` is unaligned; ENOMEM where the end lies beyond the address space,
-// since nothing is mapped there. The kernel would first change the part that lies within.
+// Sets `range` to the pages that `start` and `length`, in bytes, name for protect and discard. A
+// length of 0 names no pages. EINVAL where `start` is unaligned. ENOMEM where the end lies beyond
+// the address space, since nothing is mapped there; the kernel would first change the part that
+// lies within.
 constexpr Error mapped_range(u64 start, u64 length, Range& range) {
   if (start % page_size != 0) return Error::inval;
   if (length > address_space_end || start > address_space_end - length) return Error::nomem;
@@ -78,8 +81,8 @@ constexpr Error mapped_range(u64 start, u64 length, Range& range) {
   return Error::none;
 }
 
-// Checks the arguments of a map call and rounds `length` up to pages. EINVAL for no length or an
-// unaligned fixed address, ENOMEM for what does not fit into the address space.
+// Checks the arguments of a map call and rounds `length` up to pages. EINVAL for a zero length or
+// an unaligned fixed address, ENOMEM where the range does not fit into the address space.
 constexpr Error map_length(u64 hint, u64& length, bool fixed) {
   if (length == 0 || (fixed && hint % page_size != 0)) return Error::inval;
   if (length > address_space_end - lowest_address) return Error::nomem;
@@ -88,11 +91,12 @@ constexpr Error map_length(u64 hint, u64& length, bool fixed) {
   return Error::none;
 }
 
-// RLIMIT_STACK's usual value, and what is kept free below a growing stack (stack_guard_gap); bytes.
+// The usual value of RLIMIT_STACK, and the gap that is kept free below a growing stack
+// (stack_guard_gap), in bytes.
 inline constexpr u64 stack_limit = u64{8} << 20;
 inline constexpr u64 stack_guard_gap = u64{1} << 20;
 
-// Where the break begins: far below what is placed from the top.
+// Where the break begins: far below the mappings that are placed from the top.
 inline constexpr u64 break_start = u64{1} << 40;
 
 }  // namespace faultline

@@ -1,4 +1,5 @@
-// The report: one file with everything in it, since it is mailed, archived and opened offline.
+// The report is one file with everything in it, since users mail it, archive it and open it
+// offline.
 import { readFileSync } from 'node:fs';
 import { entries, standsFor, whereOf } from './rows.mjs';
 import { provenance } from './pictures.mjs';

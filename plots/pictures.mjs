@@ -1,4 +1,5 @@
-// Fits each Vega-Lite specification to its rows: scales, colours, columns of panels, and the subtitle with the provenance.
+// Fits each Vega-Lite specification to its rows: scales, colours, columns of panels, and the
+// subtitle with the provenance.
 import { readFileSync } from 'node:fs';
 import { CEILING, CLEARING, PUBLISHED, REST, fitRows, rowsByPicture, whereOf, whyNotCounted } from './rows.mjs';
 
@@ -19,7 +20,7 @@ const pictures = [
       y: { title: 'operations per second', scale: fromZero },
       format: '~s',
       tooltipFormat: '.3s',
-      // The x axis title of one row of panels ends above the heads of the next.
+      // The title of the x axis of one row of panels ends above the heads of the next row.
       rowSpacing: 104,
     },
     title: 'Throughput',

@@ -16,7 +16,7 @@
 namespace faultline {
 namespace {
 
-// Not through a shell: file names may hold anything.
+// Runs node without a shell, since file names may hold any character.
 ChildOutput run_node(const std::vector<std::string>& arguments, const std::string& input,
                      Interrupts& interrupts) {
   if (find_program("node").empty())
@@ -35,7 +35,7 @@ void require_modules(const std::filesystem::path& plots) {
   }
 }
 
-/** What no single file tells, worked out over all of them. */
+/** The statistics over all files together. */
 nlohmann::json compute(const std::vector<std::string>& files) {
   std::vector<nlohmann::json> parts;
   for (const std::string& file : files) parts.push_back(load_results(file)["faultline"]);
@@ -63,7 +63,7 @@ int report(const std::vector<std::string>& files, const std::string& out_html,
   std::vector<std::string> arguments = {"node", (plots / "render.mjs").string(), "--computed"};
   if (!out_html.empty()) arguments.insert(arguments.end(), {"--html", out_html});
   if (!svg_directory.empty()) arguments.insert(arguments.end(), {"--svg", svg_directory});
-  // A path from "./" on, since render.mjs takes what begins with dashes for an option.
+  // Paths begin with "./", since render.mjs takes arguments that begin with a dash for options.
   for (const std::string& file : files)
     arguments.push_back(std::filesystem::absolute(file).string());
   Interrupts interrupts;

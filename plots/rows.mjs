@@ -40,7 +40,7 @@ export function load(files, known, loaded) {
 
 const settingOf = (one, axis) => one[axis.key] ?? axis.absent;
 
-/** "page table a CPU"; empty for an empty text. */
+/** "page table per CPU"; empty for an empty text. */
 function settingLabel(one, axis) {
   const value = settingOf(one, axis);
   const named = axis.values?.find((known) => known.value === value);

@@ -67,7 +67,7 @@ Records both_of(const CaseTrials& trials) {
   return both;
 }
 
-/** The operation kinds of the threads of one role, or of all threads if it is empty. */
+/** The operation kinds of the threads of one role, or of all threads if `role` is empty. */
 json kinds_of(const CaseTrials& trials, const std::string& role) {
   const json::json_pointer place =
       role.empty() ? json::json_pointer("/kinds") : json::json_pointer("/roles") / role;
@@ -79,7 +79,7 @@ json kinds_of(const CaseTrials& trials, const std::string& role) {
     std::uint64_t errors = 0;
     for (const json* record : trials.throughput) {
       if (!has_threads(*record, role)) continue;
-      // A repetition that completed none has no entry: its rate is 0, not unknown.
+      // A repetition in which no operation completed has no entry. Its rate is 0, not unknown.
       const json one = record->value(here, json{{"rate", 0.0}});
       count += one.value("count", std::uint64_t{0});
       errors += one.value("errors", std::uint64_t{0});
@@ -93,7 +93,7 @@ json kinds_of(const CaseTrials& trials, const std::string& role) {
   return kinds;
 }
 
-/** Waiting time over threads times window; nothing if no thread's waiting was measured. */
+/** Waiting time over threads times window. Empty if the waiting of a thread was not measured. */
 std::optional<double> waiting_share(const json& record) {
   double waited = 0;
   const json& threads = record.at("threads");
@@ -108,11 +108,11 @@ std::optional<double> waiting_share(const json& record) {
 
 struct Fairness {
   double jain = 1;
-  std::optional<double> max_over_min;  // nothing if a thread completed no operation
+  std::optional<double> max_over_min;  // empty if a thread completed no operation
 };
 
 /** Fairness among threads of one role, because roles do different work. With several roles it is
- * that of the least fair. */
+ * the fairness of the least fair role. */
 Fairness fairness(const json& record) {
   std::map<std::string, std::vector<double>> by_role;
   for (const json& thread : record.at("threads")) {
@@ -140,7 +140,7 @@ void add_sharing(json& result, const CaseTrials& trials) {
     jains.push_back(one.jain);
     one.max_over_min ? spreads.push_back(*one.max_over_min) : static_cast<void>(++starved);
   }
-  // Where waiting is timed in latency trials alone, theirs is the only share there is.
+  // Where waiting is timed in latency trials alone, only these trials have a share.
   if (shares.empty()) {
     for (const json* record : trials.latency) {
       if (const std::optional<double> share = waiting_share(*record)) shares.push_back(*share);
@@ -192,7 +192,7 @@ std::string why_uncounted(const json& event, double operations) {
   return operations > 0 ? "" : "no operation completed";
 }
 
-/** Each event separately: two events may count the same transfer, so they are never added. */
+/** Keeps each event by itself. Events are never added, since two may count the same transfer. */
 json counters_of(const CaseTrials& trials) {
   std::map<std::string, std::vector<double>> per_operation;
   std::map<std::string, double> running;
@@ -214,14 +214,14 @@ json counters_of(const CaseTrials& trials) {
       running[name] = std::min(running.try_emplace(name, 1.0).first->second, on / enabled);
     }
   }
-  // If any repetition counted the event, its value stands and not another repetition's reason.
+  // If any repetition counted the event, its value is reported, not another repetition's reason.
   for (const auto& [name, values] : per_operation)
     events[name] = {{"per_operation", estimate(values)}, {"running_share", running[name]}};
   if (events.empty()) return {{"absent", reason}};
   return {{"events", events}};
 }
 
-/** The notes of the trials, each once, with the number of trials that have it unless all do. */
+/** The notes of the trials, each once. A note of some trials only has their number. */
 json notes_of(const Records& records) {
   std::vector<std::string> texts;
   std::map<std::string, std::size_t> trials;

@@ -6,7 +6,7 @@
 
 namespace faultline {
 
-/** The records of one case, by what they may tell. */
+/** The records of one case, sorted by their use. */
 struct CaseTrials {
   nlohmann::json description;                     // the record's "case"
   std::vector<const nlohmann::json*> all;         // every record
@@ -16,7 +16,7 @@ struct CaseTrials {
 
 /**
  * One entry of the final file's "cases": medians with bootstrap 95 % intervals over repetitions,
- * merged histograms, totals of events. What no trial measured is absent. Throws
+ * merged histograms, totals of events. Values that no trial measured are absent. Throws
  * nlohmann::json::exception for a malformed record.
  */
 nlohmann::json aggregate_case(const CaseTrials& trials);

@@ -47,7 +47,7 @@ std::string case_key(const json& one, const json& axes) {
   json key = json::array();
   for (const char* name : {"workload", "scheme", "placement", "threads"})
     key.push_back(one.value(name, json()));
-  // By name, since two files may declare their axes in another order.
+  // The settings are compared by name, since two files may declare their axes in different orders.
   json settings = json::object();
   for (const json& axis : axes) settings[axis["key"].get<std::string>()] = value_of(one, axis);
   key.push_back(std::move(settings));

@@ -27,7 +27,7 @@ struct Side {
   std::map<std::string, const json*> cases;  // by key
 };
 
-/** Two names can be equal and their cases differ: an older file's names lack newer axes. */
+/** Cases are matched by their settings, since an older file's names lack newer axes. */
 void find_cases(Side& side, const json& axes) {
   for (const json& one : side.part["cases"])
     side.cases[case_key(one, axes) + one.value("machine", "")] = &one;
@@ -58,7 +58,7 @@ bool measured(const json& one) {
   return one.contains("throughput");
 }
 
-/** Whether every repetition completed an operation; a rate of 0 gives no ratio. */
+/** Whether an operation completed in every repetition. A rate of 0 gives no ratio. */
 bool positive(const json& one) {
   const json& rates = one["throughput"]["repetitions"];
   return std::all_of(rates.begin(), rates.end(),
@@ -171,8 +171,8 @@ void print_cases(const std::vector<CaseShift>& cases, std::ostream& out) {
   }
 }
 
-/** Repetitions a side below which not even the clearest outcome is significant over so many cases.
- */
+/** The fewest repetitions per side with which the clearest outcome is significant over `cases`
+ * cases. */
 std::size_t least_repetitions(std::size_t cases, double alpha) {
   std::size_t least = 2;
   while (smallest_p(least, least) * static_cast<double>(cases) >= alpha) ++least;
@@ -190,7 +190,7 @@ void print_limits(const std::vector<CaseShift>& cases, const CompareOptions& opt
     fmt::print(out,
                "too few repetitions: {} of {} cases are blind, no outcome could be significant at "
                "{} over {} cases; "
-               "at least {} repetitions a side are needed\n",
+               "at least {} repetitions per side are needed\n",
                blind, cases.size(), options.alpha, cases.size(),
                least_repetitions(cases.size(), options.alpha));
   }
@@ -204,7 +204,7 @@ void print_limits(const std::vector<CaseShift>& cases, const CompareOptions& opt
   if (worst == nullptr) return;
   const std::size_t needed = repetitions_to_find(*worst, shift_to_plan_for, cases.size(), options);
   const std::string advice = needed > 0
-                                 ? fmt::format("about {} repetitions a side would do", needed)
+                                 ? fmt::format("about {} repetitions per side would do", needed)
                                  : "no number of repetitions within reason would do";
   fmt::print(out,
              "noise: {} of {} cases would miss a regression of 5 % more than once in five; for the "
@@ -314,7 +314,7 @@ double power(const CaseShift& one, double shift, std::size_t base_repetitions,
 
 std::size_t repetitions_to_find(const CaseShift& one, double shift, std::size_t cases,
                                 const CompareOptions& options) {
-  // The estimate is from a limited number of draws; a target above 80 % covers its error.
+  // The estimate is from a limited number of draws. A target above 80 % covers its error.
   const double enough = wanted_power + 0.05;
   std::size_t repetitions = least_repetitions(cases, options.alpha);
   while (power(one, shift, repetitions, repetitions, cases, options) < enough) {

@@ -11,7 +11,7 @@
 namespace faultline {
 
 struct CompareOptions {
-  double threshold = 0.02;  // as a fraction: how much slower the median must be before it counts
+  double threshold = 0.02;  // a fraction: how much slower the median must be before it counts
   double alpha = 0.05;      // chance of at least one false alarm over all cases together
 };
 
@@ -20,7 +20,7 @@ enum class ShiftVerdict { unchanged, faster, slower, blind };
 /** One case that both sides measured. */
 struct CaseShift {
   std::string name;
-  std::vector<double> base;  // operations per second, one value a repetition
+  std::vector<double> base;  // operations per second, one value per repetition
   std::vector<double> changed;
   double shift = 0;  // of the median, as a fraction; below 0 is slower
   double p = 1;      // Mann-Whitney, two-sided, Holm-corrected over all compared cases
@@ -29,11 +29,12 @@ struct CaseShift {
 };
 
 /**
- * Decides case by case. `slower` (a regression) is: corrected p below alpha **and** the median down
- * by more than the threshold; `faster` likewise; `blind`: so few repetitions that no outcome of the
- * test could be significant. The threshold is no part of the test: it says what is worth an alarm.
- * Set it below the shift that you want to find: a measured median is as often below the true one as
- * above. Callers set name, base and changed of each case; `judge` fills in the rest.
+ * Decides case by case. `slower` (a regression) means that the corrected p is below alpha **and**
+ * the median is down by more than the threshold; `faster` likewise. `blind` means so few
+ * repetitions that no outcome of the test could be significant. The threshold is not part of the
+ * test: it says which shift is worth an alarm. Set it below the shift that you want to find, since
+ * a measured median is as often below the true median as above it. Callers set name, base and
+ * changed of each case; `judge` fills in the rest.
  */
 void judge(std::vector<CaseShift>& cases, const CompareOptions& options);
 
@@ -45,8 +46,8 @@ void judge(std::vector<CaseShift>& cases, const CompareOptions& options);
 double power(const CaseShift& one, double shift, std::size_t base_repetitions,
              std::size_t changed_repetitions, std::size_t cases, const CompareOptions& options);
 
-/** The fewest repetitions a side, to within a tenth, with which power exceeds 80 %; 0 if a thousand
- * are too few. */
+/** The fewest repetitions per side, to within a tenth, with which power exceeds 80 %; 0 if a
+ * thousand are too few. */
 std::size_t repetitions_to_find(const CaseShift& one, double shift, std::size_t cases,
                                 const CompareOptions& options);
 

@@ -8,8 +8,9 @@
 namespace faultline {
 
 // The path of data file `name`, such as "machines/e7-8870.json". The files lie in share/faultline,
-// in the program's folder (a build) or beside it (an installation); the program's folder is looked
-// up at run time, so both can be moved. The file itself may be missing: whoever opens it says so.
+// in the program's folder (a build) or beside it (an installation). The program's folder is found
+// at run time, so both can be moved. The file itself may be missing; the code that opens it reports
+// that.
 std::filesystem::path data_file(const std::string& name);
 
 }  // namespace faultline

@@ -50,13 +50,13 @@ class TemporaryFile {
   }
 
   void move_to_final_name() {
-    // mkostemp makes a file that only its owner can read; a result has the usual permissions.
+    // mkostemp makes a file that only its owner can read, while a result has the usual permissions.
     const mode_t mask = umask(0);
     umask(mask);
     if (fchmod(file_, 0666 & ~mask) != 0 || fsync(file_) != 0) refuse(path_, errno);
     const int file = file_;
     file_ = -1;
-    // Some file systems report a full disk only here.
+    // Some file systems report a full disk only at this close.
     if (close(file) != 0) refuse(path_, errno);
     if (rename(name_.c_str(), path_.c_str()) != 0) refuse(path_, errno);
     moved_ = true;

@@ -6,16 +6,15 @@
 namespace faultline {
 
 /**
- * Throws std::invalid_argument unless `path` can become a regular file: for a run to ask before it
- * measures for minutes. Leaves nothing behind.
+ * Throws std::invalid_argument unless `path` can become a regular file. A run asks this before
+ * it measures for minutes. Leaves nothing behind.
  */
 void require_writable(const std::string& path);
 
 /**
  * Writes `text` to a temporary file beside `path`, syncs it and renames it over `path`, so that
- * under the final name stands either the former file or all of the new one. Throws
- * std::invalid_argument (one line) when that fails, a full disk included; then the temporary file
- * is gone.
+ * the final name holds either the former file or all of the new one. Throws std::invalid_argument
+ * (one line) when that fails, a full disk included, and removes the temporary file.
  */
 void write_atomically(const std::string& path, std::string_view text);
 

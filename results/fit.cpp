@@ -23,7 +23,7 @@ constexpr const char* a_reference = "published curves as results/reference/ has 
 struct System {
   std::string name;
   std::string about;
-  json wanted;  // what its case must have
+  json wanted;  // what the system's case must have
   Curve reference;
   std::map<int, json> estimates;  // simulated, by number of CPUs
 };
@@ -146,7 +146,7 @@ json system_json(const System& system) {
        {{"published", peak_of(common)}, {"simulated", peak_of(common_points(simulated, common))}}},
       {"linear", false},
       {"trivial", json::array()}};
-  constexpr std::size_t fewest = 3;  // a model with two constants goes through two points
+  constexpr std::size_t fewest = 3;  // a model with two constants fits two points exactly
   if (error.points < fewest) return one;
   for (const auto& [name, model] : trivial_models(common)) {
     const FitError trivial = error_of(common, model);
@@ -207,7 +207,7 @@ void print_trivial(std::ostream& out, const json& system) {
 }
 
 void print_system(std::ostream& out, const json& system) {
-  fmt::print(out, "\n{} ({}), for which stands {}\n", system["name"].get<std::string>(),
+  fmt::print(out, "\n{} ({}), represented by {}\n", system["name"].get<std::string>(),
              system["about"].get<std::string>(), system["case"].value("scheme", ""));
   fmt::print(out, "  {:>5} {:>11} {:>11} {:>12}\n", "CPUs", "published", "simulated",
              "log10 error");

@@ -98,15 +98,15 @@ void Journal::append(const nlohmann::json& record) {
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) {
       const int error = errno;
-      // Half a line would spoil the next one that fits; if it cannot be taken back, the reader says
-      // where it is.
+      // Half a line would spoil the next line that fits. If the half cannot be removed, the reader
+      // reports its place.
       if (before >= 0 && ftruncate(file_, before) == 0) errno = error;
       errno = error;
       refuse_write(path_);
     }
     rest.remove_prefix(static_cast<std::size_t>(written));
   }
-  // EINVAL: the file cannot be synced, as a pipe, and the run goes on.
+  // EINVAL: the file cannot be synced, for example a pipe. The run goes on.
   if (fdatasync(file_) != 0 && errno != EINVAL && errno != EROFS) refuse_write(path_);
 }
 

@@ -11,9 +11,11 @@ namespace faultline {
  * flight and nothing else. Its first line is the header, which the final file needs besides the
  * trials:
  *   {"faultline_journal": 1, "context": {Google Benchmark's context}, "mode", "date", "suite",
- * "seed", "command", "machine", "build", "counters", "planned_trials", "left_out": [{"what",
- * "why"}]} Every other line is a trial's record, or {"left_out": [{"what", "why"}]} for what is
- * known only later (a run ended by a signal), or the last: {"ended": true}.
+ *    "seed", "command", "machine", "build", "counters", "planned_trials",
+ *    "left_out": [{"what", "why"}]}
+ *
+ * Every other line is a trial's record, or {"left_out": [{"what", "why"}]} for entries that are
+ * known only later (a signal ended the run). The last line is {"ended": true}.
  */
 class Journal {
  public:

@@ -69,7 +69,7 @@ json compare_on(const json& native, const json& simulated, const json& model) {
     const json& there = model["calibrated"][key];
     if (there == native["machine"][key]) continue;
     entry["why_not"] = fmt::format(
-        "{} was calibrated on {} ({}), and measured was on {} ({})",
+        "{} was calibrated on {} ({}), and the measurement is of {} ({})",
         model["name"].get<std::string>(), model["calibrated"]["host"].get<std::string>(),
         model["calibrated"]["cpu_model"].get<std::string>(), host.get<std::string>(),
         native["machine"]["cpu_model"].get<std::string>());

@@ -6,14 +6,15 @@
 namespace faultline {
 
 /**
- * How near a simulation comes to what it simulates: cases that were measured on a host and
+ * How near a simulation comes to the measurement: compares cases that were measured on a host and
  * simulated on a machine that `faultline calibrate` measured on that host. `parts`: the "faultline"
- * parts of results. An entry for each native part and each calibrated machine:
+ * parts of results. There is one entry for each native part and each calibrated machine:
  *   {"machine", "host", "cases": [{"case", "native", "simulated", "ratio"}], "median",
  *    "worst": {"case", "ratio"}}   or   {"machine", "host", "why_not"}
- * Rates are operations per second, "ratio" is simulated over native, all with their intervals where
- * repetitions allow; "median" is that of the cases' ratios, "worst" the one farthest from 1. Empty
- * without a native part or a calibrated machine.
+ *
+ * Rates are operations per second and "ratio" is simulated over native, with their intervals where
+ * repetitions allow. "median" is the median of the cases' ratios, "worst" the ratio farthest from
+ * 1. Empty without a native part or a calibrated machine.
  */
 nlohmann::json native_and_simulated(const std::vector<nlohmann::json>& parts);
 

@@ -28,7 +28,7 @@ std::string with(const std::string& name, const char* key, const std::string& va
   return value.empty() || value == usual ? name : name + ":" + key + "=" + value;
 }
 
-// "mix:FAULTS:UPDATES[,private|shared][,discard]".
+// The former form: "mix:FAULTS:UPDATES[,private|shared][,discard]".
 std::string present_mix(const std::vector<std::string>& fields, const std::string& name) {
   std::vector<std::string> numbers;
   bool shared = false;
@@ -50,7 +50,7 @@ std::string present_mix(const std::vector<std::string>& fields, const std::strin
   return text + (shared ? ":shared=on" : "") + (discard ? ":discard=on" : "");
 }
 
-// "lock_loop[:section=NS][,gap=NS][,read=PERCENT][,layout=full|disjoint|random]".
+// The former form: "lock_loop[:section=NS][,gap=NS][,read=PERCENT][,layout=full|disjoint|random]".
 std::string present_lock_loop(const std::vector<std::string>& fields) {
   std::map<std::string, std::string> values;
   for (std::size_t i = 1; i < fields.size(); ++i) {
@@ -64,7 +64,7 @@ std::string present_lock_loop(const std::vector<std::string>& fields) {
   return with(text, "ranges", values["ranges"], "full");
 }
 
-// "WORKLOAD/SCHEME/...", as a case is named.
+// The name of a case: "WORKLOAD/SCHEME/...".
 std::string present_case(const std::string& name) {
   const std::size_t first = name.find('/');
   if (first == std::string::npos) return name;

@@ -1,5 +1,5 @@
-// Results that were written before names had the form `name[:key=value]...` are read as if they had
-// it: "mmap_sem:no-osq" is "mmap_sem:osq=off", "mix:1:1,shared" is "mix:faults=1:shared=on".
+// Results that are older than the form `name[:key=value]...` of names are read as if they had it:
+// "mmap_sem:no-osq" becomes "mmap_sem:osq=off", "mix:1:1,shared" becomes "mix:faults=1:shared=on".
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -8,13 +8,13 @@
 
 namespace faultline {
 
-// The present name of a scheme or lock, or of a workload; a name that is none of the old ones comes
-// back as it is.
+// The present name of a scheme or lock, or of a workload. A name that is not an old one is returned
+// unchanged.
 std::string present_scheme(std::string_view name);
 std::string present_workload(std::string_view name);
 
 // Gives all names in the `faultline` object of a result, or in a record of a journal, their present
-// form, and a case of the running kernel the member `kernel`.
+// form. Gives a case of the running kernel the member `kernel`.
 void rename_old(nlohmann::json& part);
 
 }  // namespace faultline

@@ -25,7 +25,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How long an interrupted child may take to end by itself: a trial's observer writes its file.
+// How long an interrupted child may take to end by itself, so that a trial's observer can write its
+// file.
 constexpr double farewell_s = 2;
 
 Clock::time_point in(double seconds) {
@@ -66,7 +67,7 @@ struct Pipe {
   Descriptor write;
 };
 
-// A file without a name that holds the text: a pipe could fill up while the child fills another.
+// A file without a name that holds the text. A pipe could fill up while the child fills another.
 int text_file(const std::string& text) {
   const int fd = memfd_create("faultline", MFD_CLOEXEC);
   size_t written = 0;
@@ -80,7 +81,7 @@ int text_file(const std::string& text) {
   return fd;
 }
 
-// Reads what there is; true while the stream may have more later.
+// Reads the available bytes. True while the stream may have more later.
 bool take(int fd, std::string& into) {
   char buffer[65536];
   for (;;) {
@@ -96,14 +97,14 @@ void keep_tail(std::string& text) {
   if (text.size() > kept) text.erase(0, text.size() - kept);
 }
 
-// The path of this program; without /proc, the one by which it was executed.
+// The path of this program. Without /proc it is the path by which the program was executed.
 std::string own_program() {
   if (access("/proc/self/exe", X_OK) == 0) return "/proc/self/exe";
   const auto* path = reinterpret_cast<const char*>(getauxval(AT_EXECFN));
   return path == nullptr ? "/proc/self/exe" : path;
 }
 
-// posix_spawn's two objects, for one child.
+// The two objects that posix_spawn needs for one child.
 class SpawnSettings {
  public:
   SpawnSettings(const ProcessOptions& options, const Interrupts& interrupts) {
@@ -145,7 +146,8 @@ class Child {
     start(command);
     out_.write.reset();
     error_.write.reset();
-    // Not the C library's function: Debian 12 declares it without extern "C".
+    // This calls the kernel directly, since Debian 12 declares the C library's function without
+    // extern "C".
     ended_.reset(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
     if (ended_.get() < 0) {
       const int error = errno;
@@ -170,7 +172,7 @@ class Child {
     }
     while (waitpid(pid_, &result_.status, 0) < 0 && errno == EINTR) {
     }
-    if (ends_group()) kill(whole(), SIGKILL);  // helpers that outlived it
+    if (ends_group()) kill(whole(), SIGKILL);  // processes of the child that outlived it
     take(out_.read.get(), result_.out);
     take(error_.read.get(), result_.error);
     keep_tail(result_.error);
@@ -179,7 +181,7 @@ class Child {
 
  private:
   bool ends_group() const { return options_.on_interrupt == OnInterrupt::ends_group; }
-  // What kill() takes for the child and, where it has its own, its group.
+  // The argument of kill() for the child and, if the child has a process group, for the group.
   pid_t whole() const { return ends_group() ? -pid_ : pid_; }
 
   void start(const std::vector<std::string>& command) {
@@ -204,15 +206,15 @@ class Child {
     }
   }
 
-  // Answers when the group's time to end by itself is over.
+  // Answers the time until which the group may end by itself.
   Clock::time_point end_group() {
     result_.interrupted = true;
     kill(whole(), SIGTERM);
     return in(farewell_s);
   }
 
-  // Waits for news until `end`; true when the child has ended. The end of its streams does not
-  // show that: a helper of the child may hold them open.
+  // Waits for news until `end`. True when the child has ended. The end of its streams does not show
+  // that, since a process of the child may hold them open.
   bool step(Clock::time_point end) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
     const int wait_ms = static_cast<int>(std::clamp<std::int64_t>(left.count() + 1, 0, 60'000));
@@ -255,7 +257,7 @@ Interrupts::Interrupts() {
 }
 
 Interrupts::~Interrupts() {
-  signal();  // takes what is pending, which must not end the process now
+  signal();  // takes the pending signal, which must not end the process now
   ::signal(SIGPIPE, pipe_before_);
   close(file_);
   close(noted_);

@@ -1,5 +1,5 @@
-// Starts other programs and waits for their end: trials, node, perf. It stands in results/ because
-// plots/ and harness/, which start programs too, both include results/ and not each other.
+// Starts other programs and waits for their end: trials, node, perf. It lies in results/ because
+// plots/ and harness/, which also start programs, include results/ and not each other.
 #pragma once
 
 #include <signal.h>
@@ -11,9 +11,9 @@
 
 namespace faultline {
 
-// For this object's life SIGINT and SIGTERM are noted instead of ending the process, and writing to
-// a pipe without a reader is an error instead of a death. It blocks the signals in the calling
-// thread, so it must be made before any other thread.
+// While this object lives, SIGINT and SIGTERM are noted instead of ending the process, and writing
+// to a pipe without a reader is an error instead of ending the process. The object blocks the
+// signals in the calling thread, so it must be made before any other thread.
 class Interrupts {
  public:
   Interrupts();
@@ -23,13 +23,13 @@ class Interrupts {
 
   // The first signal that came, or 0. Any thread may call it.
   int signal();
-  // The next signal that came, or 0 when each has been taken.
+  // The next signal that came, or 0 when every signal has been taken.
   int take();
-  // Becomes readable when a signal comes, until some thread takes that signal.
+  // Becomes readable when a signal comes, and stays so until some thread takes that signal.
   int file() const { return file_; }
   // Becomes readable when the first signal is taken, and stays so.
   int noted() const { return noted_; }
-  // The signal mask before this object, which children get.
+  // The signal mask of the time before this object. Children get it.
   const sigset_t& mask_before() const { return before_; }
 
  private:
@@ -47,21 +47,22 @@ struct Output {
   std::string file = {};  // for To::file: truncated, made where it is missing
 };
 
-// What a signal to this process does to the child.
+// How a signal to this process affects the child.
 enum class OnInterrupt {
   // The child has a process group of its own, so Ctrl-C at the terminal does not reach it. At the
-  // first signal the group gets SIGTERM, and 2 s later SIGKILL. What is left of the group when the
-  // child has ended is killed too.
+  // first signal the group gets SIGTERM, and 2 s later SIGKILL. Processes of the group that outlive
+  // the child are killed too.
   ends_group,
-  // The child stays in this process's group and gets every signal; how it ends is up to the child.
+  // The child stays in this process's group and gets every signal. The child decides how it ends.
   passes_on,
 };
 
 struct ProcessOptions {
-  const std::string* input = nullptr;  // text for the standard input; null: this process's own
+  // text for the standard input; null: the standard input of this process
+  const std::string* input = nullptr;
   Output out = {};
   Output error = {};
-  double limit_s = std::numeric_limits<double>::infinity();  // then the child is killed
+  double limit_s = std::numeric_limits<double>::infinity();  // after this time the child is killed
   OnInterrupt on_interrupt = OnInterrupt::ends_group;
 };
 
@@ -72,7 +73,7 @@ struct ChildOutput {
   bool timed_out = false;
   bool interrupted = false;  // a signal came before the child ended
 
-  // 128 + n when signal n ended the child.
+  // The exit code. It is 128 + n when signal n ended the child.
   int exit_code() const;
 };
 

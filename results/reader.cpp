@@ -53,12 +53,13 @@ class Checker {
     if (!object.contains(key)) return;
     const json& value = member(object, place, key, json::value_t::object);
     member(value, place + "/" + key, "median", json::value_t::number_float);
-    if (!value.contains("low") && !value.contains("high")) return;  // of one repetition
+    // the estimate is of one repetition
+    if (!value.contains("low") && !value.contains("high")) return;
     for (const char* part : {"low", "high"})
       member(value, place + "/" + key, part, json::value_t::number_float);
   }
 
-  /** Calls `see` with every member, each an object, and its place. */
+  /** Calls `see` with every member, which must be an object, and with its place. */
   template <class F>
   void each(const json& object, const std::string& place, const char* key, F&& see) const {
     const json& members = member(object, place, key, json::value_t::object);
@@ -76,7 +77,7 @@ class Checker {
                fmt::format("is of type {}", list[i].type_name()), json::value_t::string);
   }
 
-  /** Numbers by name, or objects of such. */
+  /** Checks numbers by name, or objects of such. */
   void numbers(const json& object, const std::string& place, const char* key) const {
     const json& members = member(object, place, key, json::value_t::object);
     const std::string here = place + "/" + key;
@@ -140,7 +141,7 @@ void check_counts(const Checker& check, const json& one, const std::string& plac
 /** The machine and the simulator's counts. */
 void check_simulated(const Checker& check, const json& one, const std::string& place) {
   check.text(one, place, "machine");
-  if (!one.contains("sim")) return;  // nothing completed
+  if (!one.contains("sim")) return;  // no operation completed
   const json& sim = check.member(one, place, "sim", json::value_t::object);
   const std::string here = place + "/sim";
   check.text(sim, here, "machine");
@@ -228,9 +229,9 @@ void check_models(const Checker& check, const json& part) {
     check_model(check, models[i], fmt::format("/faultline/machine/models/{}", i));
 }
 
-/** How the file's cases can differ, as axes_json declares it. */
+/** Checks the file's axes, as axes_json declares them. */
 void check_axes(const Checker& check, const json& part) {
-  if (!part.contains("axes")) return;  // older than the declaration
+  if (!part.contains("axes")) return;  // the file is older than the declaration
   const json& axes = check.member(part, "/faultline", "axes", json::value_t::array);
   for (std::size_t i = 0; i < axes.size(); ++i) {
     const std::string place = fmt::format("/faultline/axes/{}", i);

@@ -14,7 +14,7 @@ double sum_of(const json& numbers) {
   return sum;
 }
 
-/** Adds every number of `more` to the one at the same place of `total`. */
+/** Adds every number of `more` to the number at the same place of `total`. */
 void add_tree(json& total, const json& more) {
   if (more.is_number()) {
     total = (total.is_number() ? total.get<double>() : 0.0) + more.get<double>();

@@ -20,7 +20,8 @@ using nlohmann::json;
 
 constexpr std::size_t columns_a_block = 4;
 constexpr int cell_width = 24;
-// All n repetitions fall on one side of the true median in 2^(1-n) of cases: below 5 % from 6 on.
+// In 2^(1-n) of all cases all n repetitions fall on one side of the true median. From n = 6 on that
+// is below 5 %.
 constexpr std::size_t bounding_repetitions = 6;
 
 /** The cases of one workload, placement and setting, which may be compared with one another. */
@@ -95,7 +96,7 @@ std::string cell(const json* one, double best) {
   return fmt::format("{:>7} {} {}", human_rate(median), spread_of(rate), relative);
 }
 
-/** Pads by characters on the screen: the plus-minus sign is two bytes. */
+/** Pads by characters on the screen, since the plus-minus sign is two bytes. */
 std::string padded(const std::string& text) {
   const auto continuation = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
   const std::ptrdiff_t wide = static_cast<std::ptrdiff_t>(text.size()) -
@@ -138,7 +139,7 @@ void print_panel(std::ostream& out, const std::string& name, const Panel& panel)
   }
 }
 
-/** Over the cases that were measured. */
+/** The fewest repetitions of the cases that were measured. */
 std::size_t fewest_repetitions(const json& cases) {
   std::size_t fewest = bounding_repetitions;
   for (const json& one : cases)
@@ -147,7 +148,7 @@ std::size_t fewest_repetitions(const json& cases) {
   return fewest;
 }
 
-/** Texts that differ only in their figures, and the place of the first. */
+/** Texts that differ only in their numbers, and the case of the first. */
 struct TextKind {
   std::size_t count = 0;
   bool alike = true;
@@ -186,8 +187,8 @@ void print_by_kind(std::ostream& out, const json& part) {
   print_kinds(out, discarded, "discarded", "trial");
 }
 
-/** Prints what was left out: all of it if few entries have the reason, else the first and their
- * number. */
+/** Prints what was left out, by reason: all entries if they are few, else the first and the number
+ * of the rest. */
 void print_left_out(std::ostream& out, const json& left_out) {
   constexpr std::size_t few = 8, shown = 4;
   std::map<std::string, std::vector<std::string>> by_reason;

@@ -19,7 +19,7 @@ using nlohmann::json;
 
 constexpr int schema_version = 1;
 
-/** Sorts cases for the reader; the trials ran in a random order. */
+/** Sorts cases for the reader, since the trials ran in a random order. */
 std::vector<CaseTrials> by_case(const std::vector<json>& trials) {
   using Key = std::tuple<std::string, std::string, std::string, std::string, bool, std::int64_t,
                          std::string>;
@@ -57,7 +57,7 @@ std::string curve_of(const json& description) {
   return rest.dump();
 }
 
-/** "scaling": the throughput over that of the same curve at one thread. */
+/** Adds "scaling": the throughput over that of the same curve at one thread. */
 void add_scaling(std::vector<CaseTrials>& cases, json& aggregated) {
   std::map<std::string, std::vector<double>> at_one;
   for (const CaseTrials& one : cases) {
@@ -110,7 +110,7 @@ json benchmark_entries(const std::vector<CaseTrials>& cases) {
   return entries;
 }
 
-/** Sorted by case, because the order in which trials end varies. */
+/** Sorts by case, since the order in which trials end varies. */
 json unfinished(const std::vector<CaseTrials>& cases, const char* status) {
   json list = json::array();
   for (const CaseTrials& one : cases) {

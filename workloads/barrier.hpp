@@ -1,5 +1,5 @@
-// A workload's own barrier (pipeline, global), which a closing window opens for good: nobody is
-// left standing at it.
+// A barrier of a workload (pipeline, global). The closing window opens it for good, so no thread
+// stays in it.
 #pragma once
 
 #include "workloads/worker.hpp"
@@ -9,7 +9,7 @@ namespace faultline {
 template <class P>
 class alignas(cache_line) Barrier {
  public:
-  // False: the window closed first. Waiting here is the workload's affair and does not count as
+  // False: the window closed first. Waiting here belongs to the workload and does not count as
   // waiting for a lock.
   bool wait(Worker<P>& worker) {
     worker.about_to_wait();
@@ -22,11 +22,11 @@ class alignas(cache_line) Barrier {
   bool meet(const Worker<P>& worker) {
     // acquire: pairs with the seq_cst store below.
     const u32 round = round_.load(std::memory_order_acquire);
-    // acq_rel: the last to arrive has seen what the others did before, and passes it on by the
+    // acq_rel: the last thread to arrive sees what the others did before, and publishes it by the
     // round.
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == worker.threads()) {
-      arrived_.store(0, std::memory_order_relaxed);  // relaxed: published by the round
-      // seq_cst, both: pairs with sleep(): either this thread sees the sleeper, or the sleeper sees
+      arrived_.store(0, std::memory_order_relaxed);  // relaxed: the store of the round publishes it
+      // seq_cst, both: pairs with sleep(). Either this thread sees the sleeper, or the sleeper sees
       // the round.
       round_.store(round + 1, std::memory_order_seq_cst);
       if (sleepers_.load(std::memory_order_seq_cst) != 0) P::wake(round_, worker.threads());
@@ -40,15 +40,17 @@ class alignas(cache_line) Barrier {
     return worker.running();
   }
 
-  // acquire: pairs with the store of the next round: what the others did before is seen.
+  // acquire: pairs with the store of the next round, so that the work of the others before the
+  // barrier is seen.
   bool over(u32 round) const { return round_.load(std::memory_order_acquire) != round; }
 
   void sleep(const Worker<P>& worker, u32 round) {
     sleepers_.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: see meet()
-    // The window's close wakes nobody: hence the deadline.
+    // The close of the window wakes no sleeper, so the wait has a deadline.
     while (round_.load(std::memory_order_seq_cst) == round && worker.running())
       P::wait(round_, round, P::now() + nap_ns);
-    sleepers_.fetch_sub(1, std::memory_order_relaxed);  // relaxed: too high costs a vain wake only
+    // relaxed: a count that is too high only costs a vain wake-up
+    sleepers_.fetch_sub(1, std::memory_order_relaxed);
   }
 
   static constexpr u64 spin_ns = 20'000;

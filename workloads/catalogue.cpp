@@ -7,7 +7,7 @@ namespace {
 
 using namespace options;
 
-// How many threads the recording has. Reads the whole of it.
+// The number of threads of the recording. Reads all of the recording.
 u32 recorded_threads(const Chosen& chosen) {
   return static_cast<u32>(read_trace(chosen.word("file")).threads.size());
 }

@@ -8,7 +8,7 @@ namespace faultline {
 
 std::span<const Entry> workload_catalogue();
 
-// "mix:faults=1:shared=on". Throws as choose() does.
+// Takes a name such as "mix:faults=1:shared=on". Throws as choose() does.
 Chosen choose_workload(std::string_view text);
 
 }  // namespace faultline

@@ -1,6 +1,6 @@
-// The second ceiling: the pages that page_fault1 of the same size would touch, cleared one after
-// another and nothing else. Schemes that come near it tie on the memory's bandwidth, not on their
-// locks.
+// The second ceiling: clears the pages that page_fault1 of the same size would touch, one after
+// another, and does nothing else. Schemes that come near it are limited by the memory's bandwidth,
+// not by their locks.
 #pragma once
 
 #include <vector>
@@ -17,7 +17,7 @@ class ClearPages final : public Workload<P> {
 
   void demands(AddressSpaceOptions&) const override {}
 
-  // By the thread itself: its pages are on its node.
+  // Each thread calls it itself, so its pages are on its node.
   void enter(Worker<P>& worker) override {
     pages_[worker.index()] = static_cast<std::byte*>(P::allocate(size_, page_size));
   }

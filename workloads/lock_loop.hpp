@@ -1,6 +1,7 @@
-// A bare lock in a loop: acquire, a section of so many nanoseconds, release, a gap. A share of the
-// acquisitions reads, where the lock has a read side. A range lock takes `full` ranges, `disjoint`
-// ones (each thread its own), or `random` ones out of 256 slots (ArrBench's layout).
+// A bare lock in a loop: acquire, a section of some nanoseconds, release, a gap. A share of the
+// acquisitions reads, where the lock has a read side. Threads lock a range lock over the `full`
+// range, over `disjoint` ranges (one for each thread), or over `random` ranges out of 256 slots
+// (ArrBench's layout).
 #pragma once
 
 #include "locks/any.hpp"
@@ -30,7 +31,7 @@ struct LockLoopShape {
 template <class P, class L>
 class LockLoop final : public Workload<P> {
  public:
-  // `options`: for a virtual lock, which one.
+  // `options` say which virtual lock to use.
   explicit LockLoop(const Chosen& chosen, const AddressSpaceOptions& options = {})
       : shape_(chosen), lock_(lock_of<L>(options)) {}
 
@@ -38,9 +39,9 @@ class LockLoop final : public Workload<P> {
 
   void run(Worker<P>& worker) override {
     P::work(shape_.gap_ns * worker.index() / worker.threads());  // threads start out of step
-    // A copy that no lock's memory ordering makes the compiler load again.
+    // A copy, since the memory ordering of a lock would make the compiler load the members again.
     const LockLoopShape shape = shape_;
-    // The bare lock gets a loop of its own, with nothing in it but the lock.
+    // The bare lock gets a loop of its own, which contains nothing but the lock.
     if (shape.section_ns == 0 && shape.gap_ns == 0 && shape.read_percent == 0)
       worker.repeat(Operation::lock, [&] { return acquire_and_release(worker, false, 0); });
     while (worker.running()) {

@@ -1,12 +1,13 @@
 // RadixVM's mapbench (Clements, Kaashoek, Zeldovich, EuroSys 2013, section 5.3).
 //
-// local: each thread maps, writes and unmaps a page of its own, in slots 1 MiB apart: two threads
-// share a page-table page.
+// local: each thread maps, writes and unmaps a page of its own. The slots are 1 MiB apart, so two
+// threads share a page-table page.
 //
-// pipeline: each maps and writes a page, hands it on, and when its neighbour's has come, writes and
-// unmaps that.
+// pipeline: each thread maps and writes a page and hands it on. When the page of its neighbour has
+// come, it writes and unmaps that page.
 //
-// global: each maps a slice of 64 KiB; all write random pages of the union; each unmaps its slice.
+// global: each thread maps a slice of 64 KiB; all threads write random pages of the union; each
+// thread unmaps its slice.
 #pragma once
 
 #include <stdexcept>

@@ -1,11 +1,11 @@
-// Faults and updates at a ratio: mix:faults=9:updates=1 has nine faults to one update. An update
-// unmaps a block of pages and maps it anew, or with `discard` drops its pages; the faults that
-// follow are on pages of that block, so that each finds its page missing. Each thread has its own
-// region of the address space; with `shared` all use one, and a fault on a block that another
-// thread is replacing is an error that is counted, as in the program it would be.
+// Faults and updates at a ratio: mix:faults=9:updates=1 has nine faults for each update. An update
+// unmaps a block of pages and maps it again, or with `discard` drops its pages. The faults that
+// follow are on pages of that block, so each finds its page missing. Each thread has its own region
+// of the address space; with `shared` all threads use one. A fault on a block that another thread
+// is replacing is then an error and is counted as one, as in a real program.
 //
-// With roles, updaters update and never fault; faulters fault their way through a region and then
-// drop it by one `discard`, since there is no fault on pages that are there.
+// With roles, updaters update and never fault. Faulters fault on every page of a region and then
+// drop all pages by one `discard`, since a page that is there gives no fault.
 #pragma once
 
 #include <algorithm>
@@ -30,7 +30,7 @@ class Mix final : public Workload<P> {
 
   void demands(AddressSpaceOptions& options) const override {
     options.frames_per_thread = blocks * block_pages_ + 64;
-    options.vmas_per_thread = 2 * blocks;  // merging off leaves one a block
+    options.vmas_per_thread = 2 * blocks;  // without merging each block has one
   }
 
   void set_up(Worker<P>& worker) override {
@@ -63,8 +63,8 @@ class Mix final : public Workload<P> {
   u64 region_bytes() const { return blocks * block_bytes(); }
 
   u64 region_of(Worker<P>& worker) const {
-    // Twice a region's length apart, so that private regions do not merge; and a page-table page
-    // of their own each.
+    // The regions are twice their length apart, so that private regions do not merge, and each has
+    // page-table pages of its own.
     const u64 distance = std::max(2 * region_bytes(), u64{4} << 20);
     return worker.space().fixed_base() + (shared_ ? 0 : worker.index() * distance);
   }
@@ -74,12 +74,12 @@ class Mix final : public Workload<P> {
   }
   void fault_on(Worker<P>& worker) const {
     const u64 region = region_of(worker);
-    // Faulters of a shared region start at different places of it.
+    // Faulters of a shared region start at different offsets.
     u64 offset = region_bytes() / page_size * worker.index() / worker.threads() * page_size;
     while (worker.running()) {
       for (; offset < region_bytes() && worker.running(); offset += page_size)
         check(worker.fault(region + offset, Access::write));
-      // ENOMEM: an updater has just unmapped a part.
+      // ENOMEM means that an updater has just unmapped a part.
       if (worker.discard(region, region_bytes()) != Error::none && !shared_)
         throw std::runtime_error("mix: cannot drop the region");
       offset = 0;

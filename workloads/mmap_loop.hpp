@@ -1,4 +1,4 @@
-// will-it-scale's mmap1: map and unmap a region, touching nothing.
+// The test mmap1 of will-it-scale: map and unmap a region without touching it.
 #pragma once
 
 #include <stdexcept>

@@ -1,5 +1,5 @@
-// Makes the workloads of the catalogue over a platform. To add one: workloads/NAME.hpp, and a line in
-// workloads/list.def. The headers included here hold several workloads each.
+// Makes the workloads of the catalogue over a platform. A new workload takes workloads/NAME.hpp and a
+// line in workloads/list.def. Each header included here holds several workloads.
 #pragma once
 
 #include <memory>
@@ -37,7 +37,7 @@ std::unique_ptr<Workload<P>> make_lock_loop(const Chosen& workload, std::string_
 
 template <class P, class W>
 std::unique_ptr<Workload<P>> make_workload_as(const Chosen& chosen, u32 threads) {
-  if constexpr (std::is_void_v<W>)  // lock_loop: made above
+  if constexpr (std::is_void_v<W>)  // lock_loop, which is made above
     return nullptr;
   else if constexpr (std::is_constructible_v<W, const Chosen&, u32>)
     return std::make_unique<W>(chosen, threads);
@@ -47,8 +47,8 @@ std::unique_ptr<Workload<P>> make_workload_as(const Chosen& chosen, u32 threads)
     return std::make_unique<W>();
 }
 
-// `lock` names the primitive for lock_loop, and `layout` is its. Throws std::invalid_argument for
-// what does not exist or does not parse.
+// `lock` names the primitive for lock_loop, and `layout` is its layout. Throws
+// std::invalid_argument for a text that does not parse or names what does not exist.
 template <class P>
 std::unique_ptr<Workload<P>> make_workload(std::string_view text, std::string_view lock,
                                            u32 threads, Layout layout = Layout::linux_6_18) {

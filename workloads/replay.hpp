@@ -1,19 +1,21 @@
-// Workload `replay:file=PATH`: the page faults and address-space calls of a real program, flat out.
+// Workload `replay:file=PATH`: the page faults and address-space calls of a real program, as fast
+// as possible.
 //
-// A round is the whole recording, from an address space that holds its preamble alone; when all
-// threads have played theirs, each unmaps what it left, and the next round begins. The clearing up
-// is not counted as operations, though its time is in the rate. A window that closes within a round
-// ends it: threads that wait for one another leave.
+// A round is the whole recording. It starts from an address space that holds only the recording's
+// preamble. When all threads have played their parts, each unmaps what it left, and the next round
+// begins. This clearing up is not counted as operations, though the rate contains its time. A
+// window that closes within a round ends the round: threads that wait for one another leave.
 //
-// Mappings go to the scheme's range for fixed addresses (see relocate()), on every scheme alike. A
-// recorded map without MAP_FIXED passes its address as a hint, for which the schemes look before
-// they search for a gap: what is lost is the search itself. The break is moved with brk, which
-// `linux` plays as map and unmap.
+// Mappings are moved to the scheme's range for fixed addresses (relocate()), on every scheme alike.
+// A recorded map without MAP_FIXED passes its address as a hint. Schemes try the hint before they
+// search for a gap, so a replay does not exercise the search itself. The break is moved with brk,
+// which `linux` plays as map and unmap.
 //
-// Waiting for another thread's step is the recorded program's, not a lock's: it is not counted as
-// waiting. But it is part of the time that a thread's rate is taken over, up to the window's close,
-// so no about_to_wait() here: the recorded threads have very unequal shares, and one whose ten
-// operations were over in a microsecond would otherwise add ten million a second to the case's sum.
+// The recorded program, not a lock, makes a thread wait for another thread's step, so this time is
+// not counted as waiting. But a thread's rate is taken over all the time up to the window's close,
+// this waiting included. So this workload does not call about_to_wait(). The recorded threads have
+// very unequal shares: a thread whose ten operations took one microsecond would otherwise add ten
+// million operations a second to the case's sum.
 #pragma once
 
 #include <fmt/format.h>
@@ -28,22 +30,22 @@
 
 namespace faultline {
 
-// Counts upwards; threads wait until it has reached a value. Wraps: only differences matter, and
+// Counts upwards; threads wait until it has reached a value. It wraps. Only differences matter, and
 // they stay far below 2^31.
 template <class P>
 class alignas(cache_line) ReplayProgress {
  public:
   void advance_to(u32 value) {
-    // seq_cst, both: pairs with reached() and wait(): either this thread sees the sleeper, or the
+    // seq_cst, both: pairs with reached() and wait(). Either this thread sees the sleeper, or the
     // sleeper sees the value.
     value_.store(value, std::memory_order_seq_cst);
     if (sleepers_.load(std::memory_order_seq_cst) != 0) P::wake(value_, ~u32{0});
   }
   bool reached(u32 value) const {
-    // acquire: pairs with advance_to(): the awaited step's mappings are there.
+    // acquire: pairs with advance_to(), so that the mappings of the awaited step are seen.
     return static_cast<std::int32_t>(value_.load(std::memory_order_acquire) - value) >= 0;
   }
-  // False when `running()` became so first.
+  // False when `running()` became false first.
   template <class F>
   bool wait(u32 value, F&& running) {
     for (const u64 limit = P::now() + spin_ns; P::now() < limit;) {
@@ -54,10 +56,11 @@ class alignas(cache_line) ReplayProgress {
     bool runs = true;
     while (!reached(value) && (runs = running())) {
       const u32 seen = value_.load(std::memory_order_seq_cst);
-      // The window's close wakes nobody: hence the deadline.
+      // The close of the window wakes no sleeper, so the wait has a deadline.
       if (static_cast<std::int32_t>(seen - value) < 0) P::wait(value_, seen, P::now() + nap_ns);
     }
-    sleepers_.fetch_sub(1, std::memory_order_relaxed);  // relaxed: too high costs a vain wake only
+    // relaxed: a count that is too high only costs a vain wake-up
+    sleepers_.fetch_sub(1, std::memory_order_relaxed);
     return runs;
   }
 
@@ -93,7 +96,7 @@ class Replay final : public Workload<P> {
     map_preamble(space);
   }
 
-  // Each thread's steps come to lie on its own node.
+  // Each thread copies its steps, so that they lie on its own node.
   void enter(Worker<P>& worker) override {
     ReplayThread& own = plan_.threads[worker.index()];
     own = ReplayThread(own);
@@ -194,11 +197,11 @@ class Replay final : public Workload<P> {
     map_preamble(space);
   }
 
-  // All threads, at a round's end; false when the window closed first. Not the barrier of the other
-  // workloads: see above on rates.
+  // All threads meet at the end of a round. False when the window closed first. This is not the
+  // barrier of the other workloads, whose waiting the rate leaves out (see the top).
   bool meet(const Worker<P>& worker) {
     const u32 threads = worker.threads();
-    // acq_rel: the last one in has seen what all did before, and passes it on by advance_to().
+    // acq_rel: the last thread sees what all did before, and publishes it by advance_to().
     const u32 ticket = arrived_.fetch_add(1, std::memory_order_acq_rel);
     const u32 turn = ticket / threads + 1;
     if (ticket % threads == threads - 1) {

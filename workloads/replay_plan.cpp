@@ -25,8 +25,8 @@ bool in_heap(const Trace& trace, const Range& range) {
   return range.start >= trace.heap.start && range.end <= trace.heap.end;
 }
 
-// The 2 MiB blocks that the trace touches outside its heap, as sorted ranges, at least one
-// untouched block between any two.
+// The 2 MiB blocks that the trace touches outside its heap, as sorted ranges. At least one
+// untouched block lies between any two ranges.
 std::vector<Range> touched_blocks(const Trace& trace) {
   std::vector<Range> ranges;
   auto add = [&](const Range& range) {
@@ -46,7 +46,8 @@ std::vector<Range> touched_blocks(const Trace& trace) {
   return joined;
 }
 
-// Where each run of touched blocks goes: packed from `base` on, a block of nothing between two.
+// The new place of each run of touched blocks. The runs are packed from `base` on, with one empty
+// block between two.
 class Relocation {
  public:
   Relocation(const Trace& trace, u64 base, u64 heap) : trace_(trace), heap_(heap), end_(base) {
@@ -70,7 +71,7 @@ class Relocation {
   std::map<u64, u64> moves_;
 };
 
-// Which replaying thread each recorded thread becomes.
+// The replaying thread of each recorded thread.
 std::vector<u32> fold(const Trace& trace, u32 threads) {
   std::vector<u32> place(trace.threads.size());
   std::iota(place.begin(), place.end(), 0U);
@@ -89,8 +90,8 @@ std::vector<u32> fold(const Trace& trace, u32 threads) {
   return place;
 }
 
-// Goes through the operations in recorded order, remembering for every page who changed its layout
-// last and who used it since.
+// Walks through the operations in recorded order. For every page it remembers the thread that last
+// changed the page's layout and the threads that have used the page since.
 class Ordering {
  public:
   explicit Ordering(ReplayPlan& plan) : plan_(plan), known_(plan.threads.size()) {
@@ -117,7 +118,7 @@ class Ordering {
                          operation.length, needs_begin, static_cast<u32>(own.needs.size())});
   }
 
-  // What is mapped at the end goes to whoever mapped or changed it last.
+  // The thread that mapped or changed a range last gets what is still mapped of it at the end.
   void leave() {
     for (const auto& [start, segment] : segments_) {
       const Range range{start, segment.end};
@@ -134,8 +135,9 @@ class Ordering {
   struct Segment {
     u64 end = 0;
     bool mapped = false;
-    ReplayNeed changed;             // by whom last; no steps: before the replay
-    std::vector<ReplayNeed> users;  // since then, the last step of each thread
+    ReplayNeed changed;  // the last change; no steps: before the replay
+    // the last step of each thread that has used the page since the change
+    std::vector<ReplayNeed> users;
   };
   using Segments = std::map<u64, Segment>;
 
@@ -195,7 +197,7 @@ class Ordering {
 
   ReplayPlan& plan_;
   u32 thread_ = 0;
-  // known_[a][b]: how many steps of b thread a has waited for already.
+  // known_[a][b]: the number of steps of b for which thread a has waited already.
   std::vector<std::vector<u32>> known_;
   ReplayNeed last_break_;
   Segments segments_;

@@ -1,6 +1,6 @@
-// Threads that come and go, as at the start of an Android application: each round maps a stack with
-// its guard page, thread-local storage and a signal stack, faults what a young thread touches, and
-// unmaps all. A fault outside the mappings would be the scheme's error.
+// Threads that come and go, as at the start of an Android application. Each round maps a stack with
+// its guard page, thread-local storage and a signal stack, faults on the pages that a young thread
+// touches, and unmaps everything. A fault outside the mappings would be an error of the scheme.
 #pragma once
 
 #include <stdexcept>

@@ -35,8 +35,8 @@ class Collector {
     add_event(process, event);
   }
 
-  // The process with the most faults and calls; its lines that cannot be used, and all of the
-  // others', are counted. Throws where there is none.
+  // The process with the most faults and calls. Counts its unusable lines, and all lines of the
+  // other processes. Throws where there is no process.
   const RecordedProcess& choose(const std::string& path) {
     const auto busiest = std::max_element(
         processes_.begin(), processes_.end(),
@@ -77,7 +77,7 @@ class Collector {
     }
   }
 
-  // A call whose exit was lost stays incomplete when the thread's next one begins.
+  // A call whose exit was lost stays incomplete when the thread's next call begins.
   static void enter(RecordedProcess& process, const TraceEvent& event) {
     process.pending[event.tid] = process.calls.size();
     process.steps.push_back({RecordedStep::Kind::begin, event.tid, 0, false, process.calls.size()});
@@ -97,7 +97,7 @@ class Collector {
     process.pending.erase(pending);
   }
 
-  // A new program image has a new address space: what came before has no place in it.
+  // A new program image has a new address space, so the operations before it are dropped.
   static void start_over(RecordedProcess& process) {
     if (!process.steps.empty())
       process.unused["event before the process's last exec"] += process.steps.size();

@@ -1,4 +1,4 @@
-// What is known of each page at one moment of a recording: mapped, unmapped, or nothing yet.
+// The knowledge of each page at one moment of a recording: mapped, unmapped, or not known yet.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ struct TraceArea {
 
 class TraceAreas {
  public:
-  // Null where nothing is known.
+  // Null where nothing is known of the address.
   const TraceArea* find(u64 address) const {
     auto after = areas_.upper_bound(address);
     if (after == areas_.begin()) return nullptr;
@@ -60,7 +60,7 @@ class TraceAreas {
          ++it)
       it->second.prot = prot;
   }
-  // The parts of `range` of which nothing is known.
+  // The parts of `range` that nothing is known of.
   std::vector<Range> unknown(Range range) const {
     std::vector<Range> parts;
     u64 at = range.start;

@@ -9,7 +9,7 @@
 namespace faultline {
 namespace {
 
-// The system's own flags: recorded on x86-64 and aarch64 these have the same values.
+// The recording system's flags. They have the same values on x86-64 and aarch64.
 constexpr u64 recorded_prot_write = 2;
 constexpr u64 recorded_shared = MAP_SHARED;
 constexpr u64 recorded_fixed = 0x10 | MAP_FIXED_NOREPLACE;
@@ -18,7 +18,7 @@ constexpr u64 recorded_growsdown = 0x100;
 constexpr u64 advice_dontneed = 4;
 constexpr u64 preamble_gap = u64{1} << 20;
 
-// x86-64 cannot write or execute without reading.
+// x86-64 cannot write or execute a page without reading it.
 u32 to_prot(u64 recorded) {
   return recorded == 0 ? prot_none
                        : prot_read | ((recorded & recorded_prot_write) != 0 ? prot_write : 0);
@@ -42,15 +42,15 @@ bool in_user_space(Range range) {
          range.end <= address_space_end && range.start % page_size == 0;
 }
 
-// Plays the recording once. Given a preamble, it writes the operations; without one it only finds
-// out what the preamble must hold: what is used though nothing is known of it.
+// Plays the recording once. Given a preamble, it writes the operations. Without one it only finds
+// what the preamble must hold: the pages that the program uses though nothing is known of them.
 class Player {
  public:
   Player(const RecordedProcess& process, Trace& trace) : process_(process), trace_(trace) {}
 
-  // What is used before anything recorded maps it.
+  // The pages that the program uses before a recorded call maps them.
   std::vector<Range> found() && { return std::move(found_); }
-  // All that recorded calls mapped, at any time.
+  // All pages that recorded calls mapped, at any time.
   const TraceAreas& made() const { return made_; }
 
   void discover() {
@@ -66,7 +66,7 @@ class Player {
 
  private:
   using Kind = TraceKind;
-  // What a call has come to so far.
+  // The effects of a call so far.
   struct Outcome {
     usize operations = 0;
     const char* reason = "call that changed nothing";
@@ -141,7 +141,7 @@ class Player {
 
   void map(Range range, u32 prot, u32 flags) {
     if (!in_user_space(range)) return reject("call outside the addresses of user space");
-    // A recording that lost events may show a map where something still is.
+    // A recording that lost events may show a map of a range that is still mapped.
     if (areas_.any_mapped(range)) flags |= map_fixed;
     areas_.set(range, true, prot, flags & ~map_fixed);
     if (discovers_) made_.set(range, true, 0, 0);
@@ -170,7 +170,7 @@ class Player {
     call_emits({Kind::discard, 0, 0, 0, range.start, range.length()});
   }
 
-  // Lowering takes effect at the begin, raising at the end.
+  // Lowering the break takes effect at the call's begin, raising it at the end.
   void move_break(const RecordedCall& call, bool begins) {
     const u64 fresh = page_ceil(call.result);
     if (break_ == 0 && (call.arguments[0] == 0 || !begins)) {
@@ -193,9 +193,9 @@ class Player {
                 range.length()});
   }
 
-  // Moved, it is an unmap of the old range at the begin and a map of the new one at the end; in
-  // place, the tail is unmapped or mapped. The pages that mremap carries along are left behind, as
-  // no fault of the recording needs them.
+  // An mremap that moves is an unmap of the old range at the begin and a map of the new range at
+  // the end. An mremap in place unmaps or maps the tail. The pages that mremap moves along are
+  // dropped, since no fault of the recording needs them.
   void remap(const RecordedCall& call, bool begins) {
     const u64 to = call.result;
     const Range old{call.arguments[0], call.arguments[0] + page_ceil(call.arguments[1])};
@@ -218,7 +218,8 @@ class Player {
     if (!moves && fresh.end > old.end) map({old.end, fresh.end}, moved.prot, moved.flags);
   }
 
-  // Discovering: the program used `range`, so what nothing is known of was there from the start.
+  // While discovering: the program used `range`, so the parts that nothing is known of were mapped
+  // from the start.
   void require(Range range) {
     for (const Range& part : areas_.unknown(range)) {
       found_.push_back(part);
@@ -259,7 +260,7 @@ class Player {
   Range heap_;
 };
 
-// Joins what lies close together, unless recorded calls made something in between.
+// Joins ranges that lie close together, unless recorded calls mapped something in between.
 std::vector<TraceMapping> to_preamble(std::vector<Range> found, const TraceAreas& made) {
   std::sort(found.begin(), found.end(),
             [](const Range& a, const Range& b) { return a.start < b.start; });
@@ -278,7 +279,7 @@ std::vector<TraceMapping> to_preamble(std::vector<Range> found, const TraceAreas
   return preamble;
 }
 
-// Whether all that happens within the heap is the break's.
+// Whether all operations within the heap are moves of the break.
 bool heap_is_the_breaks(const Trace& trace) {
   for (const TraceMapping& mapping : trace.preamble)
     if (mapping.range.overlaps(trace.heap)) return false;

@@ -1,5 +1,5 @@
-// From one process's recorded events to a Trace: what is mapped when, and what must have been there
-// before the recording began. Internal to workloads/trace.cpp.
+// Builds a Trace from the recorded events of one process: what is mapped when, and what must have
+// been mapped before the recording began. Only workloads/trace.cpp uses it.
 #pragma once
 
 #include <array>
@@ -19,12 +19,12 @@ struct RecordedCall {
   bool complete = false;  // its exit was seen
 };
 
-// One line of the recording that means something: a fault, or the begin or end of calls[call].
+// One meaningful line of the recording: a fault, or the begin or end of calls[call].
 struct RecordedStep {
   enum class Kind : int { fault, begin, end };
   Kind kind = Kind::fault;
   u32 tid = 0;
-  u64 address = 0;  // of a fault
+  u64 address = 0;  // only for a fault
   bool write = false;
   usize call = 0;
 };
@@ -32,12 +32,13 @@ struct RecordedStep {
 struct RecordedProcess {
   std::vector<RecordedStep> steps;
   std::vector<RecordedCall> calls;
-  std::map<u32, usize> pending;  // by thread: the call that it is in
+  std::map<u32, usize> pending;  // by thread: the call that the thread is in
   u64 lines = 0;                 // all lines of the process that are events
   std::map<std::string, u64> unused;
 };
 
-// Fills in all of `trace` that the process's steps tell; adds to used_lines and unused.
+// Fills in all members of `trace` that the process's steps determine. Adds to used_lines and
+// unused.
 void build_trace(const RecordedProcess& process, Trace& trace);
 
 }  // namespace faultline

@@ -40,7 +40,7 @@ void skip_blanks(std::string_view& text) {
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
 }
 
-// "0x7f2f8bf62b70" up to a comma, a blank, or the end.
+// Takes a number such as "0x7f2f8bf62b70" up to a comma, a blank, or the end.
 bool take_hex(std::string_view& text, u64& value) {
   return take(text, "0x") && take_number(text, value, 16) &&
          (text.empty() || text.front() == ',' || text.front() == ' ');
@@ -79,7 +79,8 @@ const CallForm* find_call(std::string_view name) {
   return form == std::end(call_forms) ? nullptr : form;
 }
 
-// "PID/TID [CPU] TIME: EVENT: " from the end of a command's name on; `rest` is what follows.
+// Parses "PID/TID [CPU] TIME: EVENT: ", which follows the command's name. `rest` is the text after
+// it.
 bool parse_header(std::string_view text, TraceEvent& event, std::string_view& rest) {
   u32 cpu = 0;
   u64 seconds = 0;
@@ -102,7 +103,8 @@ bool parse_header(std::string_view text, TraceEvent& event, std::string_view& re
   return true;
 }
 
-// A command's name may hold blanks, digits and brackets: the header is where one parses.
+// A command's name may hold blanks, digits and brackets. So the header is where the text parses as
+// one.
 bool find_header(std::string_view line, TraceEvent& event, std::string_view& rest) {
   for (usize at = 0; at < line.size(); ++at) {
     const bool starts = at == 0 || line[at - 1] == ' ' || line[at - 1] == '\t';

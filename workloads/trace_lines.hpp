@@ -13,11 +13,11 @@
 
 namespace faultline {
 
-// The lines of a file, plain or xz (told apart by xz's magic number). Throws std::invalid_argument
-// for a file that cannot be read and for a broken or cut-off xz stream.
+// The lines of a file, plain or xz (recognised by xz's magic number). Throws std::invalid_argument
+// for a file that cannot be read and for a broken or truncated xz stream.
 class TraceLines {
  public:
-  // Longer lines are given cut to this many bytes: no event is nearly as long.
+  // Longer lines are cut to this many bytes. No event is nearly as long.
   static constexpr usize max_line = 4096;
 
   explicit TraceLines(const std::string& path);
@@ -25,9 +25,9 @@ class TraceLines {
   TraceLines(const TraceLines&) = delete;
   TraceLines& operator=(const TraceLines&) = delete;
 
-  // False at the end of the file; else `line` is the next one, without its newline.
+  // False at the end of the file. Otherwise `line` is the next line, without its newline.
   bool next(std::string& line);
-  // Whether the line that next() gave last ended in a newline, as all that perf prints do.
+  // Whether the line that next() gave last ended in a newline, as every line of perf does.
   bool terminated() const { return terminated_; }
 
  private:
@@ -53,15 +53,15 @@ struct TraceEvent {
   Kind kind = Kind::other;
   u32 pid = 0;
   u32 tid = 0;
-  TraceCall call = TraceCall::mmap;  // of enter and exit
+  TraceCall call = TraceCall::mmap;  // only for enter and exit
   // enter: the call's arguments in their order; exit: the result; fault: address and error code.
   std::array<u64, 5> arguments{};
   std::string_view name;  // "sched:sched_process_exit": points into the line
 };
 
-// event: `event` is set. comment: nothing in it, or a header of perf's. foreign: not a line that
-// perf script prints. unreadable: an event that matters, whose arguments are missing, cut off, or
-// not numbers.
+// event: `event` is set. comment: an empty line, or a header of perf. foreign: a line that perf
+// script does not print. unreadable: a relevant event whose arguments are missing, cut off, or not
+// numbers.
 enum class TraceLine : int { event, comment, foreign, unreadable };
 TraceLine parse_trace_line(std::string_view line, TraceEvent& event);
 

@@ -1,5 +1,5 @@
-// One thread of a workload: it calls the address space through its Worker, which counts, and in a
-// latency trial times, every operation.
+// One thread of a workload. It calls the address space through its Worker, which counts every
+// operation and in a latency trial also times it.
 #pragma once
 
 #include <array>
@@ -10,18 +10,18 @@
 
 namespace faultline {
 
-// What is counted apart: the operations of the address space, and `lock` for a bare lock's
-// acquire-and-release.
+// The operations that are counted apart: those of the address space, and `lock` for a bare lock's
+// acquire and release.
 enum class Operation : int { fault, map, unmap, protect, brk, discard, walk, scan, lock };
 inline constexpr int operation_kinds = 9;
 inline constexpr const char* operation_names[operation_kinds] = {
     "fault", "map", "unmap", "protect", "brk", "discard", "walk", "scan", "lock"};
 
-// What a thread does in a case with --roles; `all` where there are none.
+// The role of a thread in a case with --roles. `all` in a case without.
 enum class Role : int { all, faulter, updater };
 
-// The trial's phases, in order. Threads look at it after every operation; only the trial's main
-// thread writes it.
+// The trial's phases, in order. Threads load the phase after every operation; only the trial's main
+// thread stores it.
 inline constexpr u32 phase_warm_up = 0;
 inline constexpr u32 phase_measure = 1;
 inline constexpr u32 phase_stop = 2;
@@ -31,8 +31,8 @@ struct alignas(cache_line) Window {
   typename P::template atomic<u32> phase{phase_warm_up};
 };
 
-// Log-linear: 16 buckets an octave, so that a bucket is at most 6.25 % wide. Values in nanoseconds;
-// no value is dropped.
+// Log-linear: 16 buckets per octave, so a bucket is at most 6.25 % wide. Values are nanoseconds; no
+// value is dropped.
 class LatencyHistogram {
  public:
   static constexpr u32 sub_bits = 4;
@@ -62,8 +62,8 @@ class LatencyHistogram {
   u64 max_ = 0;
 };
 
-// Called by the worker's own thread as it sees the window open and close, outside the time that its
-// rate is taken from.
+// The worker's own thread calls it when it sees the window open and close, outside the time from
+// which its rate is computed.
 class WindowObserver {
  public:
   virtual ~WindowObserver() = default;
@@ -71,22 +71,22 @@ class WindowObserver {
   virtual void closed() = 0;
 };
 
-// A worker's numbers. Times are P::now(): the rate is operations over last_ns - first_ns, both
-// moments of a completion; the operation that completes at first_ns opens the count and is not in
-// it.
+// A worker's counts. Times are P::now(). The rate is operations over last_ns - first_ns, both the
+// completion of an operation. The operation that completes at first_ns opens the count and is not
+// in it.
 struct Tally {
   std::array<u64, operation_kinds> operations{};
   std::array<u64, operation_kinds> errors{};
   u64 first_ns = 0;
   u64 last_ns = 0;
-  std::vector<LatencyHistogram> latency;  // one an operation kind in a latency trial, else empty
+  std::vector<LatencyHistogram> latency;  // one per operation kind in a latency trial, else empty
 };
 
 template <class P>
 class Worker {
  public:
-  // `index` below `threads`: this worker's place among those that share `space`, which may be null
-  // for a bare lock.
+  // `index`, below `threads`, is this worker's place among those that share `space`. `space` may be
+  // null for a bare lock.
   Worker(AddressSpace* space, const Window<P>& window, u32 index, u32 threads, Role role,
          bool timed, WindowObserver* observer)
       : space_(space),
@@ -103,12 +103,12 @@ class Worker {
   u32 threads() const { return threads_; }
   Role role() const { return role_; }
   AddressSpace& space() { return *space_; }
-  // As of the window's close: what completes later (a workload tidying up) is not in it. All zero
-  // if the window never opened here.
+  // The tally at the window's close. Operations that complete later, as when a workload cleans up,
+  // are not in it. All zero if the window never opened for this thread.
   const Tally& tally() const { return closed_; }
 
-  // False once the window has closed: a workload's loop ends, leaving the address space as it finds
-  // fit. relaxed: the phase passes no data.
+  // False once the window has closed: a workload's loop then ends, and leaves the address space in
+  // any state. relaxed: the phase passes no data.
   bool running() const { return window_.phase.load(std::memory_order_relaxed) != phase_stop; }
 
   Error fault(u64 address, Access access) {
@@ -136,31 +136,32 @@ class Worker {
     return count(Operation::scan, [&] { return space_->scan(); });
   }
 
-  // A workload calls this before it waits for other threads at a barrier of its own: should the
-  // window close there, the last completion was now.
+  // A workload calls this before it waits for other threads at a barrier of its own. If the window
+  // closes there, the last completion was now.
   void about_to_wait() {
     idle_since_ = P::now();
     excused_.store(true, std::memory_order_relaxed);  // relaxed: see excused()
   }
-  // And this when all have come.
+  // A workload calls this when all threads have come.
   void done_waiting() {
     excused_.store(false, std::memory_order_relaxed);  // relaxed: see excused()
   }
 
-  // After run() has returned: a thread that saw the window close between two operations closes its
-  // tally here.
+  // Called after run() has returned. A thread that saw the window close between two operations
+  // closes its tally here.
   void finish() {
     const bool idle = idle_since_ != 0 && excused();
     if (phase_ == phase_measure && !running()) close(idle ? idle_since_ : P::now());
   }
 
-  // For a watch by another thread: operations completed since the beginning, and whether none need
-  // be expected: the thread waits for its peers, or repeat() does not tell. relaxed: a hint.
+  // For a watch by another thread: the operations completed since the beginning, and whether none
+  // need be expected, since the thread waits for its peers or repeat() does not announce its
+  // operations. relaxed: a hint.
   u64 completed() const { return completed_.load(std::memory_order_relaxed); }
   bool excused() const { return excused_.load(std::memory_order_relaxed); }
 
-  // Performs and counts one operation of `kind`; for the address space's own the verbs above are
-  // the way.
+  // Performs and counts one operation of `kind`. For operations of the address space, use the
+  // functions above.
   template <class F>
   auto count(Operation kind, F&& perform) {
     if (timed_) [[unlikely]]
@@ -170,9 +171,9 @@ class Worker {
     return result;
   }
 
-  // Performs and counts operations of `kind` until the window has closed. For those of a few
-  // nanoseconds, which cannot fail: the count stays in a register, where it costs nothing beside a
-  // loop written by hand.
+  // Performs and counts operations of `kind` until the window has closed. It is for operations of a
+  // few nanoseconds, which cannot fail. The count stays in a register, so the loop costs no more
+  // than one written by hand.
   template <class F>
   void repeat(Operation kind, F&& perform) {
     excused_.store(true, std::memory_order_relaxed);  // relaxed: see excused()
@@ -205,7 +206,7 @@ class Worker {
     const u64 start = P::now();
     auto result = perform();
     const u64 end = P::now();
-    // Every operation that begins in the window, however late it ends.
+    // Counts every operation that begins in the window, however late it ends.
     if (phase_ == phase_measure) tally_.latency[static_cast<usize>(kind)].add(end - start);
     complete(kind, is_error(result));
     return result;
@@ -216,13 +217,13 @@ class Worker {
     completed_.store(completed() + 1, std::memory_order_relaxed);  // relaxed: see completed()
     if (error) [[unlikely]]
       ++tally_.errors[static_cast<usize>(kind)];
-    const u32 phase =
-        window_.phase.load(std::memory_order_relaxed);  // relaxed: the phase passes no data
+    // relaxed: the phase passes no data
+    const u32 phase = window_.phase.load(std::memory_order_relaxed);
     if (phase != phase_) [[unlikely]]
       cross(phase);
   }
 
-  // This thread has seen the window open or close: the clock is read here and nowhere else.
+  // This thread has seen the window open or close. The clock is read here and nowhere else.
   void cross(u32 phase) {
     if (phase == phase_stop && phase_ == phase_measure) close(P::now());
     if (phase == phase_measure) {

@@ -39,7 +39,7 @@ json axis_json(const Axis& axis) {
 const std::vector<Axis>& axes() {
   static const std::vector<Axis> table = {
       {.key = "private",
-       .help = "one address space a thread",
+       .help = "one address space for each thread",
        .label = "private",
        .values = {{"off", "one address space"}, {"on", "private: the ceiling"}},
        .picture = AxisPicture::line},
@@ -47,7 +47,7 @@ const std::vector<Axis>& axes() {
        .help = "such as faulters:N-1,updaters:1, N being the number of threads",
        .label = "roles"},
       {.key = "page_clear",
-       .help = "whether a page is cleared, or its clearing only takes as long",
+       .help = "whether a fault clears its page, or only takes as long",
        .label = "clear",
        .values = {{"memset"}, {"model"}}},
       {.key = "shootdown",
@@ -56,11 +56,11 @@ const std::vector<Axis>& axes() {
        .label = "shootdown",
        .values = {{"cpumask"}, {"precise"}, {"broadcast"}}},
       {.key = "page_table",
-       .help = "one page table, or one a CPU as in RadixVM",
+       .help = "one page table for all CPUs, or one for each as in RadixVM",
        .label = "page table",
-       .values = {{"shared", "one page table"}, {"per_cpu", "page table a CPU"}}},
+       .values = {{"shared", "one page table"}, {"per_cpu", "page table per CPU"}}},
       {.key = "kernel_entry",
-       .help = "charge each operation what entering the kernel costs, to compare with whole "
+       .help = "charge each operation the cost of entering the kernel, to compare with whole "
                "kernels",
        .label = "kernel entry",
        .values = {{"off", "no kernel entry"}, {"on", "kernel entry"}},

@@ -15,8 +15,8 @@
 namespace faultline {
 namespace {
 
-// Google Benchmark's reading of a filter: a regular expression to be found in the name, "-" before
-// it turns it round, "all" is all.
+// A filter as Google Benchmark reads it: a regular expression that must occur in the name. "-"
+// before it negates it; "all" matches every name.
 class NameFilter {
  public:
   explicit NameFilter(const std::string& text) : negative_(text.starts_with("-")) {
@@ -53,7 +53,7 @@ class Finder {
   }
 
  private:
-  // Stage, importance of the count, rank of the workload; and what else tells groups apart.
+  // Stage, importance of the count, rank of the workload, and two texts that tell groups apart.
   using Key = std::tuple<Stage, usize, usize, std::string, std::string>;
 
   void check(const SuiteEntry& entry) {
@@ -78,7 +78,7 @@ class Finder {
                     workload));
   }
 
-  // Why the contestant is not compiled natively with the layout, or empty.
+  // Answers why the contestant is not compiled natively with the layout, or an empty string.
   static std::string not_compiled(const CaseSpec& spec, const Entry& workload) {
     if (spec.simulated()) return "";
     try {
@@ -99,7 +99,7 @@ class Finder {
     std::vector<u32> counts = topology_.thread_counts(placement);
     if (const u32 most = selection_.most_threads; most != 0)
       std::erase_if(counts, [most](u32 count) { return count > most; });
-    // A recording's own number of threads stands in for the machine's.
+    // A recording's own number of threads replaces the machine's.
     const u32 limit = thread_limit(entry.workload);
     if (limit >= counts.back()) return counts;
     std::erase_if(counts, [&](u32 count) { return count >= limit; });
@@ -128,7 +128,8 @@ class Finder {
   void add_case(CaseSpec spec, usize order, const std::vector<u32>& counts) {
     const Entry& info = workload_named(spec.workload).entry();
     if (const std::string why = impossible(spec, info); !why.empty()) {
-      // One thread is all that some schemes and no roles are for, and it is among the counts.
+      // A scheme for one thread cannot run at other counts, and one thread cannot divide roles.
+      // Where one thread is among the counts, both are expected and not reported.
       const bool expected = std::find(counts.begin(), counts.end(), 1U) != counts.end();
       if (!(expected && (is_alone(spec) || spec.threads == 1)))
         found_.impossible.push_back({fmt::format("{} on {} at {} thread(s)", spec.workload_name(),
@@ -139,7 +140,7 @@ class Finder {
     const bool foremost = order == 0 || is_alone(spec);
     add(foremost ? Stage::most_threads : later_stage(spec), spec, order, selection_.repetitions, 0);
     if (!foremost && selection_.budget_s > 0) return;
-    // One process shows the shape of the tail; more show how it varies.
+    // One process shows the shape of the tail. More processes show how it varies.
     add(Stage::latency, spec, 0, 0, std::min(selection_.latency_repetitions, 1U));
     if (selection_.latency_repetitions > 1)
       add(Stage::more_latency, spec, 0, 0, selection_.latency_repetitions);
@@ -152,7 +153,7 @@ class Finder {
 
   void add_ceiling(CaseSpec spec, usize order) {
     const Entry& info = workload_named(spec.workload).entry();
-    // At one thread it is `none` itself.
+    // At one thread the ceiling is `none` itself.
     if (!selection_.ceiling || spec.is_on("private") || spec.threads == 1 || info.needs_peers ||
         info.needs_files || !spec.value("roles").empty())
       return;
@@ -164,12 +165,12 @@ class Finder {
     add(stage, spec, order, selection_.repetitions, 0);
   }
 
-  // Whether the scheme has one thread whatever is asked for.
+  // Whether the scheme runs one thread, whatever count is asked for.
   static bool is_alone(const CaseSpec& spec) {
     return scheme_or_lock_named(spec.scheme).max_threads() == 1 && !spec.is_on("private");
   }
 
-  // Asked for once a workload: to answer, a whole recording may have to be read.
+  // Called once per workload, since the answer may need a whole recording to be read.
   u32 thread_limit(const std::string& workload) {
     const auto [known, fresh] = limits_.try_emplace(workload, ~u32{0});
     if (!fresh) return known->second;
@@ -177,7 +178,7 @@ class Finder {
     return known->second;
   }
 
-  // Why the case cannot be, or empty.
+  // Answers why the case cannot run, or an empty string.
   std::string impossible(const CaseSpec& spec, const Entry& info) {
     if (const u32 limit = thread_limit(spec.workload); spec.threads > limit)
       return fmt::format("the recording has {} thread(s)", limit);
@@ -194,7 +195,7 @@ class Finder {
     const Entry& scheme = scheme_named(spec.scheme).entry();
     if (info.needs_files && !scheme.kernel) return "it needs files, which scheme linux alone has";
     if (spec.is_on("private") && (info.needs_peers || !scheme.can_be_private))
-      return "it cannot have one address space a thread";
+      return "it cannot have one address space for each thread";
     if (!spec.is_on("private") && scheme.max_threads != 0 && spec.threads > scheme.max_threads)
       return fmt::format("scheme {} is for {} thread", spec.scheme, scheme.max_threads);
     return {};

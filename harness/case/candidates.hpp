@@ -9,7 +9,7 @@
 
 namespace faultline {
 
-// How important a group is; a plan takes the first stages first.
+// How important a group is. A plan takes the groups of the first stages first.
 enum class Stage : int {
   most_threads,   // every workload and scheme
   first_ends,     // the first workload at one thread, and its ceiling
@@ -21,8 +21,8 @@ enum class Stage : int {
   more_latency    // the remaining latency trials
 };
 
-// Cases of one workload that are compared with each other: a plan takes all of them or none. Of
-// Stage::most_threads alone it also takes a part.
+// Cases of one workload that are compared with each other. A plan takes all of them or none. At
+// Stage::most_threads alone it may also take a part of them.
 struct Group {
   Stage stage = Stage::most_threads;
   usize order = 0;  // within the stage

@@ -13,10 +13,10 @@
 namespace faultline {
 namespace {
 
-constexpr const char* native_only = "it is native alone: the simulator has no code of others";
+constexpr const char* native_only = "it is native alone: the simulator cannot run code of others";
 
-// The selection without what exists natively alone, which goes to `left_out`. Throws where nothing
-// remains.
+// Removes from the selection what exists natively alone, and adds it to `left_out`. Throws where
+// nothing remains.
 Selection without_native(Selection selection, std::vector<LeftOut>& left_out) {
   std::vector<std::string> names;
   for (SuiteEntry& entry : selection.entries)
@@ -33,7 +33,7 @@ Selection without_native(Selection selection, std::vector<LeftOut>& left_out) {
   return selection;
 }
 
-// The cases on one machine. Thread counts for which it has too few CPUs are left out.
+// The cases on one machine, without thread counts for which the machine has too few CPUs.
 Plan plan_on(const std::string& given, const sim::Machine& machine, Selection selection) {
   const Topology topology = machine.topology();
   const usize cpus = topology.cpus().size();
@@ -52,7 +52,7 @@ Plan plan_on(const std::string& given, const sim::Machine& machine, Selection se
   return plan;
 }
 
-// Throws unless one of the machines has enough CPUs for the greatest thread count asked for.
+// Throws unless one of the machines has enough CPUs for the greatest thread count of the selection.
 void require_cpus(const Selection& selection, const std::vector<sim::Machine>& machines) {
   usize most = 0;
   for (const sim::Machine& machine : machines) most = std::max(most, machine.places.size());
@@ -63,7 +63,7 @@ void require_cpus(const Selection& selection, const std::vector<sim::Machine>& m
                                               most));
 }
 
-// Throws where a name would stand for two machines in the result.
+// Throws where a name would mean two machines in the result.
 void require_distinct(const Selection& selection, const std::vector<sim::Machine>& machines) {
   std::set<std::string> names;
   const std::vector<std::string> presets = sim::Machine::presets();
@@ -73,12 +73,12 @@ void require_distinct(const Selection& selection, const std::vector<sim::Machine
     const bool taken = given != name && std::count(presets.begin(), presets.end(), name) != 0;
     if (taken || !names.insert(name).second)
       throw std::invalid_argument(
-          fmt::format("--machine {}: the name {} is {}, expected one of its own", given, name,
-                      taken ? "that of a machine of faultline's" : "there twice"));
+          fmt::format("--machine {}: the name {} {}, expected a name of its own", given, name,
+                      taken ? "belongs to a machine of faultline" : "appears twice"));
   }
 }
 
-// Throws for more simulated time than the engine's clock can count.
+// Throws where the selection needs more simulated time than the engine's clock can count.
 void require_time(const Selection& selection) {
   constexpr double most_s = 150;
   const double together = selection.defaults.warmup_s + selection.defaults.duration_s;
@@ -98,7 +98,7 @@ Plan plan_machines(const Selection& given) {
   require_cpus(given, machines);
   Plan plan;
   Selection selection = without_native(given, plan.left_out);
-  selection.budget_s = 0;  // how much fits shows only while the simulations run
+  selection.budget_s = 0;  // no budget, since only the running simulations show how much fits
   std::vector<Plan> parts;
   for (usize i = 0; i < machines.size(); ++i)
     parts.push_back(plan_on(selection.machines[i], machines[i], selection));

@@ -5,11 +5,11 @@
 
 namespace faultline {
 
-// The cases of `selection` on each of its machines; the machines take turns, each with its most
-// important case first. What cannot be simulated, and thread counts for which a machine has too few
-// CPUs, are left out with the reason. Throws std::invalid_argument as make_plan does, and for
-// machines that cannot be read or share a name, thread counts that no machine has CPUs for, and
-// more simulated time than a simulation can hold.
+// The cases of `selection` on each of its machines. The machines take turns; each puts its most
+// important case first. Cases that cannot be simulated, and thread counts for which a machine has
+// too few CPUs, are left out with the reason. Throws std::invalid_argument as make_plan does, and
+// for machines that cannot be read or share a name, for thread counts that exceed every machine's
+// CPUs, and for more simulated time than a simulation can hold.
 Plan plan_machines(const Selection& selection);
 
 }  // namespace faultline

@@ -1,5 +1,5 @@
-// What a user's or a suite's names choose. All throw std::invalid_argument as choose() does; a name
-// of before the present grammar is answered with its present form.
+// The entries that names of a user or of a suite choose. All functions throw std::invalid_argument
+// as choose() does. For a name of the former grammar, the message gives its present form.
 #pragma once
 
 #include <string>
@@ -14,11 +14,11 @@ Chosen lock_named(const std::string& name);
 Chosen scheme_or_lock_named(const std::string& name);
 Chosen workload_named(const std::string& name);
 
-// What runs a workload: a lock for lock_loop, else a scheme.
+// The contestant that runs a workload: a lock for lock_loop, else a scheme.
 Chosen contestant_named(const Entry& workload, const std::string& name);
 
 // Every scheme, or every lock, with its default options and with each other value of one option
-// alone: what is compiled natively.
+// alone. Natively these combinations are compiled.
 std::vector<std::string> all_contestants(bool locks);
 
 }  // namespace faultline

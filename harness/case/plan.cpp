@@ -14,7 +14,7 @@
 namespace faultline {
 namespace {
 
-// What the estimate may be wrong by, as a share of the budget.
+// The error that is allowed for the estimate, as a share of the budget.
 constexpr double margin = 0.08;
 
 const char* kind_of(const Group& group, const CaseSpec& spec) {
@@ -60,7 +60,7 @@ class Costs {
     const Overhead most = selection_.overhead(range.most);
     range.at_most_s = range.at_fewest_s = most.seconds;
     spent_s_ += most.spent_s;
-    // On a small machine the two hardly differ, and to ask costs time.
+    // On a small machine the two hardly differ, and each measurement costs time.
     if (range.most.threads < 4 * range.fewest.threads) return;
     const Overhead fewest = selection_.overhead(range.fewest);
     range.at_fewest_s = fewest.seconds;
@@ -113,7 +113,7 @@ class Planner {
       const bool timed = group.stage == Stage::latency || group.stage == Stage::more_latency;
       const bool bare =
           timed && !index_.contains(planned.spec.name()) && selection_.repetitions != 0;
-      if (bare) continue;  // its throughput is left out already, which says enough
+      if (bare) continue;  // the throughput is left out already, and that entry says enough
       if (taken) {
         accept(planned);
       } else {
@@ -124,7 +124,7 @@ class Planner {
     }
   }
 
-  // What it adds to what is taken already: a case that a suite names twice is run once.
+  // The part of a case that is not taken yet, since a case that a suite names twice runs once.
   PlannedCase more(const PlannedCase& planned) const {
     const auto place = index_.find(planned.spec.name());
     if (place == index_.end()) return planned;
@@ -150,7 +150,7 @@ class Planner {
                     selection_.budget_s, (costs_.spent_s() + cost_s(first)) / (1 - margin)));
   }
 
-  // A line for all numbers of threads of which the same is left out.
+  // Writes one line for all numbers of threads at which the same case is left out.
   void tell_drops() {
     std::map<std::tuple<std::string, std::string, std::string>, std::set<u32>> lines;
     for (const auto& [key, schemes] : dropped_) {

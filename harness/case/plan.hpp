@@ -1,5 +1,5 @@
-// Plans a selection (a suite, or what the command line names): which cases run within the budget,
-// how often, and what is left out.
+// Plans a selection, which is a suite or the cases of the command line: which cases run within the
+// budget, how often, and which are left out.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,7 @@
 
 namespace faultline {
 
-// What a trial costs beyond warm-up and window: its process, the set-up, the oracle's check.
+// The time of a trial beyond warm-up and window: its process, the set-up, the oracle's check.
 struct Overhead {
   double seconds = 0.1;
   double spent_s = 0;  // seconds that the measurement of `seconds` took
@@ -27,17 +27,17 @@ struct Selection {
   // Empty: 1, the powers of two and the machine's edges.
   std::vector<u32> threads;
   u32 most_threads = 0;  // cap on the automatic thread counts; 0 means none
-  // The modelled ones; empty: this machine.
+  // The modelled machines. Empty: this machine.
   std::vector<std::string> machines = {};
-  // What all cases share: settings, warm-up and duration.
+  // Settings, warm-up and duration that all cases share.
   CaseSpec defaults;
   u32 repetitions = 9;
   u32 latency_repetitions = 2;
-  bool ceiling = true;  // also scheme `none` with one address space a thread
+  bool ceiling = true;  // also scheme `none` with one address space for each thread
   std::string filter;   // as --filter takes it; empty: all
   double budget_s = 0;  // 0: none
-  // What one trial of the case costs; a plan with a budget asks for each workload at its fewest and
-  // at its most threads.
+  // The overhead of one trial of the case. A plan with a budget asks for it for each workload at
+  // the fewest and at the most threads.
   std::function<Overhead(const CaseSpec&)> overhead = [](const CaseSpec&) { return Overhead{}; };
 };
 
@@ -52,7 +52,7 @@ struct LeftOut {
   std::string why;
 };
 
-// [{"what", "why"}], as journals and results hold them.
+// [{"what", "why"}], the form of journals and results.
 nlohmann::json left_out_json(const std::vector<LeftOut>& left_out);
 
 // Trials that were planned and did not run, counted by case and reason.
@@ -79,9 +79,9 @@ struct Plan {
 // which no case fits.
 //
 // While the budget lasts, a plan takes the candidates in the order of their Stage
-// (harness/case/candidates.hpp), and within a stage first the thread counts that are farthest from
-// those already taken. It leaves out cases but never repetitions: fewer than nine could not show a
-// significant change.
+// (harness/case/candidates.hpp). Within a stage it first takes the thread counts that are farthest
+// from those already taken. It leaves out cases but never repetitions, since fewer than nine
+// repetitions could not show a significant change.
 Plan make_plan(const Selection& selection, const Topology& topology);
 
 }  // namespace faultline

@@ -9,7 +9,7 @@
 namespace faultline {
 namespace {
 
-// "/a/b/pack.txt.xz" is "pack".
+// Answers "pack" for "/a/b/pack.txt.xz".
 std::string stem_of(const std::string& path) {
   const std::string file = path.substr(path.find_last_of("/=") + 1);
   return file.substr(0, file.find('.'));

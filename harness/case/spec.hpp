@@ -1,4 +1,5 @@
-// A case, and a trial of it. Trials on this machine and on a modelled machine have the same.
+// A case, and a trial of it. The types serve trials on this machine and on a modelled machine
+// alike.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -13,11 +14,11 @@ namespace faultline {
 struct CaseSpec {
   std::string workload;   // with its options: "page_fault1:size=64K"
   std::string scheme;     // or, for lock_loop, a lock: "mmap_sem:osq=off", "ticket"
-  std::string placement;  // as asked for: "compact"
+  std::string placement;  // as the user asked for it: "compact"
   u32 threads = 1;
   std::vector<u32> cpus;  // cpus[i]: the CPU of thread i
   bool oversubscribed = false;
-  Settings settings;  // of every axis
+  Settings settings;  // a value for every axis
   double warmup_s = 0.05;
   double duration_s = 0.2;
   std::string machine = {};  // the modelled machine: a preset or a file; empty: this machine
@@ -25,12 +26,12 @@ struct CaseSpec {
   bool simulated() const { return !machine.empty(); }
   // Whether the scheme is the running kernel.
   bool is_kernel() const;
-  // The workload as results call it: a replay by the stem of its file, not by its path.
+  // The workload's name in results: a replay has the stem of its file, not the path.
   std::string workload_name() const;
-  // The modelled machine as results call it: a file by its stem.
+  // The modelled machine's name in results: a file has its stem.
   std::string machine_name() const;
-  // "workload/scheme/placement/threads:N[/on:MACHINE][/private][/page-table:per_cpu]...": of the
-  // axes those that differ from the default.
+  // "workload/scheme/placement/threads:N[/on:MACHINE][/private][/page-table:per_cpu]...". The name
+  // contains the axes that differ from the default.
   std::string name() const;
 
   const std::string& value(std::string_view axis) const { return settings.value(axis); }
@@ -42,7 +43,7 @@ struct TrialSpec {
   u32 repetition = 0;
   bool latency = false;
   u64 seed = 1;
-  double stall_limit_s = 10;   // of a simulated trial: simulated seconds
+  double stall_limit_s = 10;   // simulated seconds for a simulated trial
   double steal_limit = 0.1;    // share of the window's CPU time above which the trial is discarded
   std::string exec_in_window;  // "" or a command; {pid} stands for the trial's process
   bool counters = true;        // try the hardware counters
@@ -53,10 +54,10 @@ void from_json(const nlohmann::json& json, CaseSpec& spec);
 void to_json(nlohmann::json& json, const TrialSpec& spec);
 void from_json(const nlohmann::json& json, TrialSpec& spec);
 
-// Throws std::invalid_argument for values that no case can have, wherever it runs.
+// Throws std::invalid_argument for values that no case can have, natively or simulated.
 void validate_options(const CaseSpec& spec);
 
-// "case '...': why".
+// Throws with the text "case '...': why".
 [[noreturn]] void refuse_case(const CaseSpec& spec, const std::string& why);
 
 }  // namespace faultline

@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// One object of the file: takes its members, refuses those that nobody knows.
+// One object of the file. It hands out its members and refuses unknown ones.
 class Members {
  public:
   Members(const std::string& file, std::string place, const json& object,
@@ -73,7 +73,7 @@ class Members {
                                             place_.empty() || key.empty() ? "" : "/", key,
                                             expected));
   }
-  // Runs `call`; what it refuses is refused with the place of `key`.
+  // Runs `call`. A refusal of it becomes a refusal with the place of `key`.
   template <class F>
   auto within(const std::string& key, F&& call) const {
     try {
@@ -129,7 +129,8 @@ class SuiteReader {
     suite_.entries.push_back(std::move(entry));
   }
 
-  // A trace's relative path: beside the suite's file, else among the program's data files.
+  // A trace's relative path is searched beside the suite's file, then among the program's data
+  // files.
   std::string with_trace(const std::string& workload) const {
     constexpr std::string_view replay = "replay:file=";
     if (!workload.starts_with(replay)) return workload;

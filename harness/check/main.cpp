@@ -37,13 +37,15 @@ int run(int argc, char** argv) {
                  "locks, as `faultline list` names them, osq, or vma_refcount; all if not given");
   app.add_flag("--weakened", weakened,
                "weaken every memory order and drop every wake-up in turn: each must be noticed");
-  app.add_option("--at", options.at,
-                 "of --weakened: only sites that begin so, \"locks/mutex/mcs.hpp:26\"");
+  app.add_option(
+      "--at", options.at,
+      "with --weakened: only sites whose text begins with this: \"locks/mutex/mcs.hpp:26\"");
   app.add_flag("--broken", broken, "check locks that are broken by hand: each must be caught");
   app.add_flag("--mutants", mutants)->group("");  // the former name of both
   app.add_flag("--deep", options.deep, "search for hours");
   app.add_option("--seed", options.seed,
-                 "of everything drawn at random: the same seed gives the same executions; 1 if not "
+                 "seed of everything that is drawn at random: the same seed gives the same "
+                 "executions; 1 if not "
                  "given");
   app.add_option("--jobs", options.at_once, "processes at once")->check(CLI::Range(1, 1024));
   try {

@@ -17,7 +17,7 @@ json transfers_json(const Transfers& transfers) {
   return kinds_of;
 }
 
-// One number a CPU, in nanoseconds.
+// One number per CPU, in nanoseconds.
 template <class F>
 json by_cpu(const Counts& counts, F&& time_of) {
   json times = json::array();

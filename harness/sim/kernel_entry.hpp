@@ -1,6 +1,6 @@
 // Charges each operation of an address space its entry into the kernel: a system call, or a page
-// fault's exception. Threads call the schemes directly. Published systems are kernels, so a case
-// that is compared with one asks for this charge (--kernel-entry).
+// fault's exception. Threads call the schemes directly, while published systems are kernels. A case
+// that is compared with a published system therefore asks for this charge (--kernel-entry).
 #pragma once
 
 #include <memory>

@@ -1,7 +1,7 @@
-// The simulator's platform: every access and every verb is an event of the running Simulation. A
-// thread that is not simulated (a test that makes a lock, a trial that takes it down) uses the
-// platform of a single thread: there accesses cost nothing, and a wait has no other thread to end
-// it.
+// The simulator's platform: every access and every call is an event of the running Simulation. A
+// thread that is not simulated (a test that makes a lock, a trial that destroys it) uses the
+// platform of a single thread. Accesses then cost nothing, and a wait fails, since no other thread
+// could end it.
 #pragma once
 
 #include <bit>
@@ -234,7 +234,7 @@ struct SimPlatform {
   static void work(u64 ns) {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().work(*cpu, ns);
   }
-  // Costs the machine's time for it and writes nothing: simulated pages have no contents.
+  // Takes the machine's time for it and writes nothing, since simulated pages have no contents.
   static void clear_page(void* page) {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().clear_page(*cpu, page);
   }
@@ -244,7 +244,7 @@ struct SimPlatform {
   static void settle() {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().settle(*cpu);
   }
-  // Names the object's bytes; four where its type is unknown.
+  // Names the object's bytes, or four bytes where its type is unknown.
   template <class T>
   static void label(const T* object, const char* name) {
     usize bytes = 4;

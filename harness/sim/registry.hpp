@@ -1,5 +1,5 @@
-// Schemes and workloads on the simulator's platform. Workloads are compiled once, in registry.cpp;
-// schemes and locks in translation units of their own.
+// Schemes and workloads on the simulator's platform. registry.cpp compiles all workloads; schemes
+// and locks have translation units of their own.
 #pragma once
 
 #include "harness/sim/platform.hpp"

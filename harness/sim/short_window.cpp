@@ -16,7 +16,8 @@ u64 count_of(const json& events, const std::string& name) {
   return events.value(name, u64{0});
 }
 
-// The lock that `event` says handed nothing over though threads queued for it; empty if none.
+// The lock of `event`, if it handed nothing over although threads queued for it; else an empty
+// string.
 std::string lock_without_handoff(const json& events, const std::string& event) {
   constexpr std::string_view requested = ".handoff_requested";
   if (!event.ends_with(requested) || count_of(events, event) != 0) return {};
@@ -32,7 +33,7 @@ std::vector<std::string> short_window_notes(const json& record) {
   std::vector<std::string> notes;
   const double window_s = record.at("window_s").get<double>();
   const json& one = record.at("case");
-  // A lock without handoff publishes the event that it can never have.
+  // A lock without handoff publishes that event too, but never counts one.
   const bool ablated =
       one.at("scheme").get<std::string>().find(":handoff=off") != std::string::npos;
   if (window_s < handoff_after_s && !ablated)

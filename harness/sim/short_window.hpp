@@ -1,4 +1,4 @@
-// Notes on results for which the simulated window was too short.
+// Notes on results whose simulated window was too short.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,13 +9,14 @@
 
 namespace faultline {
 
-// A result with fewer operations a thread says little: one cycle of mapping, faulting and unmapping
-// has as many.
+// A result with fewer operations per thread says little: one cycle of mapping, faulting and
+// unmapping has as many.
 inline constexpr u64 least_operations = 4;
 
-// Returns a short text for each event that the window was too short for: a handoff, where a lock
-// publishes handoffs, had waiters, and hands off only after a wait longer than the window; and
-// `least_operations` a thread. `record` has "case", "window_s", "operations" and "events".
+// Returns a short text for each event for which the window was too short. This is a handoff, where
+// a lock publishes handoffs, had waiters, and hands off only after a wait that is longer than the
+// window. It is also `least_operations` per thread. `record` has "case", "window_s", "operations"
+// and "events".
 std::vector<std::string> short_window_notes(const nlohmann::json& record);
 
 }  // namespace faultline

@@ -15,13 +15,14 @@ using nlohmann::json;
 using P = SimPlatform;
 
 constexpr double ns_per_s = 1e9;
-constexpr u64 look_ns = 10'000;           // between two looks whether all threads stand ready
+constexpr u64 look_ns = 10'000;           // between two checks whether all threads are ready
 constexpr usize stack_bytes = 256 << 10;  // the first thread of an arena reads recordings on it
-constexpr usize most_waiting = 32;        // threads that a record names, of those that are stuck
-// A window goes on until `least_operations` a thread have completed in it, or for so many times its
-// length: where each waits for the turns of 127 others, few may complete in a short one.
+constexpr usize most_waiting = 32;        // the most stuck threads that a record names
+// A window is extended until `least_operations` per thread have completed in it, at most to this
+// many times its length. Where each thread waits for 127 others, few operations may complete in a
+// short window.
 constexpr u32 most_windows = 32;
-constexpr u64 latest_close_ns = 30'000'000'000;  // a window that ends later does not go on
+constexpr u64 latest_close_ns = 30'000'000'000;  // a window that ends later is not extended
 
 u64 to_ns(double seconds) {
   return static_cast<u64>(seconds * ns_per_s + 0.5);
@@ -93,8 +94,8 @@ class SimTrial {
     member.tally = worker.tally();
   }
 
-  // Set-up takes the simulated time that it takes: warm-up begins when all are seen to be through.
-  // Where nothing moves any more nobody looks again, and the simulation finds the deadlock.
+  // Set-up takes simulated time, so warm-up begins when look() finds all threads ready. If no
+  // thread can go on, look() stops repeating, and the simulation reports the deadlock.
   void look() {
     const u64 now = simulation_.now_ns();
     if (!ready_) {
@@ -106,7 +107,7 @@ class SimTrial {
     simulation_.at(opens + to_ns(spec_.trial_case.duration_s), [this] { close(1); });
   }
 
-  // Operations from the beginning on; none where a workload does not tell them one by one.
+  // The operations since the beginning. Nothing where a workload does not announce each operation.
   std::optional<u64> completed() const {
     u64 sum = 0;
     for (const Worker<P>* worker : workers_) {
@@ -149,9 +150,9 @@ class SimTrial {
                       {"simulated_ms", window_ns / 1e6}});
   }
 
-  // A simulated window is short beside a long wait, so the rate is over the whole of it: what a
-  // thread has counted is as many as have completed between opening and close, since it leaves out
-  // the first of them and takes in the first after the close.
+  // A simulated window is short compared with a long wait, so the rate is taken over the whole
+  // window. A thread's count equals the operations that completed between opening and close, since
+  // it leaves out the first operation of the window and contains the first one after the close.
   void finish_member(usize i) {
     Participant& member = members_[i];
     member.waiting_ns = counted_.accounts[i].waiting / sim::ps_per_ns;
@@ -169,7 +170,8 @@ class SimTrial {
     record_["stall"] = {{"waiting", std::move(waiting)}, {"holding", holders(arenas_)}};
   }
 
-  // What threads are in the middle of cannot be taken down: its memory goes with the simulation.
+  // Objects in the middle of an operation cannot be destroyed. Their memory ends with the
+  // simulation.
   void abandon() {
     for (auto& arena : arenas_) static_cast<void>(arena.release());
   }

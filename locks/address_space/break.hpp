@@ -1,16 +1,16 @@
-// brk, for all schemes: what a call asks for.
+// The arithmetic of brk, which all schemes share.
 #pragma once
 
 #include "locks/types.hpp"
 
 namespace faultline {
 
-// Where the break may be.
+// The addresses that the break may have.
 inline constexpr Range break_limits{break_start, address_space_end};
 
-// Moves the break from `old` by `delta` bytes. Answers where it is afterwards: `old` where `delta`
-// is no multiple of the page or leads out of `limits` (EINVAL), or where `extend` or `lower`,
-// called for the pages to be mapped or unmapped, answers an error. The caller stores the break.
+// Moves the break from `old` by `delta` bytes and answers where it is afterwards. It stays at `old`
+// where `delta` is not a multiple of the page or leads out of `limits` (EINVAL), or where `extend`
+// or `lower`, called with the pages to map or unmap, answers an error. The caller stores the break.
 template <class Extend, class Lower>
 MapResult move_break(u64 old, i64 delta, Range limits, const Extend& extend, const Lower& lower) {
   if (delta % static_cast<i64>(page_size) != 0) return {old, Error::inval};

@@ -1,16 +1,17 @@
-// Page frames: a list per thread, on its own node, and behind the lists a pool per node.
+// Page frames. Each thread keeps a list of free frames on its own node; each node has a pool behind
+// these lists.
 //
 // A frame has a reference count (the kernel's folio reference): 1 for the page table that maps it,
-// 1 for every pin of `walk`. It goes back to a pool when the count falls to 0. A pin succeeds only
-// from a count that is not 0, and the pinner then reads the page-table entry again, as
-// get_user_pages_fast does against munmap. A freed frame goes to the freeing thread's list if it
-// belongs to that thread's node, else to the pool of its own node. A list that has outgrown its
-// first size gives batches to its node's pool.
+// 1 for every pin of `walk`. It goes back to a pool when the count falls to 0. A pin fails if the
+// count is 0. After a pin that succeeds the pinner reads the page-table entry again, as
+// get_user_pages_fast does against munmap. A thread puts a freed frame on its own list if the frame
+// belongs to that thread's node, else into the pool of the frame's node. A list that has outgrown
+// its first size gives batches to its node's pool.
 //
 // Oracle: a frame is `stale` from the moment its entry is cleared until the shootdown has returned,
 // and must not be taken meanwhile. This checks the order of clearing, shootdown and reuse, and no
-// more: no TLB is modelled. So the oracle does not see a shootdown that leaves out a CPU which has
-// used the page, nor one that comes too late for an entry that was only restricted.
+// more: no TLB is modelled. So the oracle misses a shootdown that leaves out a CPU which has used
+// the page, and a shootdown that comes too late for an entry that was only restricted.
 #pragma once
 
 #include "locks/address_space/violations.hpp"
@@ -19,26 +20,27 @@
 
 namespace faultline {
 
-// The thread that owns the slice, and the index in the slice plus one. 0 is no frame.
+// The thread that owns the slice, and the index in the slice plus one. 0 means no frame.
 using FrameNumber = u32;
 inline constexpr FrameNumber no_frame = 0;
 
 template <class P>
 class Frames {
  public:
-  static constexpr u32 index_bits = 21;  // at most 8 GiB of frames a thread
+  static constexpr u32 index_bits = 21;  // at most 8 GiB of frames per thread
   static constexpr u64 max_per_thread = (u64{1} << index_bits) - 1;
   static constexpr u32 max_nodes = 64;
 
-  // `backed`: frames have 4 KiB of memory each, for real clearing. `oracle`: the frames check their
-  // use as they go (AddressSpaceOptions::oracle).
+  // `backed`: each frame has 4 KiB of memory, so that clearing a page is real. `oracle`: the frames
+  // check each use (AddressSpaceOptions::oracle).
   Frames(u64 per_thread, bool backed, bool oracle, Violations<P>& violations)
       : per_thread_(per_thread < max_per_thread ? per_thread : max_per_thread),
         backed_(backed),
         oracle_(oracle),
         violations_(violations) {}
 
-  // Makes the calling thread's slice, on its node. Once a thread, before its first take().
+  // Makes the calling thread's slice, on its node. Each thread calls this once, before its first
+  // take().
   void enter() {
     Slice& slice = slices_.here();
     if (slice.frames != nullptr) return;
@@ -47,8 +49,8 @@ class Frames {
     if (backed_)
       slice.memory = static_cast<std::byte*>(P::allocate(per_thread_ * page_size, page_size));
     const u32 self = P::self();
-    // relaxed: other threads come here by a frame's number alone, and that reaches them through a
-    // page-table entry or a pool's lock, which order this before.
+    // relaxed: another thread reaches this slice only through a frame's number, which it has from a
+    // page-table entry or from under a pool's lock; those order this store before.
     owners_[self].store(&slice, std::memory_order_relaxed);
     for (u64 i = per_thread_; i-- > 0;) {
       new (&slice.frames[i]) Frame();
@@ -56,15 +58,16 @@ class Frames {
     }
   }
 
-  // A frame with a count of 1, or no_frame when every pool is empty.
+  // Answers a frame with a count of 1, or no_frame when every pool is empty.
   FrameNumber take() {
     Slice& slice = slices_.here();
     if (slice.list.count == 0 && !refill(slice)) return no_frame;
     const FrameNumber number = pop(slice.list);
     Frame& frame = frame_of(number);
     if (oracle_) check_free(frame);
-    // release: pairs with the acquire in pin(): a pinner of the new use then sees the entry of the
-    // old one cleared. Where it does not, walk() takes the old page for mapped still, as it was.
+    // release: pairs with the acquire in pin(). A pinner that sees the new use also sees that the
+    // old use's entry was cleared. A pinner that does not see it finds the old entry, as if it had
+    // looked before the clearing.
     // weakened release survives, program: no program reads a page that a walk has pinned.
     frame.count.store(1, std::memory_order_release);
     return number;
@@ -76,7 +79,7 @@ class Frames {
                                    : slice.memory + static_cast<u64>(index_of(number)) * page_size;
   }
 
-  // Chains the frames whose entries were cleared, until the shootdown has returned.
+  // A chain of the frames whose entries were cleared, kept until the shootdown has returned.
   class Gathered {
    public:
     bool empty() const { return head_ == no_frame; }
@@ -94,7 +97,7 @@ class Frames {
     gathered.head_ = number;
   }
 
-  // After the shootdown: drops the page table's reference to each.
+  // Drops the page table's reference to each frame. The shootdown has returned.
   void release(Gathered& gathered) {
     while (!gathered.empty()) {
       const FrameNumber number = gathered.head_;
@@ -106,8 +109,8 @@ class Frames {
     }
   }
 
-  // Counts the frame unless it is free already. The caller must then re-check the entry that led it
-  // here.
+  // Adds 1 to the frame's count unless the frame is free. The caller must then check again the
+  // entry that led to the frame.
   bool pin(FrameNumber number) {
     auto& count = frame_of(number).count;
     u32 seen = count.load(std::memory_order_relaxed);  // relaxed: the exchange below decides
@@ -121,8 +124,8 @@ class Frames {
   }
 
   void unpin(FrameNumber number) {
-    // acq_rel: the last one out sees all uses of the frame (release by the others) before it hands
-    // the frame on.
+    // acq_rel: the thread that drops the last reference sees all uses of the frame (release by the
+    // others) before it hands the frame on.
     if (frame_of(number).count.fetch_sub(1, std::memory_order_acq_rel) == 1) put_back(number);
   }
 
@@ -170,8 +173,8 @@ class Frames {
   }
   Frame& frame_of(FrameNumber number) { return slice_of(number).frames[index_of(number)]; }
 
-  // relaxed, both: the frame is this thread's alone; handing it over (PTE lock, pool lock) orders
-  // what follows.
+  // relaxed, both: this thread alone has the frame; the PTE lock or the pool's lock orders these
+  // accesses when the frame is handed over.
   void check_free(const Frame& frame) {
     if (frame.stale.load(std::memory_order_relaxed) != 0)
       violations_.note("a frame was reused before its shootdown returned");
@@ -206,7 +209,8 @@ class Frames {
       locked(pools_[home], [&](List& list) { move(own.list, list, batch); });
   }
 
-  // The own node's pool first, then the others'.
+  // Takes frames from the pool of the thread's own node first, then from the pools of the other
+  // nodes.
   bool refill(Slice& slice) {
     for (u32 i = 0; i < max_nodes && slice.list.count == 0; ++i)
       locked(pools_[(slice.node + i) % max_nodes],

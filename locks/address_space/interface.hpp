@@ -1,5 +1,5 @@
-// What every contestant can do: the operations of one process's address space, whatever protects
-// it.
+// The operations of one process's address space. Every scheme implements them, whatever protects
+// the address space.
 #pragma once
 
 #include <string>
@@ -13,15 +13,15 @@ namespace faultline {
 
 class Chosen;
 
-// How a case wants its address space.
+// The options of a case that its address space needs.
 struct AddressSpaceOptions {
   u32 threads = 1;               // threads that will use it
   u64 frames_per_thread = 1024;  // page frames in each thread's pool, on its node
-  u64 vmas_per_thread =
-      64;  // VMAs each thread is likely to hold at once: reserved before the window
-  bool clear_pages =
-      true;  // a fault clears 4 KiB for real; false: --page-clear model, a fixed cost
-  u64 modelled_clear_ns = 100;  // what a cleared page costs in that model
+  // VMAs that each thread is likely to hold at once; they are reserved before the window.
+  u64 vmas_per_thread = 64;
+  // Whether a fault really clears 4 KiB. False (--page-clear model): it costs modelled_clear_ns.
+  bool clear_pages = true;
+  u64 modelled_clear_ns = 100;  // nanoseconds that clearing a page costs where clear_pages is false
   u32 shootdown = 0;            // shootdown_cpumask, shootdown_precise or shootdown_broadcast
   u32 page_table = 0;           // page_table_shared or page_table_per_cpu
   bool merge = true;            // adjacent compatible VMAs merge
@@ -31,61 +31,64 @@ struct AddressSpaceOptions {
   bool oracle = true;
   // Which fields of the locks and of a VMA share a cache line.
   Layout layout = Layout::linux_6_18;
-  // Of a scheme over virtual locks (locks/any.hpp): which one it takes. Read by its constructor
-  // alone.
+  // The lock that a scheme over virtual locks (locks/any.hpp) takes. Only the scheme's constructor
+  // reads it.
   const Chosen* lock = nullptr;
 };
 
-// Whom a shootdown interrupts: every CPU that has used the address space (Linux), the users of the
-// range alone (RadixVM), or none, since the hardware broadcasts (ARM, INVLPGB) and only the sender
-// waits, however many CPUs there are.
+// The CPUs that a shootdown interrupts: every CPU that has used the address space (Linux), only the
+// CPUs that have used the range (RadixVM), or none, since the hardware broadcasts the invalidation
+// (ARM, INVLPGB). With a broadcast only the sender waits, equally long for any number of CPUs.
 inline constexpr u32 shootdown_cpumask = 0;
 inline constexpr u32 shootdown_precise = 1;
 inline constexpr u32 shootdown_broadcast = 2;
 
-// One page table for all CPUs, or one each, which others' faults do not fill (RadixVM).
+// Whether all CPUs share one page table, or each has its own, which faults of other CPUs do not
+// fill (RadixVM).
 inline constexpr u32 page_table_shared = 0;
 inline constexpr u32 page_table_per_cpu = 1;
 
-// Bytes from AddressSpace::fixed_base() that a workload may use for mappings at addresses of its
-// own choice.
+// A workload may place fixed mappings anywhere in this many bytes from AddressSpace::fixed_base()
+// on.
 inline constexpr u64 fixed_span = u64{1} << 38;
 
-// All operations may be called by any registered thread that has called enter(), at once, unless
-// the scheme is `none`.
+// Any registered threads that have called enter() may call all operations concurrently, except with
+// scheme `none`, which is for one thread.
 class AddressSpace {
  public:
   virtual ~AddressSpace() = default;
 
-  // Each thread calls this once before its first operation: reserves its pools on its own node.
+  // Each thread calls this once before its first operation. It reserves the thread's pools on its
+  // own node.
   virtual void enter() = 0;
 
   // Where a workload may put fixed mappings: the scheme places nothing in the fixed_span bytes from
-  // here on.
+  // this address on.
   virtual u64 fixed_base() const { return u64{1} << 44; }
 
   virtual Error fault(u64 address, Access access) = 0;
-  // Maps `length` bytes at `hint` (map_fixed: exactly there, replacing what is there) or where
-  // there is room.
+  // Maps `length` bytes: with map_fixed exactly at `hint`, replacing what is there; else at `hint`
+  // or where there is room.
   virtual MapResult map(u64 hint, u64 length, u32 prot, u32 flags) = 0;
   virtual Error unmap(u64 start, u64 length) = 0;
   virtual Error protect(u64 start, u64 length, u32 prot) = 0;
-  // Moves the break by `delta` bytes, a multiple of the page; answers the new break.
+  // Moves the break by `delta` bytes, a multiple of the page, and answers the new break.
   virtual MapResult brk(i64 delta) = 0;
-  // MADV_DONTNEED: drops the pages, keeps the VMAs; ENOMEM where the range has holes, after doing
-  // the rest.
+  // MADV_DONTNEED: drops the pages and keeps the VMAs. If the range has holes, it drops the pages
+  // of the rest and answers ENOMEM.
   virtual Error discard(u64 start, u64 length) = 0;
-  // The lockless look-up of get_user_pages_fast: whether a page is mapped at `address`, pinned and
-  // unpinned again.
+  // The lockless look-up of get_user_pages_fast: answers whether a page is mapped at `address`. It
+  // pins the page and unpins it again.
   virtual bool walk(u64 address) = 0;
-  // The walk of all VMAs that /proc/PID/maps does; answers how many it saw.
+  // The walk of all VMAs that /proc/PID/maps does; answers how many VMAs it saw.
   virtual u64 scan() = 0;
 
   virtual void append_events(Events& events) const = 0;
-  // Who holds what, as far as racy reads can tell: for the report of a stalled case.
+  // The holders of the scheme's locks, as far as racy reads can tell: for the report of a stalled
+  // case.
   virtual std::vector<std::string> holders() const = 0;
-  // The oracle, with all threads at rest: empty, or what is wrong. Includes what was noted while
-  // they ran.
+  // The oracle, with all threads at rest: answers an empty string, or what is wrong. The answer
+  // includes the violations that were noted while threads ran.
   virtual std::string check() = 0;
 };
 

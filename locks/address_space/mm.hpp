@@ -1,7 +1,8 @@
-// An address space of VMAs without a lock, for schemes to protect. Every function says what its
-// caller must hold; the scheme decides which lock gives that.
-//   shared:    nobody edits the container, or the VMAs concerned, meanwhile
-//   exclusive: nobody else reads or edits them (the hooks keep readers under RCU off single VMAs)
+// An address space of VMAs without a lock, for schemes to protect. The comment of each function
+// says what its caller must hold. The scheme decides which lock gives that.
+//   shared:    no thread edits the container, or the VMAs concerned, meanwhile
+//   exclusive: no other thread reads or edits them (the hooks keep readers under RCU off single
+//   VMAs)
 #pragma once
 
 #include <string>
@@ -14,13 +15,13 @@
 namespace faultline {
 
 // Functions that Mm calls around its edits, all within the scheme's exclusive section:
-//   start_write   before it changes a VMA
+//   start_write   before Mm changes a VMA
 //   attach        before a VMA enters the container
 //   detach        after a VMA has left the container
 // `mergeable` answers whether a VMA may become part of another. Schemes call `open` when an
-// exclusive section begins, `close` when it ends. `State` is a view of what the hooks keep in each
-// VMA: State::MostlyRead, and State::Hot, which faults write; State::layout is the default of all
-// its fields.
+// exclusive section begins and `close` when it ends. `State` is a view of the fields that the hooks
+// keep in each VMA: State::MostlyRead, and State::Hot, which faults write. State::layout is the
+// default layout of all fields of the VMA.
 template <class H, class V>
 concept VmaHooks = requires(H hooks, V& vma) {
   typename H::State;
@@ -55,7 +56,7 @@ struct NoHooks {
 
 enum class FaultStep : int { done, no_vma, segv, nomem, needs_anon_vma };
 
-// `Vmas` is a family of containers, as `vmas::RbTree` (locks/vmas/concept.hpp).
+// `Vmas` is a family of containers such as `vmas::RbTree` (locks/vmas/concept.hpp).
 template <class P, class Vmas, class HooksOfScheme, Layout layout = HooksOfScheme::State::layout>
 class Mm {
  public:
@@ -72,7 +73,7 @@ class Mm {
   // vm.max_map_count
   static constexpr u64 max_vmas = 65530;
 
-  // `pool` outlives the Mm: address spaces may share it, as they share the kernel's slab.
+  // `pool` outlives the Mm. Address spaces may share one pool, as those of the kernel share a slab.
   Mm(const AddressSpaceOptions& options, Hooks& hooks, VmaPool& pool)
       : options_(options), hooks_(hooks), pool_(pool), table_(options, violations_) {}
 
@@ -81,38 +82,41 @@ class Mm {
     pool_.reserve(options_.vmas_per_thread);
   }
 
-  // Before an edit, with nothing held: memory that the container needs for the VMAs that one edit
-  // adds. It adds two where it cuts one VMA at both ends of its range, or cuts one and adds one.
+  // The caller holds nothing and is about to edit. Reserves the memory that the container needs for
+  // the VMAs that one edit adds: two, where the edit cuts one VMA at both ends of its range, or
+  // cuts one and adds one.
   void reserve() { vmas_.reserve(2); }
 
-  // Shared. find: the first VMA that ends above `address`, or null.
+  // Shared. `find` answers the first VMA that ends above `address`, or null.
   V* find(u64 address) const { return vmas_.find(address); }
   V* next(const V& vma) const { return vmas_.next(vma); }
-  // Under RCU alone. Null may be a miss, and the VMA may have been detached since.
+  // Needs RCU alone. Null may be a miss, and the VMA may have been detached since the look-up.
   V* find_rcu(u64 address) const requires searchable_under_rcu { return vmas_.find_rcu(address); }
   PageTable<P>& table() { return table_; }
   const Hooks& hooks() const { return hooks_; }
 
-  // Shared for `vma` alone, which may be null. done: the page is mapped.
+  // Shared for `vma` alone, which may be null. `done` means that the page is mapped.
   FaultStep fault_step(V* vma, u64 address, Access access) {
     if (vma == nullptr || !vma->range().contains(address)) return FaultStep::no_vma;
     if (!vma->permits(access)) return FaultStep::segv;
     const bool anonymous_write = access == Access::write && vma->privately_written(access);
-    // relaxed: set once, under the scheme's protection or by prepare_anon_vma's exchange.
+    // relaxed: anon_vma is set once, under the scheme's protection or by prepare_anon_vma's
+    // exchange.
     if (anonymous_write && vma->anon_vma.load(std::memory_order_relaxed) == 0)
       return FaultStep::needs_anon_vma;
     const bool clear = !vma->has(map_file) || vma->privately_written(access);
     // relaxed: the caller keeps the protection from changing.
     if (!table_.fault_in(address, access, vma->prot.load(std::memory_order_relaxed), clear))
       return FaultStep::nomem;
-    // The oracle: what the scheme holds must have kept the VMA in place through all of this.
+    // Oracle: the caller's hold must have kept the VMA in place since the checks above.
     if (options_.oracle &&
         (vma->attached.load(std::memory_order_relaxed) == 0 || !vma->range().contains(address)))
       violations_.note("a fault was served in a VMA that had been detached or moved");
     return FaultStep::done;
   }
 
-  // Shared, neighbours included: fault_step, and the anon_vma where it needs one.
+  // Shared, neighbours included. Calls fault_step, and prepares the anon_vma where the fault needs
+  // one.
   FaultStep serve_fault(V* vma, u64 address, Access access) {
     FaultStep step = fault_step(vma, address, access);
     if (step == FaultStep::needs_anon_vma) {
@@ -122,7 +126,7 @@ class Mm {
     return step;
   }
 
-  // Exclusive: grows the stack above `address` where it may, and serves the fault.
+  // Exclusive. Grows the stack above `address` where it may grow, and serves the fault.
   FaultStep serve_growing_fault(u64 address, Access access) {
     V* vma = find(address);
     if (may_grow(vma, address)) grow(*vma, address);
@@ -134,28 +138,30 @@ class Mm {
     return step == FaultStep::nomem ? Error::nomem : Error::segv;
   }
 
-  // Shared, neighbours included. A neighbour's anon_vma is taken where the two could merge, so that
-  // they still can (find_mergeable_anon_vma of mm/mmap.c).
+  // Shared, neighbours included. Takes over a neighbour's anon_vma where the two VMAs could merge,
+  // so that they still can (find_mergeable_anon_vma of mm/mmap.c).
   void prepare_anon_vma(V& vma) {
     u64 chosen = 0;
     for (const V* neighbour : {vmas_.previous(vma), vmas_.next(vma)})
       if (chosen == 0 && neighbour != nullptr && adjacent(vma, *neighbour) &&
           alike(vma, *neighbour))
-        chosen = neighbour->anon_vma.load(std::memory_order_relaxed);  // relaxed: only an identity
+        // relaxed: the value is only an identity.
+        chosen = neighbour->anon_vma.load(std::memory_order_relaxed);
     if (chosen == 0) chosen = fresh_anon_vma();
     u64 expected = 0;
-    // relaxed, both: an identity; whoever loses finds the winner's.
+    // relaxed, both: the value is only an identity; a thread whose exchange fails uses the
+    // winner's.
     vma.anon_vma.compare_exchange_strong(expected, chosen, std::memory_order_relaxed,
                                          std::memory_order_relaxed);
   }
 
-  // Whether a fault at `address`, below `vma`, is a stack's that may grow.
+  // Whether a fault at `address`, below `vma`, may grow `vma` as a stack.
   static bool may_grow(const V* vma, u64 address) {
     return vma != nullptr && vma->has(map_growsdown) && address < vma->range().start &&
            vma->range().end - page_floor(address) <= stack_limit;
   }
 
-  // Exclusive. False where the guard gap forbids it.
+  // Exclusive. False where the guard gap forbids the growth.
   bool grow(V& vma, u64 address) {
     const V* below = vmas_.previous(vma);
     const u64 floor = below == nullptr ? lowest_address : below->range().end + stack_guard_gap;
@@ -172,7 +178,7 @@ class Mm {
     if (start == 0) return {0, Error::nomem};
     const Range range{start, start + length};
     if (fixed) {
-      // Before anything is unmapped: the map may cut a VMA in two, and adds one.
+      // This check comes before anything is unmapped. The map may cut a VMA in two, and adds one.
       if (count_.load() + 2 > max_vmas) return {0, Error::nomem};
       if (const Error error = clear_range(range); error != Error::none) return {0, error};
     }
@@ -180,8 +186,8 @@ class Mm {
     return {start, Error::none};
   }
 
-  // Shared. Where a map of `length` bytes would come to lie: at the hint, rounded down to a page,
-  // or in the highest hole. 0: nowhere.
+  // Shared. Where a map of `length` bytes would lie: at the hint, rounded down to a page, or in the
+  // highest hole. 0 means that it fits nowhere.
   u64 place(u64 hint, u64 length) const {
     hint = page_floor(hint);
     if (hint >= lowest_address && hint <= address_space_end - length) {
@@ -191,8 +197,8 @@ class Mm {
     return vmas_.find_gap(length);
   }
 
-  // Exclusive. A new VMA over `range`, a hole, though a neighbour could be stretched instead. Null:
-  // too many VMAs.
+  // Exclusive. Makes a new VMA over `range`, a hole, even where a neighbour could be stretched
+  // instead. Null means too many VMAs.
   V* add_apart(Range range, u32 prot, u32 flags) {
     if (count_.load() >= max_vmas) return nullptr;
     V* vma = make(range, prot, flags, 0);
@@ -200,16 +206,16 @@ class Mm {
     return vma;
   }
 
-  // VMAs that have left the tree, in a chain.
+  // A chain of VMAs that have left the container.
   class Detached {
    private:
     friend class Mm;
     V* head_ = nullptr;
   };
 
-  // Exclusive, and over the whole of every VMA that `range` cuts. Takes the VMAs of `range` out of
-  // the tree, split at its edges. ENOMEM when a split would exceed max_vmas: nothing has been done
-  // then.
+  // Exclusive over the whole of every VMA that `range` cuts. Splits VMAs at the edges of `range`
+  // and takes those inside out of the container. ENOMEM where a split would exceed max_vmas; then
+  // nothing has changed.
   Error detach(Range range, Detached& detached) {
     V* vma = vmas_.find(range.start);
     if (vma == nullptr || vma->range().start >= range.end) return Error::none;
@@ -229,8 +235,8 @@ class Mm {
     return Error::none;
   }
 
-  // Nothing held, or shared: the pages of what was detached from `range`. The caller keeps a new
-  // VMA from taking that range meanwhile.
+  // Shared, or with nothing held. Drops the pages of what was detached from `range`. The caller
+  // keeps a new VMA from taking that range meanwhile.
   void zap(Range range) { table_.zap(range); }
 
   void release(Detached& detached) {
@@ -240,8 +246,8 @@ class Mm {
     }
   }
 
-  // Exclusive, neighbours included. As the kernel: ENOMEM at a hole, after changing what lies
-  // before it.
+  // Exclusive, neighbours included. At a hole the answer is ENOMEM, and what lies before the hole
+  // has changed, as in the kernel.
   Error protect(Range range, u32 prot) {
     u64 at = range.start;
     for (V* vma = vmas_.find(at); at < range.end; vma = vmas_.find(at)) {
@@ -267,7 +273,7 @@ class Mm {
     return result;
   }
 
-  // Shared. Drops the pages of every VMA in `range`; ENOMEM when there are holes.
+  // Shared. Drops the pages of every VMA in `range`. ENOMEM when `range` has holes.
   Error discard(Range range) {
     u64 at = range.start;
     bool hole = false;
@@ -310,7 +316,7 @@ class Mm {
   }
 
  private:
-  // relaxed in all of these: the caller's exclusion orders them.
+  // relaxed in all of these functions: the caller's exclusion orders the accesses.
   static u32 prot_of(const V& vma) { return vma.prot.load(std::memory_order_relaxed); }
   static u32 flags_of(const V& vma) { return vma.flags.load(std::memory_order_relaxed); }
   static u64 anon_of(const V& vma) { return vma.anon_vma.load(std::memory_order_relaxed); }
@@ -318,8 +324,8 @@ class Mm {
   static bool adjacent(const V& a, const V& b) {
     return a.range().end == b.range().start || b.range().end == a.range().start;
   }
-  // Private anonymous memory of one protection. Files do not merge here: the model keeps no file
-  // offsets.
+  // Whether both are private anonymous memory of one protection. Mappings of files do not merge
+  // here, since the model keeps no file offsets.
   static bool alike(const V& a, const V& b) {
     return prot_of(a) == prot_of(b) && flags_of(a) == 0 && flags_of(b) == 0;
   }
@@ -334,7 +340,7 @@ class Mm {
     return (static_cast<u64>(P::self()) + 1) << 40 | ++last;
   }
 
-  // Unmaps `range` whole, within the exclusive section.
+  // Unmaps all of `range`, within the exclusive section.
   Error clear_range(Range range) {
     Detached detached;
     const Error error = detach(range, detached);
@@ -346,8 +352,8 @@ class Mm {
   V* make(Range range, u32 prot, u32 flags, u64 anon_vma) {
     V* vma = pool_.take();
     vma->set_range(range);
-    // relaxed, all: published by the container, or re-checked by readers under RCU that still know
-    // the old VMA.
+    // relaxed, all: the container publishes the VMA; a reader under RCU that still holds a pointer
+    // from the VMA's former life checks it again.
     vma->prot.store(prot, std::memory_order_relaxed);
     vma->flags.store(flags, std::memory_order_relaxed);
     vma->anon_vma.store(anon_vma, std::memory_order_relaxed);
@@ -370,8 +376,8 @@ class Mm {
     count_.store(count_.load() - 1);
   }
 
-  // A VMA over `range`, which is a hole: a neighbour's extension where they can merge, else a new
-  // one. False: too many VMAs.
+  // Maps `range`, which is a hole: extends a neighbour that it can merge with, else makes a new
+  // VMA. False means too many VMAs.
   bool add(Range range, u32 prot, u32 flags) {
     V* after = vmas_.find(range.start);
     V* before = after == nullptr ? vmas_.last() : vmas_.previous(*after);
@@ -392,7 +398,7 @@ class Mm {
     return true;
   }
 
-  // Whether fresh memory beside `vma`, which has no anon_vma yet, may become part of it.
+  // Whether fresh memory beside `vma` may become part of it. Fresh memory has no anon_vma yet.
   bool extends(const V* vma, bool touches, u32 prot, u32 flags) const {
     return options_.merge && touches && flags == 0 && flags_of(*vma) == 0 &&
            prot_of(*vma) == prot && hooks_.mergeable(*vma);
@@ -404,7 +410,7 @@ class Mm {
     if (V* after = vmas_.next(*into); mergeable(into, after)) absorb(*into, *after);
   }
 
-  // `left` takes the place of both.
+  // `left` takes the place of both VMAs.
   V* absorb(V& left, V& right) {
     hooks_.start_write(left);
     const u64 end = right.range().end;
@@ -415,7 +421,7 @@ class Mm {
     return &left;
   }
 
-  // Cuts `vma` at `at`; answers the upper part.
+  // Cuts `vma` at `at` and answers the upper part.
   V* split(V& vma, u64 at) {
     hooks_.start_write(vma);
     V* upper = make({at, vma.range().end}, prot_of(vma), flags_of(vma), anon_of(vma));
@@ -424,7 +430,7 @@ class Mm {
     return upper;
   }
 
-  // `range` lies inside `vma`. False: too many VMAs.
+  // `range` lies inside `vma`. False means too many VMAs.
   bool protect_one(V& vma, Range range, u32 prot) {
     if (prot_of(vma) == prot) return true;
     const Range whole = vma.range();
@@ -433,7 +439,8 @@ class Mm {
     V* part = whole.start < range.start ? split(vma, range.start) : &vma;
     if (whole.end > range.end) split(*part, range.end);
     hooks_.start_write(*part);
-    part->prot.store(prot, std::memory_order_relaxed);  // relaxed: exclusive
+    // relaxed: the caller holds the VMA exclusively.
+    part->prot.store(prot, std::memory_order_relaxed);
     table_.restrict(range, prot);
     merge_around(*part);
     return true;

@@ -1,18 +1,19 @@
 // The page table: four levels of 512 entries, as on x86-64, with one lock per page of the lowest
 // level (Linux's split PTE locks, mm/memory.c). Upper entries are installed by compare-and-swap and
 // never removed: the tables live as long as their address space. Linux frees empty tables at
-// munmap; our figures do not contain what that costs.
+// munmap; the results here do not contain the cost of that.
 //
 // An entry is one word: the frame, what the entry permits, and for the `precise` shootdown policy
-// the CPUs that have used it. One CPU stands in the entry itself. When a second one comes, the
-// entry is marked `many`, and the CPUs stand in a set of the table page. All entries of the page
-// that are marked so share this set, and it is emptied when the last of them goes. So a shootdown
-// may reach users of another page in the same 2 MiB, and never misses a user.
+// the CPUs that have used it. An entry with one user names that CPU itself. When a second CPU uses
+// the page, the entry is marked `many`, and the CPUs are recorded in a set of the table page. All
+// entries of the page that are marked `many` share this set, and the set is emptied when the last
+// of these entries is cleared. So a shootdown may reach users of another page in the same 2 MiB,
+// but never misses a user.
 //
 // With one table per CPU (RadixVM: Clements, Kaashoek, Zeldovich, EuroSys 2013) this table is the
-// record of what is mapped and which CPUs have used it. Each CPU has its own table besides, which
-// its hardware would walk, so a page that other CPUs have used already still costs it a fault. An
-// entry of an own table changes only under the lock of the record's table page.
+// record of what is mapped and which CPUs have used it. Each CPU also has its own table, which its
+// hardware would walk. So a page that other CPUs have used already still costs this CPU a fault. An
+// entry of a CPU's own table changes only under the lock of the record's table page.
 #pragma once
 
 #include "locks/address_space/frames.hpp"
@@ -45,7 +46,7 @@ struct Pte {
             ((prot & prot_write) != 0 ? writable_bit : 0)};
   }
   bool many() const { return (word & many_bit) != 0; }
-  // The only CPU that has used the entry, plus one; 0: none.
+  // The only CPU that has used the entry, plus one. 0 means that no CPU has.
   u32 user() const { return static_cast<u32>(word >> user_shift); }
   Pte with_user(u32 cpu) const { return {word | static_cast<u64>(cpu + 1) << user_shift}; }
   Pte with_many() const { return {word | many_bit}; }
@@ -65,9 +66,9 @@ class PageTable {
  public:
   static constexpr u32 level_bits = table_level_bits<P>();
   static constexpr u32 entries = 1U << level_bits;
-  // Bytes that four levels map: every fault is below.
+  // Bytes that four levels map. Every fault lies below this address.
   static constexpr u64 reach = page_size << 4 * level_bits;
-  static constexpr u64 table_span = page_size * entries;  // what one PTE page maps: 2 MiB
+  static constexpr u64 table_span = page_size * entries;  // bytes that one PTE page maps: 2 MiB
   // Nanoseconds that the sender of a broadcast waits for the answer: a modelled cost, the same for
   // any number of CPUs.
   static constexpr u64 broadcast_ns = 500;
@@ -81,31 +82,32 @@ class PageTable {
     own_ = new (memory) OwnTables();
   }
 
-  // Once a thread, before its first operation.
+  // Each thread calls this once, before its first operation.
   void enter() {
     frames_.enter();
     leaves_.reserve(options_.frames_per_thread / entries + 8);
     uppers_.reserve(own_ != nullptr ? 8 : 4);
     if (own_ != nullptr) {
       leaves_.reserve(options_.frames_per_thread / entries + 16);
-      // Threads on one CPU share its table. release: pairs with the acquires of `roots`.
+      // Threads on one CPU share its table. release: pairs with the acquire loads of `roots`.
       Upper* expected = nullptr;
       own_->roots[P::cpu()].compare_exchange_strong(
           expected, &own_roots_.here(), std::memory_order_release, std::memory_order_relaxed);
     }
     auto& word = users_[P::cpu() / 64];
-    // relaxed: later shootdowns read it; more CPUs than needed do no harm.
+    // relaxed: shootdowns that come later read it; a CPU too many in the set does no harm.
     word.fetch_or(u64{1} << (P::cpu() % 64), std::memory_order_relaxed);
   }
 
-  // Serves a fault at `address` in a VMA that permits `access` and has protection `prot`; the
+  // Serves a fault at `address` in a VMA that permits `access` and has protection `prot`. The
   // caller keeps that VMA from being unmapped or changed meanwhile. `clear`: the new page must be
-  // cleared or copied. False: no frame left.
+  // cleared or copied. False means that no frame is left.
   bool fault_in(u64 address, Access access, u32 prot, bool clear) {
     Leaf& leaf = leaf_for(root_, address);
     Leaf* own = own_leaf_for(address);
     auto& entry = leaf.entries[index(address, 0)];
-    // relaxed: a look that saves clearing a page in vain; the entry is read again under the lock.
+    // relaxed: this look only saves clearing a page in vain; install() reads the entry again under
+    // the lock.
     FrameNumber fresh = no_frame;
     if (!Pte{entry.load(std::memory_order_relaxed)}.present()) {
       fresh = frames_.take();
@@ -114,15 +116,15 @@ class PageTable {
     }
     const bool missing = !install(leaf, own, index(address, 0), fresh, access, prot);
     if (fresh != no_frame) frames_.unpin(fresh);
-    // A discard dropped the entry between the first look and the second: try again, with a frame.
+    // A discard dropped the entry between the two looks at it. Try again, with a frame.
     return missing ? fault_in(address, access, prot, clear) : true;
   }
 
   // Clears the entries of `range`, shoots down by the policy and gives the frames back. The caller
-  // keeps faults out of the range, or accepts (discard) that a page faulted in meanwhile stays. Of
-  // two discards of one page at once the second finds the entry cleared and returns, although the
-  // first may not have shot down yet: the kernel flushes once more then (mm_tlb_flush_nested,
-  // mm/mmu_gather.c), which is not modelled.
+  // keeps faults out of the range, or accepts (discard) that a page which is faulted in meanwhile
+  // stays. When two discards drop one page concurrently, the second finds the entry cleared and
+  // returns, although the first may not have shot down yet. The kernel flushes once more in this
+  // case (mm_tlb_flush_nested, mm/mmu_gather.c), which is not modelled.
   void zap(Range range) {
     typename Frames<P>::Gathered gathered;
     CpuSet users;
@@ -133,7 +135,8 @@ class PageTable {
         // relaxed: under the leaf's lock.
         const Pte old{leaf.entries[i].load(std::memory_order_relaxed)};
         if (!old.present()) continue;
-        // relaxed: walk() re-checks its entry after a pin that is ordered by the frame's count.
+        // relaxed: walk() checks its entry again after it has pinned the frame, and the frame's
+        // count orders that.
         leaf.entries[i].store(0, std::memory_order_relaxed);
         note_users(leaf, old, here);
         if (old.many()) forget_many(leaf);
@@ -147,8 +150,8 @@ class PageTable {
     frames_.release(gathered);
   }
 
-  // Takes away from the entries of `range` what `prot` does not permit, and shoots down where that
-  // took something; more is granted by later faults.
+  // Takes from the entries of `range` the rights that `prot` does not permit, and shoots down if
+  // that took any. Faults grant the rights that `prot` adds.
   void restrict(Range range, u32 prot) {
     const u32 kept = hardware_prot(prot);
     CpuSet users;
@@ -160,7 +163,7 @@ class PageTable {
         // relaxed: under the leaf's lock.
         const Pte old{leaf.entries[i].load(std::memory_order_relaxed)};
         if (!old.present() || (old.prot() & ~kept) == 0) continue;
-        // release: pairs with the acquire in walk(), which may reach the frame by this word.
+        // release: pairs with the acquire in walk(), which may reach the frame through this word.
         // weakened release survives, release_sequence: the thread that installed the frame does
         // this too.
         leaf.entries[i].store(old.with_prot(old.prot() & kept).word, std::memory_order_release);
@@ -173,8 +176,8 @@ class PageTable {
     if (changed) shoot_down(users);
   }
 
-  // get_user_pages_fast: pins the page at `address` without a lock, looks again, unpins. Whether a
-  // readable page was there.
+  // get_user_pages_fast: pins the page at `address` without a lock, checks the entry again and
+  // unpins the page. Answers whether a readable page was mapped there.
   bool walk(u64 address) {
     u64 unused = 0;
     const Leaf* leaf = find_leaf(root_, address, unused);
@@ -183,9 +186,9 @@ class PageTable {
     // acquire: pairs with the release in install().
     const Pte seen{entry.load(std::memory_order_acquire)};
     if (!seen.present() || !seen.permits(Access::read) || !frames_.pin(seen.frame())) return false;
-    // acquire: pairs with the release in install(), which may have been another since, of the same
-    // frame. The pin's acquire keeps it after the pin: if the entry still holds the frame, then the
-    // pin came before its last reference went.
+    // acquire: pairs with the release in install(), which may have stored the entry again for the
+    // same frame. The acquire of the pin keeps this load after the pin: if the entry still holds
+    // the frame, the pin was taken before the page table's reference was dropped.
     // weakened acquire survives, program: no program reads a page that a walk has pinned.
     const bool same = Pte{entry.load(std::memory_order_acquire)}.frame() == seen.frame();
     frames_.unpin(seen.frame());
@@ -207,8 +210,8 @@ class PageTable {
     for_each_own(all, [&](Upper& root) { for_each_entry(root, visit); });
   }
 
-  // With all threads at rest: what is wrong with the accounting of frames or with the CPUs' own
-  // tables, or nothing.
+  // With all threads at rest: answers what is wrong with the accounting of frames or with the CPUs'
+  // own tables, or an empty string.
   std::string check() {
     if (std::string wrong = check_own(); !wrong.empty()) return wrong;
     u64 mapped = 0;
@@ -227,7 +230,7 @@ class PageTable {
     }
     Ticket<P> lock;
     typename P::template atomic<u64> many_users[max_cpus / 64] = {};
-    // How many entries are marked `many`.
+    // The number of entries that are marked `many`.
     typename P::template data<u32> many;
     // The address that entry 0 maps; written before the leaf is published.
     u64 start = 0;
@@ -239,7 +242,8 @@ class PageTable {
     Upper* next_free = nullptr;
     alignas(cache_line) typename P::template atomic<void*> entries[PageTable::entries] = {};
   };
-  // By the kernel's number of a CPU; null where no thread of this address space has entered.
+  // Indexed by the kernel's number of the CPU. Null where no thread of this address space has
+  // entered.
   struct OwnTables {
     typename P::template atomic<Upper*> roots[max_cpus] = {};
   };
@@ -267,9 +271,9 @@ class PageTable {
       P::work(options_.modelled_clear_ns);
   }
 
-  // Under the leaf's lock: installs `fresh`, and takes it from the caller, if entry `at` is empty;
-  // widens an entry that is there. The same in the CPU's own table, if it has one. False when the
-  // entry is empty and `fresh` is none.
+  // Under the leaf's lock. If entry `at` is empty, installs `fresh` and sets it to no_frame; else
+  // widens the rights of the entry. Does the same in the CPU's own table, if there is one. False
+  // when the entry is empty and `fresh` is no_frame.
   bool install(Leaf& leaf, Leaf* own, u32 at, FrameNumber& fresh, Access access, u32 prot) {
     Locked lock(leaf);
     auto& entry = leaf.entries[at];
@@ -279,8 +283,8 @@ class PageTable {
     Pte pte = old.present() ? old.with_prot(old.prot() | granted) : Pte::make(fresh, granted);
     if (!old.present()) fresh = no_frame;
     if (knows_users()) pte = record_user(leaf, pte);
-    // release: pairs with the acquire in walk(): the frame's clearing is seen by whoever reaches it
-    // by this entry.
+    // release: pairs with the acquire in walk(): a thread that reaches the frame through this entry
+    // sees the frame cleared.
     if (pte.word != old.word) entry.store(pte.word, std::memory_order_release);
     // relaxed: under the leaf's lock.
     if (own != nullptr) own->entries[at].store(pte.word, std::memory_order_relaxed);
@@ -299,7 +303,8 @@ class PageTable {
     leaf.many.store(leaf.many.load() + 1);
     return pte.with_many();
   }
-  // Under the leaf's lock: an entry marked `many` has been cleared, its users noted.
+  // Under the leaf's lock. An entry marked `many` has been cleared, and note_users has collected
+  // its users.
   static void forget_many(Leaf& leaf) {
     leaf.many.store(leaf.many.load() - 1);
     if (leaf.many.load() != 0) return;
@@ -355,7 +360,8 @@ class PageTable {
     });
   }
 
-  // Each entry of a CPU's own table must map the record's frame with no more rights.
+  // Each entry of a CPU's own table must map the record's frame and grant no rights beyond the
+  // record's.
   std::string check_own() {
     std::string wrong;
     for_each_own_entry([&](u64 address, Pte own) {
@@ -365,7 +371,7 @@ class PageTable {
       const Pte record{leaf->entries[index(address, 0)].load(std::memory_order_relaxed)};
       if (own.frame() != record.frame() || (own.prot() & ~record.prot()) != 0)
         wrong = "page table: a CPU's own table maps page " + std::to_string(address / page_size) +
-                " as the address space does not";
+                " otherwise than the address space";
     });
     return wrong;
   }
@@ -384,8 +390,8 @@ class PageTable {
   template <class Child, class Table>
   Child& child(Table& parent, u32 at, Pool<P, Child>& pool, u64 start) {
     auto& slot = parent.entries[at];
-    // acquire, here and where the exchange fails: pairs with the release of the exchange: the child
-    // is seen made.
+    // acquire, here and where the exchange fails: pairs with the release of the exchange, so that
+    // the child is seen constructed.
     if (void* found = slot.load(std::memory_order_acquire)) return *static_cast<Child*>(found);
     Child* fresh = pool.take();
     if constexpr (requires { fresh->start; }) fresh->start = start;
@@ -411,8 +417,8 @@ class PageTable {
     return &leaf_for(*root, address);
   }
 
-  // The leaf that maps `address`. Null where an entry above it is missing; then `span` is how many
-  // bytes that entry would map.
+  // The leaf that maps `address`. Null where an entry above the leaf is missing; `span` is then the
+  // number of bytes that the missing entry would map.
   Leaf* find_leaf(Upper& root, u64 address, u64& span) {
     void* table = &root;
     span = table_span;
@@ -428,7 +434,7 @@ class PageTable {
     return static_cast<Leaf*>(table);
   }
 
-  // visit(leaf, first entry, one past the last) for every table page that exists in `range`.
+  // Calls visit(leaf, first entry, one past the last) for every table page that exists in `range`.
   template <class F>
   void for_each_leaf(Upper& root, Range range, F&& visit) {
     for (u64 at = range.start; at < range.end;) {
@@ -448,7 +454,7 @@ class PageTable {
   Pool<P, Leaf> leaves_;
   Pool<P, Upper> uppers_;
   Upper root_;
-  OwnTables* own_ = nullptr;  // null: one table for all CPUs
+  OwnTables* own_ = nullptr;  // null where all CPUs share one table
   PerThread<P, Upper> own_roots_;
   typename P::template atomic<u64> users_[max_cpus / 64] = {};
 };

@@ -1,22 +1,23 @@
 // A radix tree over page numbers, after RadixVM (Clements, Kaashoek, Zeldovich, EuroSys 2013). Each
 // bottom-most slot is a lock and a value in one word. A slot above the leaves stands for all its
 // pages while they are alike (folded), whether they are mapped or a hole, so holes can be locked
-// too. The locker of a slot expands it when its pages must differ: it fills a child with the slot's
-// value, leaves those slots of the child locked that it wants, and stores the child's address in
-// place of the value.
+// too. The holder of a slot expands it when its pages must differ. To expand, the holder fills a
+// child with the slot's value, locks the slots of the child that it wants to keep, and stores the
+// child's address in place of the value.
 //
-//   lock a range    locks the bottom-most slots from left to right. It descends into a slot that is
-//                   expanded while it waits. It expands a folded slot that the range cuts, until
-//                   the range's edge is a slot's edge
-//   unlock          any slots, in any order
+//   lock a range    locks the bottom-most slots from left to right. If a slot is expanded while the
+//                   thread waits for it, the thread descends into the child. If the range cuts a
+//                   folded slot, the thread expands that slot until the range's edges are slots'
+//                   edges
+//   unlock          unlocks slots in any order
 //
-// There is no deadlock: all locks that a thread holds lie left of the slot it waits for. Waiters
-// spin for a while, then sleep (WaitTable). Nodes are neither folded again nor freed before the
-// tree is. RadixVM frees them by Refcache; here that would change little of what is measured, and
-// the pages that were ever mapped bound the memory.
+// There is no deadlock: all slots that a thread holds lie left of the slot it waits for. Waiters
+// spin for a while, then sleep (WaitTable). Nodes are neither folded again nor freed while the tree
+// lives. RadixVM frees them by Refcache; that would change little of what is measured here, and the
+// number of pages that were ever mapped bounds the memory.
 //
-// A slot is 8 bytes, so 8 slots share a line, and faults on neighbouring pages meet there.
-// RadixVM's own slots are larger.
+// A slot is 8 bytes, so 8 slots share a line, and faults on neighbouring pages contend for that
+// line. RadixVM's own slots are larger.
 #pragma once
 
 #include <utility>
@@ -30,8 +31,9 @@
 
 namespace faultline {
 
-// A slot's word by value. Bit 0: locked; bit 1: it holds a child's address; bit 2: a thread sleeps
-// until it is unlocked. The rest is the user's value; 0 stands for a hole.
+// A slot's word by value. Bit 0: the slot is locked. Bit 1: the word holds a child's address. Bit
+// 2: a thread sleeps until the slot is unlocked. The rest is the user's value, where 0 stands for a
+// hole.
 struct RadixWord {
   static constexpr u64 lock_bit = 1, child_bit = 2, waiters_bit = 4, control_bits = 7;
 };
@@ -44,7 +46,7 @@ class RadixTree {
 
   void reserve(usize nodes) { nodes_.reserve(nodes); }
 
-  // Locks the pages [first, end) and no others: slots that the edges cut are expanded.
+  // Locks the pages [first, end) and no others. Slots that the edges cut are expanded.
   void lock(u64 first, u64 end) {
     for (u64 at = first; at < end;) {
       const Place place = lock_slot_of(at);
@@ -53,7 +55,7 @@ class RadixTree {
     }
   }
 
-  // Locks the bottom-most slot that holds `page`, whatever else it holds, and answers its value.
+  // Locks the bottom-most slot that holds `page`, with all its other pages, and answers its value.
   u64 lock_folded(u64 page, u64& first, u64& end) {
     const Place place = lock_slot_of(page);
     first = place.first;
@@ -61,7 +63,7 @@ class RadixTree {
     return value(*place.slot);
   }
 
-  // For a holder of a folded slot: keeps [first, end) of it locked, and lets go the rest.
+  // The caller holds a folded slot. Keeps [first, end) of it locked and unlocks the rest.
   void narrow_to(u64 first, u64 end) {
     const Place place = find(first);
     narrow(*place.slot, place.level, place.first, first, end);
@@ -74,7 +76,7 @@ class RadixTree {
     });
   }
 
-  // For a holder of [first, end): gives all of it the value.
+  // The caller holds [first, end). Gives all of it the value `fresh`.
   void fill(u64 first, u64 end, u64 fresh) {
     visit(first, end, [&](Slot& slot, u64, u64, u64) {
       set_value(slot, fresh);
@@ -82,9 +84,9 @@ class RadixTree {
     });
   }
 
-  // look(value, first, end) for every bottom-most slot that touches [first, end), from left to
-  // right, while it answers true. A holder of the range sees it stand still; others see each slot
-  // as it was at some moment.
+  // Calls look(value, first, end) for every bottom-most slot that touches [first, end), from left
+  // to right, until it answers false. The slots do not change while a holder of the range looks.
+  // Other threads see each slot as it was at some moment.
   template <class F>
   void for_each(u64 first, u64 end, F&& look) const {
     const_cast<RadixTree*>(this)->visit(first, end,
@@ -92,7 +94,8 @@ class RadixTree {
                                           return look(word, slot_first, slot_end);
                                         });
   }
-  // The same for a holder, who may set what is looked at: edit(value) answers the new value.
+  // The same for a holder of the range, who may also set each slot: change(value) answers the new
+  // value.
   template <class F>
   void edit(u64 first, u64 end, F&& change) {
     visit(first, end, [&](Slot& slot, u64 word, u64, u64) {
@@ -104,11 +107,11 @@ class RadixTree {
 
   void append_events(Events& events) const { counters_.append_to(events); }
 
-  // The pages [first, second) of each run of locked slots; racy while threads work.
+  // The pages [first, second) of each run of locked slots. Racy while threads work.
   std::vector<std::pair<u64, u64>> locked() const {
     std::vector<std::pair<u64, u64>> runs;
     const_cast<RadixTree*>(this)->visit(0, pages, [&](Slot& slot, u64, u64 first, u64 end) {
-      // relaxed: a report of the moment.
+      // relaxed: the report shows one moment.
       if (!is_locked(slot.load(std::memory_order_relaxed))) return true;
       if (!runs.empty() && runs.back().second == first)
         runs.back().second = end;
@@ -120,16 +123,16 @@ class RadixTree {
   }
 
  private:
-  // false_conflicts: waits for a folded slot that its holder then expanded without keeping the
-  // waiter's page. A fault at a hole locks a folded slot too, and lets it go unexpanded: waits for
-  // that are not told from others.
+  // false_conflicts counts waits for a folded slot that its holder then expanded without keeping
+  // the waiter's page. A fault at a hole also locks a folded slot, and unlocks it without expanding
+  // it. Waits for such a fault are counted under `waits` alone.
   enum Event : usize { waits, sleeps, expansions, false_conflicts, event_count };
   static constexpr std::array<const char*, event_count> event_names = {
       "lock_in_tree.waits", "lock_in_tree.sleeps", "lock_in_tree.expansions",
       "lock_in_tree.false_conflicts"};
 
   static constexpr u64 fan_out = u64{1} << bits;
-  static constexpr u64 spin_ns = 8'000;  // before a waiter sleeps
+  static constexpr u64 spin_ns = 8'000;  // how long a waiter spins before it sleeps
 
   struct alignas(cache_line) Node {
     Node() { P::label(&slots, "radix_tree.slots"); }
@@ -139,8 +142,8 @@ class RadixTree {
   static_assert(!PlainCells<P> || sizeof(Slot[line_size / 8]) == line_size);
   struct Place {
     Slot* slot;
-    u32 level;  // 0: one page
-    u64 first;  // page
+    u32 level;  // 0: the slot is one page
+    u64 first;  // the slot's first page
   };
 
   static constexpr u64 span(u32 level) { return u64{1} << (bits * level); }
@@ -150,15 +153,15 @@ class RadixTree {
     return reinterpret_cast<Node*>(word & ~RadixWord::control_bits);
   }
   static u64 value(const Slot& slot) {
-    return slot.load(std::memory_order_relaxed) &
-           ~RadixWord::control_bits;  // relaxed: the caller holds the slot
+    // relaxed: the caller holds the slot.
+    return slot.load(std::memory_order_relaxed) & ~RadixWord::control_bits;
   }
 
   Place find(u64 page) {
     Node* node = &root_;
     for (u32 level = levels - 1;; --level) {
       Slot& slot = node->slots[page / span(level) % fan_out];
-      // acquire: pairs with the release in expand(): the child is seen made.
+      // acquire: pairs with the release in expand(), so that the child is seen constructed.
       const u64 word = slot.load(std::memory_order_acquire);
       if (!is_child(word)) return {&slot, level, page / span(level) * span(level)};
       node = child_of(word);
@@ -176,24 +179,25 @@ class RadixTree {
     }
   }
 
-  // False: it is locked, or has become a child.
+  // False when the slot is locked or has become a child.
   static bool try_lock(Slot& slot) {
     u64 word = slot.load(std::memory_order_relaxed);  // relaxed: the exchange decides
     while (!is_child(word) && !is_locked(word))
-      // acquire: pairs with unlock_slot's release. find() has acquired from the same word already;
-      // only what was let go between its look and this is left to be acquired here.
-      // weakened acquire survives, program: no program lets go of something newly made between the
-      // two.
+      // acquire: pairs with unlock_slot's release. find() has already acquired from the same word.
+      // This order acquires only what another thread released between find()'s load and this
+      // exchange.
+      // weakened acquire survives, program: no program releases something newly made between those
+      // two accesses.
       if (slot.compare_exchange_weak(word, word | RadixWord::lock_bit, std::memory_order_acquire,
                                      std::memory_order_relaxed))
         return true;
     return false;
   }
 
-  // Returns when the slot looks free, or has become a child. False: it was so at once.
+  // Returns when the slot looks free or has become a child. False when it was so at once.
   bool wait(Slot& slot) {
     const auto held = [](u64 word) { return !is_child(word) && is_locked(word); };
-    // relaxed, here and below: who locks it then acquires.
+    // relaxed, here and below: the thread acquires when it locks the slot.
     if (!held(slot.load(std::memory_order_relaxed))) return false;
     WaitScope<P> waiting(&slot, "slot of lock_in_tree");
     counters_.add(waits);
@@ -205,9 +209,9 @@ class RadixTree {
       const u32 ticket = sleepers_.ticket(&slot);
       u64 word = slot.load(std::memory_order_relaxed);
       if (!held(word)) return true;
-      // relaxed: the bit carries no data. If it goes in, then the holder's unlock or expansion,
-      // which comes later, sees it and wakes; the ticket is older than that, so the sleep below
-      // does not outlast it.
+      // relaxed: the bit carries no data. If the exchange succeeds, the holder's unlock or
+      // expansion comes later, sees the bit and wakes. The ticket was taken before that wake-up, so
+      // the wake-up ends the sleep below.
       if ((word & RadixWord::waiters_bit) == 0 &&
           !slot.compare_exchange_strong(word, word | RadixWord::waiters_bit,
                                         std::memory_order_relaxed, std::memory_order_relaxed))
@@ -224,18 +228,19 @@ class RadixTree {
     if ((old & RadixWord::waiters_bit) != 0) sleepers_.wake(&slot);
   }
 
-  // The holder's; sleepers may set their bit meanwhile.
+  // The caller holds the slot. Sleepers may set their bit meanwhile.
   static void set_value(Slot& slot, u64 fresh) {
-    u64 word = slot.load(std::memory_order_relaxed);  // relaxed: holder
-    // release: whoever reads the value without the lock (scan) finds what it stands for made.
+    u64 word = slot.load(std::memory_order_relaxed);  // relaxed: the caller holds the slot
+    // release: a thread that reads the value without the lock (scan) sees what the value stands for
+    // constructed.
     // weakened release survives, program: no program reads values without the lock.
     while (!slot.compare_exchange_weak(word, fresh | (word & RadixWord::control_bits),
                                        std::memory_order_release, std::memory_order_relaxed)) {
     }
   }
 
-  // The holder's. Keeps what lies in [first, end) locked and frees the rest, expanding as far down
-  // as the edges ask.
+  // The caller holds the slot. Keeps what lies in [first, end) locked and unlocks the rest. Expands
+  // as far down as the edges of the range require.
   void narrow(Slot& slot, u32 level, u64 slot_first, u64 first, u64 end) {
     if (slot_first >= first && slot_first + span(level) <= end) return;
     const u64 child_span = span(level - 1);
@@ -258,7 +263,7 @@ class RadixTree {
       child.slots[i].store(inherited | (wanted ? RadixWord::lock_bit : 0),
                            std::memory_order_relaxed);
     }
-    // release: pairs with find()'s acquire. Those who slept for the slot descend.
+    // release: pairs with find()'s acquire. Threads that slept for the slot descend into the child.
     const u64 old = slot.exchange(reinterpret_cast<u64>(&child) | RadixWord::child_bit,
                                   std::memory_order_release);
     if ((old & RadixWord::waiters_bit) != 0) sleepers_.wake(&slot);
@@ -270,7 +275,8 @@ class RadixTree {
     visit_node(root_, levels - 1, 0, first, end, see);
   }
 
-  // see(slot, value, first page, one past the last) left to right while it answers true.
+  // Calls see(slot, value, first page, one past the last) from left to right until it answers
+  // false.
   template <class F>
   bool visit_node(Node& node, u32 level, u64 node_first, u64 first, u64 end, F& see) {
     const u64 from = first > node_first ? (first - node_first) / span(level) : 0;

@@ -1,5 +1,5 @@
-// The address space over Linux's container of old, which is every scheme's default: for tests and
-// for schemes that are broken on purpose.
+// The address space over `rbtree`, the default container of every scheme: for tests and for schemes
+// that are broken on purpose.
 #pragma once
 
 #include "locks/address_space/mm.hpp"

@@ -1,5 +1,5 @@
-// Violations that operations noted while threads ran (AddressSpaceOptions::oracle): how many, and
-// the first few messages.
+// The violations that operations noted while threads ran (AddressSpaceOptions::oracle): their
+// number, and the first few messages.
 #pragma once
 
 #include <string>
@@ -11,14 +11,14 @@ namespace faultline {
 template <class P>
 class Violations {
  public:
-  // `what` must be a string literal: it is kept by address.
+  // `what` must be a string literal, since only its address is kept.
   void note(const char* what) {
-    // relaxed, here and below: read with all threads at rest.
+    // relaxed, here and below: report() runs with all threads at rest.
     const u32 place = count_.fetch_add(1, std::memory_order_relaxed);
     if (place < kept) first_[place].store(what, std::memory_order_relaxed);
   }
 
-  // Empty when nothing was noted.
+  // Empty when no violation was noted.
   std::string report() const {
     const u32 count = count_.load(std::memory_order_relaxed);
     if (count == 0) return {};

@@ -10,22 +10,23 @@
 namespace faultline {
 
 // The fields of a VMA `V`. Bounds, protection and flags are atomics, since a look-up under RCU may
-// read them while a writer edits; the scheme decides who may edit. `Links` is what the container of
-// VMAs keeps in each (locks/vmas/concept.hpp). `State` is a view of what the scheme's hooks keep,
-// in two parts (refcount: vm_lock_seq and vm_mm; and vm_refcnt, which faults write).
+// read them while a writer edits. The scheme decides which thread may edit. `Links` holds what the
+// container of VMAs keeps in each VMA (locks/vmas/concept.hpp). `State` is a view of what the
+// scheme's hooks keep, in two parts. Under `refcount` these are vm_lock_seq and vm_mm, and
+// vm_refcnt, which faults write.
 //
-//   anon_vma      0 until the first anonymous write; VMAs whose anon_vma differ do not merge
+//   anon_vma      0 until the first anonymous write; VMAs whose anon_vmas differ do not merge
 //   attached      whether the container holds the VMA: for the oracle
-//   next_free     the pool's while the VMA is free, Mm's while it is detached
+//   next_free     belongs to the pool while the VMA is free, to Mm while it is detached
 //
-// linux-6.18, after vm_area_struct (locks/layout.hpp says of which kernel), aligned to a line:
-//   line 0   vm_start 0, vm_end 8, vm_mm 16, vm_page_prot 24, vm_flags 32, vm_lock_seq 40: what
-//            faults read, and edits of this VMA write. Here anon_vma too: the kernel has
+// linux-6.18 follows vm_area_struct, aligned to a line (locks/layout.hpp names the kernel):
+//   line 0   vm_start 0, vm_end 8, vm_mm 16, vm_page_prot 24, vm_flags 32, vm_lock_seq 40: faults
+//            read these, and edits of this VMA write them. anon_vma lies here too: the kernel has
 //            it on line 1, which edits of neighbours do not write there
 //   line 1   the container's links, which edits of neighbours write. The kernel's container, the
-//            maple tree, keeps none in a VMA; it has there what a mapping is made of
-//   line 2   vm_refcnt 128, which every fault of the VMA writes under `refcount`. No other field of
-//            ours is on it; the kernel has there the links of the file's interval tree
+//            maple tree, keeps no links in a VMA; the kernel's line 1 describes the mapping
+//   line 2   vm_refcnt 128, which every fault of the VMA writes under `refcount`. This model has no
+//            other field on the line; the kernel has the links of the file's interval tree there
 template <class P, class V, template <class, class> class Links, class State, Layout layout>
 struct VmaFields {
   typename P::template atomic<u64> start{0};
@@ -49,8 +50,8 @@ struct VmaFields {
   }
 };
 
-// packed: side by side, as before there was a choice. With rbtree's links vm_refcnt shares line 1
-// with the last of them, and vm_lock_seq lies beside it.
+// packed: all fields side by side, as before there was a choice. With rbtree's links vm_refcnt
+// shares line 1 with the last of the links, and vm_lock_seq lies beside it.
 template <class P, class V, template <class, class> class Links, class State>
 struct VmaFields<P, V, Links, State, Layout::packed> {
   typename P::template atomic<u64> start{0};
@@ -75,7 +76,7 @@ struct alignas(layout == Layout::packed ? cache_line : line_size) Vma
     : VmaFields<P, Vma<P, Links, State, layout>, Links, State, layout> {
   using Fields = VmaFields<P, Vma, Links, State, layout>;
 
-  // The state names itself, if it must be told apart.
+  // The state labels its own fields, if a report must tell them apart.
   Vma() {
     if constexpr (PlainCells<P>) static_assert(Fields::lines_hold());
     P::label(this, "vma");
@@ -84,25 +85,26 @@ struct alignas(layout == Layout::packed ? cache_line : line_size) Vma
 
   State state() { return State(this->hot, this->mostly_read); }
 
-  // relaxed: the caller holds what keeps the bounds still, or re-checks them (refcount).
+  // relaxed: the caller holds a lock that keeps the bounds still, or checks them again (refcount).
   Range range() const {
     return {this->start.load(std::memory_order_relaxed), this->end.load(std::memory_order_relaxed)};
   }
-  // relaxed: readers under RCU re-check after they have locked the VMA.
+  // relaxed: readers under RCU check the bounds again after they have locked the VMA.
   void set_range(Range range) {
     this->start.store(range.start, std::memory_order_relaxed);
     this->end.store(range.end, std::memory_order_relaxed);
   }
   bool permits(Access access) const {
-    // relaxed: as in range()
+    // relaxed: as in range().
     return prot_permits(this->prot.load(std::memory_order_relaxed), access);
   }
   bool has(u32 flag) const {
-    // relaxed: as in range(). Flags stay what the VMA was mapped with, but for a reservation of
-    // range_lock, which no fault looks at.
+    // relaxed: as in range(). A VMA keeps the flags with which it was mapped. Only a reservation of
+    // range_lock changes its flags, and no fault looks at a reservation.
     return (this->flags.load(std::memory_order_relaxed) & flag) != 0;
   }
-  // Whether a write makes a page of the process's own, which needs an anon_vma to find it by.
+  // Whether a write makes a private page of the process. Such a page needs an anon_vma, by which
+  // the kernel finds its mappings.
   bool privately_written(Access access) const {
     return !has(map_shared) && (access == Access::write || !has(map_file));
   }

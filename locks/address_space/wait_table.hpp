@@ -1,7 +1,7 @@
-// Hashed wait queues: where threads sleep for words that have no room for a queue of their own,
-// such as the slots of a tree (Linux hashes the waiters of a page-cache entry in the same way:
-// fs/dax.c, "exclusive entry locks"). A bucket wakes all that sleep on it; those who waited for
-// another word go back to sleep.
+// Hashed wait queues. Threads sleep here for words that have no room for a queue of their own, such
+// as the slots of a tree. Linux hashes the waiters of a page-cache entry in the same way (fs/dax.c,
+// "exclusive entry locks"). A wake-up wakes all threads that sleep on the bucket; those that wait
+// for another word go back to sleep.
 #pragma once
 
 #include "locks/platform.hpp"
@@ -11,10 +11,10 @@ namespace faultline {
 template <class P>
 class WaitTable {
  public:
-  // What a waiter takes before it looks at its word for the last time.
+  // A waiter takes a ticket before it looks at its word for the last time.
   u32 ticket(const void* word) const {
-    return bucket(word).turn.load(
-        std::memory_order_acquire);  // acquire: pairs with wake()'s release
+    // acquire: pairs with wake()'s release.
+    return bucket(word).turn.load(std::memory_order_acquire);
   }
   // Sleeps unless there has been a wake() since the ticket was taken.
   void wait(const void* word, u32 ticket) { P::wait(bucket(word).turn, ticket, no_deadline); }

@@ -1,4 +1,4 @@
-// The C library's reader-writer lock with its default attributes: glibc's then prefers readers.
+// The C library's reader-writer lock with its default attributes, with which glibc prefers readers.
 // Native only.
 #pragma once
 

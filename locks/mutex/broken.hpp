@@ -1,4 +1,4 @@
-// The broken mutexes of the catalogue as types: one line in mutex/broken.def each.
+// The broken mutexes of the catalogue as types. Each is one line in mutex/broken.def.
 #pragma once
 
 #include "locks/mutex/busted.hpp"
@@ -13,7 +13,7 @@ using namespace options;
 
 }  // namespace broken_lines
 
-// Calls visit.operator()<Line>() for each.
+// Calls visit.operator()<Line>() for each line.
 template <class Visit>
 void for_each_broken(Visit&& visit) {
 #define FAULTLINE_BROKEN(name, ...) visit.template operator()<broken_lines::line_of_##name>();

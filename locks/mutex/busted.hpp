@@ -1,6 +1,6 @@
-// Broken on purpose, so that users can see the checker find something (`faultline check busted`): a
-// spinlock whose try_lock reads the word and then stores to it, in two steps. No list of measured
-// locks has it.
+// A spinlock that is broken on purpose, so that users can see the checker find something
+// (`faultline check busted`): its try_lock reads the word and then stores to it, in two steps. No
+// list of measured locks has it.
 #pragma once
 
 #include "locks/mutex/concept.hpp"
@@ -21,7 +21,7 @@ class Busted {
   bool try_lock(Node&) {
     // acquire: pairs with unlock's release.
     if (held_.load(std::memory_order_acquire) != 0) return false;
-    // relaxed: wrong whatever the order, since another thread may have looked as well.
+    // relaxed: any order would be wrong here, since another thread may also have read 0.
     held_.store(1, std::memory_order_relaxed);
     return true;
   }

@@ -1,5 +1,5 @@
-// The verbs of a mutual-exclusion lock. A Node is the caller's, lives from lock to unlock, and is
-// empty where a lock needs none.
+// The operations of a mutual-exclusion lock. The caller owns the Node, which lives from lock to
+// unlock and is empty where a lock needs none.
 #pragma once
 
 #include <concepts>

@@ -1,5 +1,5 @@
-// The mutexes of the catalogue as types: one line in mutex/list.def each. The build makes
-// mutex/all.hpp, which includes the header of each.
+// The mutexes of the catalogue as types. Each is one line in mutex/list.def. The build
+// makes mutex/all.hpp, which includes the header of each.
 #pragma once
 
 #include "locks/mutex/all.hpp"
@@ -14,7 +14,7 @@ using namespace options;
 
 }  // namespace mutex_lines
 
-// Calls visit.operator()<Line>() for each.
+// Calls visit.operator()<Line>() for each line.
 template <class Visit>
 void for_each_mutex(Visit&& visit) {
 #define FAULTLINE_MUTEX(name, ...) visit.template operator()<mutex_lines::line_of_##name>();

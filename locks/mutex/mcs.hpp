@@ -1,8 +1,9 @@
 // The MCS lock: a queue in which each waiter spins on a word of its own (Mellor-Crummey and Scott
 // 1991, algorithm 2.5).
 //
-//   lock    swap own node in as the tail; behind another, link to it and wait for its word
-//   unlock  with no successor, swap the tail back to none; else give the successor its word
+//   lock    swap the own node in as the tail; if there was a predecessor, link to it and wait for
+//           the own word to change
+//   unlock  with no successor, swap the tail back to null; else change the successor's word
 #pragma once
 
 #include <cstddef>
@@ -28,9 +29,9 @@ class Mcs {
 
   void lock(Node& node) {
     prepare(node);
-    // acq_rel: publishes the node to its successor (the exchange there acquires); acquires from
-    // unlock's release when free. The release keeps prepare's store to `next` before the
-    // successor's store to the same word.
+    // acq_rel: publishes the node to the next thread that exchanges the tail, which acquires;
+    // acquires from unlock's release where the lock is free. The release orders prepare's store to
+    // `next` before the successor's store to the same word.
     if (Node* previous = tail_.exchange(&node, std::memory_order_acq_rel)) [[unlikely]]
       await(node, *previous);
   }
@@ -44,7 +45,7 @@ class Mcs {
   }
 
   void unlock(Node& node) {
-    // acquire: pairs with the link's release.
+    // acquire: pairs with the release of the store to `next` in await().
     Node* next = node.next.load(std::memory_order_acquire);
     if (next == nullptr) {
       Node* expected = &node;
@@ -61,15 +62,15 @@ class Mcs {
   }
 
  private:
-  // relaxed: published by the exchange.
+  // relaxed: the exchange of the tail publishes the store.
   static void prepare(Node& node) { node.next.store(nullptr, std::memory_order_relaxed); }
 
-  // Apart, so that the compiler inlines what is left of lock().
+  // A function of its own, so that the compiler inlines the rest of lock().
   [[gnu::noinline]] void await(Node& node, Node& previous) {
-    node.waiting.store(1, std::memory_order_relaxed);       // relaxed: published by the link
+    node.waiting.store(1, std::memory_order_relaxed);       // relaxed: the store below publishes it
     previous.next.store(&node, std::memory_order_release);  // release: pairs with unlock's acquire
     WaitScope<P> waiting(this, "mcs");
-    // acquire: pairs with unlock's release.
+    // acquire: pairs with the release of unlock's store to `waiting`.
     while (node.waiting.load(std::memory_order_acquire) != 0) P::pause(this);
   }
 

@@ -1,29 +1,30 @@
 // The queue of optimistic spinners: an MCS queue whose members may leave it while they wait
 // (Linux's kernel/locking/osq_lock.c; after Mellor-Crummey and Scott 1991). Only its head spins on
-// the lock proper, so that spinners do not all beat on one line.
+// the lock itself, so that the spinners do not all contend for one line.
 //
-//   enter   swap self in as the tail; behind another, link self to it and wait to be made head
-//   leave   take back the predecessor's link to self, so that it cannot hand over any more; find,
-//           or wait for, the successor; link the two. The predecessor may be leaving at the same
-//           time: then self's `previous` changes under way
+//   enter   swap self in as the tail; if there was a predecessor, link to it and wait to become
+//           head
+//   leave   take back the predecessor's link to self, so that it cannot hand the head to self any
+//           more; find the successor, or wait for it; link the two. If the predecessor is leaving
+//           at the same time, it replaces self's `previous` meanwhile
 //   exit    hand the head to the successor
 //
 // In Linux (osq_lock, osq_unlock) a spinner leaves when it must reschedule (need_resched), or when
 // the predecessor's CPU is preempted (vcpu_is_preempted). Here it leaves when its predecessor is
-// not running, or after `patience`, which stands in for the scheduler's tick.
+// not running, or after `patience`, which replaces the scheduler's tick.
 #pragma once
 
 #include "locks/per_thread.hpp"
 
 namespace faultline {
 
-// The caller is the head, at once or after a wait, and calls exit() later; or it has left the
-// queue.
+// `at_once` and `waited`: the caller is the head and calls exit() later. `left`: the caller has
+// left the queue.
 enum class OsqEntry : int { at_once, waited, left };
 
-// What a spinner waits on: a pair of lines per thread and queue, on the thread's node, kept as long
-// as the queue. The kernel has one per CPU for all queues (optimistic_spin_node, a per-CPU variable
-// aligned to a line).
+// The words on which a spinner waits. Each thread has one pair of lines per queue, on the thread's
+// node; it lives as long as the queue. The kernel has one per CPU for all queues
+// (optimistic_spin_node, a per-CPU variable aligned to a line).
 template <class P>
 struct alignas(cache_line) OsqNode {
   typename P::template atomic<OsqNode*> next{nullptr};
@@ -34,24 +35,25 @@ struct alignas(cache_line) OsqNode {
 template <class P>
 using OsqNodes = PerThread<P, OsqNode<P>>;
 
-// The tail of a queue: optimistic_spin_queue, the word that lies in an rwsem. `nodes` are those of
-// this queue. A thread is in at most one place of it.
+// The tail of a queue: the kernel's optimistic_spin_queue, the word that lies in an rwsem. `nodes`
+// belong to this queue. A thread enters a queue at most once at a time.
 template <class P>
 class OsqTail {
  public:
-  static constexpr u64 patience = 4'000'000;  // ns
+  static constexpr u64 patience = 4'000'000;  // nanoseconds
 
   OsqEntry enter(OsqNodes<P>& nodes) {
     Spinner& self = nodes.here();
-    // relaxed, all: published by the exchange below.
+    // relaxed, all: the exchange below publishes them.
     self.thread.store(P::self(), std::memory_order_relaxed);
     self.next.store(nullptr, std::memory_order_relaxed);
     self.head.store(0, std::memory_order_relaxed);
-    // acq_rel: publishes self to whoever queues behind (acquire of the same exchange), and sees the
-    // predecessor made.
+    // acq_rel: publishes self to the thread that queues behind it (acquire of the same exchange);
+    // sees the predecessor's node initialised.
     Spinner* previous = tail_.exchange(&self, std::memory_order_acq_rel);
     if (previous == nullptr) return OsqEntry::at_once;
-    self.previous.store(previous, std::memory_order_relaxed);  // relaxed: published by the link
+    // relaxed: the store below publishes it.
+    self.previous.store(previous, std::memory_order_relaxed);
     // release: pairs with the acquire in successor(), by which the predecessor reaches self.
     previous->next.store(&self, std::memory_order_release);
     const u64 limit = P::now() + patience;
@@ -63,7 +65,7 @@ class OsqTail {
       // up.
       const Spinner* before = self.previous.load(std::memory_order_acquire);
       const bool late = turn % 64 == 0 && P::now() > limit;
-      // relaxed: a hint
+      // relaxed: the value is a hint.
       if (late || !P::running(before->thread.load(std::memory_order_relaxed))) break;
       P::pause(this);
     }
@@ -73,28 +75,28 @@ class OsqTail {
   void exit(OsqNodes<P>& nodes) {
     Spinner& self = nodes.here();
     Spinner* expected = &self;
-    // release: the next to enter takes over what the head did. relaxed on failure: a successor is
-    // there, found below.
+    // release: the next thread that enters sees what this head did. relaxed on failure: a successor
+    // is there, and successor() finds it.
     if (tail_.compare_exchange_strong(expected, nullptr, std::memory_order_release,
                                       std::memory_order_relaxed))
       return;
     if (Spinner* next = successor(self, nullptr))
-      next->head.store(1, std::memory_order_release);  // release: pairs with enter()
+      next->head.store(1, std::memory_order_release);  // release: pairs with the acquire in enter()
   }
 
  private:
   using Spinner = OsqNode<P>;
 
-  // False: the head was handed over after all.
+  // False: the predecessor handed the head to self after all, so self has not left.
   bool leave(Spinner& self) {
-    // acquire: pairs with the release below by which the predecessor, leaving, replaces `previous`.
+    // acquire: pairs with the release below, by which a leaving predecessor replaces `previous`.
     // weakened acquire survives, ordered_elsewhere: the exchange of the tail in enter() has already
     // shown this thread every spinner ahead of it.
     Spinner* previous = self.previous.load(std::memory_order_acquire);
     for (;;) {
       Spinner* expected = &self;
-      // acq_rel: after this the predecessor cannot hand the head to self; it waits in successor()
-      // for a new link.
+      // acq_rel: after this exchange the predecessor cannot hand the head to self. It waits in
+      // successor() for a new link.
       // weakened acquire survives, as_in_linux: the link that is taken back led to self.
       // weakened release survives, as_in_linux: the null link publishes nothing.
       if (previous->next.compare_exchange_strong(expected, nullptr, std::memory_order_acq_rel,
@@ -119,19 +121,19 @@ class OsqTail {
     return true;
   }
 
-  // Cuts self off from its successor and answers it; or, when self is the tail, makes `heir` the
-  // tail and answers null.
+  // Cuts self off from its successor and answers the successor. If self is the tail, makes `heir`
+  // the tail instead and answers null.
   Spinner* successor(Spinner& self, Spinner* heir) {
     for (;;) {
       Spinner* expected = &self;
-      // relaxed look, acq_rel exchange: as the exchange in enter().
+      // relaxed load, acq_rel exchange: as for the exchange in enter().
       // weakened acquire survives, store_order: it keeps a leaver's store to self.next before the
-      // one that self makes at its next entry.
+      // store that self makes at its next entry.
       if (tail_.load(std::memory_order_relaxed) == &self &&
           tail_.compare_exchange_strong(expected, heir, std::memory_order_acq_rel,
                                         std::memory_order_relaxed))
         return nullptr;
-      // By exchange, since the successor may be leaving: it takes its link back by one too.
+      // An exchange, since the successor may be leaving and takes its link back by an exchange too.
       // acq_rel: the acquire pairs with the release of the link.
       // weakened release survives, as_in_linux: the null link publishes nothing.
       if (self.next.load(std::memory_order_relaxed) != nullptr)
@@ -143,7 +145,7 @@ class OsqTail {
   typename P::template atomic<Spinner*> tail_{nullptr};
 };
 
-// A queue that is its own: tail and nodes.
+// A queue with a tail and nodes of its own.
 template <class P>
 class Osq {
  public:

@@ -1,7 +1,7 @@
 // A ticket lock: FIFO, two words (Reed and Kanodia 1979; Mellor-Crummey and Scott 1991,
 // algorithm 2.2).
 //
-//   lock    take a number; wait until it is served
+//   lock    draw a number; wait until that number is served
 //   unlock  serve the next number
 #pragma once
 
@@ -11,9 +11,9 @@
 
 namespace faultline {
 
-// `Number` counts acquisitions and wraps: more values than threads that can wait at once. Both
-// words lie side by side in eight bytes, as the kernel's spinlock lies in four (arch_spinlock_t),
-// on the line of what they guard.
+// `Number` counts acquisitions and wraps. It must have more values than there are threads that can
+// wait at the same time. Both words lie side by side in eight bytes, on the line of the data that
+// they guard. The kernel's spinlock (arch_spinlock_t) has four bytes.
 template <class P, class Number>
 class TicketOf {
  public:
@@ -24,19 +24,19 @@ class TicketOf {
   }
 
   void lock(Node&) {
-    // relaxed: the load that finds it served orders.
+    // relaxed: the acquire load below, which sees the number served, orders.
     const Number mine = next_.fetch_add(1, std::memory_order_relaxed);
     // acquire: pairs with unlock's release.
     if (serving_.load(std::memory_order_acquire) != mine) [[unlikely]]
       await(mine);
   }
 
-  // Takes the number that is being served, if nobody has it yet. Between the first load and the
-  // exchange a number comes round again only when as many acquisitions go by as Number has values
-  // (ABA). The exchange then draws a number that is not served yet, and try_lock waits for it as
-  // lock does: late, but exclusive.
+  // Draws the number that is being served, if no thread has drawn it yet. Between the first load
+  // and the exchange that number can come round again, if as many acquisitions pass as Number has
+  // values (ABA). The exchange then draws a number that is not served yet, and try_lock waits for
+  // it as lock does. The lock is still exclusive; try_lock only returns late.
   bool try_lock(Node&) {
-    // relaxed: the load that finds it served orders.
+    // relaxed: the acquire load below, which sees the number served, orders.
     Number mine = serving_.load(std::memory_order_relaxed);
     // relaxed: as above.
     if (!next_.compare_exchange_strong(mine, static_cast<Number>(mine + 1),
@@ -49,13 +49,14 @@ class TicketOf {
   }
 
   void unlock(Node&) {
-    // relaxed load: only the holder writes it. release: pairs with lock's and try_lock's acquire.
+    // relaxed load: only the holder writes the word. release: pairs with the acquire in lock and
+    // try_lock.
     serving_.store(static_cast<Number>(serving_.load(std::memory_order_relaxed) + 1),
                    std::memory_order_release);
   }
 
  private:
-  // Apart, so that the compiler inlines what is left of lock().
+  // A function of its own, so that the compiler inlines the rest of lock().
   [[gnu::noinline]] void await(Number mine) {
     WaitScope<P> waiting(this, "ticket");
     // acquire: pairs with unlock's release.

@@ -1,5 +1,5 @@
-// The verbs of a range lock: any number of disjoint, or overlapping shared, ranges at once. A Node
-// is the caller's and lives from lock to unlock.
+// The operations of a range lock, which any number of ranges may hold at the same time, if they are
+// disjoint or overlap only shared. The caller owns the Node, which lives from lock to unlock.
 #pragma once
 
 #include <concepts>
@@ -11,9 +11,9 @@
 
 namespace faultline {
 
-// `downgrade` turns an exclusive hold into a shared one; `downgrade_range` shrinks a hold to a
-// range inside it; waiters that no longer conflict go on. `try_lock` may fail although nothing
-// conflicts (a lock says when). `describe` lists holders and waiters.
+// `downgrade` turns an exclusive hold into a shared one, and `downgrade_range` shrinks a hold to a
+// range inside it. Both let waiters that no longer conflict go on. `try_lock` may fail although
+// nothing conflicts; each lock says when. `describe` lists holders and waiters.
 template <class L>
 concept RangeLock = requires(L lock, const L& constant, typename L::Node& node, Range range,
                              bool exclusive, Events& events) {
@@ -26,10 +26,10 @@ concept RangeLock = requires(L lock, const L& constant, typename L::Node& node, 
   { constant.describe() } -> std::same_as<std::vector<std::string>>;
 };
 
-// lock() in two halves, for a caller that takes its place in the order of arrival while it holds a
-// lock of its own, and waits without it. `enqueue` answers whether the range is held at once; if
-// not, it is held when `wait` returns. Between the two the node conflicts with later arrivals as a
-// holder does.
+// lock() in two halves. The caller takes its place in the order of arrival while it holds a lock of
+// its own, and waits after it has released that lock. `enqueue` answers whether the range is held
+// at once. If not, the range is held when `wait` returns. Between the two calls the node conflicts
+// with later arrivals as a holder does.
 template <class L>
 concept QueuedRangeLock = RangeLock<L> &&
     requires(L lock, typename L::Node& node, Range range, bool exclusive) {

@@ -1,5 +1,5 @@
-// The range locks of the catalogue as types: one line in range/list.def each. The build makes
-// range/all.hpp, which includes the header of each.
+// The range locks of the catalogue as types. Each is one line in range/list.def. The build
+// makes range/all.hpp, which includes the header of each.
 #pragma once
 
 #include "locks/range/all.hpp"
@@ -14,7 +14,7 @@ using namespace options;
 
 }  // namespace range_lines
 
-// Calls visit.operator()<Line>() for each.
+// Calls visit.operator()<Line>() for each line.
 template <class Visit>
 void for_each_range(Visit&& visit) {
 #define FAULTLINE_RANGE(name, ...) visit.template operator()<range_lines::line_of_##name>();

@@ -1,11 +1,12 @@
-// Bueso's range lock: a spinlock over an interval-augmented red-black tree of the ranges held and
-// awaited. Sources: Davidlohr Bueso, "locking: Introduce range reader/writer lock" (LKML 2017,
-// version 3 of the series), after Jan Kara's exclusive-only "lib: Implement range locks" (LKML
-// 2013). Written anew from the algorithm.
+// Bueso's range lock: a spinlock over an interval-augmented red-black tree of the ranges that
+// threads hold or wait for. Sources: Davidlohr Bueso, "locking: Introduce range reader/writer lock"
+// (LKML 2017, version 3 of the series), after Jan Kara's exclusive-only "lib: Implement range
+// locks" (LKML 2013). This is a new implementation of the algorithm.
 //
-// Strictly first come, first served among conflicting ranges, and waiters conflict as holders do:
-// nobody starves, but a waiter also holds up a later arrival that conflicts with no holder (counted
-// as range.false_conflicts). Nobody steals, nobody spins for a range: a conflict is a sleep.
+// Conflicting ranges are granted strictly in the order of arrival, and a waiter conflicts as a
+// holder does. So no thread starves, but a waiter also delays a later arrival that conflicts with
+// no holder (counted as range.false_conflicts). No thread steals a range or spins for one: every
+// conflict is a sleep.
 #pragma once
 
 #include <algorithm>
@@ -22,18 +23,19 @@
 
 namespace faultline {
 
-// `Spinlock`, a mutex (locks/mutex/concept.hpp), guards the tree; it is held for one walk of the
-// overlapping ranges, never over a sleep or a wake-up.
+// `Spinlock`, a mutex (locks/mutex/concept.hpp), guards the tree. A thread holds it for one walk of
+// the overlapping ranges, never over a sleep or a wake-up.
 template <class P, template <class> class Spinlock = Ticket>
 class TreeRangeLock {
-  // What a waiter sleeps on. It belongs to the thread, not to the node: the waiter may return, and
-  // its node vanish, as soon as it sees itself granted, before the waker has called P::wake.
+  // The word on which a waiter sleeps. It belongs to the thread, not to the node: the waiter may
+  // return as soon as it sees itself granted, and so end the node's life before the waker has
+  // called P::wake.
   struct alignas(cache_line) Parker {
     typename P::template atomic<u32> wakes{0};
   };
 
  public:
-  // Once the node is in the tree, the mutex guards all but `granted` and `next_to_wake`.
+  // While the node is in the tree, the mutex guards all members but `granted` and `next_to_wake`.
   class Node {
    public:
     Node() = default;
@@ -46,13 +48,13 @@ class TreeRangeLock {
     RbLinks<P, Node> links;
     typename P::template data<u64> start;
     typename P::template data<u64> end;
-    typename P::template data<u64> greatest_end;  // in the subtree
-    typename P::template data<u64> sequence;      // order of arrival
+    typename P::template data<u64> greatest_end;  // the greatest end in the node's subtree
+    typename P::template data<u64> sequence;      // the order of arrival
     typename P::template data<bool> exclusive;
     typename P::template data<u32> thread;
     typename P::template data<Parker*> parker;
-    typename P::template data<u32> blocking;        // conflicting nodes that arrived before
-    typename P::template data<Node*> next_to_wake;  // the waker's, until it grants
+    typename P::template data<u32> blocking;        // how many conflicting nodes arrived before
+    typename P::template data<Node*> next_to_wake;  // the waker uses it until it grants
     typename P::template atomic<u32> granted{0};
   };
 
@@ -67,8 +69,8 @@ class TreeRangeLock {
   TreeRangeLock(const TreeRangeLock&) = delete;
   TreeRangeLock& operator=(const TreeRangeLock&) = delete;
 
-  // `range` is not empty. A thread that holds an overlapping range deadlocks unless both are
-  // shared and nobody waits in between: do not nest.
+  // `range` is not empty. Do not nest: a thread that already holds an overlapping range deadlocks,
+  // unless both holds are shared and no thread waits in between.
   void lock(Node& node, Range range, bool exclusive) {
     if (!enqueue(node, range, exclusive)) wait(node);
   }
@@ -89,9 +91,10 @@ class TreeRangeLock {
   }
   void wait(Node& node) { await(node); }
 
-  // Fails for a shared range when an exclusive one, held or awaited, overlaps; for an exclusive
-  // range already when it reaches into the hull of all ranges, overlap or not, as Bueso's does. The
-  // latter counts as range.trylock_spurious, for which a failure looks at the overlaps after all.
+  // A shared range fails when an exclusive range overlaps it, held or awaited. An exclusive range
+  // fails when it reaches into the hull of all ranges, even if it overlaps none, as in Bueso's
+  // lock. range.trylock_spurious counts the failures without an overlap; to know them, every
+  // failure looks at the overlaps.
   bool try_lock(Node& node, Range range, bool exclusive) {
     prepare(node, range, exclusive);
     bool spurious = false;
@@ -110,7 +113,7 @@ class TreeRangeLock {
     return false;
   }
 
-  // On the thread that holds it.
+  // The thread that holds the range calls it.
   void unlock(Node& node) {
     Wakes wakes;
     {
@@ -123,7 +126,7 @@ class TreeRangeLock {
     wakes.send();
   }
 
-  // Exclusive to shared: shared waiters no longer wait for this node.
+  // Turns an exclusive hold into a shared one. Shared waiters no longer wait for this node.
   void downgrade(Node& node) {
     Wakes wakes;
     {
@@ -136,8 +139,8 @@ class TreeRangeLock {
     wakes.send();
   }
 
-  // `range` is not empty and inside the one held. Waiters that overlap only what is given up no
-  // longer wait for this node; its place in the order of arrival stays.
+  // `range` is not empty and lies inside the held range. Waiters that overlap only the released
+  // part no longer wait for this node. The node keeps its place in the order of arrival.
   void downgrade_range(Node& node, Range range) {
     Wakes wakes;
     {
@@ -155,12 +158,13 @@ class TreeRangeLock {
 
   void append_events(Events& events) const { events_.append_to(events); }
 
-  // "thread 3 holds [0x1000, 0x2000) exclusive": one line a node, by address. Gives up after some
-  // tries to enter the mutex, whose holder may be what is stuck.
+  // One line per node, in the order of addresses: "thread 3 holds [0x1000, 0x2000) exclusive".
+  // Gives up after some tries to take the mutex, since the mutex's holder may be the thread that is
+  // stuck.
   std::vector<std::string> describe() const {
     typename Spinlock<P>::Node entry;
     for (u32 tries = 0; !mutex_.try_lock(entry); ++tries) {
-      if (tries == 10'000) return {"range lock: its mutex is held, no look inside"};
+      if (tries == 10'000) return {"range lock: its mutex is held, so its ranges cannot be listed"};
       P::pause(&mutex_);
     }
     std::vector<std::string> lines;
@@ -170,7 +174,7 @@ class TreeRangeLock {
     return lines;
   }
 
-  // For tests, with all threads at rest: empty, or what is wrong with the tree.
+  // For tests, with all threads at rest: answers what is wrong with the tree, or an empty string.
   std::string check() const { return tree_.check(); }
 
  private:
@@ -210,9 +214,9 @@ class TreeRangeLock {
     typename Spinlock<P>::Node entry_;
   };
 
-  // The waiters to wake once the mutex is free: a list of any length through their nodes, as
-  // Linux's wake_q is one through the tasks. A node stays until it is granted, since its thread
-  // waits for that; it is in one list only, since its count of conflicts reaches 0 once.
+  // The waiters to wake after the mutex is released: a list of any length, linked through their
+  // nodes, as Linux's wake_q links tasks. A node lives until it is granted, since its thread waits
+  // for the grant. A node is in one list only, since its count of conflicts reaches 0 once.
   class Wakes {
    public:
     void add(Node& node) {
@@ -225,13 +229,14 @@ class TreeRangeLock {
     }
     void send() {
       for (Node* node = first_; node != nullptr;) {
-        // Both before the grant, after which the node may be gone.
+        // Both loads come before the grant, after which the node may be gone.
         Node* next = node->next_to_wake.load();
         Parker& parker = *node->parker.load();
-        // release: pairs with the acquire in await(): the new holder sees what the old ones did,
-        // those before this one by way of the mutex.
+        // release: pairs with the acquire in await(). The new holder sees what this holder did; it
+        // sees what earlier holders did through the mutex.
         node->granted.store(1, std::memory_order_release);
-        // release: pairs with the acquire in await(): who sees the new value sees the grant.
+        // release: pairs with the acquire in await(): a thread that sees the new value sees the
+        // grant.
         parker.wakes.fetch_add(1, std::memory_order_release);
         P::wake(parker.wakes, 1);
         node = next;
@@ -260,12 +265,12 @@ class TreeRangeLock {
     node.sequence.store(next_sequence_.load());
     next_sequence_.store(next_sequence_.load() + 1);
     node.blocking.store(conflicts);
-    // relaxed: whoever grants finds the node in the tree, under the mutex.
+    // relaxed: the granting thread finds the node in the tree, under the mutex.
     node.granted.store(0, std::memory_order_relaxed);
     tree_.insert(&node);
   }
 
-  // Whether `range` reaches into the hull of all ranges: the O(1) test that spares most walks.
+  // Whether `range` reaches into the hull of all ranges. This O(1) test makes most walks needless.
   bool in_bounds(Range range) const {
     return !tree_.empty() && range.start < tree_.root()->greatest_end.load() &&
            tree_.first()->start.load() < range.end;
@@ -281,7 +286,8 @@ class TreeRangeLock {
     return conflicts;
   }
 
-  // In order of start. `visit` must leave the tree as it is. Recursion is as deep as the tree.
+  // Visits the ranges in the order of their starts. `visit` must not change the tree. The recursion
+  // is as deep as the tree.
   template <class F>
   static void for_each_overlap(Node* node, Range range, const F& visit) {
     while (node != nullptr && range.start < node->greatest_end.load()) {
@@ -292,7 +298,7 @@ class TreeRangeLock {
     }
   }
 
-  // Whether `other`, which overlaps `node`, counted it on arrival.
+  // Whether `other`, which overlaps `node`, counted `node` as a conflict on arrival.
   static bool waits_for(const Node& other, const Node& node) {
     return other.sequence.load() > node.sequence.load() &&
            (other.exclusive.load() || node.exclusive.load());
@@ -308,8 +314,8 @@ class TreeRangeLock {
     WaitScope<P> scope(this, "range_lock");
     Parker& parker = *node.parker.load();
     for (;;) {
-      // acquire: pairs with the release in Wakes::send; read before the grant, so that a wake-up
-      // between the two changes the word and the sleep ends at once.
+      // acquire: pairs with the release in Wakes::send. This load comes before the load of
+      // `granted`, so a wake-up between the two changes the word, and the sleep ends at once.
       const u32 seen = parker.wakes.load(std::memory_order_acquire);
       // acquire: pairs with the release in Wakes::send.
       if (node.granted.load(std::memory_order_acquire) != 0) return;
@@ -333,7 +339,7 @@ class TreeRangeLock {
            (blocking == 0 ? "" : ", behind " + std::to_string(blocking));
   }
 
-  // One line: the mutex, and what each of its holders reads and writes.
+  // The mutex and the members that each of its holders reads and writes share one line.
   alignas(cache_line) mutable Spinlock<P> mutex_;
   Tree tree_;
   typename P::template data<u64> next_sequence_;

@@ -1,7 +1,6 @@
-// Scheme `full_range`: mmap_sem over a range lock of which every hold covers the whole address
-// space. It is the first step of the incremental conversion from mmap_sem to ranges (Bueso, "mm:
-// towards parallel address space operations", LKML 2018), and shows what a range lock costs by
-// itself.
+// Scheme `full_range`: mmap_sem over a range lock, where every hold covers the whole address space.
+// It is the first step of the incremental conversion from mmap_sem to ranges (Bueso, "mm: towards
+// parallel address space operations", LKML 2018), and shows the cost of the range lock itself.
 #pragma once
 
 #include <string>
@@ -14,7 +13,8 @@
 
 namespace faultline {
 
-// Each thread has one node: it holds the lock at most once at a time, and releases what it took.
+// Each thread has one node, since it holds the lock at most once at a time and releases its own
+// hold.
 template <class P, RangeLock Lock>
 class FullRange {
  public:

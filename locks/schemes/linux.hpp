@@ -1,12 +1,13 @@
 // Scheme `linux`: the running kernel. The operations are mmap(2), munmap(2), mprotect(2),
-// madvise(2) and real faults on this process's own address space, so there is one such address
-// space a process. Native only: P must have
+// madvise(2) and real faults on this process's own address space, so a process has one such address
+// space. Native only. P must have
 //   bool touch(void* address, Access)   reads or writes one byte; false where that raised SIGSEGV
 //   or SIGBUS
-// What differs from the simulated ones: brk moves a mapping of its own, since the process's break
-// belongs to malloc; `walk` is a shared futex wake, whose key comes from get_user_pages_fast, and
-// which faults the page in when that finds nothing. Huge pages are the process's affair
-// (PR_SET_THP_DISABLE): madvise on each map would add an exclusive section of its own.
+// Three things differ from the simulated schemes. brk moves a mapping of its own, since the
+// process's break belongs to malloc. `walk` is a shared futex wake, whose key comes from
+// get_user_pages_fast; when that finds no page, the call faults the page in. Huge pages are a
+// setting of the process (PR_SET_THP_DISABLE), since madvise on each map would add an exclusive
+// section of its own.
 #pragma once
 
 #include <fcntl.h>
@@ -28,9 +29,9 @@ namespace faultline {
 template <class P>
 class LinuxScheme final : public AddressSpace {
  public:
-  // Finds a free range for fixed mappings and the break. The hint lies far from where the kernel
-  // places mappings of its own accord, so that nothing comes to lie there once the reservation has
-  // been given back.
+  // Finds a free range for fixed mappings and the break. The hint lies far from the addresses where
+  // the kernel places mappings without a hint, so nothing is placed there after this reservation is
+  // unmapped.
   explicit LinuxScheme(const AddressSpaceOptions&) {
     constexpr u64 reserved = fixed_span + break_limit + huge_page;
     const i64 range = raw_mmap(u64{1} << 44, reserved, PROT_NONE,
@@ -106,9 +107,8 @@ class LinuxScheme final : public AddressSpace {
   std::vector<std::string> holders() const override {
     return {"linux: the kernel does not say who holds mmap_lock"};
   }
-  std::string check() override {
-    return {};
-  }  // the kernel is the reference that the oracle is made after
+  // The oracle is modelled on the kernel, so this checks nothing.
+  std::string check() override { return {}; }
 
  private:
   static constexpr u64 huge_page = u64{1} << 21;
@@ -147,8 +147,8 @@ class LinuxScheme final : public AddressSpace {
     return errno == EINVAL ? Error::inval : Error::nomem;
   }
 
-  // Past the C library's names, which sanitizers intercept: they would keep shadow memory for
-  // mappings that are not theirs.
+  // These calls bypass the C library's functions, which sanitizers intercept: the sanitizers would
+  // keep shadow memory for mappings of this scheme.
   template <class... Args>
   static i64 raw_call(i64 number, Args... args) {
     return syscall(number, args...);

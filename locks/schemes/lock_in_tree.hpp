@@ -1,19 +1,19 @@
-// Scheme `lock_in_tree`: no lock but the slots of the radix tree that holds the mappings, after
-// RadixVM (Clements, Kaashoek, Zeldovich, EuroSys 2013, section 3). A fault locks the slot of its
-// page; map, unmap and protect lock the slots of their range from left to right, holes included,
-// and keep them until the pages are zapped and shot down. Operations on disjoint ranges share no
-// lock word.
+// Scheme `lock_in_tree`: its only locks are the slots of the radix tree that holds the mappings,
+// after RadixVM (Clements, Kaashoek, Zeldovich, EuroSys 2013, section 3). A fault locks the slot of
+// its page. map, unmap and protect lock the slots of their range from left to right, holes
+// included, and keep them until the pages are zapped and shot down. Operations on disjoint ranges
+// share no lock word.
 //
 // How the model differs from RadixVM and from the kernel:
-// - a mapping is a value in each of its slots, so there is nothing to split or to merge: the merge
-// toggle has no effect;
-// - the anon_vma is a bit of the slot, set by the first write fault on its page under the lock that
-// the fault holds anyway;
-// - first-fit placement is what is left to fight over, so each thread places mappings without a
-// hint in a region of its own;
-// - a slot guards the break too: that of the page below the break's start;
-// - a fault expands the tree down to a leaf slot for its page: with a folded slot all faults of 2
-// MiB would wait for one another.
+// - A mapping is a value in each of its slots, so nothing is split or merged: the merge option has
+//   no effect.
+// - The anon_vma is a bit of the slot. The first write fault on a page sets it, under the slot's
+//   lock, which the fault holds anyway.
+// - First-fit placement would be the only thing that all threads contend for, so each thread places
+//   mappings without a hint in a region of its own.
+// - A slot also guards the break: the slot of the page below the break's start.
+// - A fault expands the tree down to a leaf slot for its page, since all faults of 2 MiB would wait
+//   for one another on a folded slot.
 #pragma once
 
 #include "locks/address_space/break.hpp"
@@ -23,7 +23,7 @@
 
 namespace faultline {
 
-// A slot's value, above the tree's control bits. All zero: a hole.
+// A slot's value, above the tree's control bits. All zero means a hole.
 struct SlotValue {
   static constexpr u64 mapped_bit = 8, anon_bit = 16;
   static constexpr u32 prot_shift = 5, flags_shift = 8, instance_shift = 16;
@@ -45,7 +45,7 @@ struct SlotValue {
   static bool permits(u64 value, Access access) { return prot_permits(prot(value), access); }
 };
 
-// `Tree` has the public functions of RadixTree, and is another one in tests only.
+// `Tree` has the public functions of RadixTree. Only tests pass another class.
 template <class P, class Tree = RadixTree<P>>
 class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
  public:
@@ -144,7 +144,7 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
   }
 
   MapResult do_brk(i64 delta) {
-    // Left of all that is locked within, as the order of locking asks.
+    // This slot lies left of all slots that are locked below, as the order of locking requires.
     const Locked locked(tree_, {break_start - page_size, break_start});
     const MapResult result = move_break(
         break_.load(), delta, break_limits,
@@ -169,8 +169,8 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
 
   bool do_walk(u64 address) { return table_.walk(address); }
 
-  // Without a lock: a VMA is a run of slots of one map call and protection, as they were when the
-  // walk came by.
+  // Takes no lock. A VMA is a run of slots of one map call and one protection, as the slots were
+  // when the walk passed them.
   u64 do_scan() {
     u64 vmas = 0;
     u64 before = 0;
@@ -197,8 +197,8 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
     const Range range_;
   };
 
-  // Where a thread places mappings: 32 GiB of its own, from the lowest place that it knows to be
-  // free.
+  // Where a thread places mappings: in a region of 32 GiB of its own, from the lowest place that it
+  // knows to be free.
   struct Cursor {
     Cursor()
         : region{region_start + P::self() * region_size,
@@ -219,7 +219,7 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
 
   u64 fresh_instance() { return u64{P::self()} << 37 | ++instances_.here().last; }
 
-  // The page's slot is locked, and mapped with `value`.
+  // The caller holds the lock of the page's slot. The slot is mapped and has the value `value`.
   Error serve(u64 address, Access access, u64 value) {
     if (!SlotValue::permits(value, access)) return Error::segv;
     const u64 page = address / page_size;
@@ -228,13 +228,13 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
     if (own && access == Access::write && !SlotValue::anon(value))
       tree_.fill(page, page + 1, value | SlotValue::anon_bit);
     const bool mapped = table_.fault_in(address, access, SlotValue::prot(value), !file || own);
-    // The slot's lock must have kept the mapping in place through all of this.
+    // Oracle: the slot's lock must have kept the mapping in place since the caller took it.
     if (options_.oracle && ((value_at(address) ^ value) & ~SlotValue::anon_bit) != 0)
       violations_.note("a fault was served in a slot that another thread changed");
     return mapped ? Error::none : Error::nomem;
   }
 
-  // The holder of `range`: makes it a hole without pages.
+  // The caller holds `range`. Makes it a hole without pages.
   void clear(Range range) {
     tree_.fill(range.start / page_size, range.end / page_size, 0);
     table_.zap(range);
@@ -254,8 +254,8 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
     return true;
   }
 
-  // First fit in the thread's own region; another thread may have put a fixed mapping there
-  // meanwhile, hence the retries.
+  // First fit in the thread's own region. Another thread may put a fixed mapping there between the
+  // look and the lock; then the search goes on.
   MapResult place(u64 length, u64 value) {
     Cursor& cursor = cursors_.here();
     for (u64 from : {cursor.next, cursor.region.start})
@@ -269,7 +269,7 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
     return {0, Error::nomem};
   }
 
-  // 0: none. Racy: the caller locks and looks again.
+  // 0: no hole is long enough. Racy: the caller locks the hole and checks it again.
   u64 find_hole(Range in, u64 length) const {
     u64 begin = in.start / page_size;
     u64 found = 0;
@@ -283,8 +283,8 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
     return found != 0 && found + length <= in.end ? found : 0;
   }
 
-  // Of pages that the caller holds, or racily: where the first mapped one begins, or the range's
-  // end.
+  // Where the first mapped page of `range` begins, or the range's end. Racy unless the caller holds
+  // the range.
   u64 first_mapped(Range range) const {
     u64 found = range.end;
     tree_.for_each(range.start / page_size, range.end / page_size, [&](u64 value, u64 first, u64) {
@@ -294,7 +294,7 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
     });
     return found;
   }
-  // Where the first hole begins, or the range's end.
+  // Where the first hole of `range` begins, or the range's end.
   u64 mapped_until(Range range) const {
     u64 found = range.end;
     tree_.for_each(range.start / page_size, range.end / page_size, [&](u64 value, u64 first, u64) {
@@ -315,11 +315,12 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
     return at;
   }
 
-  // A fault at `page`, which was a hole: grows the stack above it down to there. True: look again.
-  // False: there is none that may. What the look without a lock found is looked at once more with
-  // everything from the page to the stack's first locked, but for the guard gap, which may be
-  // mapped meanwhile, as the kernel's by mappings that come later; another growth of this stack
-  // cannot, since it needs that first page too.
+  // A fault found a hole at `page`: grows the stack above it down to the page. True: the caller
+  // looks again. False: no stack above may grow to the page. A first look takes no lock. Then
+  // grow() locks everything from the page to the stack's first page and checks what it found. It
+  // does not lock the guard gap. Another thread may map something in the gap meanwhile, as in the
+  // kernel, where later mappings may enter the gap. Another growth of this stack cannot enter it,
+  // since that needs the stack's first page too.
   bool grow(u64 page) {
     const u64 start = page * page_size;
     if (start < lowest_address) return false;
@@ -360,7 +361,7 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
   Tree tree_;
   PerThread<P, Cursor> cursors_;
   PerThread<P, Instances> instances_;
-  typename P::template data<u64> break_{break_start};  // guarded by brk()'s slot
+  typename P::template data<u64> break_{break_start};  // the slot that brk() locks guards it
   EventCounters<P, event_count> counters_{event_names};
 };
 

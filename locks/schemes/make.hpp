@@ -1,6 +1,6 @@
-// How a scheme's choices become a type: for the translation units of the schemes. Natively a star
+// Turns a scheme's choices into a type, for the translation units of the schemes. Natively a star
 // is compiled: the defaults, and each other value of one option alone. On other platforms locks
-// stand behind virtual interfaces (locks/any.hpp), and every combination can be had.
+// stand behind virtual interfaces (locks/any.hpp), and every combination exists.
 #pragma once
 
 #include <memory>
@@ -34,7 +34,8 @@ using namespace options;
   };
 #include "locks/schemes/list.def"
 
-// The option that chooses an entry of one of these families, or one without a key.
+// The option that chooses an entry of one of these families. An option without a key where there is
+// none.
 constexpr Option option_of(const Entry& entry, Families families) {
   for (const Option& option : entry.options)
     if ((option.families & families) != 0) return option;
@@ -71,7 +72,7 @@ class SpaceMaker {
   static constexpr Option lock_key = option_of(entry, lock_families);
   static constexpr Option vmas_key = option_of(entry, vmas_family);
 
-  // `Line`: the container's, or void where the scheme has none.
+  // `Line` is the container's line, or void where the scheme has no container.
   template <class Line>
   void make_over() {
     if constexpr (lock_key.key == nullptr) {
@@ -96,9 +97,9 @@ class SpaceMaker {
     if constexpr ((lock_key.families & range_family) != 0) for_each_range(visit);
   }
 
-  // All of the default lock's own star over the default container; the defaults of every other lock
-  // over it, and of the default lock over every other container; the other layout with the defaults
-  // alone.
+  // The points of the star: the default lock's own star over the default container, the defaults of
+  // every other lock over the default container, the default lock over every other container, and
+  // the other layout with the defaults.
   template <class Line, class LockLine>
   void make_over_star() {
     constexpr bool usual_vmas = is_usual_container<Line>();

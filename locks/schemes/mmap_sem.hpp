@@ -1,7 +1,8 @@
 // Scheme `mmap_sem`: one reader-writer semaphore for the whole address space, as Linux had it until
-// per-VMA locks (mm/mmap.c, mm/memory.c of 5.x): faults and walks of the VMAs share it, every edit
-// holds it exclusively. unmap detaches exclusively, then downgrades and zaps shared (since 4.20),
-// so that faults elsewhere go on during the shootdown.
+// per-VMA locks (mm/mmap.c, mm/memory.c of 5.x). Faults and walks of the VMAs hold it shared, every
+// edit holds it exclusively. unmap detaches under the exclusive hold, then downgrades and zaps
+// under the shared hold (in Linux since 4.20), so that faults elsewhere proceed during the
+// shootdown.
 #pragma once
 
 #include <memory>
@@ -14,9 +15,9 @@
 
 namespace faultline {
 
-// For schemes that have such a semaphore: `mmap_sem`, and others that override parts. A Lock whose
-// downgrade is not atomic keeps the exclusive hold through the zap: between unlock and lock_shared
-// another thread could map the range anew.
+// For schemes that have such a semaphore: `mmap_sem`, and others that override parts of it. Where
+// the Lock's downgrade is not atomic, unmap keeps the exclusive hold through the zap: between
+// unlock and lock_shared another thread could map the range anew.
 template <class MmOfScheme, SharedLock Lock, class Derived>
 class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
  public:
@@ -24,8 +25,8 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   using P = typename Mm::Platform;
   using VmaPool = typename Mm::VmaPool;
 
-  // `pool`: where VMAs come from, if other address spaces share it. Two constructors, since a
-  // member that may overlap its neighbour cannot be initialized with what a function returns.
+  // `pool`: the pool of VMAs, if other address spaces share it. There are two constructors, since a
+  // member that may overlap its neighbour cannot be initialized with the result of a function.
   explicit MmapSemBase(
       const AddressSpaceOptions& options,
       std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>()) requires(!TakesOptions<Lock>)
@@ -119,7 +120,8 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
     return vmas;
   }
 
-  // expand_stack: the bounds change, so the hold is exclusive, and all is looked up again.
+  // expand_stack: the bounds change, so the hold is exclusive, and the look-up is done again under
+  // it.
   Error fault_growing(u64 address, Access access) {
     lock_exclusive();
     const FaultStep step = mm_.serve_growing_fault(address, access);
@@ -141,7 +143,8 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
     lock_.unlock();
   }
 
-  // In this order: the hooks may lie in what the lock leaves of its last line (RefcountOwner).
+  // The lock is declared before the hooks, which may lie in the rest of the lock's last line
+  // (RefcountOwner).
   [[no_unique_address]] Lock lock_;
   [[no_unique_address]] typename Mm::Hooks hooks_;
   std::shared_ptr<VmaPool> pool_;

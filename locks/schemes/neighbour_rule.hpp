@@ -1,33 +1,33 @@
-// How far an edit of the address space must hold its range so that what it does to VMAs beside the
-// range meets no fault in them.
+// How far an edit of the address space must hold its range, so that its changes to VMAs beside the
+// range cannot disturb a fault in these VMAs.
 //
-// A fault holds its page shared and uses the VMA it found there after it has let go of the
-// structure lock; so whoever takes that VMA away, changes its protection, or moves an edge across
-// the page, must hold the page exclusively. When Mm cuts a VMA, the lower part stays the same
-// object; when VMAs merge, the lowest does; and fresh memory becomes part of a neighbour. Hence the
-// reach takes in the whole of a VMA that is cut at the range's end or absorbed from there, and one
-// page of a VMA that only has an edge moved, so that two edits of one VMA meet.
+// A fault holds its page shared and uses the VMA that it found there after it has released the
+// structure lock. So an edit that takes that VMA away, changes its protection, or moves an edge
+// across the page must hold the page exclusively. When Mm cuts a VMA, the lower part stays the same
+// object. When VMAs merge, the lowest stays. Fresh memory becomes part of a neighbour. Hence the
+// reach contains all of a VMA that is cut at the range's end or absorbed from there, and one page
+// of a VMA of which only an edge moves, so that two edits of one VMA exclude each other.
 #pragma once
 
 #include "locks/address_space/mm.hpp"
 
 namespace faultline {
 
-// With what an edit may merge: private anonymous neighbours of protection `prot`. `absorbs`: the
-// VMA above the range may be absorbed although the VMA below takes no part.
+// The neighbours that an edit may merge with: private anonymous VMAs of protection `prot`.
+// `absorbs`: the VMA above the range may be absorbed even if the VMA below is not merged.
 struct Merging {
   u32 prot;
   bool merges;
   bool absorbs;
 };
 
-// All under the structure lock.
+// The caller of every function holds the structure lock.
 template <class Mm>
 class NeighbourRule {
  public:
   NeighbourRule(const Mm& mm, bool merge) : mm_(mm), merge_(merge) {}
 
-  // `range` and what an edit of it must hold besides.
+  // `range` and the parts beside it that an edit of it must hold.
   Range reach(Range range, Merging merging) const {
     Range result = range;
     bool merges_below = false;

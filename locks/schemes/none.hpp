@@ -1,4 +1,4 @@
-// Scheme `none`: mmap_sem without its lock, for one thread.
+// Scheme `none`: mmap_sem without its lock. For one thread.
 #pragma once
 
 #include "locks/schemes/mmap_sem.hpp"

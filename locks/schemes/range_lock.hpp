@@ -1,29 +1,28 @@
 // Scheme `range_lock`: narrow ranges of the address space instead of one semaphore, after Bueso's
-// series (see locks/range/tree_range_lock.hpp), with two things that narrow ranges
-// need besides.
+// series (locks/range/tree_range_lock.hpp). Narrow ranges need two more things.
 //
-// 1. A structure lock (structure_lock.hpp). Disjoint writers still edit one tree and one list of
-//    VMAs, so the edit itself is done under an inner lock, which look-ups share where it can be
-//    shared. No thread clears a page, zaps, shoots down or waits for a range while it holds the
-//    structure lock. Order: range, then structure.
-// 2. The neighbour rule (neighbour_rule.hpp): an edit's range reaches over VMAs beside it. How far
-//    is computed under the structure lock, and again when the range is held. If it has grown, the
-//    edit lets its range go and tries again (range_lock.reach_retries), the last time with the
-//    whole address space (range_lock.whole_space).
+// 1. A structure lock (structure_lock.hpp). Disjoint writers still edit one container of VMAs, so
+// each does its edit under an inner lock, which look-ups share if the lock can be shared. No thread
+// clears a page, zaps, shoots down or waits for a range while it holds the structure lock. Order:
+// range, then structure.
+// 2. The neighbour rule (neighbour_rule.hpp): an edit's range reaches over VMAs beside it. The edit
+// computes this reach under the structure lock, and again when it holds the range. If the reach has
+// grown, the edit releases its range and tries again (range_lock.reach_retries). The last try takes
+// the whole address space (range_lock.whole_space).
 //
-// A map chooses its place under the structure lock and reserves it with a VMA that is marked
-// reserved (RangeLockHooks), since the zap of an earlier unmap may still be at work there: it has
-// to wait for the range. It enters the queue of the range before it lets go of the structure lock.
-// So whoever holds an overlapping range and finds the reservation came earlier in the queue; it
-// lets its range go and takes it again, behind the map (range_lock.reservation_waits). Nobody else
-// sees, or changes, what is reserved, and other maps that were placed elsewhere because of it find
-// it mapped.
+// A map chooses its place under the structure lock. The zap of an earlier unmap may still be at
+// work at that place, so the map has to wait for the range. Until it holds the range, it reserves
+// the place with a VMA that is marked reserved (RangeLockHooks). The map enters the queue of the
+// range before it releases the structure lock. So a thread that holds an overlapping range and
+// finds the reservation came earlier in the queue than the map; it releases its range and takes it
+// again, behind the map (range_lock.reservation_waits). Other maps find the place occupied and
+// choose another. No other operation sees or changes a reservation.
 //
-// Who holds what: fault, the page shared; discard, its range shared; map, protect, brk and stack
-// growth, the reach exclusively; unmap, the reach exclusively to detach, then its own range shared
-// to zap. scan takes the structure lock alone, some VMAs at a time, as /proc/PID/maps does. An
-// anon_vma is set under the structure lock, which keeps the neighbours still: the range need not
-// grow for it.
+// The holds of each operation: fault, its page shared; discard, its range shared; map, protect, brk
+// and stack growth, the reach exclusively; unmap, the reach exclusively to detach, then its own
+// range shared to zap. scan takes the structure lock alone and walks some VMAs at a time, as
+// /proc/PID/maps does. A fault sets an anon_vma under the structure lock, which keeps the
+// neighbours unchanged, so its range need not include them.
 #pragma once
 
 #include <algorithm>
@@ -45,7 +44,7 @@ struct RangeLockHooks : NoHooks {
   struct State {
     static constexpr Layout layout = Layout::linux_6_18;
     struct Hot {};
-    // Read and written under the structure lock.
+    // Accessed under the structure lock.
     struct MostlyRead {
       typename P::template data<bool> reserved;
     };
@@ -61,8 +60,8 @@ struct RangeLockHooks : NoHooks {
   }
 };
 
-// The hooks of `Mm` are RangeLockHooks. `Structure`: a class of structure_lock.hpp. `Rule` is
-// another one in tests only.
+// The hooks of `Mm` are RangeLockHooks. `Structure` is a class of structure_lock.hpp. Only tests
+// pass another `Rule`.
 template <class Mm, class Structure, QueuedRangeLock Ranges = TreeRangeLock<typename Mm::Platform>,
           class Rule = NeighbourRule<Mm>>
 class RangeLockScheme final
@@ -126,7 +125,7 @@ class RangeLockScheme final
     return outer.start <= inner.start && inner.end <= outer.end;
   }
 
-  // Under the structure lock.
+  // The caller holds the structure lock.
   Range reach(Range range, Merging merging) const { return rule_.reach(range, merging); }
 
   // --- operations ---
@@ -181,8 +180,9 @@ class RangeLockScheme final
   Error do_protect(Range range, u32 prot) {
     Node node;
     Error error = Error::none;
-    // The pages first: with the range held nobody can fault them back, and Mm::protect then finds
-    // nothing to shoot down under the structure lock.
+    // The pages are restricted before the edit takes the structure lock. No thread can fault them
+    // in again while the range is held, and Mm::protect then finds nothing to shoot down under the
+    // structure lock.
     edit(
         node,
         [&] {
@@ -238,9 +238,9 @@ class RangeLockScheme final
 
   static constexpr auto nothing = [] {};
 
-  // Takes the range that `needed_now` names, exclusively, calls `prepare`, and under the structure
-  // lock `change`, if the range is still what is needed. Answers what is held: the caller releases
-  // it.
+  // Locks the range that `needed_now` answers exclusively and calls `prepare`. Then, under the
+  // structure lock, calls `change` if the held range still covers what is needed; else tries again.
+  // Answers the held range, which the caller releases.
   template <class Needed, class Change, class Prepare = decltype(nothing)>
   Range edit(Node& node, const Needed& needed_now, const Change& change,
              const Prepare& prepare = nothing) {
@@ -267,7 +267,7 @@ class RangeLockScheme final
     }
   }
 
-  // What to hold at the next try, when `tries` have shown that the reach had grown to `needed`.
+  // The range to hold at the next try, after `tries` tries, when the reach has grown to `needed`.
   Range next_guess(Range needed, u32 tries) {
     if (tries < max_reach_tries) return needed;
     events_.add(whole_space);
@@ -280,8 +280,8 @@ class RangeLockScheme final
     return needed_now();
   }
 
-  // After a detach: what need not be exclusive is not. The range stays held, shared, so that no map
-  // takes it before its last page is gone.
+  // The VMAs are detached. Downgrades the hold to `range`, shared. The range stays held so that no
+  // map takes it before its last page is gone.
   void zap_shared(Node& node, Range held, Range range, typename Mm::Detached& detached) {
     if (held.length() != range.length()) ranges_.downgrade_range(node, range);
     ranges_.downgrade(node);
@@ -294,7 +294,7 @@ class RangeLockScheme final
 
   static bool is_reserved(const V& vma) { return vma.mostly_read.reserved.load(); }
 
-  // Under the structure lock: whether a map has reserved a part of `range`.
+  // Under the structure lock. Whether a map has reserved a part of `range`.
   bool has_reservation(Range range) const {
     if (reservations_.load() == 0) return false;
     for (const V* vma = mm_.find(range.start); vma != nullptr && vma->range().start < range.end;
@@ -303,7 +303,7 @@ class RangeLockScheme final
     return false;
   }
 
-  // Under the structure lock, exclusively. `range` is a hole. False: too many VMAs.
+  // Under the structure lock, exclusively. `range` is a hole. False means too many VMAs.
   bool reserve(Range range) {
     V* vma = mm_.add_apart(range, prot_none, 0);
     if (vma == nullptr) return false;
@@ -312,8 +312,8 @@ class RangeLockScheme final
     return true;
   }
 
-  // `held` is held by nodes[0]. Where the reach has grown meanwhile, nodes[1] enters the queue for
-  // it before nodes[0] leaves, so that the reservation never stands without its owner in the queue.
+  // nodes[0] holds `held`. Where the reach has grown meanwhile, nodes[1] enters the queue for the
+  // new reach before nodes[0] leaves, so that the reservation's owner is always in the queue.
   void commit_reserved(Range range, Range held, Node (&nodes)[2], u32 prot, u32 flags) {
     for (u32 tries = 1;; ++tries) {
       Node& node = nodes[(tries - 1) % 2];
@@ -338,8 +338,8 @@ class RangeLockScheme final
     }
   }
 
-  // Exclusive, with the structure lock. Makes the reservation of `range` a mapping: by stretching a
-  // neighbour where that can be, else in place.
+  // Exclusive, under the structure lock. Turns the reservation of `range` into a mapping: stretches
+  // a neighbour where that is possible, else changes the reserved VMA itself.
   void commit(Range range, u32 prot, u32 flags, bool may_stretch) {
     V* vma = mm_.find(range.start);
     reservations_.store(reservations_.load() - 1);
@@ -350,14 +350,14 @@ class RangeLockScheme final
       mm_.map(range.start, range.length(), prot, flags);
       return;
     }
-    // relaxed, both: under the structure lock.
+    // relaxed, both: the structure lock orders them.
     vma->prot.store(prot, std::memory_order_relaxed);
     vma->flags.store(flags, std::memory_order_relaxed);
     vma->mostly_read.reserved.store(false);
   }
 
-  // What lies in the way is detached and the range reserved in one step, zapped, and then
-  // committed, so that no other map finds the hole between.
+  // One edit detaches what lies in the way and reserves the range, so that no other map finds the
+  // hole. After it the pages are zapped, and then the reservation is committed.
   MapResult map_fixed_at(u64 hint, u64 length, u32 prot, u32 flags) {
     const Range range{hint, hint + length};
     Node node;
@@ -392,7 +392,7 @@ class RangeLockScheme final
     return break_.load();
   }
 
-  // The page below the old break is always in the range, so that two calls of brk exclude each
+  // The range always includes the page below the old break, so that two calls of brk exclude each
   // other.
   Range break_reach(Range range, u64 old, Merging merging) const {
     Range result = reach(range, merging);
@@ -400,8 +400,8 @@ class RangeLockScheme final
     return result;
   }
 
-  // `range` begins at the break. Not `current`: the break has moved since it was read, and nothing
-  // has been done.
+  // `range` begins at the break. Sets `current` to false if the break has moved since it was read;
+  // then nothing has been done.
   Error extend_break(Range range, bool& current) {
     Node node;
     Error error = Error::none;
@@ -423,7 +423,7 @@ class RangeLockScheme final
     return error;
   }
 
-  // `range` ends at the break. `current`: as above.
+  // `range` ends at the break. `current`: as in extend_break.
   Error lower_break(Range range, bool& current) {
     Node node;
     typename Mm::Detached detached;
@@ -447,8 +447,9 @@ class RangeLockScheme final
 
   enum class Found { vma, hole, below_stack, reserved };
 
-  // The caller holds the page, shared. What it found there cannot change, so the fault is served
-  // without the structure lock; a VMA elsewhere can, so none is handed out.
+  // The caller holds the page, shared, so what it found there cannot change, and serve() needs no
+  // structure lock for the fault itself. A VMA at another address can change, so serve() does not
+  // hand one out.
   FaultStep serve(u64 address, Access access, Found& found) {
     V* vma = nullptr;
     {
@@ -467,15 +468,16 @@ class RangeLockScheme final
     return mm_.fault_step(vma, address, access);
   }
 
-  // Under the structure lock. `vma` is the first that ends above `address`, or null.
+  // Under the structure lock. `vma` is the first VMA that ends above `address`, or null.
   static Found what_lies_at(u64 address, const V* vma) {
     if (vma == nullptr) return Found::hole;
     if (vma->range().contains(address)) return is_reserved(*vma) ? Found::reserved : Found::vma;
     return Mm::may_grow(vma, address) ? Found::below_stack : Found::hole;
   }
 
-  // From the page to the stack's first, exclusively: what is to become part of the stack may be
-  // under an earlier unmap's zap. Then the page alone, shared, as any fault.
+  // Holds the range from the page to the stack's first page exclusively, since the zap of an
+  // earlier unmap may still be at work where the stack grows. Then holds the page alone, shared, as
+  // any fault does.
   Error fault_growing(u64 address, Access access) {
     events_.add(stack_growths);
     const Range page = page_of(address);
@@ -499,11 +501,11 @@ class RangeLockScheme final
     return Mm::to_error(step);
   }
 
-  // The first mapped part of `range`; empty at its end when there is none.
+  // The first mapped part of `range`. Empty, at the range's end, when there is none.
   Range next_mapped(Range range) {
     Read read(structure_);
     const V* vma = mm_.find(range.start);
-    // What is reserved was a hole when this thread took the range.
+    // A reserved part was a hole when this thread took the range.
     while (vma != nullptr && is_reserved(*vma)) vma = mm_.next(*vma);
     if (vma == nullptr || vma->range().start >= range.end) return {range.end, range.end};
     return {std::max(range.start, vma->range().start), std::min(range.end, vma->range().end)};

@@ -1,8 +1,8 @@
 // Scheme `refcount`: per-VMA locks by reference count, as Linux has them since 6.15
-// (lock_vma_under_rcu of mm/mmap_lock.c; do_user_addr_fault of arch/x86/mm/fault.c). A fault looks
-// its VMA up under RCU, pins it and never touches the big lock, unless something is in the way:
-// then it falls back to the big lock's shared side, and the reason is counted. Edits take the big
-// lock exclusively and write-lock the VMAs they change.
+// (lock_vma_under_rcu of mm/mmap_lock.c; do_user_addr_fault of arch/x86/mm/fault.c). A fault finds
+// its VMA under RCU, pins it and never touches the big lock (mmap_lock), unless something hinders
+// it. Then it falls back to the big lock's shared side, and the reason is counted. Edits take the
+// big lock exclusively and write-lock the VMAs they change.
 #pragma once
 
 #include "locks/schemes/mmap_sem.hpp"
@@ -10,7 +10,7 @@
 
 namespace faultline {
 
-// The hooks of `Mm` are RefcountHooks, or have its public functions.
+// The hooks of `Mm` are RefcountHooks, or have the same public functions.
 template <class Mm, SharedLock Lock>
 requires Mm::searchable_under_rcu class Refcount final
     : public MmapSemBase<Mm, Lock, Refcount<Mm, Lock>> {
@@ -20,8 +20,8 @@ requires Mm::searchable_under_rcu class Refcount final
  public:
   using Base::Base;
 
-  // Detaches what is left, as exit_mmap does, so that readers of other address spaces find no VMA
-  // of this one.
+  // Detaches the VMAs that are left, as exit_mmap does, so that readers of other address spaces
+  // find no VMA of this one.
   ~Refcount() override {
     typename Mm::Detached detached;
     this->lock_exclusive();
@@ -47,7 +47,7 @@ requires Mm::searchable_under_rcu class Refcount final
     foreign,
     sequence_changed,
     moved,
-    // The big lock's shared side was free, and taken without letting the VMA go.
+    // The big lock's shared side was free, and the fault took it while it kept the VMA pinned.
     anon_vma_tried,
     no_anon_vma,
     retried,
@@ -58,7 +58,7 @@ requires Mm::searchable_under_rcu class Refcount final
       "refcount.fallback_draining", "refcount.fallback_foreign", "refcount.fallback_sequence",
       "refcount.fallback_moved",    "refcount.anon_vma_tried",   "refcount.fallback_anon_vma",
       "refcount.fallback_retries"};
-  // Of a look-up that found a detached VMA.
+  // How often a look-up that found a detached VMA is repeated.
   static constexpr int max_retries = 8;
 
   Error do_fault(u64 address, Access access) {
@@ -67,7 +67,7 @@ requires Mm::searchable_under_rcu class Refcount final
     return Base::do_fault(address, access);
   }
 
-  // True: `step` is the fault's outcome. False: fall back.
+  // True: `step` is the fault's outcome. False: the caller falls back to the big lock.
   bool fault_pinned(u64 address, Access access, FaultStep& step) {
     for (int attempt = 0; attempt < max_retries; ++attempt) {
       P::rcu::read_lock();
@@ -90,9 +90,10 @@ requires Mm::searchable_under_rcu class Refcount final
     return fall_back(retried);
   }
 
-  // An anon_vma is chosen among the neighbours' with the big lock held shared: tried, never waited
-  // for, since its holder may be waiting for this pin (vmf_anon_prepare of mm/memory.c). With both
-  // held the VMA is in the tree: to take it out, a writer would have drained the pin first.
+  // A fault chooses an anon_vma among its neighbours' with the big lock held shared. It only tries
+  // the big lock, since the lock's holder may be waiting for this pin (vmf_anon_prepare of
+  // mm/memory.c). While the fault holds both, the VMA is in the container: a writer that takes it
+  // out drains the pin first.
   template <class V>
   FaultStep fault_in_pinned(V& vma, u64 address, Access access) {
     const FaultStep step = this->mm_.fault_step(&vma, address, access);

@@ -1,5 +1,5 @@
-// Makes the schemes of the catalogue over a platform. Their code stands in translation units of its
-// own, one a scheme and platform, which the build writes from locks/schemes/list.def.
+// Makes the schemes of the catalogue over a platform. Each scheme has one translation unit per
+// platform, which the build writes from locks/schemes/list.def.
 #pragma once
 
 #include <memory>
@@ -18,7 +18,7 @@ namespace faultline {
 template <class P, class Scheme>
 std::unique_ptr<AddressSpace> make_space(const Chosen& chosen, AddressSpaceOptions options);
 
-// Throws std::invalid_argument where the platform has not that combination of options.
+// Throws std::invalid_argument where the platform does not have that combination of options.
 template <class P>
 std::unique_ptr<AddressSpace> make_scheme(const Chosen& chosen,
                                           const AddressSpaceOptions& options) {

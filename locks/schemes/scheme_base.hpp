@@ -1,24 +1,28 @@
-// What every scheme of this program does before it takes a lock, written once.
+// The first steps of every scheme's operations, before the scheme takes a lock.
 #pragma once
 
 #include "locks/address_space/interface.hpp"
 
 namespace faultline {
 
-// Each operation first pays what other CPUs' shootdowns have charged to this one (P::settle), then
-// checks its arguments as the kernel does. What is left to `Derived` may rely on that:
+// Each operation first pays the time that other CPUs' shootdowns have charged to this CPU
+// (P::settle), then checks its arguments as the kernel does. `Derived` may rely on these
+// guarantees:
 //
 //   Error do_fault(u64 address, Access)        `address` is below address_space_end
 //   MapResult do_map(u64 hint, u64 length, u32 prot, u32 flags)
-//                                              `length` is whole pages and fits in; so does [hint,
-//                                              hint + length) with map_fixed, hint page-aligned
+//                                              `length` is whole pages and fits into the address
+//                                              space; with map_fixed, so does [hint, hint +
+//                                              length),
+//                                              and hint is page-aligned
 //   Error do_unmap(Range), do_protect(Range, u32 prot), do_discard(Range)
-//                                              whole pages, not empty
+//                                              the range is whole pages, not empty
 //   MapResult do_brk(i64 delta)
 //   bool do_walk(u64 address)
 //   u64 do_scan()
 //
-// A class template, not virtual functions: the compiler joins both halves of an operation.
+// A class template instead of virtual functions, so that the compiler joins both halves of an
+// operation.
 template <class P, class Derived>
 class SchemeBase : public AddressSpace {
  public:

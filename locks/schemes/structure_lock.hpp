@@ -1,6 +1,6 @@
-// The inner lock of a scheme that protects ranges: what the edits of the one tree of VMAs exclude
-// each other by (see range_lock.hpp). Any mutex or reader-writer semaphore, by scopes: Write for
-// edits, Read for look-ups.
+// The inner lock of a scheme that protects ranges (range_lock.hpp): it excludes edits of the one
+// container of VMAs from each other. It is any mutex or reader-writer semaphore, taken by scopes:
+// Write for edits, Read for look-ups.
 #pragma once
 
 #include <string>
@@ -75,7 +75,7 @@ class SharedStructure {
   Lock lock_;
 };
 
-// The one that the lock is for.
+// The class that fits `Lock`.
 template <class P, class Lock>
 struct StructureFor {
   using Type = MutexStructure<P, Lock>;

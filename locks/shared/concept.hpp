@@ -1,5 +1,5 @@
-// The verbs of a reader-writer semaphore. A reader may release on another thread than it acquired
-// on only where a lock says so.
+// The operations of a reader-writer semaphore. A reader releases on the thread that acquired,
+// unless a lock says that another thread may release.
 #pragma once
 
 #include <concepts>
@@ -10,10 +10,10 @@
 
 namespace faultline {
 
-// `downgrade` turns the caller's exclusive hold into a shared one; a lock that cannot do it
-// atomically says so in `static constexpr bool atomic_downgrade` and lets go in between.
-// `append_events` and `describe` are for reports: the lock's own events, and who holds it as far as
-// racy reads can tell ("writer: thread 3", "3 readers, last seen thread 1").
+// `downgrade` turns the caller's exclusive hold into a shared one. A lock that cannot do so
+// atomically says that in `static constexpr bool atomic_downgrade`; its downgrade releases the lock
+// in between. `append_events` and `describe` are for reports: the lock's own events, and its
+// holders as far as racy reads can tell ("writer: thread 3", "3 readers, last seen thread 1").
 template <class L>
 concept SharedLock = requires(L lock, const L& constant, Events& events) {
   lock.lock_shared();

@@ -1,5 +1,5 @@
-// The reader-writer locks of the catalogue as types: one line in shared/list.def each. The build makes
-// shared/all.hpp, which includes the header of each.
+// The reader-writer locks of the catalogue as types. Each is one line in shared/list.def. The build
+// makes shared/all.hpp, which includes the header of each.
 #pragma once
 
 #include "locks/shared/all.hpp"
@@ -10,7 +10,7 @@ namespace shared_lines {
 
 using namespace options;
 
-// Of the catalogue's `rwsem`: osq, steal, handoff.
+// The policy of the catalogue's `rwsem`. The options are osq, steal and handoff, in this order.
 constexpr RwsemPolicy rwsem_policy(const Choices& choices, Layout layout) {
   return {.osq = choices[0] == 0,
           .steal = choices[1] == 0,
@@ -23,7 +23,7 @@ constexpr RwsemPolicy rwsem_policy(const Choices& choices, Layout layout) {
 
 }  // namespace shared_lines
 
-// Calls visit.operator()<Line>() for each.
+// Calls visit.operator()<Line>() for each line.
 template <class Visit>
 void for_each_shared(Visit&& visit) {
 #define FAULTLINE_SHARED(name, ...) visit.template operator()<shared_lines::line_of_##name>();

@@ -1,5 +1,5 @@
-// The verbs of a reader-writer semaphore without a lock. mmap_sem over it is scheme `none`, which
-// shows what the harness and the address space cost by themselves. For one thread only.
+// The operations of a reader-writer semaphore without a lock. Scheme `none` is mmap_sem over it,
+// and shows the costs of the harness and the address space alone. For one thread only.
 #pragma once
 
 #include "locks/shared/concept.hpp"

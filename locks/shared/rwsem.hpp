@@ -7,27 +7,32 @@
 //   owner  the writer, or the reader that came first; bit 0 RWSEM_READER_OWNED (a hint), bit 1
 //          RWSEM_NONSPINNABLE
 //
-//   read       add a reader; done if there is no writer, waiter or handoff. Else, unless readers
-//              already hold the lock (a stream of them must not starve writers), keep the place if
-//              there is no writer and no handoff: a reader steal. Else give it back and queue.
-//   write      0 -> 1. Else spin, one spinner at a time (Osq), while the writer that owns the lock
-//              is running, or for a limited time while readers do, and take the lock whenever it
-//              is free. Else queue, and try again at each wake-up.
-//   handoff    a waiter that has been queued for 4 ms and fails again sets the bit: spinners and
-//              stealers keep off then, and the first waiter, which is marked, gets the lock.
-//   wake       a writer at the head is woken to compete (rwsem_mark_wake). A reader at the head
-//              brings in up to 256 readers (MAX_READERS_WAKEUP) from the whole queue, who are
-//              granted the lock before they are woken. The waker counts one reader beforehand, and
-//              takes that back if a writer was quicker.
-//   downgrade  one addition makes a reader of the writer; queued readers are woken.
+//   read       add a reader (RWSEM_READER_BIAS); done if there is no writer, waiter or handoff.
+//              Else, unless readers already hold the lock (a stream of readers must not starve
+//              writers), keep the place if there is no writer and no handoff: rwsem_rlock_steal.
+//              Else give the place back and queue.
+//   write      0 -> 1. Else spin, one spinner at a time (Osq), while the owning writer is running,
+//              or for a limited time while readers own the lock. The spinner takes the lock as soon
+//              as it is free: rwsem_opt_lock. Else queue, and try again after each wake-up.
+//   handoff    a waiter that has been queued for 4 ms (RWSEM_WAIT_TIMEOUT) and fails again sets the
+//              bit: rwsem_rlock_handoff, rwsem_wlock_handoff. Spinners and stealers then keep off,
+//              and the first waiter, which is marked (handoff_set), gets the lock.
+//   wake       rwsem_mark_wake. A writer at the head of the queue is woken to compete
+//              (rwsem_wake_writer). A reader at the head brings in up to 256 readers
+//              (MAX_READERS_WAKEUP) of the whole queue, which are granted the lock before they are
+//              woken (rwsem_wake_reader). The waker counts one reader beforehand, and takes that
+//              back if a writer was quicker.
+//   downgrade  one addition turns the writer into a reader; queued readers are woken.
 //
-// What user space forces to be different:
-// - "the owner is on a CPU" is P::running, and what that loses is said there;
-// - need_resched has no counterpart: a writer spins no longer than Osq's patience, about a tick;
-// - the kernel disables preemption while it holds wait_lock and while it spins. A thread preempted
-//   here with wait_lock_ held delays all that need it until it runs again, and a head spinner's
-//   preemption delays the other spinners until their patience ends;
-// - a reader stores the owner word only if it does not say reader-owned yet (rwsem_owner.hpp).
+// How user space differs from the kernel:
+// - P::running replaces "the owner is on a CPU" (owner_on_cpu). The native platform says what that
+//   loses.
+// - need_resched has no counterpart. A writer spins no longer than Osq's patience, about a tick.
+// - The kernel disables preemption while a thread holds wait_lock and while it spins. A thread that
+//   is preempted here with wait_lock_ held delays all threads that need it until it runs again. A
+//   preempted head spinner delays the other spinners until their patience ends.
+// - A reader stores the owner word only if the word does not say reader-owned yet
+//   (rwsem_owner.hpp).
 #pragma once
 
 #include <array>
@@ -44,22 +49,22 @@
 
 namespace faultline {
 
-// Ablations: what each part of the algorithm is worth. And where its words lie.
+// Ablations, which show what each part of the algorithm is worth, and the layout of its words.
 struct RwsemPolicy {
-  bool osq = true;      // spinners queue; without, all of them spin on the lock itself
+  bool osq = true;      // spinners queue; without it all spin on the lock itself
   bool steal = true;    // newcomers may take a free lock past the queue
   bool handoff = true;  // a waiter may demand the lock after 4 ms
   Layout layout = Layout::linux_6_18;
 };
 
-// linux-6.18: `count` lies on one line; owner, osq, wait_lock and wait list lie on the next. So
-// they do in mm_struct, on purpose: its comment (include/linux/mm_types.h) says that both count and
-// owner are accessed often when mmap_lock is contended. Commit 57efa1fe5957 happened to move all of
-// mmap_lock onto one line, which cost the test mmap1 of will-it-scale 9.2 %; commit 2e3025434a6b
-// moved it back in 2021. What precedes count on its line (mm_users, map_count, page_table_lock) is
-// not modelled. The two lines are one aligned pair here; in the kernel that depends on where the
-// slab places the mm_struct. What a scheme declares behind its rwsem may take the rest of the
-// second line (RefcountOwner).
+// linux-6.18: `count` lies on one line; owner, osq, wait_lock and wait list lie on the next.
+// mm_struct has this layout on purpose: its comment (include/linux/mm_types.h) says that both count
+// and owner are accessed often when mmap_lock is contended. Commit 57efa1fe5957 moved all of
+// mmap_lock onto one line by accident, which cost the test mmap1 of will-it-scale 9.2 %. Commit
+// 2e3025434a6b moved it back in 2021. The fields before count on its line (mm_users, map_count,
+// page_table_lock) are not modelled. The two lines are one aligned pair here; in the kernel that
+// depends on where the slab places the mm_struct. Fields that a scheme declares behind its rwsem
+// may take the rest of the second line (RefcountOwner).
 template <class P, class Spinlock, Layout layout>
 struct RwsemLines {
   OsqNodes<P> spinners_;
@@ -92,14 +97,14 @@ struct RwsemLines<P, Spinlock, Layout::packed> {
   }
 };
 
-// What only slow paths use.
+// The members that only slow paths use.
 template <class P>
 struct RwsemSlowPath {
   PerThread<P, RwsemParker<P>> parkers_;
   EventCounters<P, rwsem_event::count> counters_{rwsem_event::names};
 };
 
-// `Spinlock`, a mutex (locks/mutex/concept.hpp), guards the queue; it is never held over a sleep.
+// `Spinlock`, a mutex (locks/mutex/concept.hpp), guards the queue. No thread holds it over a sleep.
 template <class P, RwsemPolicy policy = RwsemPolicy{}, template <class> class Spinlock = Ticket>
 class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
  public:
@@ -110,7 +115,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     label();
   }
 
-  // Names each word. Whoever names the lock as a whole calls this again afterwards.
+  // Names each word. A caller that names the lock as a whole calls this again afterwards.
   void label() {
     P::label(&count_, "rwsem.count");
     P::label(&owner_, "rwsem.owner");
@@ -143,7 +148,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
   void unlock_shared() {
     // release: pairs with the writers' acquire.
     const u64 old = count_.fetch_sub(reader_bias, std::memory_order_release);
-    // The last reader, with somebody waiting.
+    // This was the last reader, and threads are waiting.
     if ((old & (lock_mask | waiters_bit)) == (reader_bias | waiters_bit)) [[unlikely]] {
       owner_.allow_spinning();
       wake_waiters(WakeType::any);
@@ -253,7 +258,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     if (policy.steal && !stream && (count & (writer_bit | handoff_bit | guard_bit)) == 0) {
       counters_.add(rwsem_event::reader_steal);
       owner_.add_reader();
-      // The first reader of a phase brings the others with it.
+      // The first reader of a phase brings the queued readers with it.
       if (readers(count) == 1 && (count & waiters_bit) != 0) wake_waiters(WakeType::read_owned);
       return;
     }
@@ -267,8 +272,8 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
       WaitLocked locked(*this);
       u64 adjustment = ~reader_bias + 1;
       if (queue_.first() == nullptr) {
-        // Nobody is queued and no writer is in: the place counted on arrival is good. acquire: as
-        // in lock_shared.
+        // No thread is queued and no writer is in, so the reader keeps the place that it counted on
+        // arrival (rwsem_rlock_fast). acquire: as in lock_shared.
         if ((count_.load(std::memory_order_acquire) & (writer_bit | guard_bit)) == 0) {
           locked.unlock();
           owner_.add_reader();
@@ -278,7 +283,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
       }
       counters_.add(rwsem_event::reader_queued);
       queue_.append(waiter);
-      // relaxed: the place that it gives back was never used; wait_lock_ orders the queue.
+      // relaxed: this reader never used the place that it gives back; wait_lock_ orders the queue.
       const u64 count = count_.fetch_add(adjustment, std::memory_order_relaxed) + adjustment;
       wake_if_free(count, woken);
     }
@@ -290,7 +295,8 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     WaitScope<P> waiting(this, "rwsem to read");
     auto& word = waiter.parker.load()->word;
     for (;;) {
-      // acquire: pairs with the release in WakeList::wake, and is read first.
+      // acquire: pairs with the release in WakeList::wake. This load comes before the look at
+      // `granted`.
       const u32 ticket = word.load(std::memory_order_acquire);
       if (waiter.granted()) return;
       counters_.add(rwsem_event::sleep);
@@ -328,14 +334,15 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
       }
     }
     for (;;) {
-      // relaxed: wait_lock_ orders. Who wakes has held it before: a wake-up that is seen here comes
-      // with its reason, and one that is not changes the word before the sleep.
+      // relaxed: wait_lock_ orders. A waker has held wait_lock_ before it wakes. If this load sees
+      // the wake-up, this thread also sees the reason for it. If not, the wake-up changes the word
+      // before the sleep, which then ends at once.
       const u32 ticket = word.load(std::memory_order_relaxed);
       if (try_lock_queued(waiter)) break;
       locked.unlock();
-      // The lock will be handed to a marked waiter: it may be quicker to spin for it than to sleep.
+      // A marked waiter is handed the lock soon, so spinning for it may be quicker than a sleep.
       if (waiter.marked() && spin_on_owner(P::now() + OsqTail<P>::patience) == OwnerState::none) {
-        P::pause(this);  // a reader may be counted that has not named itself the owner yet
+        P::pause(this);  // a reader may be counted that has not stored the owner word yet
       } else {
         counters_.add(rwsem_event::sleep);
         P::wait(word, ticket, no_deadline);
@@ -378,7 +385,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
   // ---- optimistic spinning
 
   bool must_queue() const {
-    // relaxed: a waiter that comes later than this look is not passed unfairly.
+    // relaxed: a waiter that comes after this load is not passed unfairly.
     return !policy.steal && (count_.load(std::memory_order_relaxed) & waiters_bit) != 0;
   }
 
@@ -447,7 +454,8 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     return false;
   }
 
-  // Spins while one writer owns the lock and runs, until `limit`; answers what ended that.
+  // Spins while one writer owns the lock and runs, until `limit`. Answers the state that ended the
+  // spin.
   OwnerState spin_on_owner(u64 limit) const {
     const u64 owner = owner_.load();
     if (Owner::state_of(owner) != OwnerState::writer) return Owner::state_of(owner);
@@ -460,8 +468,8 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     }
   }
 
-  // How long to spin on readers: 10 us and half a microsecond a reader, of which at most 30 count.
-  // Nanoseconds.
+  // How long to spin on readers, in nanoseconds: 10 us, and half a microsecond for each of at most
+  // 30 readers (rwsem_rspin_threshold).
   u64 reader_patience() const {
     const u64 present = readers(count_.load(std::memory_order_relaxed));  // relaxed: an estimate
     return 10'000 + 500 * (present < 30 ? present : 30);
@@ -492,13 +500,14 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
   void mark_wake(WakeType type, WakeList& woken) {
     Waiter& head = *queue_.first();
     if (head.writer.load()) {
-      // It stays queued and competes; a lock that readers hold is of no use to it.
+      // The writer stays queued and competes. A lock that readers hold is of no use to it.
       if (type != WakeType::any) return;
       counters_.add(rwsem_event::writers_woken);
       woken.add(*head.parker.load());
       return;
     }
-    // relaxed: too many readers is a state to stay in for long; one of them will wake the queue.
+    // relaxed: too many readers is a state that lasts, and one of these readers will wake the
+    // queue.
     if ((count_.load(std::memory_order_relaxed) & guard_bit) != 0) return;
     const bool counted = type != WakeType::read_owned;
     if (counted && !count_first_reader(head)) return;
@@ -507,10 +516,11 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
 
   // False: a writer was quicker, and its unlock will wake the queue.
   bool count_first_reader(Waiter& head) {
-    // acquire: pairs with the release of the writer before, on behalf of the readers to be granted.
+    // acquire: pairs with the release of the writer before, on behalf of the readers that are
+    // granted the lock.
     const u64 old = count_.fetch_add(reader_bias, std::memory_order_acquire);
     if ((old & writer_bit) == 0) {
-      // Gives spinners an early sign that readers have the lock.
+      // An early store of the owner word: spinners see sooner that readers have the lock.
       owner_.set_reader(head.thread.load());
       return true;
     }
@@ -523,12 +533,14 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
       }
       head.mark();
     }
-    count_.fetch_sub(excess, std::memory_order_relaxed);  // relaxed: nothing was done in between
+    // relaxed: the place was not used in between.
+    count_.fetch_sub(excess, std::memory_order_relaxed);
     return false;
   }
 
-  // Phase-fair: readers from the whole queue, whatever writers stand between them. First the count,
-  // of which `counted` readers are in already, then each reader's grant.
+  // Phase-fair: takes readers from the whole queue, past the writers between them. First adds to
+  // the count, which already contains `counted` of these readers. Then grants the lock to each
+  // reader. `adjustment` is the kernel's name for the sum that it adds to the count.
   void grant_readers(u64 counted, WakeList& woken) {
     RwsemWaitList<P> granted{};
     u64 number = 0;
@@ -545,8 +557,8 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     counters_.add(rwsem_event::readers_woken, number);
     u64 adjustment = (number - counted) * reader_bias;
     if (queue_.first() == nullptr) adjustment -= waiters_bit;
-    // The demand is met, if it was a reader's; and a writer need not be forced to make way for one
-    // any more. relaxed: the bit is set and cleared under wait_lock_.
+    // Readers have the lock now, so stealers and spinners need not be kept off any longer. relaxed:
+    // threads set and clear the bit under wait_lock_.
     if ((count_.load(std::memory_order_relaxed) & handoff_bit) != 0) adjustment -= handoff_bit;
     count_.fetch_add(adjustment, std::memory_order_relaxed);  // relaxed: the grants publish
     for (Waiter* waiter = granted.first(); waiter != nullptr;) {

@@ -1,17 +1,17 @@
-// Linux's reader-writer semaphore as of 2012 (lib/rwsem.c of v3.5 over x86's count): what RadixVM
-// was measured against. A thread that does not get it at once queues and sleeps: nobody spins (that
-// came with v3.16) and no writer steals (v3.9), so each handoff under contention is a sleep and a
-// wake-up.
+// Linux's reader-writer semaphore as of 2012 (lib/rwsem.c of v3.5 over x86's count), against which
+// RadixVM was measured. A thread that does not get the lock at once queues and sleeps. No thread
+// spins (spinning came with v3.16) and no writer steals (v3.9), so each handoff under contention is
+// a sleep and a wake-up.
 //
-// The count has two halves: below the active ones, each holder and each that is trying; above, -1
-// while somebody is queued, and -1 for each writer. So a reader's addition has failed where the sum
-// is negative, a writer's where the count was not 0. Who has failed takes its own part back under
-// wait_lock_ as it queues. The last active one to go wakes the head of the queue: one writer, or
-// all readers up to the first writer; it counts them as active first, so whoever is woken owns the
-// lock.
+// The count has two halves. The lower half counts the active threads: holders, and threads that are
+// trying. The upper half is the sum of -1 while the queue is not empty and -1 for each writer. So a
+// reader's addition has failed where the sum is negative, and a writer's where the count was not 0.
+// A thread that has failed takes its own part back under wait_lock_ as it queues. The last active
+// thread that leaves wakes the head of the queue: one writer, or all readers up to the first
+// writer. It counts them as active first, so the woken threads own the lock.
 //
-// Not kept: downgrade is unlock and lock_shared. v3.5 can do it atomically, but munmap made no use
-// of that before v4.20, and zapped under the exclusive hold.
+// Difference: downgrade is unlock and lock_shared. v3.5 can downgrade atomically, but munmap did
+// not use that before v4.20, and zapped under the exclusive hold.
 #pragma once
 
 #include <array>
@@ -91,7 +91,7 @@ class Rwsem2012 {
   std::string describe() const {
     const i64 count = count_.load(std::memory_order_relaxed);  // relaxed: a racy report
     if (count == 0) return "free";
-    return std::to_string(count & active_mask) + " active, who it does not say" +
+    return std::to_string(count & active_mask) + " active; it does not record which threads" +
            (count < 0 ? ", a writer or waiters" : "");
   }
 
@@ -101,7 +101,7 @@ class Rwsem2012 {
   using WakeList = RwsemWakeList<P>;
 
   static constexpr i64 active = 1, active_mask = (i64{1} << 32) - 1;
-  static constexpr i64 waiting = -(i64{1} << 32);  // once, while the queue is not empty
+  static constexpr i64 waiting = -(i64{1} << 32);  // added once, while the queue is not empty
   static constexpr i64 writer = waiting + active;
 
   [[gnu::noinline]] void queue(bool is_writer) {
@@ -117,8 +117,8 @@ class Rwsem2012 {
     // weakened release survives, as_in_linux: the thread has done nothing in the place that it
     // gives back.
     const i64 count = count_.fetch_add(adjustment, std::memory_order_release) + adjustment;
-    // Nobody is active any more, who would wake the queue; or readers are, to whom the readers
-    // before this writer may be let in.
+    // If no thread is active any more, no other thread would wake the queue. If readers are active,
+    // the readers in front of this writer may be let in too.
     if (count == waiting)
       wake_head(true);
     else if (count > waiting && is_writer && adjustment == back)
@@ -130,7 +130,8 @@ class Rwsem2012 {
   void sleep_until_granted(Waiter& waiter) {
     auto& word = waiter.parker.load()->word;
     for (;;) {
-      // acquire: pairs with the release in WakeList::wake, and is read first.
+      // acquire: pairs with the release in WakeList::wake. This load comes before the look at
+      // `granted`.
       const u32 ticket = word.load(std::memory_order_acquire);
       if (waiter.granted()) return;
       counters_.add(rwsem_2012_event::sleep);
@@ -141,15 +142,15 @@ class Rwsem2012 {
   [[gnu::noinline]] void wake_next() {
     typename Ticket<P>::Node node;
     wait_lock_.lock(node);
-    // Another may have got in meanwhile, and will wake the queue in its turn.
-    // relaxed: whoever is granted the lock is so under wait_lock_, by an acquire.
+    // If another thread has got in meanwhile, it will wake the queue in its turn. relaxed: a thread
+    // is granted the lock under wait_lock_, by an acquire.
     if (queue_.first() != nullptr && (count_.load(std::memory_order_relaxed) & active_mask) == 0)
       wake_head(true);
     wait_lock_.unlock(node);
   }
 
-  // Under wait_lock_; the queue is not empty. `writers`: the head may be let in though it is one.
-  // As in the kernel, the wake-ups themselves happen under wait_lock_ too.
+  // Under wait_lock_; the queue is not empty. `writers`: the head may be let in even if it is a
+  // writer. The wake-ups themselves also happen under wait_lock_, as in the kernel.
   void wake_head(bool writers) {
     WakeList woken;
     if (!queue_.first()->writer.load())
@@ -161,13 +162,13 @@ class Rwsem2012 {
 
   void grant_writer(Waiter& head, WakeList& woken) {
     const i64 adjustment = writer - (queue_.holds_only(head) ? waiting : 0);
-    // Whoever tries right now is active for a moment: it queues behind, and takes that back. One
-    // that really is in makes this the wrong time.
+    // A thread that is trying at this moment is active only until it queues behind and takes its
+    // part back. If the other active thread is really in, this is not the time to wake the head.
     for (;;) {
       // acquire: pairs with the unlocks' release, on behalf of the writer.
       const i64 before = count_.fetch_add(adjustment, std::memory_order_acquire);
       if ((before & active_mask) == 0) break;
-      // relaxed: nothing was done in between.
+      // relaxed: the place was not used in between.
       const i64 after = count_.fetch_sub(adjustment, std::memory_order_relaxed) - adjustment;
       if ((after & active_mask) != 0) return;
     }
@@ -177,7 +178,7 @@ class Rwsem2012 {
     head.grant();
   }
 
-  // All readers before the first writer, as many as one list of wake-ups holds.
+  // Grants the lock to all readers before the first writer, as many as one list of wake-ups holds.
   void grant_readers(WakeList& woken) {
     u64 number = 0;
     Waiter* end = queue_.first();
@@ -196,8 +197,8 @@ class Rwsem2012 {
     }
   }
 
-  // One line for all: rw_semaphore of v3.5 is count (0), wait_lock (8) and wait_list (16), and
-  // mm_struct did not set mmap_sem apart.
+  // All words share one line: rw_semaphore of v3.5 is count (0), wait_lock (8) and wait_list (16),
+  // and mm_struct did not set mmap_sem apart.
   alignas(cache_line) typename P::template atomic<i64> count_{0};
   Ticket<P> wait_lock_;
   RwsemWaitList<P> queue_;

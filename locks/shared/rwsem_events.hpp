@@ -1,5 +1,5 @@
-// The events of an Rwsem. Its fast paths count nothing. The kernel's names, from
-// kernel/locking/lock_events_list.h, stand beside the events that mean the same.
+// The events of an Rwsem. Its fast paths count nothing. Where an event of
+// kernel/locking/lock_events_list.h means the same, its name follows.
 #pragma once
 
 #include <array>
@@ -9,43 +9,45 @@
 namespace faultline::rwsem_event {
 
 enum Event : usize {
-  // A reader that did not get in by its addition alone.
+  // A reader enters the slow path, since its addition alone did not get the lock.
   read_slow,
-  // Such a reader keeps its place past the queue: rwsem_rlock_steal.
+  // A reader in the slow path keeps its place past the queue: rwsem_rlock_steal.
   reader_steal,
-  // Such a reader queues.
+  // A reader in the slow path queues.
   reader_queued,
-  // A writer that found the lock held, or waiters queued.
+  // A writer found the lock held, or waiters queued.
   write_slow,
-  // Such a writer gets the lock while it spins: rwsem_opt_lock.
+  // A writer in the slow path gets the lock while it spins: rwsem_opt_lock.
   write_spun,
-  // A writer stops spinning (rwsem_opt_fail): the owner is not on a CPU;
+  // A writer stops spinning, since the owner is not on a CPU: rwsem_opt_fail.
   spin_off_cpu,
-  // its time, or its time for readers, is over;
+  // A writer stops spinning, since its time is over, or its time for readers: rwsem_opt_fail, and
+  // for readers also rwsem_opt_nospin.
   spin_time,
-  // RWSEM_NONSPINNABLE is set: another writer's time for readers was over;
+  // A writer stops spinning, since RWSEM_NONSPINNABLE is set after another writer's time for
+  // readers was over: rwsem_opt_fail.
   spin_nonspinnable,
-  // waiters queue (only without stealing).
+  // A writer stops spinning, since waiters queue (only without stealing).
   spin_queue,
-  // A spinner has to wait behind another one in the OSQ.
+  // A spinner has to wait behind another spinner in the OSQ.
   osq_contended,
-  // Such a spinner leaves the OSQ again.
+  // A spinner leaves the OSQ before it has become the head: rwsem_opt_fail.
   osq_left,
   // A writer queues.
   writer_queued,
-  // A waiter sleeps: rwsem_sleep_reader and rwsem_sleep_writer.
+  // A waiter sleeps: rwsem_sleep_reader and rwsem_sleep_writer together.
   sleep,
-  // A waiter sets RWSEM_FLAG_HANDOFF: rwsem_rlock_handoff and rwsem_wlock_handoff.
+  // A waiter sets RWSEM_FLAG_HANDOFF: rwsem_rlock_handoff and rwsem_wlock_handoff together.
   handoff_set,
   // A waiter gets the lock by handoff.
   handoff_taken,
-  // Readers granted the lock: rwsem_wake_reader.
+  // Readers are granted the lock: rwsem_wake_reader.
   readers_woken,
-  // Writers woken to compete: rwsem_wake_writer.
+  // A writer is woken to compete: rwsem_wake_writer.
   writers_woken,
-  // A downgrade that found waiters.
+  // A downgrade finds waiters.
   downgrade_wake,
-  // A waker counted a first reader and took it back, since a writer was quicker.
+  // A waker counts a first reader and takes it back, since a writer was quicker.
   wake_undone,
   count
 };

@@ -1,18 +1,18 @@
-// The owner word of an Rwsem: a hint about who holds it, which guides spinning. The count alone
-// decides who holds the lock, and the owner is stored after it. So every access here is relaxed,
-// and a reader of the word must bear a stale answer.
+// The owner word of an Rwsem: a hint about the holder, which guides spinning. The count alone
+// decides who holds the lock, and a holder stores the owner word after the count. So every access
+// here is relaxed, and a reader of the word must cope with a stale answer.
 #pragma once
 
 #include "locks/platform.hpp"
 
 namespace faultline {
 
-// What a spinner sees of the owner. The last three end its spinning.
+// What a spinner sees of the owner. The last three states end its spin.
 enum class RwsemOwnerState : int { none, writer, reader, nonspinnable, off_cpu, too_long };
 
 // Bit 0 is RWSEM_READER_OWNED, which stays set after the last reader has left. Bit 1 is
-// RWSEM_NONSPINNABLE. Above stands the thread's number plus 1, as the kernel has the task's
-// address.
+// RWSEM_NONSPINNABLE. The bits above hold the thread's number plus 1, where the kernel has the
+// task's address.
 template <class P>
 class RwsemOwner {
  public:
@@ -31,8 +31,9 @@ class RwsemOwner {
   void clear() { word_.store(0, std::memory_order_relaxed); }
   void set_writer() { word_.store(word_of(P::self()), std::memory_order_relaxed); }
 
-  // The caller is a reader. The kernel stores its task each time; to store only what is not there
-  // yet names the first reader instead of the last, and spares the read path a store.
+  // The caller is a reader. The kernel stores its task each time. This word is stored only if it
+  // does not say reader-owned yet: it then names the first reader instead of the last, and the read
+  // path saves a store.
   void add_reader() {
     if (!held_by_readers()) [[unlikely]]
       set_reader(P::self());

@@ -1,4 +1,4 @@
-// The verbs of a container of VMAs. What a container keeps in each VMA is its own `Links`.
+// The operations of a container of VMAs. What a container keeps in each VMA is its own `Links`.
 //
 // A container comes as a family, a class with two templates:
 //
@@ -16,28 +16,27 @@
 
 namespace faultline {
 
-// VMAs are disjoint, not empty, and within [lowest_address, address_space_end). The caller excludes
-// all other use during `insert`, `erase` and `resize`, and all edits during the rest, but for
-// find_rcu and reserve.
+// VMAs are disjoint, not empty, and within [lowest_address, address_space_end). During `insert`,
+// `erase` and `resize` the caller excludes all other use of the container, except find_rcu and
+// reserve. During the other operations it excludes all edits, except during find_rcu and reserve.
 //
 //   first, last   the VMA of lowest and of highest address, or null
 //   find          the first VMA that ends above the address, or null: it contains the address or is
 //                 the next one
-//   next,         the VMA after and before one that is in the container, or null
+//   next,         the VMA after and before a VMA that is in the container, or null
 //   previous
-//   insert        a VMA whose bounds are set and overlap no other's
-//   erase         a VMA that is in the container; its fields may be read until the caller frees it
+//   insert        inserts a VMA whose bounds are set and overlap no other VMA's
+//   erase         removes a VMA; its fields may be read until the caller frees it
 //   resize        moves the edges of a VMA within the holes beside it, and writes its bounds
-//   find_gap      the start of the highest hole of `length` bytes, as high in it as possible; 0
-//   when
-//                 there is none. `length` is a multiple of the page, not 0
-//   reserve       before the caller takes a lock: the calling thread's next `n` inserts should need
-//                 no memory
-//   check         with all threads at rest: what is wrong, or nothing
+//   find_gap      the start of the highest hole of `length` bytes, as high in the hole as possible,
+//                 or 0. `length` is a multiple of the page, not 0
+//   reserve       called before the caller takes a lock: the calling thread's next `n` inserts
+//                 should need no memory
+//   check         with all threads at rest: answers what is wrong, or an empty string
 //
 // `searchable_under_rcu`: find_rcu may run under RCU beside one editing thread. It answers the VMA
 // that contains the address as far as it can tell. Null may be a miss, and a VMA that it answers
-// may have been erased, or moved, since; the caller re-checks.
+// may have been erased or moved since; the caller checks it again.
 template <class C, class V>
 concept VmaContainer = requires(C container, const C& constant, V& vma, u64 n, Range range) {
   { C::searchable_under_rcu } -> std::convertible_to<bool>;

@@ -1,5 +1,5 @@
-// The containers of VMAs of the catalogue as types: one line in vmas/list.def each. The build makes
-// vmas/all.hpp, which includes the header of each.
+// The containers of VMAs of the catalogue as types. Each is one line in vmas/list.def. The build
+// makes vmas/all.hpp, which includes the header of each.
 #pragma once
 
 #include "locks/star.hpp"
@@ -14,7 +14,7 @@ using namespace options;
 
 }  // namespace vmas_lines
 
-// Calls visit.operator()<Line>() for each; the family is `Line::Lock<P, Choices{}>`, whatever P.
+// Calls visit.operator()<Line>() for each line. The family is `Line::Lock<P, {}>` for any P.
 template <class Visit>
 void for_each_container(Visit&& visit) {
 #define FAULTLINE_VMAS(name, ...) visit.template operator()<vmas_lines::line_of_##name>();

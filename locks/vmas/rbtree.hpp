@@ -1,5 +1,5 @@
-// VMAs in a red-black tree whose nodes know the largest gap of their subtree, and in a doubly
-// linked list: as Linux kept them until 6.0 (include/linux/mm_types.h, mm/mmap.c of 5.x).
+// VMAs in a red-black tree, whose nodes know the largest gap of their subtree, and in a doubly
+// linked list, as Linux kept them until 6.0 (include/linux/mm_types.h, mm/mmap.c of 5.x).
 #pragma once
 
 #include <algorithm>
@@ -14,9 +14,10 @@ struct RbTree {
   template <class P, class V>
   struct Links {
     RbLinks<P, V> tree;
-    // Between the VMA before and this one; bytes.
+    // Bytes between the VMA before and this one.
     typename P::template data<u64> gap;
-    // Of the subtree. An atomic only because VMAs are recycled while readers under RCU look on.
+    // The largest gap of the subtree. It is an atomic only because VMAs are recycled while readers
+    // under RCU look at them.
     typename P::template atomic<u64> largest_gap{0};
     typename P::template data<V*> previous;
     typename P::template data<V*> next;
@@ -105,7 +106,7 @@ class RbTree::Container {
     renew_gap(next(vma));
   }
 
-  // All that an insert needs is in the VMA.
+  // An insert needs no memory beyond the VMA's links.
   static void reserve(u64) {}
 
   std::string check() const {
@@ -139,7 +140,7 @@ class RbTree::Container {
       u64 largest = vma.links.gap.load();
       for (const V* child : {Tree::left(&vma), Tree::right(&vma)})
         largest = std::max(largest, largest_gap(child));
-      // relaxed: only holders of the tree read it.
+      // relaxed: only holders of the tree's lock read it.
       if (vma.links.largest_gap.load(std::memory_order_relaxed) == largest) return false;
       vma.links.largest_gap.store(largest, std::memory_order_relaxed);
       return true;
@@ -147,7 +148,7 @@ class RbTree::Container {
   };
 
   static u64 largest_gap(const V* vma) {
-    // relaxed: only holders of the tree read it.
+    // relaxed: only holders of the tree's lock read it.
     return vma == nullptr ? 0 : vma->links.largest_gap.load(std::memory_order_relaxed);
   }
 

@@ -1,6 +1,6 @@
-// VMAs in an array, sorted by address: the plainest container, and so the reference of the
-// conformance test. Binary search finds, an edit moves everything above it. It cannot be searched
-// under RCU, since an edit moves entries one by one.
+// VMAs in an array, sorted by address. It is the plainest container, and so the reference of the
+// conformance test. Look-ups use binary search; an edit moves everything above it. The array cannot
+// be searched under RCU, since an edit moves entries one by one.
 #pragma once
 
 #include <algorithm>
@@ -59,8 +59,8 @@ class SortedArray::Container {
 
   void resize(V& vma, Range range) { vma.set_range(range); }
 
-  // Keeps a larger array ready from when the array is half full. So an insert allocates under the
-  // lock only if other threads fill the other half meanwhile.
+  // Keeps a larger array ready once the array is half full. So an insert allocates under the lock
+  // only if other threads fill the other half meanwhile.
   void reserve(u64 n) {
     const u64 now = capacity();
     if (2 * (size() + n) <= now) return;
@@ -86,18 +86,18 @@ class SortedArray::Container {
   };
   static constexpr u64 smallest = 64;
 
-  // relaxed, both, and where they are stored: written by edits alone, which the caller orders with
-  // all else but reserve(). What that reads may be stale: then insert allocates.
+  // relaxed, both, and where they are stored: only edits write them, and the caller orders edits
+  // with all other calls but reserve(). reserve() may read a stale value; then insert allocates.
   u64 size() const { return size_.load(std::memory_order_relaxed); }
   u64 capacity() const { return capacity_.load(std::memory_order_relaxed); }
   void set_size(u64 size) { size_.store(size, std::memory_order_relaxed); }
 
-  // Of an index below size().
+  // The VMA at an index below size().
   V* held(u64 index) const { return slots_.load()[index].load(); }
-  // Null beyond either end: below the first, `index` has wrapped.
+  // Null beyond either end. Below the first VMA `index` has wrapped.
   V* at(u64 index) const { return index < size() ? held(index) : nullptr; }
 
-  // Of the first VMA that ends above `address`, or size().
+  // The index of the first VMA that ends above `address`, or size().
   u64 index_above(u64 address) const {
     u64 low = 0;
     for (u64 high = size(); low < high;) {
@@ -118,14 +118,14 @@ class SortedArray::Container {
     return {slots, capacity};
   }
 
-  // An array larger than the present one.
+  // Makes an array larger than the present one.
   Array spare() {
     reserve(1);
     Array& own = spares_.here();
     return std::exchange(own, Array{});
   }
 
-  // The old array is left to the platform's end, as all memory of P is.
+  // The old array is kept until the platform ends, as all memory of P is.
   void move_to(Array larger) {
     for (u64 i = 0; i < size(); ++i) larger.slots[i].store(held(i));
     slots_.store(larger.slots);

@@ -11,7 +11,7 @@
 namespace faultline::check {
 namespace {
 
-// A source that the program holds, so that sites can stand in it.
+// A source that the program contains, so that a Site can name it.
 constexpr const char* file = "locks/mutex/mcs.hpp";
 
 std::string error_of(std::string_view text) {
@@ -123,7 +123,7 @@ TEST(Excuses, ThatNothingUsesAreWrong) {
   const std::vector<Excuse> excuses = excuses_of(file, excused_store);
   const Tried load = tried(4, SiteKind::load, Order::acquire, Order::relaxed, true);
   EXPECT_EQ(judge(excuses, {load}, false).errors.size(), 1u);
-  // A search of other locks does not come by the statement, one of all locks should have.
+  // A search of other locks does not reach the statement. A search of all locks should reach it.
   EXPECT_EQ(judge(excuses, {}, false).errors.size(), 0u);
   EXPECT_EQ(judge(excuses, {}, true).errors.size(), 1u);
 }

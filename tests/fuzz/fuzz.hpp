@@ -1,7 +1,7 @@
-// What the targets of libFuzzer share. Each target is one file with LLVMFuzzerTestOneInput: it
-// hands the bytes to a reader, which may refuse them by std::invalid_argument and by nothing else.
-// Built with clang and -DFAULTLINE_FUZZ=ON they fuzz; in every other build they are linked with
-// replay.cpp, and ctest runs the kept corpus.
+// The parts that all libFuzzer targets share. Each target is one file with LLVMFuzzerTestOneInput.
+// It hands the bytes to a reader, which may refuse them by std::invalid_argument and by nothing
+// else. Built with clang and -DFAULTLINE_FUZZ=ON, the targets fuzz. In every other build they are
+// linked with replay.cpp, and ctest runs the kept corpus.
 #pragma once
 
 #include <fmt/format.h>
@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
 namespace faultline::fuzz {
 
-// A file of the process's own, for readers that take a path; removed at the end.
+// A file of this process, for readers that take a path. It is removed at the end.
 class InputFile {
  public:
   explicit InputFile(const std::string& suffix)

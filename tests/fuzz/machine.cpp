@@ -1,5 +1,5 @@
-// Machine files of the simulator. hwloc 2.9 loses 32 bytes with some synthetic texts that it
-// refuses: to be run with -detect_leaks=0.
+// Machine files of the simulator. hwloc 2.9 leaks 32 bytes with some synthetic texts that it
+// refuses, so run this target with -detect_leaks=0.
 #include "harness/sim/machine/machine.hpp"
 
 #include "tests/fuzz/fuzz.hpp"

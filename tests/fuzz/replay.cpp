@@ -1,5 +1,5 @@
-// Replays a kept corpus where there is no libFuzzer: every file of the folders given, in the order
-// of their names. The exit code is 1 where there is none.
+// Replays a kept corpus without libFuzzer: every file of the given folders, in the order of their
+// names. The exit code is 1 where there is no file.
 #include <algorithm>
 #include <cstdio>
 #include <iterator>
@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
   for (const auto& path : files) {
     std::ifstream stream(path, std::ios::binary);
     const std::string text{std::istreambuf_iterator<char>(stream), {}};
-    // Before the call: what crashes is the last one named.
+    // Printed before the call, so that the last name is that of the input that crashes.
     std::printf("%s\n", path.c_str());
     std::fflush(stdout);
     LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());

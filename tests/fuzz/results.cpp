@@ -1,4 +1,4 @@
-// Result files, and what compare and the summary make of those that are taken.
+// Result files, and compare and the summary on those that the reader accepts.
 #include <sstream>
 
 #include "results/compare.hpp"

@@ -1,5 +1,5 @@
-// What selects cases on the command line: suites are part of the program, so there are no suite
-// files. A line each: workloads, schemes, placements, thread counts, duration, budget, roles.
+// The texts of the command line that select cases; they name suites of the program, never suite
+// files. Each is one line: workloads, schemes, placements, thread counts, duration, budget, roles.
 #include <sstream>
 
 #include "harness/cli/run_arguments.hpp"
@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const Selection selection = make_selection(arguments);
     fuzz::may_refuse([&] { assign_roles(selection.defaults.value("roles"), 4); });
     for (const SuiteEntry& entry : selection.entries) {
-      // A replay would read whatever file the text names.
+      // A replay would read the file that the text names, whatever it is.
       if (entry.workload.starts_with("replay") || entry.schemes.empty()) continue;
       fuzz::may_refuse(
           [&] { make_workload<NativePlatform>(entry.workload, entry.schemes.front(), 4); });

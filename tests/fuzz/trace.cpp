@@ -1,4 +1,4 @@
-// Recordings, plain or xz, and the plan to replay those that are taken.
+// Recordings, plain or xz, and the plan to replay those that the reader accepts.
 #include "tests/fuzz/fuzz.hpp"
 #include "workloads/replay_plan.hpp"
 

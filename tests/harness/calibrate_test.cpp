@@ -1,5 +1,5 @@
-// `faultline calibrate`: shapes and files without measuring, then the command as its users meet it.
-// No value that it measures decides a test.
+// `faultline calibrate`: shapes and files without measuring, then the command as users run it. No
+// test depends on a measured value.
 #include "harness/calibrate/calibrate.hpp"
 
 #include <gtest/gtest.h>
@@ -81,7 +81,7 @@ TEST(CalibratedShape, PairsAreOfTheirDistanceAndReachTheLast) {
     for (const auto& [a, b] : pairs) EXPECT_EQ(shape.between(a, b), d);
   }
   EXPECT_EQ(shape.pairs(sim::one_hop, 4).back().first, 15U);
-  // By turns from both clusters of the first node, then from both nodes.
+  // Alternately from both clusters of the first node, then from both nodes.
   EXPECT_EQ(shape.within(sim::same_cluster), (std::vector<u32>{0, 1, 2, 3}));
   EXPECT_EQ(shape.within(sim::same_node), (std::vector<u32>{0, 4, 1, 5, 2, 6, 3, 7}));
   EXPECT_EQ(shape.within(sim::one_hop)[1], 8U);
@@ -120,7 +120,7 @@ TEST(CalibrationCrew, AThreadThatCannotBePinnedStopsTheOthers) {
   EXPECT_FALSE(ran);
 }
 
-// A file of those findings on that machine.
+// A machine file with those findings on that machine.
 class CalibratedFile : public testing::Test {
  protected:
   json write(const Findings& findings, const std::string& topology) {
@@ -198,7 +198,7 @@ TEST_F(CalibratedFile, AHandoffIsTheSumOfWhatTheModelMakesOfIt) {
   const Machine machine = Machine::load(path());
   EXPECT_EQ(machine.wake_one, 1000 * sim::ps_per_ns);
   EXPECT_EQ(machine.syscall + machine.wake_one + machine.wake_latency, 5000 * sim::ps_per_ns);
-  ASSERT_EQ(machine.idle.size(), 3U);  // what 100 us adds is no level
+  ASSERT_EQ(machine.idle.size(), 3U);  // the little that 100 us adds is not a level
   EXPECT_EQ(machine.idle[1].asleep, 1'000'000 * sim::ps_per_ns);
   EXPECT_EQ(machine.idle[2].exit, 85'000 * sim::ps_per_ns);
 }

@@ -1,4 +1,4 @@
-// The checker as its users meet it: sound locks pass and say what was explored, broken ones fail
+// The checker as users run it: sound locks pass and report what was explored, broken locks fail
 // with their interleaving.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -58,7 +58,7 @@ TEST(Check, FindsALostWakeUp) {
   EXPECT_TRUE(says(outcome, "wait, sleeps")) << outcome.text;
 }
 
-// What is told of a failure, without the table above it, which has times.
+// The story of a failure, without the table above it, which contains times.
 std::string story_of(const Outcome& outcome) {
   const usize begin = outcome.text.find("\nrange_lock:hole: threads");
   return begin == std::string::npos ? "" : outcome.text.substr(begin);

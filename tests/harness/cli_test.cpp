@@ -1,4 +1,4 @@
-// The program as its users meet it: exit codes, one-line errors, and what is on the disk after.
+// The program as users run it: exit codes, one-line errors, and the files that it leaves.
 #include <signal.h>
 
 #include <set>
@@ -14,13 +14,13 @@ namespace {
 
 using nlohmann::json;
 
-// Two cases of a few trials: as little as a run can be, with windows long enough for a thread to
-// get its turn on a busy machine.
+// Two cases of a few trials: the smallest run, with windows long enough for a thread to be
+// scheduled on a busy machine.
 const std::string tiny =
     "--workload local --scheme mmap_sem,none --threads 1 --duration 200ms --warmup 1ms "
     "--repetitions 2 --latency-repetitions 1 --steal-limit 1 --stall-limit 2s ";
 
-// What start_long_run starts.
+// The arguments for start_long_run.
 const std::vector<std::string> endless = {
     "run",        "--workload", "local",        "--scheme",      "mmap_sem", "--threads",     "1",
     "--duration", "200ms",      "--no-latency", "--repetitions", "1000",     "--steal-limit", "1"};
@@ -191,7 +191,7 @@ TEST_F(CommandLine, RecoversARunThatWasKilled) {
   const usize trials = read_journal(folder_.file("results.json.journal")).trials.size();
   EXPECT_GE(trials, 2U);
 
-  // Nobody has those trials yet: another run must not write over them.
+  // No result has those trials yet, so another run must not overwrite the journal.
   const Outcome again = run("run " + tiny + "--out results.json");
   EXPECT_EQ(again.exit_code, 2);
   EXPECT_NE(again.errors.find("recover"), std::string::npos);
@@ -208,14 +208,14 @@ TEST_F(CommandLine, RecoversARunThatWasKilled) {
 
 TEST_F(CommandLine, LeavesNoTrialBehindWhenKilled) {
   const pid_t pid = start_long_run(endless);
-  // The trials of that run, by their parent.
+  // The trials of that run, found by their parent.
   const auto children = [&] {
     const std::string path = fmt::format("/proc/{}/task/{}/children", pid, pid);
     std::istringstream text(sample::text_of(path));
     return std::vector<pid_t>{std::istream_iterator<pid_t>(text), {}};
   };
   std::vector<pid_t> trials;
-  // Between two trials there is none for a moment.
+  // Between two trials there is no child for a moment.
   for (int i = 0; i < 5000 && trials.empty(); ++i) {
     trials = children();
     if (trials.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -232,8 +232,8 @@ TEST_F(CommandLine, LeavesNoTrialBehindWhenKilled) {
 }
 
 TEST_F(CommandLine, EndsAtAFullDiskWithoutAPartialResult) {
-  // A limit on the size of files stands in for the disk: the header, which grows with the machine,
-  // and a few trials fit.
+  // A limit on the size of files acts as a full disk. The header, which grows with the machine, and
+  // a few trials fit.
   const pid_t pid = start_long_run(endless);
   kill(pid, SIGKILL);
   end_of(pid);

@@ -1,4 +1,4 @@
-// The program as its users meet it, for tests: run by a shell, in a folder of the test's own.
+// The program as users run it, for tests: started by a shell, in a folder of the test.
 #pragma once
 
 #include <fmt/format.h>
@@ -27,7 +27,7 @@ struct Outcome {
 
 class CommandLine : public testing::Test {
  protected:
-  // One line that says what was expected, exit code 2, and nothing left on the disk.
+  // Expects one line that says what was expected, exit code 2, and no file left.
   void expect_refused(const Outcome& outcome) const {
     EXPECT_EQ(outcome.exit_code, 2);
     EXPECT_TRUE(outcome.errors.starts_with("faultline: ")) << outcome.errors;
@@ -36,7 +36,7 @@ class CommandLine : public testing::Test {
     EXPECT_TRUE(folder_.names().empty());
   }
 
-  // Runs the program by a shell in the test's folder; `before` is the shell's.
+  // Runs the program by a shell in the test's folder. `before` is a command for the shell.
   Outcome run(const std::string& arguments, const std::string& before = "") const {
     return run_program(FAULTLINE_BINARY, arguments, before);
   }
@@ -50,7 +50,7 @@ class CommandLine : public testing::Test {
             sample::text_of(out_.file("errors"))};
   }
 
-  // Starts the program, whose result goes to results.json.
+  // Starts the program. Its result goes to results.json.
   pid_t start(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), "faultline");
     arguments.insert(arguments.end(), {"--out", folder_.file("results.json")});

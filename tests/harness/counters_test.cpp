@@ -18,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-// libpfm4 reads its environment once a process, so every test sets it before the first use.
+// libpfm4 reads its environment once in a process, so every test sets it before the first use.
 class Encodings : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { setenv("LIBPFM_ENCODE_INACTIVE", "1", 1); }
@@ -27,7 +27,7 @@ class Encodings : public ::testing::Test {
 TEST_F(Encodings, EveryX86RowIsWhatLibpfmEncodes) {
   int encoded = 0;
   for (const EventRow& row : event_table()) {
-    if (row.pmu == "zen5" || row.pmu.starts_with("arm_")) continue;  // libpfm4 4.13 has neither
+    if (row.pmu == "zen5" || row.pmu.starts_with("arm_")) continue;  // libpfm4 4.13 has neither PMU
     const std::string name = fmt::format("{}::{}", row.pmu, row.event);
     const auto encoding = encode(name);
     ASSERT_TRUE(encoding) << name << " does not encode";
@@ -57,7 +57,7 @@ TEST_F(Encodings, EventsKnownNotToExistDoNotEncode) {
 }
 
 TEST_F(Encodings, OffcoreRowsNameTheirSupplier) {
-  // Without a supplier libpfm4 adds "any response", bit 16, and the event filters nothing.
+  // Without a supplier libpfm4 adds "any response", bit 16, and then the event filters nothing.
   constexpr u64 any_response = 0x10000;
   const auto trap = encode("skx::OFFCORE_RESPONSE_0:DMND_RFO:SNP_HITM");
   ASSERT_TRUE(trap);
@@ -66,7 +66,7 @@ TEST_F(Encodings, OffcoreRowsNameTheirSupplier) {
     EXPECT_EQ(row.config1 & any_response, 0U) << row.pmu << " " << row.event;
 }
 
-// Ends the process: 0 if with `pmu` forced its rows are taken, as the table has them.
+// Ends the process: with 0 if `pmu`, when forced, makes its rows of the table the chosen ones.
 [[noreturn]] void exit_by_forced(const char* pmu) {
   setenv("LIBPFM_FORCE_PMU", pmu, 1);
   bool same = !events_here().empty();
@@ -77,7 +77,7 @@ TEST_F(Encodings, OffcoreRowsNameTheirSupplier) {
   std::_Exit(same ? 0 : 1);
 }
 
-// In a process of its own, since libpfm4 looks for PMUs once.
+// Runs in a process of its own, since libpfm4 looks for PMUs once.
 TEST(ForcedPmu, IsTheOneThatIsCounted) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   for (const char* pmu :
@@ -150,7 +150,7 @@ TEST(ReadIdentity, ReadsX86AndArm) {
   EXPECT_EQ(choose_pmu({}, arm), "arm_n1");
 }
 
-// The kernel's own events stand in for hardware ones: they can be had in a virtual machine too.
+// The kernel's own events replace hardware events, since a virtual machine has them too.
 constexpr EventRow software_rows[] = {
     {"software", "page-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS, 0, EventRole::proxy,
      "page faults"},
@@ -197,7 +197,7 @@ TEST(ThreadCounters, CountsItsOwnThreadAlone) {
 }
 
 TEST(ThreadCounters, SaysInOneLineThatThereIsNoPmu) {
-  // A type that no kernel gives out answers as a machine without a PMU does.
+  // A type that no kernel assigns behaves as a machine without a PMU does.
   constexpr EventRow row[] = {{"none", "NOTHING", 0x7ffffff0, 0, 0, EventRole::transfer, "none"}};
   ThreadCounters counters(row);
   counters.start();

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A /proc and /sys of its own.
+// A test with its own /proc and /sys.
 class Doctor : public ::testing::Test {
  protected:
   Doctor() : root_(fs::temp_directory_path() / ("faultline-doctor-" + std::to_string(getpid()))) {
@@ -46,7 +46,7 @@ class Doctor : public ::testing::Test {
     write("proc/stat", "cpu  1000 0 500 8000 100 0 0 200 0 0");
   }
 
-  // The sample passes at once; what /proc/stat says then is `after`.
+  // The sample returns at once. Afterwards /proc/stat contains `after`.
   std::vector<Finding> diagnose_with(const std::string& after, const std::string& counters_absent) {
     DoctorOptions options;
     options.root = root_;

@@ -18,15 +18,15 @@ struct Call {
   u64 address;
   u64 length;
   u32 prot;
-  bool fresh;  // of a fault: the page was missing
+  bool fresh;  // only for a fault: the page was missing
 };
 
 class FakeSpace final : public AddressSpace {
  public:
-  // `calls`, if any, receives each thread's first calls; the rest is only counted.
+  // `calls`, if not null, receives each thread's first calls. Later calls are only counted.
   explicit FakeSpace(std::vector<Call>* calls = nullptr) : calls_(calls) {}
 
-  std::function<void()> on_fault = [] {};  // outside the mutex
+  std::function<void()> on_fault = [] {};  // called outside the mutex
   std::vector<std::string> holding;
   std::string verdict;
 
@@ -99,7 +99,7 @@ class FakeSpace final : public AddressSpace {
   u64 next_ = u64{1} << 30;
 };
 
-// A short trial on this machine's CPUs, however few.
+// A short trial on the CPUs of this machine, however few they are.
 inline TrialSpec short_trial(const std::string& workload, const std::string& scheme, u32 threads) {
   const Topology topology = Topology::here();
   TrialSpec spec;
@@ -115,8 +115,8 @@ inline TrialSpec short_trial(const std::string& workload, const std::string& sch
   return spec;
 }
 
-// A trial with a window long enough for something to complete in it, however busy the machine, and
-// for a pool that grows meanwhile not to matter.
+// A trial whose window is long enough for operations to complete in it on any busy machine, and for
+// a growing pool not to matter.
 inline nlohmann::json run_long_enough(TrialSpec spec) {
   constexpr double longest_s = 30;
   for (;; spec.trial_case.duration_s *= 4) {
@@ -128,7 +128,7 @@ inline nlohmann::json run_long_enough(TrialSpec spec) {
   }
 }
 
-// Makes the workload of the spec over FakeSpaces, which `look` sees before anything runs.
+// Makes the workload of the spec over FakeSpaces. `look` sees them before anything runs.
 inline MakeArena<NativePlatform> fake_arenas(const TrialSpec& spec,
                                              std::function<void(FakeSpace&)> look) {
   return [&spec, look](u32 threads) {

@@ -1,7 +1,7 @@
-// The program while its surroundings fail: killed at any moment, without room, its CPUs taken away,
-// its system calls refused, /proc and /sys gone. What a lock that hangs, spins for ever or crashes
-// does to a trial is in trial_test, that the suite then goes on in runner_test and cli_test, and a
-// journal's own full disk in journal_test.
+// The program while its surroundings fail: it is killed at any moment, its disk is full, its CPUs
+// are taken away, its system calls are refused, /proc and /sys are gone. trial_test shows what a
+// lock that hangs, spins for ever or crashes does to a trial; runner_test and cli_test show that
+// the suite then goes on; journal_test has the full disk of a journal.
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -27,7 +27,7 @@ namespace {
 using nlohmann::json;
 using Seconds = std::chrono::duration<double>;
 
-// A short run of two cases, with windows long enough for a thread to get its turn on a busy
+// A short run of two cases, with windows long enough for a thread to be scheduled on a busy
 // machine.
 const std::string small_run =
     "run --workload local --scheme mmap_sem,none --threads 1 --duration 200ms --warmup 1ms "
@@ -35,7 +35,8 @@ const std::string small_run =
 
 class Fault : public CommandLine {
  protected:
-  // As run(), in a process that `prepare` has changed; nothing where it answers why it cannot.
+  // As run(), in a process that `prepare` has changed. Empty where `prepare` answers why it cannot
+  // change it.
   std::optional<Outcome> run_in(const std::function<bool()>& prepare,
                                 const std::string& arguments) const {
     constexpr int cannot = 99;
@@ -47,12 +48,12 @@ class Fault : public CommandLine {
                    sample::text_of(out_.file("errors"))};
   }
 
-  // Whether a shell in a mount namespace of its own can do `command`: for tests that mount.
+  // Whether a shell in a mount namespace of its own can run `command`: for tests that mount.
   static bool can_mount(const std::string& command) {
     return std::system(fmt::format("unshare -m sh -c '{}' >/dev/null 2>&1", command).c_str()) == 0;
   }
 
-  // One line that names the trouble, after whatever the progress has printed.
+  // Expects one line that names the trouble, after any output of the progress.
   static void expect_one_error(const Outcome& outcome, const std::string& about) {
     const usize line = outcome.errors.find("faultline: ");
     ASSERT_NE(line, std::string::npos) << outcome.errors;
@@ -61,8 +62,8 @@ class Fault : public CommandLine {
     EXPECT_NE(outcome.errors.find(about, line), std::string::npos) << outcome.errors;
   }
 
-  // What a killed run may leave: the result, the journal, a temporary file; all that is there is
-  // whole, but for a journal's last line.
+  // A killed run may leave the result, the journal and a temporary file. Each of them must be
+  // whole, except the journal's last line.
   void expect_readable_remains() const {
     for (const std::string& name : folder_.names())
       EXPECT_TRUE(name.starts_with("results.json")) << name;
@@ -72,7 +73,7 @@ class Fault : public CommandLine {
     const std::string journal = folder_.file("results.json.journal");
     if (!std::filesystem::exists(journal)) return;
     const Outcome recovered = run("recover results.json.journal -o recovered.json");
-    if (lines(journal) == 0) {  // killed within its first line: nothing had been measured
+    if (lines(journal) == 0) {  // killed within its first line, before anything was measured
       EXPECT_EQ(recovered.exit_code, 2);
       return;
     }
@@ -89,7 +90,7 @@ class Fault : public CommandLine {
 };
 
 TEST_F(Fault, KilledAtAnyMomentARunKeepsWhatItHasFinished) {
-  // In windows this short a trial may complete nothing, and fail: it is kept all the same.
+  // In windows this short a trial may complete nothing and fail. Its record is kept all the same.
   const std::vector<std::string> arguments = {
       "run",           "--workload", "local",    "--scheme", "mmap_sem,none", "--threads",     "1",
       "--duration",    "5ms",        "--warmup", "1ms",      "--no-latency",  "--steal-limit", "1",
@@ -111,11 +112,11 @@ TEST_F(Fault, KilledAtAnyMomentARunKeepsWhatItHasFinished) {
   }
 }
 
-// A tmpfs of so many bytes on folder `full`, with a former result in it; what is there after the
-// run is copied to folder `kept`, since the mount goes with its namespace.
+// A tmpfs of that many bytes on folder `full`, with a former result in it. After the run its files
+// are copied to folder `kept`, since the mount ends with its namespace.
 class FullDisk : public Fault {
  protected:
-  // Room for the former result, the journal's header and so many pages more.
+  // Room for the former result, the journal's header and `pages` more pages.
   Outcome run_with_room(usize pages, const std::string& repetitions) const {
     const usize bytes = (header_bytes() / 4096 + 2 + pages) * 4096;
     std::filesystem::create_directory(folder_.file("full"));
@@ -130,7 +131,7 @@ class FullDisk : public Fault {
                fmt::format("unshare -m sh '{}'", out_.file("script")));
   }
 
-  // Bytes of a journal's first line, which grows with the machine.
+  // The bytes of a journal's first line, which grows with the machine.
   usize header_bytes() const {
     const pid_t pid =
         start_long_run({"run", "--workload", "local", "--scheme", "none", "--threads", "1",
@@ -161,7 +162,7 @@ TEST_F(FullDisk, WithoutRoomForMoreTrialsTheRunEndsAndKeepsThoseItHas) {
 }
 
 TEST_F(FullDisk, WithoutRoomForTheResultTheJournalAndTheFormerResultStay) {
-  // The result repeats the header: there is room for one of the two.
+  // The result repeats the header, and there is room for one of the two.
   const Outcome outcome = run_with_room(2, "1");
   EXPECT_EQ(outcome.exit_code, 2);
   expect_one_error(outcome, "faultline recover");
@@ -173,7 +174,7 @@ TEST_F(Fault, AReadOnlyFolderIsRefusedBeforeAnythingRuns) {
   std::filesystem::create_directory(folder_.file("fixed"));
   sample::put_text(folder_.file("fixed/results.json"), "former");
   std::string before = "chmod 555 fixed &&";
-  if (geteuid() == 0) {  // whom permissions do not stop
+  if (geteuid() == 0) {  // permissions do not stop root
     if (!can_mount("mount -t tmpfs none /mnt && mount -o remount,ro /mnt"))
       GTEST_SKIP() << "root, and nothing may be mounted here";
     before =
@@ -188,7 +189,7 @@ TEST_F(Fault, AReadOnlyFolderIsRefusedBeforeAnythingRuns) {
   std::filesystem::permissions(folder_.file("fixed"), std::filesystem::perms::owner_all);
 }
 
-// A run on the last of several CPUs, which `in_window`, a shell command, takes away from it in the
+// A run on the last of several CPUs. `in_window`, a shell command, takes that CPU away in the
 // middle of each trial. {last} and {first} stand for CPUs.
 class LostCpu : public Fault {
  protected:
@@ -203,7 +204,7 @@ class LostCpu : public Fault {
         cpus_.back(), in_window);
   }
 
-  // Every trial tells that it lost its CPU; none counts.
+  // Every trial reports that it lost its CPU, and none counts.
   void expect_told(const Outcome& outcome) const {
     EXPECT_EQ(outcome.exit_code, 1) << outcome.errors;
     const json part = load_results(folder_.file("results.json"))["faultline"];
@@ -226,7 +227,8 @@ TEST_F(LostCpu, ByItsAffinityIsToldAndTheTrialDiscarded) {
   expect_told(run(arguments(fmt::format("taskset -a -p -c {} {{pid}} >/dev/null", cpus_.front()))));
 }
 
-// A cpuset of the version that this machine has, with this test's CPUs in it; removed at the end.
+// A cpuset of the cgroup version that this machine has, with this test's CPUs in it. It is removed
+// at the end.
 class Cpuset {
  public:
   explicit Cpuset(const std::string& cpus) {
@@ -243,14 +245,14 @@ class Cpuset {
     path_.clear();
   }
   ~Cpuset() {
-    // Its last processes may take a moment to be gone.
+    // The last processes of the cpuset may need a moment to end.
     for (int i = 0; i < 100 && !path_.empty() && rmdir(path_.c_str()) != 0 && errno == EBUSY; ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   Cpuset(const Cpuset&) = delete;
   Cpuset& operator=(const Cpuset&) = delete;
 
-  // Empty where there can be none.
+  // Empty where this machine allows no cpuset.
   const std::string& path() const { return path_; }
 
  private:
@@ -277,8 +279,8 @@ TEST_F(Fault, OneCpuIsEnough) {
   EXPECT_EQ(run("torture rwsem refcount --duration 100ms", one).exit_code, 0);
 }
 
-// From now on perf_event_open fails with `error` in this process and all that it starts; false
-// where the kernel takes no filter.
+// From now on perf_event_open fails with `error` in this process and all its children. False where
+// the kernel takes no filter.
 bool refuse_perf_events(int error) {
 #if defined(__x86_64__)
   constexpr u32 architecture = AUDIT_ARCH_X86_64;
@@ -336,8 +338,8 @@ INSTANTIATE_TEST_SUITE_P(Errors, RefusedCounters,
                                                                            : "EMFILE");
                          });
 
-// hwloc that finds a machine without anything known of it still knows its CPUs; one that is shown
-// an empty folder for a machine has not read this one, and nothing can be pinned by it.
+// If hwloc finds a machine without details, it still knows the CPUs. If it is given an empty folder
+// as the machine, it has not read this machine, so no thread can be pinned by its answer.
 TEST_F(Fault, HwlocThatFindsNothingEndsInOneLineOrAFlatMachine) {
   const Outcome flat = run(small_run + "1 --out results.json", "HWLOC_COMPONENTS=-linux,-x86,-pci");
   EXPECT_EQ(flat.exit_code, 0) << flat.errors;
@@ -351,7 +353,7 @@ TEST_F(Fault, HwlocThatFindsNothingEndsInOneLineOrAFlatMachine) {
   EXPECT_TRUE(folder_.names().empty());
 }
 
-// An empty file system over each of `folders`.
+// Mounts an empty file system over each of `folders`.
 std::string without(const std::string& folders) {
   return fmt::format(
       "unshare -m sh -c 'for folder in {}; do mount -t tmpfs none $folder || exit 99; done; exec "

@@ -1,4 +1,4 @@
-// For what ends its process, or leaves threads behind in it: tests fork one for that.
+// Tests fork a process for code that ends its process, or leaves threads behind in it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -19,12 +19,12 @@ extern "C" inline __attribute__((used)) const char* __tsan_default_options() {
 
 namespace faultline {
 
-// What `run` prints in a process of its own, which must end with exit code 0; when it returns, that
-// is `exit_code`.
+// The output of `run` in a process of its own. The process must end with exit code `exit_code`,
+// which it also does when `run` returns.
 inline std::string printed_in_process(const std::function<void()>& run, int exit_code) {
   int out[2];
   EXPECT_EQ(pipe(out), 0);
-  std::fflush(stdout);  // or the child prints it too, into the pipe
+  std::fflush(stdout);  // otherwise the child prints it too, into the pipe
   const pid_t pid = fork();
   if (pid == 0) {
     dup2(out[1], STDOUT_FILENO);

@@ -1,5 +1,5 @@
-// faultline in a guest of 8 CPUs and 4 memory nodes (guest/run-guest.sh): what this machine, of one
-// node perhaps, cannot show.
+// faultline in a guest of 8 CPUs and 4 memory nodes (guest/run-guest.sh), since this machine may
+// have only one node.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -35,7 +35,7 @@ Outcome run_shell(const std::string& command) {
   return outcome;
 }
 
-// What the guest printed for each command, by command.
+// The guest's output for each command.
 std::map<std::string, std::string> sections(const std::string& output) {
   std::map<std::string, std::string> result;
   std::string command;
@@ -49,7 +49,7 @@ std::map<std::string, std::string> sections(const std::string& output) {
   return result;
 }
 
-// The guest has 2 sockets of 2 cores of 2 threads; CPUs 2n and 2n + 1 are node n's.
+// The guest has 2 sockets of 2 cores of 2 threads. CPUs 2n and 2n + 1 are on node n.
 struct Expected {
   std::string placement;
   std::vector<u32> cpus;
@@ -83,7 +83,7 @@ TEST(Guest, PutsEveryThreadOnItsCpuAndEveryPageOnItsNode) {
   ASSERT_EQ(outcome.status, 0) << outcome.output;
   auto printed = sections(outcome.output);
   for (const auto& [placement, cpus] : placements) {
-    // That no page is on a wrong node means something only if one that is would be found.
+    // "No page is on a wrong node" means something only if the check would find such a page.
     std::vector<std::string> wanted = {"8 pages planted on wrong nodes were found there\n",
                                        fmt::format("PASS {}\n=== exit 0\n", placement)};
     for (usize thread = 0; thread < cpus.size(); ++thread) {

@@ -1,4 +1,4 @@
-// An installation runs wherever it is moved to, and nothing in it names the source tree.
+// An installation runs after it has been moved, and nothing in it names the source tree.
 #include <filesystem>
 #include <fstream>
 
@@ -16,7 +16,7 @@ bool holds(const fs::path& file, const std::string& text) {
   return sample::text_of(file.string()).find(text) != std::string::npos;
 }
 
-// One installation for all tests of the suite, moved once after it was made.
+// One installation for all tests of the suite. It is moved once after it was made.
 class Installation : public CommandLine {
  protected:
   static void SetUpTestSuite() {

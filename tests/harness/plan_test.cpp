@@ -1,5 +1,5 @@
-// What a plan takes, leaves out, and in which order it runs: on machines of many sizes, none of
-// which is here.
+// The cases that a plan takes and leaves out, and their order, on machines of many sizes. None of
+// them is this machine.
 #include "harness/case/plan.hpp"
 
 #include <fmt/format.h>
@@ -63,7 +63,7 @@ std::string refusal(const Selection& selection, const char* machine = two_cpus) 
   return "";
 }
 
-// The estimate again, from the cases alone.
+// The estimate, computed again from the cases alone.
 double seconds_of(const Plan& plan, const Selection& selection) {
   double seconds = 0;
   for (const PlannedCase& planned : plan.cases)

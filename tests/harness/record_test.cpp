@@ -18,7 +18,7 @@ constexpr const char* one_fault =
     "   prog 5/5 [001]  1.370540:  exceptions:page_fault_user: address=0x7f2f8bf62b70 "
     "ip=0x7f2f8bf62b70 error_code=0x14\n";
 
-// A folder of the test's own, and in it a stand-in for perf.
+// A folder of the test that contains a substitute for perf.
 class Record : public testing::Test {
  protected:
   Record() : folder_(testing::TempDir() + "record-" + std::to_string(getpid())) {
@@ -28,8 +28,8 @@ class Record : public testing::Test {
   }
   ~Record() override { fs::remove_all(folder_); }
 
-  // `recording` and `scripting`: what it does as `perf record`, the command run, and as `perf
-  // script`.
+  // `recording` and `scripting` are what the substitute does as `perf record`, after it has run the
+  // command, and as `perf script`.
   void stand_in(const std::string& recording, const std::string& scripting) {
     request_.perf = (folder_ / "perf").string();
     std::ofstream(request_.perf)
@@ -51,7 +51,7 @@ class Record : public testing::Test {
     }
     return "not refused";
   }
-  // Whether nothing lies beside the stand-in, whole or half-done.
+  // Whether the folder contains nothing but the substitute, not even half a file.
   bool left_nothing() const {
     for (const auto& entry : fs::directory_iterator(folder_))
       if (entry.path().filename() != "perf") return false;

@@ -1,4 +1,4 @@
-// The parent's side of trials, with shell scripts in their place.
+// The parent's side of trials, with shell scripts as trials.
 #include "harness/run/runner.hpp"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-// A trial that ends well, as a shell script; what stands before it may do otherwise.
+// A trial that ends well, as a shell script. The text before it may do otherwise.
 const std::string good_trial = R"(
 case=$(printf %s "$spec" | sed 's/^{"case":\(.*\),"counters":.*/\1/')
 repetition=$(printf %s "$spec" | sed 's/.*"repetition":\([0-9]*\).*/\1/')
@@ -41,7 +41,7 @@ PlannedCase planned(const std::string& scheme, u32 repetitions, u32 latency_repe
 
 class Runner : public testing::Test {
  protected:
-  // Runs the plan's cases by that script and takes what the journal then holds.
+  // Runs the plan's cases by that script and stores what the journal then contains.
   void run(const std::vector<PlannedCase>& cases, const std::string& before) {
     Plan plan;
     plan.cases = cases;
@@ -110,7 +110,7 @@ TEST_F(Runner, KillsAProcessThatDoesNotEndWithItsHelpers) {
   pid_t helper = 0;
   std::ifstream(folder_.file("helper")) >> helper;
   ASSERT_GT(helper, 0);
-  // It is no child of ours: it may take a moment until its reaper has it.
+  // The process is not this test's child, so its reaper may need a moment.
   for (int i = 0; i < 200 && kill(helper, 0) == 0; ++i) {
     std::ifstream stat("/proc/" + std::to_string(helper) + "/stat");
     const std::string text((std::istreambuf_iterator<char>(stat)), {});

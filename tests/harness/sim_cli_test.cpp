@@ -1,4 +1,4 @@
-// `faultline sim` as its users meet it.
+// `faultline sim` as users run it.
 #include <signal.h>
 
 #include "results/reader.hpp"
@@ -60,7 +60,7 @@ TEST_F(Simulation, TheResultSaysSimulatedMachineSeedsAndWhatWasLeftOut) {
   EXPECT_EQ(part["mode"], "sim");
   EXPECT_FALSE(part.contains("date"));
   EXPECT_EQ(part["machine"]["models"][0]["name"], "ideal-8");
-  // Two schemes at two counts, and the ceiling at the greater.
+  // Two schemes at two counts, and the ceiling at the greater count.
   ASSERT_EQ(part["cases"].size(), 5u);
   for (const json& one : part["cases"]) {
     EXPECT_EQ(one["machine"], "ideal-8");

@@ -1,4 +1,4 @@
-// The directory by itself: what GETS, GETX and INV make of a line, and which copy is nearest.
+// The directory alone: how GETS, GETX and INV change a line, and which copy is nearest.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -20,7 +20,7 @@ using sim::State;
 
 class SimDirectory : public SimTest {};
 
-// Thread i runs on CPU 10 * i of the machine: on e7-8870 a socket each.
+// Thread i runs on CPU 10 * i of the machine. On e7-8870 each thread has a socket.
 struct OnSockets {
   explicit OnSockets(const std::string& name) : machine(Machine::load(name)) {
     for (u32 i = 0; i < cpus.size(); ++i) {
@@ -73,7 +73,7 @@ TEST_F(SimDirectory, AWriteInvalidatesAllOtherCopies) {
 }
 
 TEST_F(SimDirectory, AReaderIsServedByTheNearestCopyAndAWriterWaitsForTheFarthest) {
-  OnSockets on("e7-8870");  // from socket 1: sockets 0 and 2 are one hop away, 3 is two
+  OnSockets on("e7-8870");  // seen from socket 1, sockets 0 and 2 are one hop away, 3 is two
   on.directory.get_exclusive(on.cpus[3], on.line, 1);
   on.directory.get_shared(on.cpus[0], on.line, 1);
   const sim::DirectoryEntry& entry = on.directory.entry(on.line);

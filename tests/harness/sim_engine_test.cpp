@@ -1,4 +1,4 @@
-// The engine: determinism, order, sleeping, accounting, and what becomes of threads that cannot go
+// The engine: determinism, order, sleeping, accounting, and the report on threads that cannot go
 // on.
 #include <gtest/gtest.h>
 
@@ -26,7 +26,7 @@ struct alignas(cache_line) Word {
   P::atomic<u32> value{0};
 };
 
-// Two threads on `ideal`, by their bodies.
+// Two threads on `ideal`, given by their bodies.
 struct Pair {
   Machine machine = Machine::load("ideal-8");
   Simulation simulation{machine, {0, 1}, {}};
@@ -76,7 +76,7 @@ std::string rwsem_counts(u64 seed) {
 
 TEST_F(SimEngine, TheSameSeedGivesTheSameCountsToTheByteAndAnotherSeedDoesNot) {
   const std::string once = rwsem_counts(1);
-  std::vector<std::unique_ptr<char[]>> disorder;  // the host's heap is not the same any more
+  std::vector<std::unique_ptr<char[]>> disorder;  // the host's heap has changed
   for (usize i = 1; i < 100; ++i) disorder.push_back(std::make_unique<char[]>(i * 100));
   EXPECT_EQ(once, rwsem_counts(1));
   EXPECT_NE(once, rwsem_counts(2));
@@ -101,12 +101,14 @@ TEST_F(SimEngine, AMessageIsSeenWhenItsLineHasComeAndNoSooner) {
         read = message->value.load(relaxed);
       });
   EXPECT_EQ(read, 7U);
-  // The sender's store takes the line, 100 ns; then the reader's load does; and a turn of spinning.
+  // The sender's store takes the line, which needs 100 ns. The reader's load needs as long, and so
+  // does a turn of spinning.
   EXPECT_GE(seen - sent, 200 * sim::ps_per_ns);
   EXPECT_LE(seen - sent, 220 * sim::ps_per_ns);
 }
 
-// Dekker's: with values that are sequentially consistent not both can read 0, posted stores or not.
+// Dekker's algorithm: if values are sequentially consistent, at most one thread can read 0, with
+// posted stores or without.
 TEST_F(SimEngine, PostedStoresKeepValuesSequentiallyConsistent) {
   for (u64 delay = 0; delay < 300; delay += 7) {
     Pair pair;
@@ -116,7 +118,7 @@ TEST_F(SimEngine, PostedStoresKeepValuesSequentiallyConsistent) {
     const auto words = pair.simulation.make<Words>();
     u32 seen[2] = {};
     const auto body = [&](u32 self, u64 wait) {
-      seen[self] = words->mine[1 - self].value.load(relaxed);  // a copy to be stale
+      seen[self] = words->mine[1 - self].value.load(relaxed);  // makes a copy that can become stale
       P::work(1000 + wait);
       words->mine[self].value.store(1, relaxed);
       seen[self] = words->mine[1 - self].value.load(relaxed);
@@ -142,7 +144,8 @@ TEST_F(SimEngine, APostedStoreLeavesItsCpuFreeAndAnRmwWaitsForIt) {
       },
       [&] { far->value.store(2, relaxed); });
   EXPECT_EQ(posted, 1 * sim::ps_per_ns);
-  EXPECT_GE(drained, 200 * sim::ps_per_ns);  // the store, and then its own line from memory
+  // the store, and then the thread's own line from memory
+  EXPECT_GE(drained, 200 * sim::ps_per_ns);
 }
 
 TEST_F(SimEngine, WhatIsMadeWhereAStoreIsStillOnItsWayKeepsItsValue) {
@@ -153,8 +156,8 @@ TEST_F(SimEngine, WhatIsMadeWhereAStoreIsStillOnItsWayKeepsItsValue) {
   pair.run(
       [&] {
         P::work(50);
-        far->value.store(1, relaxed);    // on its way to the other
-        place->value.store(1, relaxed);  // behind it
+        far->value.store(1, relaxed);    // on its way to the other thread
+        place->value.store(1, relaxed);  // waits behind it
         Word* fresh = new (place.get()) Word;
         P::work(10'000);
         seen = fresh->value.load(relaxed);
@@ -171,8 +174,8 @@ TEST_F(SimEngine, ASpinnerOnItsOwnPostedStoreLetsOthersSeeIt) {
   pair.run(
       [&] {
         P::work(50);
-        far->value.store(1, relaxed);   // on its way to the other
-        mine->value.store(1, relaxed);  // behind the other, so both are posted
+        far->value.store(1, relaxed);   // on its way to the other thread
+        mine->value.store(1, relaxed);  // waits behind the other store, so both are posted
         while ((answer = mine->value.load(relaxed)) == 1) P::pause(nullptr);
       },
       [&] {
@@ -244,7 +247,7 @@ TEST_F(SimEngine, ASleeperIsWokenAndPaysForItsIdleCpu) {
       });
   EXPECT_TRUE(timed_out);
   EXPECT_TRUE(in_time);
-  // 1 us from the interrupt, and 1 us from idle: `ideal` says so.
+  // 1 us from the interrupt, and 1 us from idle, as `ideal` defines them.
   EXPECT_NEAR(static_cast<double>(slept_until - woken_at), 2000, 50);
   EXPECT_GT(pair.simulation.counts().accounts[1].sleeping, 9 * us * sim::ps_per_ns);
 }
@@ -263,7 +266,7 @@ TEST_F(SimEngine, EveryNanosecondIsAccountedForOnce) {
   for (const sim::Account& account : result.counts.accounts) {
     const double sum = static_cast<double>(account.work + account.spinning + account.sleeping +
                                            account.shootdown + account.stalled());
-    EXPECT_NEAR(sum / 1e3, 100e3, 1e3);  // but for the access under way at either edge
+    EXPECT_NEAR(sum / 1e3, 100e3, 1e3);  // the access under way at either edge is not exact
   }
 }
 
@@ -274,7 +277,7 @@ TEST_F(SimEngine, TransfersAreChargedToTheObjectThatCausedThem) {
       P::label(&cold, "cold");
     }
     P::atomic<u32> hot{0};
-    P::atomic<u32> cold{0};  // in the same line
+    P::atomic<u32> cold{0};  // on the same line
   };
   const LoopResult result =
       run_loop<Shared>(Machine::load("ideal-8"), 2, 100 * us, [](Shared& shared, u32 thread) {
@@ -322,7 +325,7 @@ TEST_F(SimEngine, AShootdownTakesTimeFromItsTargetsAndWaitsForTheSlowest) {
         P::work(50 * us);
         P::settle();
       });
-  // base 500, one target 100, interrupt 500, handler 500; and the clock was read once more.
+  // base 500, one target 100, interrupt 500, handler 500, and one more read of the clock
   EXPECT_EQ(took, 1610U);
   EXPECT_EQ(pair.simulation.counts().accounts[1].shootdown, 500 * sim::ps_per_ns);
 }
@@ -336,7 +339,7 @@ TEST_F(SimEngine, InterruptsOfAllCpusShareTheInterconnect) {
     for (u32 cpu = 0; cpu < 16; ++cpu) all.add(cpu);
     P::shootdown(all);
   });
-  EXPECT_NEAR(result.per_us() * 15, 1, 0.02);  // each interrupts 15
+  EXPECT_NEAR(result.per_us() * 15, 1, 0.02);  // each operation interrupts 15 CPUs
 }
 
 TEST_F(SimEngine, AGracePeriodWaitsForReadersAndMovesNoLine) {
@@ -377,7 +380,7 @@ TEST_F(SimEngine, ThreadsMeetAtTheTimeOfTheLatest) {
   EXPECT_EQ(second, 7000U);
 }
 
-// What Stuck says, in one text.
+// The text of the Stuck exception.
 std::string stuck_text(Pair& pair, std::function<void()> first, std::function<void()> second) {
   try {
     pair.run(std::move(first), std::move(second));
@@ -494,7 +497,7 @@ TEST_F(SimEngine, EverySchemeRunsOnManyCpusAndKeepsItsBooks) {
   }
 }
 
-// Against an ordered set: keys that come the one way and the other, are exchanged and removed.
+// Compares the queue with an ordered set. Keys are pushed in either way, exchanged and removed.
 TEST(EventQueue, GivesTheEarliestKeyWhicheverWayItCame) {
   sim::EventQueue queue;
   std::set<sim::Key> expected;

@@ -35,7 +35,7 @@ json preset(const std::string& name) {
   return json::parse(in);
 }
 
-// What load() says of a machine file with that content.
+// The error of load() for a machine file with that content.
 std::string complaint(const std::string& content) {
   const std::filesystem::path file =
       std::filesystem::temp_directory_path() / ("machine-" + std::to_string(getpid()) + ".json");
@@ -65,7 +65,8 @@ bool is_one_of(const std::string& part, const Names& names) {
   return std::find(names.begin(), names.end(), part) != names.end();
 }
 
-// A key as docs/simulator.md writes it: "latency.load.shared.hop1" is latency.KIND.STATE.DISTANCE.
+// The key as docs/simulator.md writes it: "latency.load.shared.hop1" is
+// latency.KIND.STATE.DISTANCE.
 std::string documented_form(const std::string& key) {
   std::vector<std::string> parts = parts_of(key);
   const bool latency = parts[0] == "latency";
@@ -84,7 +85,7 @@ std::string documented_form(const std::string& key) {
   return fmt::format("{}", fmt::join(parts, "."));
 }
 
-// Without the objects and lists that only hold other keys.
+// Leaves out objects and lists that only contain other keys.
 std::set<std::string> documented_forms(const std::set<std::string>& keys) {
   std::set<std::string> forms;
   for (const std::string& key : keys) {

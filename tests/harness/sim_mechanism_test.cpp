@@ -1,5 +1,5 @@
-// The mechanisms that the simulator is there to show. Simulated time is exact, so these hold or do
-// not; they never flicker.
+// The mechanisms that the simulator must show. Simulated time is exact, so these tests always hold
+// or always fail.
 #include <gtest/gtest.h>
 
 #include "locks/mutex/mcs.hpp"
@@ -18,7 +18,7 @@ constexpr u64 us = 1000;
 
 class SimMechanism : public SimTest {};
 
-// Every transfer takes 100 ns there.
+// Every transfer takes 100 ns on that machine.
 constexpr double transfer_ns = 100;
 sim::Machine ideal(u32 cpus = 256) {
   return sim::Machine::load("ideal-" + std::to_string(cpus));
@@ -44,7 +44,7 @@ TEST_F(SimMechanism, OccupancyGrowsWithTheRequestersAsTheMachineSays) {
   sim::Machine machine = ideal();
   for (u32 n = 2; n <= 256; ++n) machine.contention[sim::same_cluster][n] = 1024 + 8 * n;
   for (const u32 threads : {4U, 32U, 128U}) {
-    // All but the one that has just been served queue, and so does it in the end.
+    // All threads but the one just served queue, and that one queues soon after.
     const double factor = 1 + 8.0 * (threads - 1) / 1024;
     EXPECT_NEAR(fetch_and_add_ns(machine, threads), factor * transfer_ns, 2) << threads;
   }
@@ -52,7 +52,7 @@ TEST_F(SimMechanism, OccupancyGrowsWithTheRequestersAsTheMachineSays) {
 
 TEST_F(SimMechanism, AnArbiterThatFavoursNearRequestersServesMoreOfThem) {
   sim::Machine machine = sim::Machine::load("e7-8870");
-  // In an order that has nothing to do with where they are.
+  // The order of the adds has nothing to do with the places of the CPUs.
   const auto add_in_disorder = [](Counter& counter, u32) {
     P::work(P::random() % 20'000);
     counter.value.fetch_add(1, relaxed);
@@ -89,7 +89,7 @@ TEST_F(SimMechanism, ATicketLockCollapses) {
   EXPECT_LT(before, 0.2 * handoffs_per_us<Ticket<P>>(ideal(), 4));
 }
 
-// Service rate 1 / (s + c * k / 2): each waiter more costs half a response of the directory.
+// Service rate 1 / (s + c * k / 2): each additional waiter costs half a response of the directory.
 TEST_F(SimMechanism, EachWaiterMoreDelaysATicketLocksHandoff) {
   const double few = 1e3 / handoffs_per_us<Ticket<P>>(ideal(), 64);
   const double many = 1e3 / handoffs_per_us<Ticket<P>>(ideal(), 192);
@@ -119,8 +119,8 @@ TEST_F(SimMechanism, DisjointLinesScaleLinearly) {
   for (const u32 threads : {4U, 64U, 1024U}) EXPECT_NEAR(rate(threads) / (one * threads), 1, 0.02);
 }
 
-// The least reader-writer lock whose readers do not meet: each counts on a line of its own. (The
-// read side only: what a writer would do is wait for all of them.)
+// The simplest reader-writer lock whose readers do not meet: each counts on a line of its own. This
+// is the read side only; a writer would wait for all readers.
 struct ReaderSlots {
   Counter writer;
   Counter slots[256];
@@ -166,7 +166,7 @@ struct alignas(cache_line) TestAndSet {
   }
 };
 
-// How long unlock() keeps the holder, on average, with so many threads.
+// How long unlock() keeps the holder, on average, with that many threads.
 template <bool by_store>
 double unlock_ns(u32 threads) {
   u64 spent = 0, unlocks = 0;
@@ -184,7 +184,8 @@ double unlock_ns(u32 threads) {
 
 TEST_F(SimMechanism, UnlockingByAStoreIsCheaperThanByAnRmw) {
   EXPECT_LT(unlock_ns<true>(1), 0.5 * unlock_ns<false>(1));
-  // And far cheaper where spinners have taken copies: the store is posted, the RMW waits.
+  // The store is far cheaper where spinners have taken copies: the store is posted, while the RMW
+  // waits.
   EXPECT_LT(unlock_ns<true>(4), 0.05 * unlock_ns<false>(4));
 }
 
@@ -200,7 +201,7 @@ TEST_F(SimMechanism, APaddedPairOfCountersBeatsAnUnpaddedOne) {
     lines.of[thread].value.fetch_add(1, relaxed);
   });
   EXPECT_GT(padded.per_us(), 5 * unpadded.per_us());
-  // All that the unpadded pair has to move is for the other's counter, never for its own.
+  // Every transfer of the unpadded pair is caused by the other counter, never by the thread's own.
   u64 false_ones = 0, true_ones = 0;
   for (const sim::Transfers& transfers : unpadded.counts.by_label) {
     false_ones += transfers.because(sim::Reason::false_sharing);

@@ -1,5 +1,5 @@
-// Threads in a loop on a modelled machine, for the simulator's tests: what they complete is counted
-// in simulated time, so it is exact.
+// Threads in a loop on a modelled machine, for the simulator's tests. Completed operations are
+// counted in simulated time, so the count is exact.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,8 +12,9 @@
 
 namespace faultline {
 
-// ThreadSanitizer knows neither these fibers nor the arena's place, and there is but one thread;
-// AddressSanitizer takes operator new, with which the simulator fills its arena.
+// ThreadSanitizer knows neither these fibers nor the arena's address range, and the process has
+// only one thread. AddressSanitizer replaces operator new, with which the simulator fills its
+// arena.
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 inline constexpr bool simulator_runs = false;
 #else
@@ -43,8 +44,8 @@ struct LoopResult {
   }
 };
 
-// `threads` threads, on CPUs 0 and up, that call operation(shared, thread) over and over; counted
-// is a window after all have begun. `shared` is a T in the simulated memory.
+// `threads` threads, on CPUs 0 and up, that call operation(shared, thread) again and again. The
+// counted window begins after all have begun. `shared` is a T in the simulated memory.
 template <class T, class F>
 LoopResult run_loop(const sim::Machine& machine, u32 threads, u64 window_ns, F&& operation,
                     u64 seed = 1) {

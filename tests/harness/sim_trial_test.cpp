@@ -79,7 +79,7 @@ TEST_F(SimTrial, TheRecordHasTheWindowsTransfersAndTheTimeOfEveryCpu) {
     for (const char* part : {"work", "spinning", "sleeping", "shootdown"})
       all += sim["time"][part][cpu].get<u64>();
     for (const json& stall : sim["time"]["stall"]) all += stall[cpu].get<u64>();
-    // A CPU's clock stands at most one access away from the window's edges.
+    // A CPU's clock differs from the window's edges by at most one access.
     EXPECT_NEAR(static_cast<double>(all), 200e3, 20e3) << "CPU " << cpu;
   }
 }
@@ -94,7 +94,7 @@ TEST_F(SimTrial, PrivateSpacesShareNoLine) {
     for (const json& places : kinds)
       for (const json& reasons : places)
         shared += reasons.value("true_sharing", u64{0}) + reasons.value("false_sharing", u64{0});
-  // But for the window's phase, which all threads read.
+  // All threads read the window's phase, so its line counts as shared.
   EXPECT_LT(shared, 20u) << record["sim"]["transfers"].dump();
 }
 
@@ -123,7 +123,7 @@ TEST_F(SimTrial, NotesAHandoffThatItsWindowIsTooShortFor) {
   ASSERT_TRUE(record.contains("notes"));
   EXPECT_EQ(record["notes"],
             json{"a waiter of rwsem demands a handoff after 4 ms: none did in a window of 0.2 ms"});
-  // No waiters, no such path, and the ablation.
+  // One thread has no waiters, lock_in_tree has no handoff, and the ablation never hands off.
   EXPECT_FALSE(run_sim_trial(sim_trial("mix:faults=1", "mmap_sem", 1)).contains("notes"));
   EXPECT_FALSE(run_sim_trial(sim_trial("mix:faults=1", "lock_in_tree", 8)).contains("notes"));
   EXPECT_FALSE(
@@ -136,7 +136,7 @@ TEST_F(SimTrial, NotesFewOperationsWhetherOrNotItsWindowCouldGoOn) {
     const char* scheme;
     double duration_s;
   };
-  // The bare loop does not tell its operations one by one: its window does not go on.
+  // The bare loop does not announce its operations one by one, so its window is not extended.
   for (const Short& one :
        {Short{"local", "mmap_sem:lock=rwsem_2012", 1e-6},
         Short{"lock_loop:section=100000", "ticket", 10e-6}, Short{"lock_loop", "ticket", 2e-6}}) {
@@ -154,7 +154,7 @@ TEST_F(SimTrial, NotesFewOperationsWhetherOrNotItsWindowCouldGoOn) {
   }
 }
 
-// Two locks that threads take in either order.
+// Two locks that threads take in different orders.
 class Deadlock final : public Workload<SimPlatform> {
  public:
   using P = SimPlatform;

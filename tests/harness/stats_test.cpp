@@ -62,8 +62,8 @@ TEST(Stats, BootstrapRatioIsChangedOverBase) {
   EXPECT_THROW(bootstrap_ratio(Values{0, 1}, Values{1}), std::invalid_argument);
 }
 
-// The expected values are scipy 1.10's mannwhitneyu(a, b, alternative="two-sided"): p by method
-// "exact" and, for ties, "asymptotic".
+// The expected values are those of scipy 1.10: mannwhitneyu(a, b, alternative="two-sided"), with p
+// by method "exact" and, for ties, "asymptotic".
 TEST(MannWhitney, AgreesWithScipyWithoutTies) {
   const RankTest test =
       mann_whitney(Values{1.1, 2.2, 3.3, 4.4, 5.5}, Values{2.0, 3.0, 6.0, 7.0, 8.0, 9.0});

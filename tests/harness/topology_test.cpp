@@ -22,7 +22,8 @@ namespace {
 
 using List = std::vector<u32>;
 
-// 2 sockets, a node each, of 2 clusters of 2 cores of 2 threads: CPUs 0 to 15 in this order.
+// 2 sockets with one node each, of 2 clusters of 2 cores of 2 threads. CPUs 0 to 15 are in this
+// order.
 constexpr const char* two_sockets = "package:2 [numa] l3:2 core:2 pu:2";
 
 std::string message_of(const std::function<void()>& action) {
@@ -219,7 +220,7 @@ class Pages : public ::testing::Test {
   }
 
   const usize page_ = static_cast<usize>(sysconf(_SC_PAGESIZE));
-  const usize bytes_ = 3000 * page_;  // several batches of the query, the last not full
+  const usize bytes_ = 3000 * page_;  // several batches of the query, the last one not full
   void* memory_ = nullptr;
 };
 

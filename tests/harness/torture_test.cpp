@@ -1,5 +1,5 @@
-// `faultline torture`: everything that is measured bears it, what is broken is told, and what hangs
-// or crashes keeps nobody else from its turn.
+// `faultline torture`: measured locks and schemes survive it, broken ones are reported, and one
+// that hangs or crashes does not stop the others.
 #include "harness/torture/torture.hpp"
 
 #include <fmt/format.h>
@@ -17,7 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-// The words of the table's row for `name`; none where there is no such row.
+// The words of the table's row for `name`. Empty where there is no such row.
 std::vector<std::string> row_of(const std::string& table, const std::string& name) {
   std::istringstream lines(table);
   for (std::string line; std::getline(lines, line);) {
@@ -68,8 +68,8 @@ TEST_F(CommandLine, TheBustedLockFailsUnderTorture) {
       << outcome.out;
 }
 
-// What the table tells of `names` when a shell script is the process of each: its standard input is
-// $spec.
+// The table's text on `names` when each of their processes is a shell script. The script finds its
+// standard input in $spec.
 std::pair<int, std::string> torture_by_script(const std::vector<std::string>& names,
                                               const std::string& script) {
   const torture::Options options{
@@ -104,7 +104,7 @@ TEST(Torture, EndsAProcessThatDoesNotEndAndGoesOn) {
       << table;
 }
 
-// As a sanitizer ends a process in which it has found something.
+// A sanitizer ends a process in this way when it has found something.
 TEST(Torture, TakesAnExitCodeForAFailureThoughTheRecordIsGood) {
   const auto [status, table] = torture_by_script({"ticket"}, "trap 'exit 66' EXIT");
   EXPECT_EQ(status, 1);
@@ -112,7 +112,7 @@ TEST(Torture, TakesAnExitCodeForAFailureThoughTheRecordIsGood) {
       << table;
 }
 
-// What torture_here prints of `entry`, in a process of its own.
+// The output of torture_here for `entry`, in a process of its own.
 json torture_in_process(const torture::VictimEntry& entry, const torture::Options& options) {
   const std::string text = printed_in_process([&] { torture_here(entry, options); }, 0);
   return json::parse(text, nullptr, false);
@@ -144,7 +144,8 @@ TEST(Torture, FindsADowngradeThatLetsAWriterInBetween) {
       << record;
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which handle crashes
+// The sanitizers handle crashes themselves.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 class Crashing : public broken::ImpatientTicket {
  public:
   void lock(Node&) { raise(SIGSEGV); }

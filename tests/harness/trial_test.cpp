@@ -28,7 +28,7 @@ json run_fake(
   return run_trial_on(spec, fake_arenas(spec, std::move(look)));
 }
 
-// For trials that end their process: what such a one prints.
+// For trials that end their process: the output of such a trial.
 json run_in_process(const std::function<void()>& run) {
   return json::parse(printed_in_process(run, 1));
 }
@@ -53,8 +53,8 @@ TEST(Trial, RateIsFromFirstToLastCompletionOfEachThread) {
     const double span = thread["last_ns"].get<double>() - thread["first_ns"].get<double>();
     const double rate = 1e9 * thread["operations"].get<double>() / span;
     EXPECT_DOUBLE_EQ(thread["rate"].get<double>(), rate);
-    // The operation that was under way when the window opened is not in it: else more would have
-    // completed than there was time for.
+    // The operation that was under way when the window opened does not count. Otherwise more
+    // operations would have completed than there was time for.
     EXPECT_LE(rate, 1e9 / fault_ns);
     sum += rate;
   }
@@ -99,7 +99,7 @@ TEST(Trial, ThroughputTrialsReadNoClock) {
 TEST(Trial, RolesAreReportedApart) {
   TrialSpec spec = short_trial("mix", "fake", 3);
   spec.trial_case.settings.set("roles", "faulters:N-1,updaters:1");
-  spec.trial_case.duration_s = 1;  // so that a busy machine lets every thread run in the window
+  spec.trial_case.duration_s = 1;  // long enough for every thread to run on a busy machine
   const json record = run_fake(spec);
   ASSERT_EQ(record["status"], "ok") << record["reason"];
   const json& faulters = record["roles"]["faulters"];
@@ -119,8 +119,8 @@ TEST(Trial, EventsAreThoseOfTheWindow) {
       run_fake(spec, [](FakeSpace& space) { space.on_fault = [] { P::work(1'000'000); }; });
   const u64 events = record["events"]["fake.calls"].get<u64>();
   const u64 operations = record["operations"].get<u64>();
-  // The operations at the edges may be on either side, and a busy machine may keep the main thread
-  // from the edge; but the 300 of the warm-up are not in it.
+  // The operations at the edges may be counted on either side, and a busy machine may delay the
+  // main thread at an edge. But the 300 operations of the warm-up are not counted.
   EXPECT_LT(events, operations + 150);
   EXPECT_GE(events + 2, operations);
 }
@@ -175,7 +175,7 @@ TEST(Trial, MemoryThatDoesNotSufficeFailsTheTrial) {
   EXPECT_NE(record["reason"], "");
 }
 
-// Thread 1 waits, or spins, for ever in its twentieth fault, as behind a lost wake-up.
+// Thread 1 waits, or spins, for ever in its twentieth fault, as after a lost wake-up.
 void get_stuck(FakeSpace& space, bool named) {
   space.holding = {"stuck_lock: held by thread 0"};
   space.on_fault = [named, faults = std::make_shared<std::atomic<u32>>(0)] {
@@ -231,8 +231,8 @@ TEST(Trial, PeersAtTheWorkloadsBarrierAreNotTheStall) {
       << record["reason"];
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)  // which handle crashes, and fault in shadow
+// The sanitizers handle crashes themselves, and fault in their shadow memory.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 TEST(Trial, ACrashIsReportedWithWhoWaitsForWhat) {
   TrialSpec spec = short_trial("page_fault1", "fake", 2);
   spec.trial_case.duration_s = 60;

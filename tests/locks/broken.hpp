@@ -1,4 +1,4 @@
-// Locks that are broken on purpose: the stress tests must find each of them out.
+// Locks that are broken on purpose. The stress tests must find each of them.
 #pragma once
 
 #include <sched.h>
@@ -53,7 +53,7 @@ class Sleepy {
   std::atomic<bool> rescued_{false};
 };
 
-// An rwsem, but for what a derived lock spoils.
+// An rwsem. A derived lock breaks one part of it.
 class Spoilt {
  public:
   static constexpr bool atomic_downgrade = true;
@@ -71,7 +71,7 @@ class Spoilt {
   Rwsem<P> lock_;
 };
 
-// Readers come in whoever is there.
+// Readers enter even while others hold the lock.
 class RudeReaders : public Spoilt {
  public:
   void lock_shared() {}
@@ -80,7 +80,7 @@ class RudeReaders : public Spoilt {
   void downgrade() { unlock(); }
 };
 
-// Writers share it like readers: the invariant among writers, and that of readers.
+// Writers share the lock like readers, which breaks the invariant of writers and that of readers.
 class SharingWriters : public Spoilt {
  public:
   void lock() { lock_.lock_shared(); }
@@ -89,7 +89,7 @@ class SharingWriters : public Spoilt {
   void downgrade() {}
 };
 
-// Lets go in between, and says that it does not.
+// Releases the lock during a downgrade, but claims that it does not.
 class GappyDowngrade : public Spoilt {
  public:
   void downgrade() {

@@ -1,4 +1,4 @@
-// The catalogue's names: parsed, printed in one form, and refused with what exists.
+// The catalogue's names: parsed, printed in one form, and refused with a list of what exists.
 #include "locks/catalogue.hpp"
 
 #include <gtest/gtest.h>
@@ -115,7 +115,7 @@ TEST(Catalogue, SaysWhatIsTheKernelAndWhatIsNativeAlone) {
   EXPECT_TRUE(choose_workload("lock_loop").entry().needs_lock);
 }
 
-// "| `mmap_sem` | one reader-writer semaphore; ... |": the README's first table.
+// A row of the README's first table: "| `mmap_sem` | one reader-writer semaphore; ... |".
 TEST(Catalogue, HasTheSchemesOfTheReadme) {
   std::ifstream readme(FAULTLINE_SOURCE_DIR "/README.md");
   std::set<std::string> table, schemes;

@@ -1,4 +1,4 @@
-// Which words share a line under each layout, told by addresses and by the reasons of simulated
+// The words that share a line under each layout, shown by addresses and by the reasons of simulated
 // transfers.
 #include "locks/layout.hpp"
 
@@ -14,7 +14,7 @@ using P = SimPlatform;
 constexpr RwsemPolicy as_linux{.layout = Layout::linux_6_18};
 constexpr RwsemPolicy packed{.layout = Layout::packed};
 
-// As a scheme declares them.
+// The members in the order of a scheme's declaration.
 template <class Platform, RwsemPolicy policy>
 struct MmapLock {
   [[no_unique_address]] Rwsem<Platform, policy> rwsem;
@@ -42,7 +42,7 @@ TEST(Layout, ItsNamesAreReadAsTheyAreWritten) {
 
 class SimLayout : public SimTest {
  protected:
-  // Threads that write-lock for a while, and one that reads mm_lock_seq as each fault does.
+  // Threads write-lock for a while, and one thread reads mm_lock_seq as each fault does.
   template <RwsemPolicy policy>
   static sim::Counts counts(u64 seed = 1) {
     return run_loop<MmapLock<P, policy>>(

@@ -1,5 +1,4 @@
-// Every mutex of the registry under stress, and locks that are broken, which the same stress finds
-// out.
+// Every mutex of the registry under stress, and broken locks, which the same stress finds.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -52,7 +51,7 @@ TYPED_TEST(EveryMutex, TryLockFailsWhileHeldAndLeavesNoTrace) {
   }
 }
 
-// Runs a function of the thread's own just before its next compare_exchange_strong.
+// Runs a function of the thread just before the thread's next compare_exchange_strong.
 struct InterruptedPlatform : NativePlatform {
   template <class T>
   struct atomic : NativePlatform::atomic<T> {
@@ -67,7 +66,7 @@ struct InterruptedPlatform : NativePlatform {
   inline static thread_local std::function<void()> before_exchange;
 };
 
-// Its numbers come round after 256 acquisitions, which stand for the 2^32 of a Ticket.
+// The numbers of this lock wrap after 256 acquisitions, as those of a Ticket do after 2^32.
 TEST(Ticket, TryLockStaysOutThoughItsNumberHasComeRoundWhileTheLockIsHeld) {
   const NativeThread thread(0, 0, 0, 1);
   TicketOf<InterruptedPlatform, std::uint8_t> lock;

@@ -68,7 +68,8 @@ TEST_F(PageTableTest, ZapsRangesThatSpanTablesAndHolesWithoutTouchingTheRest) {
   EXPECT_EQ(left, (std::vector<u64>{base - page_size, base + (u64{1} << 30)}));
 }
 
-// Three threads on three CPUs; who pays is read off what their next operation is charged.
+// Three threads on three CPUs. The charge of a thread's next operation shows which CPUs a shootdown
+// interrupted.
 class ThreeCpus {
  public:
   ThreeCpus(const AddressSpaceOptions& options, Violations<P>& violations)
@@ -91,7 +92,7 @@ class ThreeCpus {
   void fault(u32 id, u64 address) {
     as_thread(id, [&] { table_.fault_in(address, Access::read, rw, true); });
   }
-  // Whom a zap of one page by thread `id` charges.
+  // The CPUs that a zap of one page by thread `id` charges.
   std::vector<bool> charged_by_zap(u32 id, u64 address) {
     for (u32 each = 1; each <= 3; ++each) records_[each].charged_ns = 0;
     as_thread(id, [&] { table_.zap({address, address + page_size}); });
@@ -139,7 +140,7 @@ TEST_F(PageTableTest, ForgetsUsersWithTheLastPageThatHadMany) {
   cpus.charged_by_zap(1, base);
   cpus.fault(1, base);
   cpus.fault(3, base);
-  // The other page still has many users, and they are the table page's.
+  // The other page still has many users, and the users belong to the whole table page.
   EXPECT_EQ(cpus.charged_by_zap(1, base), (std::vector<bool>{false, true, true}));
   cpus.charged_by_zap(1, base + page_size);
   cpus.fault(1, base);
@@ -147,7 +148,7 @@ TEST_F(PageTableTest, ForgetsUsersWithTheLastPageThatHadMany) {
   EXPECT_EQ(cpus.charged_by_zap(1, base), (std::vector<bool>{false, false, true}));
 }
 
-// Pages that the CPUs' own tables map, all of them together.
+// The number of pages that the CPUs' own tables map together.
 u64 own_pages(ThreeCpus& cpus) {
   u64 pages = 0;
   cpus.table().for_each_own_entry([&](u64, Pte) { ++pages; });
@@ -199,7 +200,7 @@ TEST_F(PageTableTest, TheSenderOfABroadcastWaitsOnceARange) {
   EXPECT_EQ(CountingPlatform::worked_ns, 0u);
   table.zap({base, base + 2 * page_size});
   EXPECT_EQ(CountingPlatform::worked_ns, Table::broadcast_ns);
-  table.zap({base, base + 2 * page_size});  // nothing was there
+  table.zap({base, base + 2 * page_size});  // the range was empty
   EXPECT_EQ(CountingPlatform::worked_ns, Table::broadcast_ns);
 }
 
@@ -210,7 +211,7 @@ TEST_F(PageTableTest, NotesAFrameReusedBeforeItsShootdown) {
   Frames<P>::Gathered gathered;
   frames.gather(gathered, frame);
   EXPECT_EQ(violations_.report(), "");
-  frames.unpin(frame);  // as a scheme would that frees before it has shot down
+  frames.unpin(frame);  // as a scheme that frees before it has shot down
   frames.take();
   EXPECT_NE(violations_.report().find("before its shootdown"), std::string::npos);
 }

@@ -1,4 +1,4 @@
-// The radix tree whose slots are locks: exclusion, folding, expansion while others wait.
+// The radix tree whose slots are locks: exclusion, folding, and expansion while other threads wait.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -76,8 +76,8 @@ TEST(RadixTree, NoticesASlotLeftLocked) {
   EXPECT_TRUE(tree.locked().empty());
 }
 
-// Threads lock random ranges; a shadow word a page says whether two were in at once. `really`: take
-// the lock. Answers whether they were.
+// Threads lock random ranges. A shadow word for each page shows whether two threads were in at the
+// same time. `really`: take the lock. Answers whether two were.
 bool overlap_seen(bool really, u32 rounds) {
   constexpr u32 threads = 6;
   SmallTree tree;
@@ -113,7 +113,7 @@ TEST(RadixTree, TheCheckerSeesThreadsThatDoNotLock) {
   EXPECT_TRUE(overlap_seen(false, 100'000));
 }
 
-// One thread locks a folded slot whole; another waits for its page 5 and sleeps, until `let_go`.
+// One thread locks a whole folded slot. Another waits for page 5 of it and sleeps, until `let_go`.
 template <class F>
 void with_a_sleeper(SmallTree& tree, F&& let_go) {
   u64 first = 0;
@@ -137,7 +137,7 @@ TEST(RadixTree, ASlotExpandedWhileOneWaitsIsDescendedInto) {
   NativeThread thread(0, 0, 0, 1);
   for (int round = 0; round < 50; ++round) {
     SmallTree tree;
-    // Page 5 is free, although page 0 is still held: the wait was for nothing.
+    // Page 5 is free, although page 0 is still held, so the wait was not necessary.
     with_a_sleeper(tree, [&](u64, u64) { tree.narrow_to(0, 1); });
     tree.unlock(0, 1);
     EXPECT_EQ(event(tree, "lock_in_tree.false_conflicts"), 1u);

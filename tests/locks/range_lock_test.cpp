@@ -1,5 +1,4 @@
-// What is particular to scheme `range_lock`; what it shares with all schemes is in
-// schemes_test.cpp.
+// The tests that only scheme `range_lock` needs. schemes_test.cpp has the tests of all schemes.
 #include "locks/schemes/range_lock.hpp"
 
 #include <gtest/gtest.h>
@@ -42,8 +41,8 @@ using Structures = testing::Types<MutexStructure<P, Ticket<P>>, MutexStructure<P
                                   SharedStructure<P, Rwsem<P>>>;
 TYPED_TEST_SUITE(RangeLockSpaces, Structures);
 
-// Threads that all start at once and call `round(self)` some hundred times, or for an eighth of a
-// second: spinning locks with more threads than CPUs can be slow, on a busy machine very slow.
+// Threads that start together and call `round(self)` some hundred times, or for an eighth of a
+// second. With more threads than CPUs spinning locks can be slow, especially on a busy machine.
 template <class F>
 void run_rounds(AddressSpace& space, u32 count, int rounds, F&& round) {
   std::barrier start(count);
@@ -99,8 +98,8 @@ TYPED_TEST(RangeLockSpaces, CommitsAMappingOfNoProtection) {
 TYPED_TEST(RangeLockSpaces, KeepsTheMergingOfNeighboursAndTheirFaultsApart) {
   auto& space = this->space_;
   space.enter();
-  // Even pages stay; odd ones come and go between them, so that every map merges three VMAs and
-  // every unmap cuts one in two, under the faults of the even ones.
+  // Even pages stay mapped, odd ones come and go between them. So every map merges three VMAs and
+  // every unmap cuts one in two, under the faults of the even pages.
   constexpr u64 pages = 9;
   for (u64 page = 0; page < pages; page += 2)
     ASSERT_EQ(space.map(base + page * page_size, page_size, rw, map_fixed).error, Error::none);
@@ -176,7 +175,7 @@ TYPED_TEST(RangeLockSpaces, GrowsStacksBesideOneAnother) {
   EXPECT_EQ(space.check(), "");
 }
 
-// Everything at once on a few pages, fixed and hinted, so that reservations meet unmaps and
+// All operations run on a few pages, fixed and hinted, so that reservations meet unmaps and
 // protects of other threads.
 TYPED_TEST(RangeLockSpaces, HoldsTheOracleWhereEveryRangeIsContested) {
   auto& space = this->space_;
@@ -218,8 +217,9 @@ TYPED_TEST(RangeLockSpaces, HoldsTheOracleWhereEveryRangeIsContested) {
   EXPECT_EQ(space.check(), "");
 }
 
-// Once, when an exclusive hold is asked for, calls `interfere`: what another thread would have to
-// come in time for. A map calls it while its reservation waits for the range.
+// When an exclusive hold is requested for the first time, calls `interfere`, the operation of
+// another thread that must run at that moment. A map requests it while its reservation waits for
+// the range.
 class InterferedRanges : public TreeRangeLock<P> {
   using Base = TreeRangeLock<P>;
 

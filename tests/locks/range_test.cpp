@@ -32,10 +32,10 @@ Range page_range(u64 first, u64 count) {
   return {first * page_size, (first + count) * page_size};
 }
 
-// Runs `body(thread)` on registered threads first..first+count-1, which more than fill two CPUs and
-// start together: a short body would else be over before the next thread is there. Bodies that
-// repeat themselves do so until rounds or time are used up: spinning locks with more threads than
-// CPUs can be slow, on a busy machine very slow.
+// Runs `body(thread)` on registered threads first..first+count-1, which more than fill two CPUs.
+// The threads start together, since a short body would otherwise end before the next thread has
+// begun. Bodies that repeat themselves do so until their rounds or their time are used up: with
+// more threads than CPUs spinning locks can be slow, especially on a busy machine.
 void run_threads(u32 first, u32 count, const std::function<void(u32)>& body) {
   std::barrier start(count);
   std::vector<std::thread> threads;
@@ -48,7 +48,7 @@ void run_threads(u32 first, u32 count, const std::function<void(u32)>& body) {
   for (auto& thread : threads) thread.join();
 }
 
-// Lets others find the lock held, which a yield need not do.
+// Lets other threads find the lock held, which a yield need not do.
 void dawdle() {
   std::this_thread::sleep_for(std::chrono::microseconds(20));
 }
@@ -98,7 +98,7 @@ TEST_P(TreeRangeLockStress, NoConflictingRangesAreHeldAtOnce) {
   Tree lock;
   torture::RangeTurns<Tree> turns(lock, GetParam());
   stress(turns);
-  // On a machine too busy for threads to meet, again.
+  // Repeats the stress if the machine was too busy for threads to meet.
   for (int run = 0; run < 20 && event(lock, "range.waits") == 0; ++run) stress(turns);
   turns.settle();
   EXPECT_EQ(turns.violations(), 0u);
@@ -112,7 +112,7 @@ INSTANTIATE_TEST_SUITE_P(Mixes, TreeRangeLockStress,
                                            RangeMix{.longest = 2, .exclusive = 100},
                                            RangeMix{.exclusive = 5}));
 
-// Locks the first page of what it is asked for. The checker must see that.
+// Locks only the first page of the requested range. The checker must notice that.
 class FirstPageOnly {
  public:
   using Node = Tree::Node;
@@ -146,7 +146,8 @@ TEST(TreeRangeLock, TryLockFailsOnConflictAndSpuriouslyInsideTheHull) {
   Tree::Node low, high, node;
   lock.lock(low, page_range(0, 2), false);
   lock.lock(high, page_range(8, 2), true);
-  EXPECT_TRUE(lock.try_lock(node, page_range(1, 2), false));  // shared beside shared
+  // a shared range beside a shared range
+  EXPECT_TRUE(lock.try_lock(node, page_range(1, 2), false));
   lock.unlock(node);
   EXPECT_TRUE(lock.try_lock(node, page_range(10, 1), true));  // beyond the hull
   lock.unlock(node);
@@ -162,7 +163,7 @@ TEST(TreeRangeLock, TryLockFailsOnConflictAndSpuriouslyInsideTheHull) {
   lock.unlock(high);
 }
 
-// A thread that locks, reports that it has, and unlocks when told.
+// A thread that locks, reports that it has locked, and unlocks when told to.
 class Holder {
  public:
   Holder(Tree& lock, u32 id, Range range, bool exclusive)
@@ -327,7 +328,7 @@ TEST(TreeRangeLock, OneUnlockWakesAnyNumberOfWaiters) {
   for (auto& reader : readers) reader->await();
 }
 
-// Every hand-over is a sleep and a wake-up: one lost, and the test does not end.
+// Every hand-over is a sleep and a wake-up. If one wake-up is lost, the test does not end.
 TEST(TreeRangeLock, NoWakeUpIsLostWhenEightThreadsShareAPage) {
   constexpr u32 turns = 2000;
   NativeThread self(0, 0, 0, 1);

@@ -15,12 +15,12 @@ namespace faultline {
 namespace {
 
 using P = InjectingPlatform;
-constexpr u32 endless = 10'000;  // steps; a descent of a tree at rest has some ten
+constexpr u32 endless = 10'000;  // steps; a descent of a tree at rest takes about ten
 
 struct Item {
   u64 key = 0;
   u64 weight = 0;
-  u64 greatest = 0;  // weight in the subtree
+  u64 greatest = 0;  // the greatest weight in the subtree
   bool in_tree = false;
   RbLinks<P, Item> links;
 };
@@ -41,7 +41,7 @@ struct ItemTraits {
   }
 };
 
-// std::multimap keeps equal keys in order of insertion, as RbTree promises to.
+// std::multimap keeps equal keys in the order of insertion, as RbTree promises.
 using Model = std::multimap<u64, Item*>;
 
 void expect_same(const Tree& tree, const Model& model) {
@@ -79,7 +79,7 @@ void erase_from(Model& model, Item* item) {
 class RbTreeRandom : public ::testing::TestWithParam<u64> {};
 
 TEST_P(RbTreeRandom, AgreesWithAMultimapAfterEveryStep) {
-  const u64 keys = GetParam();  // few keys: many duplicates
+  const u64 keys = GetParam();  // few keys give many duplicates
   std::mt19937_64 random(keys);
   std::vector<Item> items(200);
   Tree tree;
@@ -178,8 +178,8 @@ TEST(RbTree, HasNoLoopAtAnyMomentOfAnEdit) {
   }
 }
 
-// A reader may miss, but never loops in a tree at rest or in motion. Items are never freed here,
-// keys never change: the reader's grace period is the test.
+// A reader may miss, but never loops, whether the tree is at rest or changing. Items are never
+// freed here and keys never change: the test itself is the reader's grace period.
 TEST(RbTree, ReadersDescendWhileAWriterRotates) {
   constexpr u64 count = 512;
   std::vector<Item> items(count);

@@ -19,7 +19,7 @@ using P = NativePlatform;
 using Space = Refcount<Mm<P, vmas::RbTree, RefcountHooks<P>>, Rwsem<P>>;
 constexpr u32 rw = prot_read | prot_write;
 
-// A fault looks its VMA up under RCU, so a container that cannot be searched so is refused.
+// A fault finds its VMA under RCU, so a container that cannot be searched under RCU is refused.
 template <class Vmas>
 concept Composes = requires {
   typename Refcount<Mm<P, Vmas, RefcountHooks<P>>, Rwsem<P>>;
@@ -27,7 +27,7 @@ concept Composes = requires {
 static_assert(Composes<vmas::RbTree>);
 static_assert(!Composes<vmas::SortedArray>);
 
-// The count outside of a VMA.
+// The parts of the count, outside a VMA.
 struct Parts {
   VmaRefcount<P>::Hot hot;
   VmaRefcount<P>::MostlyRead mostly_read;
@@ -89,9 +89,9 @@ TEST(VmaRefcount, AVmaRecycledIntoAnotherAddressSpaceIsRefused) {
   second.close_down();
 }
 
-// The kernel's use-after-free: a reader pins a VMA that has gone to an address space which then
-// dies; dropping the pin wakes that one's writer. AddressSanitizer sees the owner freed if it is
-// not held.
+// The kernel's use-after-free: a reader pins a VMA that has moved to another address space, which
+// then dies. Dropping the pin wakes the writer of that address space. AddressSanitizer sees the
+// freed owner if the reader does not hold it.
 TEST(VmaRefcount, AReaderMayPinAVmaOfADyingAddressSpace) {
   NativeThread thread(0, 0, 0, 1);
   auto vmas = std::make_shared<Space::VmaPool>();
@@ -108,8 +108,8 @@ TEST(VmaRefcount, AReaderMayPinAVmaOfADyingAddressSpace) {
   stable.enter();
   const u64 base = stable.fixed_base();
   for (int round = 0; round < 300; ++round) {
-    // The VMA that the reader may be looking at goes back to the pool and on to the address space
-    // that lives one round.
+    // The VMA that the reader may be looking at goes back to the pool and then to the address space
+    // that lives for one round.
     ASSERT_EQ(stable.map(base, page_size, rw, map_fixed).error, Error::none);
     ASSERT_EQ(stable.unmap(base, page_size), Error::none);
     auto dying = std::make_unique<Space>(options, vmas);
@@ -141,12 +141,13 @@ TEST(Refcount, FaultsWithoutTheBigLockOnceThereIsAnAnonVma) {
   EXPECT_EQ(event(space, "refcount.fallback_missed"), 1u);
 }
 
-// The scheme's lock and hooks, to be looked at.
+// Gives the test access to the scheme's lock and hooks.
 template <Layout layout>
 struct Lines : MmapSemBase<Mm<P, vmas::RbTree, RefcountHooks<P, layout>, layout>,
                            Rwsem<P, RwsemPolicy{.layout = layout}>, Lines<layout>> {
   Lines() : Lines::MmapSemBase(AddressSpaceOptions{}) {}
-  // Of mm_lock_seq, counted from the rwsem's last line (linux-6.18: of owner and wait list).
+  // The line of mm_lock_seq, counted from the rwsem's last line (linux-6.18: the line of owner and
+  // wait list).
   int sequences_line() {
     const auto* lock = reinterpret_cast<std::byte*>(&this->lock_);
     const auto* sequence = reinterpret_cast<std::byte*>(&this->hooks_.owner().sequence);

@@ -1,5 +1,5 @@
-// A map without map_fixed chooses its place, then waits for the range of it: what other threads do
-// to that range meanwhile must be answered as though the map had ended, or not begun. The other
+// A map without map_fixed chooses its place and then waits for that range. Calls of other threads
+// on the range meanwhile must be answered as though the map had ended, or not begun. The other
 // thread's calls run at every point of the map.
 #include <gtest/gtest.h>
 
@@ -29,8 +29,8 @@ class Reservations : public testing::Test {
   }
 
   // Maps a page at the hint `hint`, with protection `prot`, once for every point of the map at
-  // which `intrude(space)` can run on another thread; `judge(space, address)` looks at the end of
-  // each, at rest. `prepare(space)` comes first.
+  // which `intrude(space)` can run on another thread. `prepare(space)` comes first. `judge(space,
+  // address)` checks the space at the end of each, at rest.
   template <class Prepare, class Intrude, class Judge>
   void at_every_point(u64 hint, u32 prot, Prepare&& prepare, Intrude&& intrude, Judge&& judge) {
     NativeThread thread(0, 0, 0, 1);

@@ -1,6 +1,6 @@
-// What rwsem promises beyond mutual exclusion: who comes in next, and what each way in costs. These
-// tests put threads into a known state (asleep in the queue) before each step; none relies on how
-// long something takes.
+// The promises of rwsem beyond mutual exclusion: which thread gets the lock next, and the cost of
+// each way in. These tests put threads into a known state (asleep in the queue) before each step.
+// None relies on how long something takes.
 #include "locks/shared/rwsem.hpp"
 
 #include <gtest/gtest.h>
@@ -29,7 +29,7 @@ class RwsemTest : public testing::Test {
     return 0;
   }
 
-  // A thread that runs on another CPU than this one where there is one.
+  // A thread that runs on another CPU than this thread, where there is one.
   template <class F>
   std::thread start(u32 id, F body) {
     return std::thread([id, body, cpu = cpus_.back()] {
@@ -38,7 +38,7 @@ class RwsemTest : public testing::Test {
     });
   }
 
-  // Thread `id` sleeps in a lock, which it does only once it is queued.
+  // Waits until thread `id` sleeps in a lock, which it does only after it is queued.
   static void await_sleep(u32 id) {
     while (!native::thread_table.records[id].asleep) std::this_thread::yield();
   }
@@ -53,7 +53,7 @@ class RwsemTest : public testing::Test {
 
 TEST_F(RwsemTest, UncontendedVerbsCountNothingAndAllocateNothing) {
   Lock lock;
-  P::allocate(1, 1);  // this thread's arena is there
+  P::allocate(1, 1);  // makes this thread's arena
   const usize left = native::self_record().arena_left;
   for (int turn = 0; turn < 100; ++turn) {
     lock.lock_shared();
@@ -91,7 +91,7 @@ TEST_F(RwsemTest, DescribesWhoHoldsIt) {
   writer.join();
 }
 
-// Queue: reader, writer, reader. The readers wait for each other inside.
+// Queue: reader, writer, reader. The readers wait for each other inside the lock.
 TEST_F(RwsemTest, BringsInQueuedReadersPastAQueuedWriter) {
   Lock lock;
   std::atomic<int> inside{0};
@@ -147,7 +147,7 @@ TEST_F(RwsemTest, DowngradeLetsQueuedReadersInAndKeepsTheWriterOut) {
   EXPECT_EQ(event(lock, "rwsem.downgrade_wakes"), 1U);
 }
 
-// Behind readers and a queued writer a newcomer queues, or readers would starve writers.
+// A newcomer queues behind readers and a queued writer. Otherwise readers would starve writers.
 TEST_F(RwsemTest, AReaderQueuesBehindAWriterThatWaitsForReaders) {
   Lock lock;
   std::atomic<int> written{0};
@@ -205,8 +205,8 @@ TEST_F(RwsemTest, AWriterDoesNotSpinOnAnOwnerThatIsNotRunning) {
   writer.join();
 }
 
-// The lock is let go of while a writer waits for it, which it does spinning, unless the machine
-// kept it from that for too long; then again.
+// The lock is released while a writer waits for it. The writer waits by spinning, unless the
+// machine delayed it for too long; then the test tries again.
 TEST_F(RwsemTest, AWriterSpinsOnAnOwnerThatRuns) {
   if (cpus_.size() < 2) GTEST_SKIP() << "needs two CPUs";
   Lock lock;
@@ -223,8 +223,8 @@ TEST_F(RwsemTest, AWriterSpinsOnAnOwnerThatRuns) {
   EXPECT_EQ(event(lock, "rwsem.handoff_requested"), 0U);
 }
 
-// The lock is taken again as soon as it is free, until its first waiter, woken each time and each
-// time too late, has demanded it; then it cannot be.
+// This thread takes the lock again as soon as it is free. The first waiter is woken too late each
+// time, until it demands the lock. From then on this thread cannot take it.
 TEST_F(RwsemTest, AWriterThatIsPassedForLongIsHandedTheLock) {
   if (cpus_.size() < 2) GTEST_SKIP() << "needs two CPUs";
   Lock lock;
@@ -239,7 +239,8 @@ TEST_F(RwsemTest, AWriterThatIsPassedForLongIsHandedTheLock) {
     });
     await_sleep(1);
     while (written == 0) {
-      const u64 until = P::now() + 5'000'000;  // past the 4 ms after which it may demand
+      // past the 4 ms after which the waiter may demand the lock
+      const u64 until = P::now() + 5'000'000;
       while (P::now() < until && written == 0) P::pause(&lock);
       const bool demanded = event(lock, "rwsem.handoff_requested") != demands;
       lock.unlock();

@@ -1,4 +1,4 @@
-// Every scheme against the oracle: the same operations alone, and under threads.
+// Every scheme against the oracle: the same operations on one thread, and on several.
 #include <gtest/gtest.h>
 
 #include <barrier>
@@ -100,7 +100,7 @@ TEST_P(EveryScheme, AnswersBadArgumentsAsTheKernelDoes) {
   EXPECT_EQ(space->discard(base + 1, page_size), Error::inval);
   EXPECT_EQ(space->protect(base, 0, prot_read), Error::none);
   EXPECT_EQ(space->discard(base, 0), Error::none);
-  const u64 last = address_space_end - 2 * page_size;  // the kernel keeps its last page to itself
+  const u64 last = address_space_end - 2 * page_size;  // the kernel reserves the last page
   EXPECT_EQ(space->unmap(last, u64{1} << 48), Error::inval);
   EXPECT_EQ(space->protect(last, u64{1} << 48, prot_read), Error::nomem);
   EXPECT_EQ(space->discard(last, u64{1} << 48), Error::nomem);
@@ -196,7 +196,7 @@ TEST_P(EveryScheme, ReportsNoFrameLeftAsNomem) {
 
 constexpr u32 threads = 4;
 
-// work(0) to work(3), each on a thread that has entered the space, all from one moment on.
+// Runs work(0) to work(3), each on a thread that has entered the space. All start together.
 template <class F>
 void at_once(AddressSpace& space, F&& work) {
   std::barrier start(threads);
@@ -239,7 +239,7 @@ TEST_P(EveryScheme, GrowsAStackUnderTheFaultsOfThreads) {
   for (int stack = 0; stack < 20; ++stack) {
     const u64 base = space->fixed_base() + (u64{64} << 20);
     ASSERT_EQ(space->map(base, page_size, rw, map_fixed | map_growsdown).error, Error::none);
-    // By turns each thread's pages are the lowest yet.
+    // Each thread in turn gets the lowest pages so far.
     at_once(*space, [&](u32 self) {
       for (u64 at = (self + 1) * page_size; at <= depth; at += threads * page_size)
         EXPECT_EQ(space->fault(base - at, Access::write), Error::none);
@@ -250,7 +250,8 @@ TEST_P(EveryScheme, GrowsAStackUnderTheFaultsOfThreads) {
   }
 }
 
-// Each thread takes back less than it has added: nobody finds the break at its start.
+// Each thread lowers the break by less than it has raised it, so no thread finds the break at its
+// start.
 TEST_P(EveryScheme, MovesTheBreakForThreadsAtOnce) {
   if (scheme_.max_threads() == 1) GTEST_SKIP() << "for one thread only";
   auto space = make(threads);

@@ -1,5 +1,5 @@
-// Every lock and every scheme of the registry on a platform that is not the native one: they
-// compile, and one thread gets through their verbs.
+// Every lock and every scheme of the registry on a platform other than the native one: they
+// compile, and one thread completes their operations.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -147,7 +147,7 @@ TYPED_TEST_P(Seam, EverySchemeGoesThroughItsVerbs) {
   }
 }
 
-// What a stub cannot do it must not pretend to have done.
+// A stub must not pretend to have done what it cannot do.
 TYPED_TEST_P(Seam, AWaitThatNobodyEndsAborts) {
   using P = TypeParam;
   typename P::template atomic<u32> word{1};

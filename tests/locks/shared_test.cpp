@@ -1,5 +1,5 @@
-// Every reader-writer lock of the registry under stress, and locks that are broken, which the same
-// stress finds out. What only rwsem promises is in rwsem_test.cpp.
+// Every reader-writer lock of the registry under stress, and broken locks, which the same stress
+// finds. rwsem_test.cpp tests the promises of rwsem alone.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -37,7 +37,7 @@ TYPED_TEST(EverySharedLock, KeepsWritersApartAndForgetsNobodyWithMoreThreadsThan
   EXPECT_GT(report.operations, 0U);
 }
 
-// Each on a thread of its own: no lock here is recursive.
+// Each try has a thread of its own, since no lock here is recursive.
 TYPED_TEST(EverySharedLock, TryLocksFailWhereTheyWouldWait) {
   TypeParam lock;
   auto elsewhere = [](auto attempt) {

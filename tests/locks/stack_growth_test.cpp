@@ -1,4 +1,4 @@
-// Stack growth while another thread does something to the same stack, at every point of the fault.
+// Stack growth while another thread changes the same stack, at every point of the fault.
 #include <gtest/gtest.h>
 
 #include "locks/schemes/lock_in_tree.hpp"
@@ -28,8 +28,8 @@ class StackGrowth : public testing::Test {
     return options;
   }
 
-  // A stack of one page below `top`, a write fault at `faulting`, `intrude(space)` at every point
-  // of it, and `verify(error)` after each.
+  // Makes a stack of one page below `top` and a write fault at `faulting`. `intrude(space)` runs at
+  // every point of the fault, and `verify(error)` after each.
   template <class Intrude, class Verify>
   void at_every_point(Intrude&& intrude, Verify&& verify) {
     space_.enter();
@@ -76,7 +76,8 @@ TYPED_TEST(StackGrowth, NeverReachesAcrossAMappingThatIsNotTheStacks) {
   const u64 foreign = top - 6 * page_size;
   this->at_every_point([&] { this->space_.map(foreign, page_size, rw, map_fixed); },
                        [&](Error error) {
-                         // Served: before the other came, so that the stack is on both sides of it.
+                         // If the fault was served, that was before the other thread's map,
+                         // so the stack is on both sides of it.
                          EXPECT_EQ(this->space_.fault(foreign + page_size, Access::write), error);
                        });
 }

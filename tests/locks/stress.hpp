@@ -1,5 +1,6 @@
-// Threads that hammer a lock, and what must hold while they do. A run ends by the clock, and by the
-// first violation; threads that do not come back from the lock then have been forgotten by it.
+// Threads that hammer a lock, and the conditions that must hold meanwhile. A run ends by the clock,
+// and at the first violation. Threads that do not return from the lock by then were forgotten by
+// it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -26,7 +27,7 @@ namespace faultline::stress {
 using P = NativePlatform;
 using Milliseconds = std::chrono::milliseconds;
 
-// The calling thread registered as number `id` and pinned, until this object's end.
+// Registers the calling thread as number `id` and pins it, until this object's end.
 class PinnedThread {
  public:
   PinnedThread(u32 id, u32 cpu) : thread_(id, cpu, 0, id) {
@@ -48,11 +49,10 @@ class PinnedThread {
 struct Plan {
   u32 threads = 4;
   Milliseconds duration{200};
-  // How long after that the threads may take to come back: generous, unless a lock is known to
-  // forget some.
+  // How long the threads may then take to return: long, unless a lock is known to forget some.
   Milliseconds patience{60'000};
-  // Gets forgotten threads out of a lock that is broken on purpose. Without it the process ends, as
-  // they can be neither joined nor left.
+  // Frees forgotten threads from a lock that is broken on purpose. Without it the process ends,
+  // since such threads can be neither joined nor left.
   std::function<void()> rescue = {};
 };
 
@@ -62,7 +62,7 @@ struct Report {
   bool hung = false;
 };
 
-// Runs turn() on every thread again and again, until the plan's end or until failed().
+// Calls turn() on every thread again and again, until the plan's end or until failed().
 class Hammer {
  public:
   explicit Hammer(const Plan& plan) : plan_(plan) {}
@@ -119,7 +119,7 @@ class Hammer {
   std::atomic<u64> operations_{0};
 };
 
-// Turns (harness/torture/lock_turns.hpp) at the lock; `plain` as there.
+// Turns (harness/torture/lock_turns.hpp) at the lock. `plain` has the meaning it has there.
 template <bool plain = true, class L>
 Report hammer(L& lock, const Plan& plan) {
   torture::Turns<L, plain> turns(lock);
@@ -130,8 +130,8 @@ Report hammer(L& lock, const Plan& plan) {
   return report;
 }
 
-// A list of locks as gtest's types, and their names for it, in which it takes letters, digits and
-// '_' alone.
+// A list of locks as types of gtest, with their names. gtest allows only letters, digits and '_' in
+// names.
 template <class... Named>
 testing::Types<typename Named::Lock...> types_of(std::tuple<Named...>);
 

@@ -1,5 +1,5 @@
-// One conformance test for all containers of VMAs: random operations, every answer held against
-// those of `sorted_array`; and look-ups under RCU beside edits.
+// One conformance test for all containers of VMAs: random operations, whose answers are compared
+// with those of `sorted_array`, and look-ups under RCU beside edits.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -28,7 +28,7 @@ std::string text(Range range) {
          std::to_string(range.end / page_size) + ")";
 }
 
-// A container, and VMAs for it. Answers are ranges, since another container has other VMAs.
+// A container, and VMAs for it. Answers are ranges, since each container has VMAs of its own.
 template <class Vmas>
 class Tried {
  public:
@@ -76,12 +76,13 @@ class Tried {
   ContainerOf<Vmas> container_;
 };
 
-// A container beside the reference. Every function answers what differs, or nothing.
+// A container beside the reference. Every function answers what differs, or an empty string.
 template <class Vmas>
 class Comparison {
  public:
   explicit Comparison(u64 seed) : random_(seed) {
-    // All but the pages below is taken, in every second run: gaps are then found among them alone.
+    // In every second run all space above these pages is taken, so that gaps are found among these
+    // pages alone.
     if (seed % 2 == 0) change([&](auto& tried) { tried.insert({end, address_space_end}); });
   }
 
@@ -106,7 +107,7 @@ class Comparison {
     edit(tried_);
   }
 
-  // Inserts where the page drawn lies in a hole; else erases the VMA that is there, or moves its
+  // Inserts where the drawn page lies in a hole. Otherwise erases the VMA there, or moves its
   // edges.
   void edit() {
     const u64 address = lowest_address + below(pages) * page_size;
@@ -179,10 +180,11 @@ std::string first_difference() {
 
 // Edits beside one thread of look-ups under RCU.
 //
-// Each VMA has a slot of pages to itself. A slot of even number is never empty; one of odd number
-// comes and goes, with its edges moved in between. `absent` counts up to an even number when the
-// VMA has left, and to an odd one before it comes back. A look-up in the slot of a VMA may answer
-// that VMA or null; and null alone where the slot was empty from before the look-up to after it.
+// Each VMA has a slot of pages of its own. A slot with an even number is never empty. The VMA of a
+// slot with an odd number comes and goes, and its edges move in between. `absent` is incremented to
+// an even number after the VMA has left, and to an odd number before it comes back. A look-up in a
+// VMA's slot may answer that VMA or null. It may answer only null if the slot was empty from before
+// the look-up until after it.
 template <class Vmas>
 class Concurrency {
  public:
@@ -252,14 +254,14 @@ class Concurrency {
   std::array<std::atomic<u64>, slots> absent_{};
   ContainerOf<Vmas> container_;
   std::atomic<bool> done_{false};
-  // The reader's until it has ended.
+  // The reader writes it; others read it after the reader has ended.
   std::string wrong_;
   u64 hits_ = 0;
 };
 
 // Containers that are broken on purpose.
 
-// Leaves the gaps as they were when a VMA's edges move.
+// Does not update the gaps when a VMA's edges move.
 struct ForgetsGaps {
   template <class Q, class V>
   using Links = vmas::RbTree::Links<Q, V>;
@@ -270,7 +272,7 @@ struct ForgetsGaps {
   };
 };
 
-// Answers the VMA that contains the address alone.
+// Answers only a VMA that contains the address, never the next one.
 struct FindsNoNext : vmas::SortedArray {
   template <class Q, class V>
   struct Container : vmas::SortedArray::Container<Q, V> {
@@ -302,7 +304,7 @@ template <class, class... Families>
 struct FamiliesAfter {
   using Types = testing::Types<Families...>;
 };
-// Those of the catalogue.
+// The containers of the catalogue.
 using Containers = FamiliesAfter<void
 #define FAULTLINE_VMAS(name, family, ...) , FAULTLINE_TYPE family
 #include "locks/vmas/list.def"

@@ -1,5 +1,5 @@
-// A lock wakes its waiters after it has let go of its own spinlock, however many they are: as Linux
-// does by wake_q.
+// A lock wakes its waiters after it has released its own spinlock, however many they are, as Linux
+// does with wake_q.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -15,7 +15,7 @@
 namespace faultline {
 namespace {
 
-// Counts wake-ups, and those that a thread sends while it holds a CountedMutex.
+// Counts wake-ups, and among them those that a thread sends while it holds a CountedMutex.
 struct CountingPlatform : NativePlatform {
   static void wake(atomic<u32>& word, u32 n) {
     ++wakes;
@@ -55,7 +55,7 @@ class WakeTest : public testing::Test {
     EXPECT_GE(P::wakes, waiters);
   }
 
-  // `waiters` threads that run `body(number)`; returns when all sleep.
+  // Starts `waiters` threads that run `body(number)`. Returns when all sleep.
   template <class F>
   void start(F body) {
     for (u32 id = 1; id <= waiters; ++id)
@@ -76,7 +76,7 @@ class RangeWakes : public WakeTest {
   using Lock = TreeRangeLock<P, CountedMutex>;
   static constexpr Range all{0, 1000 * page_size};
 
-  // Waiters for a page each, shared; they hold nothing afterwards.
+  // Shared waiters for one page each. They hold nothing afterwards.
   void start_readers() {
     start([this](u32 id) {
       Lock::Node node;

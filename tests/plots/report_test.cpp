@@ -114,7 +114,7 @@ TEST(Report, ShowsSimulatedResultsApartFromMeasuredOnes) {
 
   ASSERT_EQ(report({native, simulated}, directory.file("both.html"), directory.file("both")), 0);
   const std::string svg = text_of(directory.file("both/throughput.svg"));
-  // Three workloads, a panel each in either mode.
+  // Three workloads have one panel each in either mode.
   EXPECT_EQ(count_of(svg, ">simulated on testbox<"), 3u);
   const Page page = open_page(directory, directory.file("both.html"));
   EXPECT_EQ(console_of(page), "");
@@ -141,7 +141,7 @@ TEST(Report, ShowsTheFitToPublishedCurvesAsItIsComputed) {
   write_results(results, directory.file("s.json"));
   ASSERT_EQ(report({directory.file("s.json")}, directory.file("r.html"), directory.file("svg")), 0);
   const json fit = fit_of({results["faultline"]}, published_curves_path());
-  ASSERT_EQ(fit["systems"].size(), 2u);  // and lock_in_tree
+  ASSERT_EQ(fit["systems"].size(), 2u);  // mmap_sem and lock_in_tree
   const std::string svg = text_of(directory.file("svg/fit.svg"));
   for (const char* part : {">published<", ">simulated on e7-8870<", "published: A. Clements"})
     EXPECT_NE(svg.find(part), std::string::npos) << part;
@@ -168,7 +168,7 @@ TEST(Report, HasNoFitWhereNoCaseStandsForAPublishedSystem) {
   EXPECT_FALSE(std::filesystem::exists(directory.file("svg/fit.svg")));
 }
 
-/** Simulated on a machine that was calibrated on `host`, the native samples' being testhost. */
+/** A simulation on a machine that was calibrated on `host`. The native samples are of testhost. */
 std::string write_calibrated(const TemporaryDirectory& directory, const std::string& host) {
   const sample::Shape shape{.repetitions = 3, .speed = 2, .mode = "sim"};
   json results = build_results({sample::header(shape), sample::trials(shape), false}, "here");
@@ -205,9 +205,9 @@ TEST(Report, SaysWhyTheModelOfAnotherMachineIsNotCompared) {
   report({native, write_calibrated(directory, "elsewhere")}, directory.file("r.html"), "");
   EXPECT_NE(text_of(directory.file("r.html"))
                 .find("Not compared: testbox was calibrated on elsewhere (Test CPU &lt;/script&gt; "
-                      "3000), and measured was on testhost"),
+                      "3000), and the measurement is of testhost"),
             std::string::npos);
-  // A preset was calibrated on no host.
+  // A preset is not calibrated on any host.
   report({native, write_sample(directory, "p.json", {.repetitions = 2, .mode = "sim"})},
          directory.file("p.html"), "");
   EXPECT_EQ(text_of(directory.file("p.html")).find("id=\"agreement\""), std::string::npos);
@@ -310,7 +310,7 @@ TEST(Report, NamesEveryFilesOwnReasonForAbsentCounters) {
 
 TEST(Report, EverySvgSaysNativeMachineDateAndBuild) {
   const TemporaryDirectory directory;
-  // Without counters: a picture that has nothing to show names its provenance too.
+  // The results have no counters. A picture without data must name its provenance too.
   const std::string results = write_sample(directory, "r.json", {.repetitions = 2});
   report({results}, "", directory.file("svg"));
   for (const std::string& picture : all_pictures) {

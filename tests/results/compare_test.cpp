@@ -34,9 +34,10 @@ Values draw(const Values& recorded, std::size_t count, double speed, std::mt1993
 }
 
 struct Rates {
-  double alarms =
-      0;  // share of comparisons in which a case that did not change is called a regression
-  double found = 0;  // share in which the planted shift is
+  // Share of comparisons in which an unchanged case is called a regression.
+  double alarms = 0;
+  // Share of comparisons in which the planted shift is called a regression.
+  double found = 0;
 };
 
 /**
@@ -66,7 +67,7 @@ Rates rates_of(const std::vector<Values>& noise, std::size_t count, std::size_t 
   return rates;
 }
 
-/** What compare tells the user to take, from a look at all that was recorded of the case. */
+/** The repetitions that compare asks for, given everything that was recorded of the case. */
 std::size_t repetitions_asked_for(const Values& recorded, std::size_t cases) {
   CaseShift whole;
   whole.base = recorded;
@@ -109,8 +110,8 @@ Values with_spread(const Values& recorded, double spread) {
   return scaled;
 }
 
-// The recording is of a virtual machine with busy neighbours: its spread is 7 to 10 %. This is what
-// fewer repetitions give where a machine is kept quiet, the tails of the recording kept.
+// The recording is of a virtual machine with busy neighbours: its spread is 7 to 10 %. This test
+// scales the spread to that of a quiet machine and keeps the tails of the recording.
 TEST(CompareOnRecordedNoise, NineOrTwentyRepetitionsFindFivePercentWhereTheSpreadIsTwoPercent) {
   for (const Values& recorded : recorded_noise()) {
     const std::vector<Values> quiet = {with_spread(recorded, 0.02)};
@@ -208,7 +209,7 @@ TEST_F(CompareFiles, TooFewRepetitionsAreSaidToBeBlindAndHowManyAreNeeded) {
                        write("b.json", {.repetitions = 3, .speed = 0.5})),
             0);
   EXPECT_TRUE(says("45 of 45 cases are blind")) << text_;
-  EXPECT_TRUE(says("at least 7 repetitions a side are needed")) << text_;
+  EXPECT_TRUE(says("at least 7 repetitions per side are needed")) << text_;
 }
 
 TEST_F(CompareFiles, NoiseThatHidesFivePercentIsSaid) {

@@ -70,7 +70,7 @@ TEST_F(FitFiles, TellsErrorsPeaksOrderAndTrivialModels) {
   std::ostringstream out;
   print_fit({simulated()}, reference(), out);
   for (const char* part :
-       {"published: made up", "simulated on testbox", "first (a), for which stands mmap_sem",
+       {"published: made up", "simulated on testbox", "first (a), represented by mmap_sem",
         "over 3 of 4 points", "flat, fitted to it: 0.00 on average", "not beaten",
         "over 2 of 2 points", "order of the systems",
         "1 CPUs: second > first, published first > second"})

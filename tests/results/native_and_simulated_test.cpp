@@ -18,7 +18,8 @@ json native(int repetitions = 5) {
   return part_of({.repetitions = repetitions});
 }
 
-/** Simulated twice as fast, on a model of the native runs' host unless `calibrated` says else. */
+/** A simulation that is twice as fast, on a model of the host of the native runs unless
+ * `calibrated` names another. */
 json simulated(const json& calibrated = {{"host", "testhost"},
                                          {"cpu_model", "Test CPU </script> 3000"}}) {
   json part = part_of({.repetitions = 5, .speed = 2, .mode = "sim"});

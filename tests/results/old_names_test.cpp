@@ -1,4 +1,4 @@
-// Results of before the present names.
+// Results that are older than the present names.
 #include "results/old_names.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// A made-up run for the tests of results/ and plots/: its journal's records, built by hand.
+// A made-up run for the tests of results/ and plots/: the records of its journal, built by hand.
 #pragma once
 
 #include <fmt/core.h>
@@ -19,7 +19,7 @@ namespace faultline::sample {
 
 using nlohmann::json;
 
-/** A directory of the test's own, removed with what is in it. */
+/** A directory of the test. It is removed with its files at the end. */
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
@@ -59,13 +59,13 @@ struct Shape {
   double noise = 0.01;  // standard deviation of a rate
   std::uint64_t seed = 1;
   bool counters = false;
-  bool refused_event = false;  // one event that could not be counted, besides those that were
-  bool spoiled = true;         // with a failed and a discarded trial
+  bool refused_event = false;  // one event could not be counted, besides the others
+  bool spoiled = true;         // contains a failed and a discarded trial
   std::string host = "testhost";
   std::string mode = "native";  // or "sim": on a modelled machine
 };
 
-/** What a simulation says of itself instead of date and machine. */
+/** The header of a simulation, which has no date and no machine. */
 inline json simulated_header(json header) {
   header["context"] = {{"executable", "faultline"}};
   header.erase("date");
@@ -286,8 +286,8 @@ inline json spoiled(const std::string& status, const std::string& reason) {
   return record;
 }
 
-/** The record as a simulation writes it: every operation moves a line twice, and half of the time
- * is stall. */
+/** Changes the record to that of a simulation: every operation moves a line twice, and half of the
+ * time is stall. */
 inline void make_simulated(json& record) {
   json& one = record["case"];
   one["machine"] = "testbox";

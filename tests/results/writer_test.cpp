@@ -31,7 +31,7 @@ const json& case_named(const json& results, const std::string& name) {
   throw std::runtime_error("no case " + name);
 }
 
-/** A journal of one case at two threads, whose figures can be worked out by hand. */
+/** A journal of one case at two threads, whose results can be computed by hand. */
 json one_case(const std::function<void(json&, int)>& change, int repetitions = 3) {
   JournalContent content{sample::header({}), {}, false};
   std::mt19937_64 random(1);
@@ -43,7 +43,7 @@ json one_case(const std::function<void(json&, int)>& change, int repetitions = 3
   return build_results(content, "here").at("faultline").at("cases").at(0);
 }
 
-/** What the schema says of each file, "fits" if all is well. */
+/** The schema's verdict on each file: "fits", or what is wrong. */
 std::vector<std::string> schema_verdicts(const TemporaryDirectory& directory,
                                          const std::vector<json>& results) {
   const std::string source = FAULTLINE_SOURCE_DIR;
@@ -147,7 +147,7 @@ TEST(Results, ARepetitionThatCompletedNoneOfAKindCountsAsNone) {
   EXPECT_EQ(unmap.at("rate").at("high"), 6.0);
   EXPECT_EQ(one.at("kinds").at("fault").at("rate").at("median"), 9.0);
   EXPECT_FALSE(one.at("kinds").at("walk").contains("rate"));
-  // Two of the four repetitions in which the role had threads.
+  // The role had threads in two of the four repetitions.
   EXPECT_EQ(one.at("by_role").at("updaters").at("unmap").at("rate").at("median"), 3.0);
 }
 
@@ -538,7 +538,7 @@ TEST(Results, NotesOfTrialsAreTheCasesAndSayOfHowMany) {
   EXPECT_EQ(schema_verdicts(directory, {results}), std::vector<std::string>(1, "fits"));
   std::ostringstream out;
   print_summary(out, results);
-  // A line a kind, not one a case.
+  // One line per kind, not one per case.
   EXPECT_NE(out.str().find("note: 6 cases, such as local/range_lock/compact/threads:1/on:testbox: "
                            "a window of 3 ms (1 of 2 trials)\n"),
             std::string::npos)

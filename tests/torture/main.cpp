@@ -1,5 +1,6 @@
-// Every lock and scheme tortured for a moment. Built under each sanitizer by every build, so that
-// what only they see is seen before a change lands; `faultline torture` is the long run.
+// Tortures every lock and scheme for a moment. Every build makes it under each sanitizer, so that
+// errors which only a sanitizer sees are seen before a change lands. `faultline torture` is the
+// long run.
 #include <iostream>
 #include <string_view>
 

@@ -10,7 +10,7 @@
 namespace faultline {
 namespace {
 
-// The plainest address space: which ranges are mapped with which protection.
+// The simplest address space: it knows which ranges are mapped with which protection.
 class PlainSpace {
  public:
   void set(const Range& range, std::optional<u32> prot) {
@@ -55,7 +55,7 @@ class PlainSpace {
   std::map<u64, Held> ranges_;
 };
 
-// Plays a plan in one of the orders that it allows.
+// Plays a plan in one of the orders that the plan allows.
 class Simulation {
  public:
   Simulation(const ReplayPlan& plan, u32 seed)
@@ -63,7 +63,8 @@ class Simulation {
     for (const TraceMapping& mapping : plan.preamble) space_.set(mapping.range, mapping.prot);
   }
 
-  // Runs threads at random, each as far as chance and its needs let it. Empty, or what went wrong.
+  // Runs random threads, each as far as chance and its needs allow. Answers an empty string, or
+  // what went wrong.
   std::string run() {
     u64 left = 0;
     for (const ReplayThread& thread : plan_.threads) left += thread.steps.size();

@@ -81,7 +81,7 @@ class ReplayOn : public testing::TestWithParam<std::string> {
 
 TEST_P(ReplayOn, PlaysTheOwnTraceForRoundsOnFoldedThreads) {
   Outcome outcome;
-  // On a busy machine nothing may complete in the first windows.
+  // On a busy machine no operation may complete in the first windows.
   for (std::chrono::milliseconds window{150}; outcome.operations == 0 && window < 60s; window *= 4)
     outcome = replay(GetParam(), recorded_trace("pack"), limit(2), window);
   EXPECT_EQ(outcome.failure, "");

@@ -1,4 +1,4 @@
-// Traces for tests: written to a file of the test's own, or recordings of real programs.
+// Traces for tests: written to a file of the test, or recordings of real programs.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 
 namespace faultline {
 
-// A file that goes with this object.
+// A file that this object removes at its end.
 class TraceFile {
  public:
   explicit TraceFile(const std::string& content)
@@ -33,7 +33,7 @@ inline Trace trace_of(const std::string& text) {
   return read_trace(TraceFile(text).path());
 }
 
-// One line as perf script prints it, of process 100.
+// One line of process 100, as perf script prints it.
 inline std::string event(u32 tid, const std::string& what, u32 pid = 100) {
   return "            prog " + std::to_string(pid) + "/" + std::to_string(tid) +
          " [001]  4214.370540:  " + what + "\n";
@@ -60,7 +60,7 @@ inline std::string unmap_at(u32 tid, const std::string& address, const std::stri
          leave(tid, "munmap", "0x0");
 }
 
-// A recording of tests/workloads/data: "pack", "javac" or "zstd".
+// A recording in tests/workloads/data: "pack", "javac" or "zstd".
 inline std::string recorded_trace(const std::string& name) {
   return std::string(FAULTLINE_SOURCE_DIR) + "/tests/workloads/data/" + name + ".txt.xz";
 }

@@ -26,7 +26,7 @@ u64 sum_of_lines(const Trace& trace) {
   return lines;
 }
 
-// The one line that reading `text` is refused with.
+// The one line with which reading `path` is refused.
 std::string refusal(const std::string& path) {
   try {
     read_trace(path);
@@ -168,7 +168,7 @@ TEST(Trace, TakesWhatIsUsedButNeverMappedForMappedBefore) {
                map_at(1, "0x560000010000", "0x1000") + fault(1, "0x560000020000") +
                enter(1, "mprotect", "start: 0x7f0000000000, len: 0x2000, prot: 0x1") +
                leave(1, "mprotect", "0x0") + fault(1, "0x7f0000000000", "0x7"));
-  // One for the executable's two pages, another beyond the recorded map, a third for mprotect's.
+  // One mapping for the executable's two pages, one beyond the recorded map, one for mprotect.
   ASSERT_EQ(trace.preamble.size(), 3U);
   EXPECT_EQ(trace.preamble[0].range.start, 0x560000000000U);
   EXPECT_EQ(trace.preamble[0].range.end, 0x560000006000U);

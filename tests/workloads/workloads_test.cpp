@@ -18,7 +18,7 @@ struct FakeRun {
   std::vector<Call> calls;
 };
 
-// `text` over a fake, by `threads` threads. What the calls were is kept past the trial's end.
+// Runs `text` over a fake, with `threads` threads. The calls are kept after the trial's end.
 FakeRun run_fake(const std::string& text, u32 threads, const std::string& roles = "") {
   TrialSpec spec = short_trial(text, "fake", threads);
   spec.trial_case.settings.set("roles", roles);
@@ -82,7 +82,7 @@ TEST(Workloads, LockLoopNamesTheUnknownLock) {
   EXPECT_THROW(make_workload<P>("lock_loop", "mutex", 1), std::invalid_argument);
 }
 
-// Those that need nothing but a scheme.
+// The workloads that need nothing but a scheme.
 std::vector<std::string> plain_workloads() {
   std::vector<std::string> names;
   for (const Entry& entry : workload_catalogue())
@@ -328,7 +328,7 @@ TEST(Barrier, AClosingWindowFreesThoseWhoWait) {
   waiting.join();
   EXPECT_FALSE(opened);
   EXPECT_EQ(tally.operations[static_cast<usize>(Operation::lock)], 4u);
-  // Standing at the barrier is not part of the time that the rate is taken over.
+  // The time at the barrier is not part of the time from which the rate is computed.
   EXPECT_LT(tally.last_ns, closed);
 }
 

@@ -12,7 +12,7 @@ struct Broken {
   bool sound = false;  // a control
 };
 
-// Whether `broken` belongs to a run on `lock`: it is of the same kind, and a scheme is of the same
+// Whether a run on `lock` includes `broken`: both are of the same kind, and schemes have the same
 // name before the colon.
 bool stands_for(const Checked& broken, const Checked& lock) {
   if (broken.family != lock.family) return false;
@@ -23,7 +23,8 @@ bool stands_for(const Checked& broken, const Checked& lock) {
          scheme_of(broken) == scheme_of(lock);
 }
 
-// A broken scheme stands here twice where both Relacy and PCT can explore it: each must catch it.
+// A broken scheme is listed twice where both Relacy and PCT can explore it, since each must catch
+// it.
 std::vector<Broken> broken_of(const CheckOptions& options) {
   std::vector<Broken> all;
   for (const auto* list : {&control_list(), &broken_checked_list()})

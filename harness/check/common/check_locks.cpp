@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-// The shortest failure of a lock, by its operations.
+// The shortest failure of a lock, measured in operations.
 struct Shortest {
   u32 operations = ~u32{0};
   std::string text;
@@ -20,7 +20,7 @@ struct Shortest {
 struct Row {
   const Checked* checked;
   Stage stage;
-  Shortest* shortest;  // one for all rows of the lock
+  Shortest* shortest;  // one object for all rows of the lock
   usize left = 0;      // programs that have not ended
   usize incomplete = 0, failed = 0;
   u64 executions = 0;
@@ -81,9 +81,9 @@ void print_row(const Row& row) {
   std::fflush(stdout);
 }
 
-// Runs every program of every row. True: one failed.
+// Runs every program of every row. True: a program failed.
 bool run_rows(std::vector<Row>& rows, usize at_once) {
-  std::vector<std::pair<usize, usize>> places;  // row and program of each job
+  std::vector<std::pair<usize, usize>> places;  // the row and the program of each job
   std::vector<std::function<std::string()>> jobs;
   for (usize r = 0; r < rows.size(); ++r)
     for (usize p = 0; p < rows[r].stage.programs.size(); ++p) {

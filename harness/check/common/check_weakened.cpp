@@ -38,24 +38,25 @@ json sites_of(const Checked& checked, const CheckOptions& options) {
 }
 
 Site site_of(const json& entry) {
-  // Kept for good: a Site points to its file's name.
+  // The set is never destroyed, since a Site points to its file's name.
   static std::set<std::string> files;
   return {files.insert(entry[0].get<std::string>()).first->c_str(), entry[1].get<u32>(),
           entry[2].get<u32>(), static_cast<SiteKind>(entry[3].get<int>()),
           static_cast<Order>(entry[4].get<int>())};
 }
 
-// Part of what address spaces are made of. Only a scheme puts all of it to use: readers under RCU,
-// say, walk the tree of an address space, but not that of a range lock.
+// Whether the site belongs to the structures of address spaces. Only a scheme uses all of these
+// structures. For example, readers under RCU walk the tree of an address space, but not the tree of
+// a range lock.
 bool is_of_spaces(const Site& site) {
   const std::string_view file = short_name(site.file);
   return file.starts_with("locks/address_space/") || file.starts_with("locks/vmas/") ||
          file == "locks/rbtree.hpp";
 }
 
-// Of the sites that `checked` comes by, those in locks/, and not those of its parts: a scheme
-// leaves the locks inside it to their own trials, and a lock the structures of address spaces to
-// the schemes. A wake-up is on trial with whatever comes by it.
+// Of the sites that `checked` reaches, those in locks/ are on trial, without the sites of its
+// parts: the locks inside a scheme have trials of their own, and the schemes try the structures of
+// address spaces. A wake-up is on trial with every lock that reaches it.
 bool is_on_trial(const Site& site, const Checked& checked) {
   const std::string_view file = short_name(site.file);
   if (!file.starts_with("locks/")) return false;
@@ -66,16 +67,16 @@ bool is_on_trial(const Site& site, const Checked& checked) {
 }
 
 struct Trial {
-  std::vector<const Checked*> locks;  // to be searched until one fails
+  std::vector<const Checked*> locks;  // these are searched until one fails
   Weakening weakening;
 };
 
-// A scheme, not an ablation of one, whose orders Relacy explores.
+// Whether `checked` is a scheme, not an ablation of one, whose orders Relacy explores.
 bool is_modelled_scheme(const Checked& checked) {
   return checked.family == Family::space && checked.make != nullptr && !checked.is_ablation();
 }
 
-// The sites that each of the chosen locks comes by.
+// The sites that each of the chosen locks reaches.
 std::vector<json> find_sites(const CheckOptions& options) {
   std::vector<std::function<std::string()>> jobs;
   for (const Checked* checked : options.chosen)
@@ -90,8 +91,9 @@ std::vector<json> find_sites(const CheckOptions& options) {
   return found;
 }
 
-// The first lock that comes by the site is the simplest that does. Each scheme asks other things of
-// a structure of address spaces, so there every scheme is searched, also one that was not chosen.
+// The first lock that reaches a site is the simplest that does. Schemes use a structure of address
+// spaces differently. So a site in such a structure is searched with every scheme, even one that
+// was not chosen.
 std::vector<const Checked*> locks_for(const Site& site, const Checked& first) {
   std::vector<const Checked*> locks = {&first};
   if (is_of_spaces(site) && first.family == Family::space)
@@ -117,7 +119,7 @@ std::vector<Trial> trials_of(const CheckOptions& options) {
   return trials;
 }
 
-// Until one of the locks fails.
+// Searches one lock after the other until one fails.
 json hunt(const Trial& trial, const CheckOptions& options) {
   u64 executions = 0;
   for (const Checked* lock : trial.locks) {

@@ -4,8 +4,8 @@
 
 namespace faultline::check {
 
-// This process's CPU time in seconds. Limits of searches use it, since they must not depend on what
-// else runs on the machine.
+// This process's CPU time in seconds. Searches limit their CPU time, since other programs on the
+// machine must not shorten a search.
 inline double cpu_seconds() {
   timespec time{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);

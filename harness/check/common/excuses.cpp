@@ -37,7 +37,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
-// The text of a line that is a comment and nothing else.
+// The text of a line that contains a comment and nothing else.
 std::optional<std::string_view> comment_of(std::string_view line) {
   line = trimmed(line);
   if (!line.starts_with("//")) return {};
@@ -57,14 +57,14 @@ std::string names_of(const Values& values) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-// Goes over code from a line on, and finds the line on which its first statement ends: with a
-// semicolon, or with the brace of a block, outside of all brackets.
+// Walks over code from a line on and finds the line on which its first statement ends: with a
+// semicolon, or with the brace of a block, outside all brackets.
 class StatementEnd {
  public:
   StatementEnd(const std::vector<std::string_view>& lines, usize first) {
     for (line_ = first; line_ < lines.size() && !ended_; ++line_) read(lines[line_]);
   }
-  usize line() const { return line_ - (ended_ ? 1 : 0); }  // from 0
+  usize line() const { return line_ - (ended_ ? 1 : 0); }  // counted from 0
 
  private:
   void read(std::string_view line) {
@@ -88,7 +88,7 @@ class StatementEnd {
       --depth_;
     before_ += c;
   }
-  // Else the brace opens an initializer.
+  // If no block may follow, the brace opens an initializer.
   bool block_may_follow() const {
     for (const char* end : {")", "else", "do", "try", "const", "noexcept", "override"})
       if (before_.ends_with(end)) return true;
@@ -107,7 +107,7 @@ class StatementEnd {
   usize line_ = 0;
   u32 depth_ = 0;
   bool ended_ = false;
-  std::string before_;  // the statement so far, without blanks
+  std::string before_;  // the statement up to here, without blanks
 };
 
 class ExcuseReader {
@@ -132,7 +132,7 @@ class ExcuseReader {
     throw std::invalid_argument(fmt::format("{}:{}: {}", file_, line_ + 1, what));
   }
 
-  // Takes what comes before `end` off the text.
+  // Removes the text before `end` from `text` and answers it.
   std::string_view take_until(std::string_view& text, std::string_view end) const {
     const usize found = text.find(end);
     if (found == text.npos)
@@ -164,7 +164,8 @@ class ExcuseReader {
     find_statement(excuse);
   }
 
-  // `begin`: what the first line has of it. Leaves line_ at its last.
+  // `begin` is the part of the sentence that its first line has. Leaves line_ at the sentence's
+  // last line.
   std::string read_sentence(std::string_view begin) {
     std::string sentence(begin);
     while (line_ + 1 < lines_.size()) {
@@ -202,7 +203,7 @@ bool stands_in(const Site& site, const Excuse& excuse) {
          site.line <= excuse.last_line;
 }
 
-// What is wrong with an excuse, or nothing.
+// Answers what is wrong with an excuse, or an empty string.
 std::string fault_of(const Excuse& excuse, const std::vector<Tried>& tried, bool all_tried) {
   bool is_reached = all_tried, covers_some = false;
   for (const auto& [weakening, caught] : tried) {

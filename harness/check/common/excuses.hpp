@@ -1,5 +1,5 @@
-// Excuses: why the checker does not notice that an order is weakened, told at the site and read
-// from there.
+// Excuses: the reasons why the checker does not notice that an order is weakened. They are written
+// at the site, as comments, and read from there.
 //
 //     // release: pairs with the acquire in lock().
 //     // weakened release survives, store_order: the successor's store to this word comes later in
@@ -11,10 +11,10 @@
 //     // weakened LOSS survives, REASON: SENTENCE.
 //
 // LOSS is what the weakening takes away (Loss; "acquire on failure" for the order of a failed
-// compare-exchange). REASON is one of Reason. The sentence, exactly one, may go on over further
-// lines; it ends with the comment or where the next excuse begins. The comment stands directly
-// above the statement, and excuses every order of that kind which the statement has. A comment line
-// that says both "weakened" and "survives" and has another form is an error.
+// compare-exchange). REASON is one of Reason. There is exactly one sentence, which may continue on
+// further lines; it ends with the comment or where the next excuse begins. The comment stands
+// directly above the statement, and excuses every order of that kind in the statement. A comment
+// line that says both "weakened" and "survives" in another form is an error.
 #pragma once
 
 #include <string>
@@ -26,25 +26,36 @@
 namespace faultline::check {
 
 enum class Reason : u8 {
-  // What the search does not explore:
-  load_buffering,    // the order keeps a store behind an earlier load
-  store_order,       // the order keeps two stores to one word in order, and the search performs
-                     // stores in the order of execution
-  release_sequence,  // a thread's later relaxed stores continue its release, as C++11 had it and
-                     // Relacy has it; C++20 has it no more
-  program,           // no program of the checker has the calls that need the order
-  // What the lock does not need:
-  ordered_elsewhere,  // another order makes the same edge wherever the checker comes by
-  hint,               // what is read decides nothing but speed
-  as_in_linux,        // stronger than needed, as the kernel has it
-  compiler,           // stronger than needed, since a compiler refuses the weaker one
+  // The search does not explore what would show the order.
+  //
+  // The order keeps a store behind an earlier load.
+  load_buffering,
+  // The order keeps two stores to one word in order. The search always performs stores in the order
+  // of execution.
+  store_order,
+  // A thread's later relaxed stores continue its release, in C++11 and in Relacy. In C++20 they do
+  // not.
+  release_sequence,
+  // No program of the checker makes the calls that need the order.
+  program,
+
+  // The lock does not need the order.
+  //
+  // Another order makes the same edge wherever the checker reaches the site.
+  ordered_elsewhere,
+  // The value that is read affects nothing but speed.
+  hint,
+  // The order is stronger than needed, as in the kernel.
+  as_in_linux,
+  // The order is stronger than needed, since a compiler refuses the weaker one.
+  compiler,
 };
 const char* name_of(Reason reason);
 
 struct Excuse {
   std::string file;
-  u32 line;                   // of the excuse
-  u32 first_line, last_line;  // of the statement
+  u32 line;                   // the excuse's own line
+  u32 first_line, last_line;  // the lines of the statement
   Loss loss;
   Reason reason;
   std::string sentence;
@@ -52,11 +63,11 @@ struct Excuse {
   bool covers(const Weakening& weakening) const;
 };
 
-// The excuses of a source file, from top to bottom. Throws std::invalid_argument, "file:line: what
-// is wrong, what was expected", at the first that is malformed.
+// The excuses of a source file, from top to bottom. Throws std::invalid_argument at the first that
+// is malformed: "file:line: what is wrong, what was expected".
 std::vector<Excuse> excuses_of(std::string_view file, std::string_view text);
 
-// Those of all sources() under locks/.
+// The excuses of all sources() under locks/.
 std::vector<Excuse> excuses_in_locks();
 
 // A weakening that was tried, and whether a search noticed it.
@@ -66,11 +77,12 @@ struct Tried {
 };
 
 struct Judgement {
-  // For each weakening that was tried: null where it was caught, or where nothing excuses it.
+  // For each weakening that was tried, its excuse. Null where a search caught the weakening, or
+  // where nothing excuses it.
   std::vector<const Excuse*> excuse_of;
-  // One line for each excuse that covers an order which was caught, or that covers nothing although
-  // the searches came by its statement. `all_tried`: every site of every lock was on trial, so an
-  // excuse of a statement that no search came by is an error too.
+  // One line for each excuse that covers a caught order, and for each that covers nothing although
+  // the searches reached its statement. `all_tried`: every site of every lock was on trial. An
+  // excuse for a statement that no search reached is then an error too.
   std::vector<std::string> errors;
 };
 Judgement judge(const std::vector<Excuse>& excuses, const std::vector<Tried>& tried,

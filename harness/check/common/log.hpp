@@ -1,4 +1,4 @@
-// The record of an execution, from which the story of its failure is written.
+// The record of an execution. The story of a failure is written from it.
 #pragma once
 
 #include <type_traits>
@@ -7,8 +7,8 @@
 
 namespace faultline::check {
 
-// The types that locks/ may share between threads: no other fits into Relacy's atomics, nor into a
-// LogEntry.
+// The types that locks/ may share between threads. Other types fit neither into Relacy's atomics
+// nor into a LogEntry.
 template <class T>
 inline constexpr bool may_be_shared = std::is_integral_v<T> || std::is_pointer_v<T>;
 
@@ -38,7 +38,7 @@ struct Label {
   const void* object;
   usize bytes;
   const char* name;
-  u32 thread;  // the owner; `nobody`: shared by all threads
+  u32 thread;  // The owner. `nobody`: all threads share it.
 };
 
 }  // namespace faultline::check

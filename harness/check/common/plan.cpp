@@ -26,7 +26,7 @@ class Plan {
         more_(deep ? 300 : 1),
         seed_(seed) {}
 
-  // `seconds` of CPU time for each program.
+  // `seconds` is CPU time for each program.
   SearchOptions& add(std::string what, std::vector<Program> programs, Search search,
                      double seconds) {
     if (!atomic_downgrade_) std::erase_if(programs, has_downgrade);
@@ -83,7 +83,7 @@ class Plan {
     stages_.back().limits.executions = more_ == 1 ? 5'000 : ~u64{0};
   }
   // Variants of a scheme get half the executions, and none at depth 4. `far`: the address space
-  // reaches to the break and to the area for placement.
+  // contains the break and the area for placement.
   void add_priorities(bool far) {
     const auto add_some = [&](const char* what, std::vector<Program> programs, u32 depth) {
       add(fmt::format("{}, PCT depth {}, seed {}", what, depth, seed_), std::move(programs),
@@ -110,7 +110,7 @@ class Plan {
   Family family_;
   bool light_;
   bool atomic_downgrade_;
-  bool main_;  // not a variant of another lock
+  bool main_;  // it is not a variant of another lock
   double more_;
   u64 seed_;
   std::vector<Stage> stages_;
@@ -140,7 +140,7 @@ std::vector<Stage> stages_of(const Checked& checked, bool deep, u64 seed) {
            Search::exhaustive, 60)
       .surprises = 0;
   plan.lighten();
-  // Only the lock itself gets this time, not its variants.
+  // Only the lock itself gets this time; its variants do not.
   if (deep || plan.is_main()) {
     plan.add_bounded(3, 1);
     plan.lighten();

@@ -1,4 +1,4 @@
-// Which search runs which programs on a lock.
+// Decides which search runs which programs on a lock.
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@ struct Stage {
   SearchLimits limits;  // of each program
 };
 
-// `seed` decides everything that the searches draw at random.
+// `seed` determines everything that the searches draw at random.
 std::vector<Stage> stages_of(const Checked& checked, bool deep, u64 seed);
 
 }  // namespace faultline::check

@@ -51,7 +51,7 @@ Answer end_of(Child& child) {
   return {std::move(child.text), ""};
 }
 
-// Whether there may be more.
+// True while the child may send more.
 bool read_some(Child& child) {
   char buffer[4096];
   const ssize_t n = read(child.pipe, buffer, sizeof(buffer));

@@ -53,7 +53,8 @@ std::vector<Act> verbs_of(Family family) {
   return {};
 }
 
-// Pairs that must be able to be inside at once, and pairs of which one must not wait for the other.
+// Pairs that must be able to hold the lock at the same time, and pairs of which one must not wait
+// for the other.
 std::vector<Program> meetings_of(Family family) {
   const auto pair = [](Act one, Act other) { return Program{{{meeting(one)}, {other}}}; };
   switch (family) {
@@ -223,18 +224,20 @@ std::vector<Scripts> calls_of_two() {
       {{fault(0)}, {unmap}},
       {{fault(1)}, {unmap}},
       {{call(Call::fault_read, 1, 2)}, {protect}},
-      {{fault(0)}, {call(Call::protect, 0, 1)}},  // splits
-      {{fault(1)}, {call(Call::unmap, 0, 1)}},    // splits
-      {{fault(2)}, {call(Call::map, 2, 3)}},      // extends
-      {{fault(1)}, {map}},                        // in its place
-      {{unmap}, {map, fault(1)}},                 // its page must stay
+      {{fault(0)}, {call(Call::protect, 0, 1)}},  // splits a VMA
+      {{fault(1)}, {call(Call::unmap, 0, 1)}},    // splits a VMA
+      {{fault(2)}, {call(Call::map, 2, 3)}},      // extends a VMA
+      {{fault(1)}, {map}},                        // replaces the VMA in place
+      {{unmap}, {map, fault(1)}},                 // the second thread's page must stay mapped
       {{fault(0)}, {fault(1)}},
-      {{call(Call::map, 3, 4), fault(3)}, {call(Call::protect, 0, 1)}},  // looks at its neighbours
-      {{call(Call::map, 2, 4), fault(2)}, {call(Call::unmap, 2, 4)}},    // one slot of a radix tree
+      // The map looks at its neighbours.
+      {{call(Call::map, 3, 4), fault(3)}, {call(Call::protect, 0, 1)}},
+      // Both pages lie in one slot of a radix tree.
+      {{call(Call::map, 2, 4), fault(2)}, {call(Call::unmap, 2, 4)}},
       {{fault(1)}, {discard}},
       {{unmap}, {protect}},
       {{call(Call::unmap, 0, 1)}, {call(Call::unmap, 1, 2)}},
-      {{fault(1), fault(0)}, {unmap, map}},  // detached and attached anew
+      {{fault(1), fault(0)}, {unmap, map}},  // the VMA is detached and attached again
       {{unmap, call(Call::map_stack, 3, 4), fault(2)}, {fault(1)}},
       {{walk}, {unmap}},
       {{walk}, {discard, fault(1), fault(0)}},  // the walk may pin a frame that is already reused
@@ -250,10 +253,11 @@ std::vector<Scripts> calls_of_late() {
       {{walk}, {fault(0)}},
       {{unmap}, {fault(0)}},
       {{discard}, {fault(0)}},
-      {{fault(3)}, {other}},                                                 // a VMA to the right
-      {{fault(3)}, {unmap, other}},                                          // above all
-      {{fault(0)}, {call(Call::unmap, 0, 1), call(Call::map_stack, 0, 1)}},  // a root
-      // A left child of one of three, where the tree needs no rotation.
+      {{fault(3)}, {other}},         // the other VMA lies to the right
+      {{fault(3)}, {unmap, other}},  // the other VMA lies above all others
+      // The new VMA becomes the root.
+      {{fault(0)}, {call(Call::unmap, 0, 1), call(Call::map_stack, 0, 1)}},
+      // The new VMA becomes the left child of one of three nodes, where the tree needs no rotation.
       {{call(Call::protect, 1, 2), other, fault(2)}, {call(Call::map_stack, 2, 3)}},
       {{call(Call::unmap, 3, 4)}, {other, fault(3)}},
   };
@@ -268,9 +272,10 @@ std::vector<Scripts> calls_of_three() {
       {{fault(1)}, {discard}, {map}},
       {{fault(2)}, {call(Call::map, 2, 4)}, {call(Call::protect, 1, 2)}},
       {{fault(1)}, {call(Call::unmap, 0, 1)}, {call(Call::unmap, 1, 2)}},
-      {{call(Call::map, 3, 4)}, {call(Call::map, 2, 3)}, {fault(2), fault(3)}},  // merges
-      {{call(Call::protect, 0, 1)}, {call(Call::protect, 1, 2)}, {fault(1)}},    // splits, merges
-      {{unmap, stack}, {fault(2)}, {fault(1)}},                                  // grows
+      {{call(Call::map, 3, 4)}, {call(Call::map, 2, 3)}, {fault(2), fault(3)}},  // merges VMAs
+      // Splits and merges VMAs.
+      {{call(Call::protect, 0, 1)}, {call(Call::protect, 1, 2)}, {fault(1)}},
+      {{unmap, stack}, {fault(2)}, {fault(1)}},  // grows the stack
       {{unmap, map}, {fault(0), fault(1)}, {call(Call::protect, 1, 3)}},
       {{walk}, {walk}, {unmap}},
       {{walk}, {discard}, {fault(1), fault(0)}},

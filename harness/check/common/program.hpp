@@ -1,5 +1,5 @@
-// Programs for the checked threads: each acquires and releases the lock a few times, or makes a few
-// calls. They are small enough that a search can run all their executions.
+// Programs for the checked threads. Each thread acquires and releases the lock a few times, or
+// makes a few calls. Programs are small enough for a search to run all their executions.
 #pragma once
 
 #include <array>
@@ -15,10 +15,10 @@ enum class Hold : u8 {
   shared,
   downgraded,  // exclusive, then shared
   shrunk,      // a range: exclusive, then of its first cell only
-  moved,       // refcount: the VMA is detached, lives in another address space, and dies with it
+  moved,  // the refcount: the VMA is detached, lives in another address space, and dies with it
 };
 
-// What a thread does to an address space.
+// What a thread calls on an address space.
 enum class Call : u8 {
   none,
   fault_read,
@@ -29,18 +29,18 @@ enum class Call : u8 {
   protect,
   discard,
   walk,         // pins the first page without a lock
-  place,        // a map without a hint, and a write fault there
+  place,        // a map without a hint, and a write fault in the new mapping
   raise_break,  // by a page
   lower_break,
 };
 
-// One acquisition, or one call. A range lock guards three cells, every other lock only the first.
-// For a call the cells are pages.
+// One acquisition, or one call. A range lock guards three cells, every other lock only the first. A
+// call's cells are pages.
 struct Act {
   Hold hold = Hold::exclusive;
   Call call = Call::none;
   bool tries = false;
-  // The thread stays inside, after its change of hold, until every other thread has come in or
+  // The thread stays inside, after its change of hold, until every other thread has entered or
   // failed a try.
   bool meets = false;
   u8 first = 0, end = 1;
@@ -48,7 +48,7 @@ struct Act {
 
 using Script = std::vector<Act>;
 
-// The answers of a program's calls, thread by thread, and then the state of each page.
+// The answers of a program's calls, thread by thread, and after them the state of each page.
 struct History {
   std::array<u32, 32> values{};
   u32 count = 0;
@@ -58,29 +58,28 @@ struct History {
 
 struct Program {
   std::vector<Script> threads;
-  // Programs of calls: no page is mapped in yet, and all threads but the first enter the address
-  // space when they start, so that other threads meet what a thread has just made.
+  // For programs of calls: no page is mapped in yet, and all threads but the first enter the
+  // address space when they start. So other threads meet objects that a thread has just made.
   bool late = false;
   bool enters_late(u32 thread) const { return late && thread != 0; }
-  // Programs of calls: the history of each interleaving of the calls, run one after the other.
+  // For programs of calls: the history of each interleaving of the calls, run one after the other.
   std::vector<History> sequential = {};
   bool meets() const;
 };
 
 std::string to_string(const Act& act);
-// "write, read | try write"
+// For example "write, read | try write".
 std::string to_string(const Program& program);
 
 // The kinds of subjects.
 enum class Family : u8 { mutex, shared, range, queue, refcount, space };
 
-// Two threads acquire once each: all pairs of verbs, and the pairs that must be able to meet
-// inside.
+// Two threads acquire once each: all pairs of acts, and the pairs that must be able to meet inside.
 std::vector<Program> programs_of_pairs(Family family);
 // Two threads acquire twice each.
 std::vector<Program> programs_of_two(Family family);
-// One thread acquires twice, the other once or twice, chosen so that they block each other. For
-// light locks, whose executions have fewer steps.
+// One thread acquires twice, the other once or twice, chosen so that they block each other. These
+// programs are for light locks, whose executions have fewer steps.
 std::vector<Program> programs_of_two_long(Family family);
 // Calls on an address space whose pages 0 and 1 are mapped, by two, three or four threads.
 std::vector<Program> programs_of_calls(u32 threads);
@@ -88,9 +87,9 @@ std::vector<Program> programs_of_calls(u32 threads);
 std::vector<Program> programs_of_late();
 // Two or three threads also call brk and map without a hint, which lie far from pages 0 and 1.
 std::vector<Program> programs_of_places();
-// The history of each interleaving of a program's calls. In sequential.cpp.
+// The history of each interleaving of a program's calls. sequential.cpp defines it.
 std::vector<History> sequential_histories(const Program& program);
-// So many threads acquire once each.
+// `threads` threads acquire once each.
 std::vector<Program> programs_of_many(Family family, u32 threads);
 
 }  // namespace faultline::check

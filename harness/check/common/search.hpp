@@ -14,14 +14,14 @@ namespace faultline::check {
 struct SearchLimits {
   double seconds = 10;  // of CPU time
   u64 executions = ~u64{0};
-  // So much CPU time the search goes on after a failure, to find a shorter one.
+  // CPU time for which the search continues after a failure, to find a shorter one.
   double seconds_for_shorter = 0.3;
 };
 
 struct Failure {
   std::string what;
   std::string story;  // one line for each operation
-  u64 execution = 0;  // the first that failed, from 1
+  u64 execution = 0;  // the first execution that failed, counted from 1
   u32 operations = 0;
 };
 
@@ -32,8 +32,8 @@ struct Outcome {
   std::optional<Failure> failure;
 };
 
-// `weakening` applies to every execution; null: none. `sites`, if not null, collects the sites that
-// the executions reach.
+// `weakening` applies to every execution; null means none. `sites`, if not null, collects the sites
+// that the executions reach.
 Outcome explore(const Checked& checked, const Program& program, const SearchOptions& options,
                 const SearchLimits& limits, const Weakening* weakening = nullptr,
                 std::vector<Site>* sites = nullptr);

@@ -17,7 +17,7 @@ struct OneThread : stub::SingleThread<OneThreadTag> {
   static constexpr u32 table_level_bits = 2;  // as on the checkers' platforms
 };
 
-// `order`: the threads whose calls come first, second, ...
+// `order` names the threads whose calls come first, second, ...
 History history_of(const Program& program, const std::vector<u32>& order) {
   MmapSem<Mm<OneThread, vmas::RbTree, NoHooks>, NoLock<OneThread>> space(small_space());
   space.enter();

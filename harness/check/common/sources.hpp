@@ -1,6 +1,7 @@
 // The sources that the checker was built from: locks/ for the excuses of weakened orders, and with
 // harness/check/ for the lines that a story quotes. The build copies them into the program
-// (embed_sources.cmake), so that they always match its line numbers and it runs without them.
+// (embed_sources.cmake). So they always match the program's line numbers, and the program runs
+// without the files.
 #pragma once
 
 #include <string_view>
@@ -15,7 +16,7 @@ struct Source {
 
 const std::vector<Source>& sources();
 
-// Empty where there is none of that name.
+// Empty where no source has that name.
 std::string_view source_text(std::string_view name);
 
 }  // namespace faultline::check

@@ -18,12 +18,12 @@ inline constexpr u32 space_pages = 4;
 inline constexpr u64 space_base = lowest_address;
 
 // A tree of 256 pages in nodes of two slots, so that two pages share a slot until an expansion. The
-// programs' pages lie within, the break and the area for placement do not.
+// programs' pages lie within the tree; the break and the area for placement do not.
 template <class P>
 using SmallTree = RadixTree<P, 1, 8>;
 
-// Small, since every execution makes an address space. There are frames enough for a thread that
-// maps all pages after others have taken its own.
+// The address space is small, since every execution makes one. It has enough frames for a thread
+// that maps all pages after other threads have taken frames from this thread's pool.
 inline AddressSpaceOptions small_space(u64 frames_per_thread = 4) {
   AddressSpaceOptions options;
   options.threads = 2;
@@ -81,8 +81,8 @@ inline u32 call_space(AddressSpace& space, const Act& act) {
   return 0;
 }
 
-// Adds the state of each page to the history, with all threads at rest. Its faults map the pages
-// in.
+// Adds the state of each page to the history, with all threads at rest. It faults on the pages, so
+// it maps them in.
 inline void look_at_pages(AddressSpace& space, History& history) {
   for (u32 page = 0; page < space_pages; ++page) {
     const u64 address = space_base + page * page_size;
@@ -97,7 +97,7 @@ class Answers {
  public:
   void add(u32 thread, u32 answer) { answers_[thread][made_[thread]++] = answer; }
 
-  // When all threads have ended: what is wrong, or empty.
+  // The caller waits until all threads have ended. Answers what is wrong, or an empty string.
   std::string judge(AddressSpace& space, const Program& program) const {
     if (std::string wrong = space.check(); !wrong.empty()) return wrong;
     History history;

@@ -24,7 +24,7 @@ std::string name_of(const void* object, const std::vector<Label>& labels) {
   return owner + best->name + (offset == 0 ? "" : fmt::format("+{:#x}", offset));
 }
 
-// A pointer is shown as what it points to, any other number as it is.
+// Shows a pointer as the name of the object it points to, and any other number as it is.
 std::string value_of(u64 value, const std::vector<Label>& labels) {
   if (value < u64{1} << 40) return fmt::format("{}", value);
   const std::string name = name_of(reinterpret_cast<const void*>(value), labels);

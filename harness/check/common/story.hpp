@@ -1,5 +1,5 @@
-// The story of a failing execution: one line an operation, with its thread, object, value, memory
-// order and source line.
+// The story of a failing execution: one line for each operation, with its thread, object, value,
+// memory order and source line.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// Memory orders and wake-ups by where the source has them, and how each is weakened: what the
-// checker must notice. A site is a line and column of a lock's header, and which of its orders.
+// Memory orders and wake-ups by their places in the source, and the weakenings of each, which the
+// checker must notice. A site is a line and column of a lock's header, and one of the orders there.
 #pragma once
 
 #include <atomic>
@@ -59,8 +59,8 @@ struct Site {
   }
 };
 
-// The site's order made one step weaker. At a wake the wake-up is dropped, and `weaker` means
-// nothing.
+// Makes the site's order one step weaker. At a wake the wake-up is dropped, and `weaker` has no
+// meaning.
 struct Weakening {
   Site site;
   Order weaker;
@@ -79,15 +79,15 @@ enum class Loss : u8 {
   wake,
 };
 Loss loss_of(const Weakening& weakening);
-// "release", "acquire on failure"
+// For example "release", "acquire on failure".
 const char* name_of(Loss loss);
 
 const char* name_of(Order order);
 
-// "locks/mutex/ticket.hpp" of a source file's path, whatever path the compiler was given.
+// Answers "locks/mutex/ticket.hpp" for that file's path, whatever path the compiler was given.
 std::string_view short_name(std::string_view file);
 
-// "locks/mutex/ticket.hpp:22:19 read-modify-write acq_rel -> acquire"
+// For example "locks/mutex/ticket.hpp:22:19 read-modify-write acq_rel -> acquire".
 std::string to_string(const Site& site);
 std::string to_string(const Weakening& weakening);
 

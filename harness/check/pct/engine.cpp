@@ -16,15 +16,16 @@ namespace context = boost::context::detail;
 
 namespace {
 
-// An address where nothing is usually mapped. If something is, the memory lies elsewhere, and an
+// An address where usually nothing is mapped. If something is, the memory lies elsewhere, and an
 // execution repeats only within its process.
 constexpr u64 base = u64{5} << 44;
 constexpr usize stack_bytes = 128 << 10;
 constexpr usize stacks_bytes = (stack_bytes + page_size) * (most_threads + 1);
 constexpr usize arena_bytes = usize{64} << 20;
-constexpr u32 most_idle = 100;       // more turns than any loop of a lock counts
-constexpr u32 turns_of_a_stay = 64;  // after so many waits a thread goes behind all others
-constexpr u32 most_surprises = 3;    // of each thread
+constexpr u32 most_idle = 100;  // more turns than any loop of a lock counts
+// After this many waits a thread's priority falls below all others.
+constexpr u32 turns_of_a_stay = 64;
+constexpr u32 most_surprises = 3;  // for each thread
 
 }  // namespace
 
@@ -180,7 +181,8 @@ Engine::Thread* Engine::first_ready() {
   return first;
 }
 
-// Without this, two spinners that write what the other reads would never let a third thread go on.
+// Without this, two spinners that write the words which the other reads would never let a third
+// thread run.
 void Engine::count_turn() {
   if (++current_->turns % turns_of_a_stay != 0) return;
   current_->priority = --lowest_;
@@ -193,7 +195,8 @@ void Engine::block(Status status) {
   take_turn();
 }
 
-// The running thread is not ready: switches to the first that is, or to the body when all are done.
+// The running thread is not ready. Switches to the ready thread of the highest priority, or to the
+// body when all threads are done.
 void Engine::take_turn() {
   for (;;) {
     if (Thread* next = first_ready()) return switch_to(*next);
@@ -212,8 +215,9 @@ void Engine::switch_to(Thread& thread) {
   *static_cast<void**>(back.data) = back.fctx;
 }
 
-// No thread is ready: advances the clock, which spinners may watch, and to which sleepers may have
-// a deadline. False: no thread waits for time, or the clock has advanced too often in vain.
+// No thread is ready: advances the clock, which spinners may watch and which ends the sleep of a
+// thread with a deadline. False: no thread waits for time, or the clock has advanced too often in
+// vain.
 bool Engine::let_time_pass() {
   bool any = false;
   time_ += jump_ns;

@@ -1,15 +1,15 @@
 // Exploration by random priorities (PCT: Burckhardt, Kothari, Musuvathi and Nagarakatte, "A
 // Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010), for subjects
 // that are too large for the search over Relacy. Each thread of an execution is a fiber. Before
-// every access to an atomic the ready thread of the highest priority goes on. Priorities are drawn
-// at random, and at d - 1 random steps of an execution the running thread's falls below all others:
-// a flaw that needs d orderings among k steps of n threads shows up with a probability of at least
-// 1 / (n k^(d-1)) an execution.
+// every access to an atomic the engine runs the ready thread of the highest priority. Priorities
+// are drawn at random, and at d - 1 random steps of an execution the running thread's priority
+// falls below all others. A flaw that needs d orderings among k steps of n threads shows up in an
+// execution with a probability of at least 1 / (n k^(d-1)).
 //
-// Values are sequentially consistent. Memory orders count for plain data alone: an access that the
-// last write does not happen before is a race, found by vector clocks.
+// Values are sequentially consistent. Memory orders count for plain data alone: an access races if
+// the last write does not happen before it. Vector clocks find these races.
 //
-// Surprises come at random, the same as in the search over Relacy.
+// Surprises come at random. They are the same as in the search over Relacy.
 //
 // An execution follows from its Schedule alone. Memory and stacks lie at the same addresses in
 // every process, since locks hash addresses.
@@ -37,7 +37,7 @@ using check::u8;
 using check::Weakening;
 using check::Where;
 
-// A vector clock: of each thread, the number of its releases that happen before.
+// A vector clock: for each thread, the number of its releases that happen before.
 using Clock = std::array<u32, most_threads>;
 
 inline void join(Clock& into, const Clock& from) {
@@ -45,7 +45,7 @@ inline void join(Clock& into, const Clock& from) {
     if (from[i] > into[i]) into[i] = from[i];
 }
 
-// What every atomic keeps beside its value.
+// The state that every atomic keeps beside its value.
 struct Cell {
   static constexpr u32 alive = 0xA11FE;  // the value of `life` from construction to destruction
   u32 life = alive;
@@ -56,7 +56,7 @@ struct Cell {
 struct Schedule {
   u64 seed = 1;
   u32 depth = 3;     // d: priorities change d - 1 times
-  u32 steps = 1000;  // k: the changes fall within the first so many steps
+  u32 steps = 1000;  // k: the changes fall within the first `steps` steps
 };
 
 struct Verdict {
@@ -66,8 +66,8 @@ struct Verdict {
 
 class Engine {
  public:
-  static constexpr u32 most_steps = 40'000;   // an execution with more counts as a livelock
-  static constexpr u64 jump_ns = 10'000'000;  // past every deadline that a lock sets
+  static constexpr u32 most_steps = 40'000;   // an execution with more steps counts as a livelock
+  static constexpr u64 jump_ns = 10'000'000;  // this jump passes every deadline that a lock sets
 
   constexpr Engine() = default;
   Engine(const Engine&) = delete;
@@ -75,9 +75,9 @@ class Engine {
 
   // Runs one execution: `body` makes the subject and calls `parallel`.
   Verdict run(const Schedule& schedule, const std::function<void()>& body);
-  // For `body`: runs `thread(i)` for each of so many threads, until all have returned.
+  // For `body`: runs `thread(i)` for each of `threads` threads, until all have returned.
   void parallel(u32 threads, const std::function<void(u32)>& thread);
-  // For `body`, outside of parallel(): the caller acts as that thread.
+  // For `body`, outside parallel(): the caller acts as that thread.
   void act_as(u32 thread) { current_ = &threads_[thread]; }
 
   // Ends the execution as a failure. Does not return.
@@ -99,7 +99,7 @@ class Engine {
   bool in_execution() const { return body_ != nullptr; }
   u32 self() const { return static_cast<u32>(current_ - threads_.data()); }
 
-  // Before an access: lets other threads go on whose turn comes first.
+  // Before an access: runs the threads of higher priority first.
   void step() {
     if (!parallel_) return;
     if (++steps_ >= next_event_ || moved_) [[unlikely]]
@@ -110,7 +110,7 @@ class Engine {
   void forget(const Cell& cell);
 
   void acquire(const Cell& cell) { join(current_->clock, cell.released); }
-  // A store replaces what an acquire of the cell sees; a read-modify-write adds to it.
+  // A store replaces what an acquire of the cell sees. A read-modify-write adds to it.
   void release(Cell& cell, bool adds) {
     if (!adds) cell.released = {};
     join(cell.released, current_->clock);
@@ -155,23 +155,24 @@ class Engine {
   };
   struct Thread {
     Status status = Status::done;
-    i64 priority = 0;  // no two threads have the same
+    i64 priority = 0;  // no two threads have the same priority
     void* context = nullptr;
     Clock clock{};
-    // The cells read since the last pause: until one of them changes, the thread would only read
-    // the same values again.
+    // The cells that the thread has read since its last pause. Until one of them changes, the
+    // thread would only read the same values again.
     std::array<Read, most_reads> reads{};
     u32 known_reads() const { return read_count < most_reads ? read_count : most_reads; }
-    u32 read_count = 0;          // most_reads + 1: some did not fit, so all counts as changed
-    u32 turns = 0;               // pauses and sleeps so far
+    u32 read_count = 0;  // most_reads + 1: some reads did not fit, so everything counts as changed
+    u32 turns = 0;       // pauses and sleeps so far
     const Cell* word = nullptr;  // the word that it sleeps on
     u64 deadline = no_deadline;
     bool timed_out = false;
     u32 surprises_left = 0;
     u32 wait_depth = 0;
     const char* waits_for = nullptr;
-    u32 rcu_depth = 0, sections = 0;        // sections that it is inside; entered so far
-    std::array<u32, most_threads> grace{};  // of each thread, the section it waits for; 0: none
+    u32 rcu_depth = 0, sections = 0;  // sections that it is inside; entered so far
+    // For each thread, the section that it waits for; 0: none.
+    std::array<u32, most_threads> grace{};
   };
 
   void map_memory();
@@ -203,7 +204,7 @@ class Engine {
   Thread* current_ = nullptr;
   u32 thread_count_ = 0;
   bool parallel_ = false;
-  bool moved_ = false;  // another thread may have become the one to go on
+  bool moved_ = false;  // another thread may have become the one to run
   void* home_ = nullptr;
 
   Schedule schedule_;
@@ -216,15 +217,15 @@ class Engine {
   u32 next_event_ = 0;
   i64 lowest_ = 0;  // the lowest priority given so far
   u32 steps_ = 0;
-  u32 idle_ = 0;  // times in a row that no thread was ready
+  u32 idle_ = 0;  // how many times in a row no thread was ready
   u64 time_ = 0;
   u64 random_ = 1;
-  u32 surprise_rate_ = 1;  // one surprise in so many chances
+  u32 surprise_rate_ = 1;  // one surprise in this many chances
   // Of the execution that runs. Optional, since a string is no constant for Clang 14 (engine()).
   std::optional<Verdict> verdict_;
 };
 
-// One in each process, since an access must find it without an argument.
+// Each process has one engine, since an access must find it without an argument.
 inline Engine& engine() {
   static constinit Engine engine;
   return engine;

@@ -1,6 +1,6 @@
 // operator new and delete of over-aligned types, such as every scheme. While an execution runs,
-// they take memory from the engine's arena, whose addresses are the same in every process and which
-// ends with the execution. Relacy replaces the other forms of operator new.
+// they take memory from the engine's arena. Its addresses are the same in every process, and its
+// memory ends with the execution. Relacy replaces the other forms of operator new.
 #include <cstdlib>
 #include <new>
 

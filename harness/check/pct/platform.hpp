@@ -14,10 +14,10 @@ struct PctPlatform {
   using data = pct::Data<T>;
   using Where = pct::Where;
   static constexpr u32 max_threads = pct::most_threads;
-  static constexpr u32 table_level_bits = 2;  // a page table is made anew for every execution
+  static constexpr u32 table_level_bits = 2;  // every execution makes a new page table
 
-  // The retiring thread reclaims, once a grace period that begins here is over and its priority
-  // lets it go on.
+  // The retiring thread reclaims, after a grace period that begins here, when its priority lets it
+  // run.
   struct rcu {
     struct Node {};
     static void read_lock() {
@@ -49,7 +49,7 @@ struct PctPlatform {
     pct::check_life(word.cell().life);
     return !same || engine().sleep(word.cell(), deadline);
   }
-  // The word may be destroyed already, as natively: only its address counts.
+  // The word may be destroyed already, as natively: only its address is used.
   static void wake(atomic<u32>& word, u32 n, Where where = Where::current()) {
     engine().step();
     engine().tell("wake", &word, n, 0, pct::Order::relaxed, where, pct::LogEntry::Values::one);

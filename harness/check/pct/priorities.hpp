@@ -7,8 +7,8 @@
 
 namespace faultline::check {
 
-// An address space on the engine's platform: the schemes of the catalogue that more than one thread
-// can use, and those that are broken by hand.
+// An address space on the engine's platform. It runs the schemes of the catalogue that more than
+// one thread can use, and the schemes that are broken by hand.
 struct ExploredScheme {
   const char* name;
   std::function<std::unique_ptr<AddressSpace>(const AddressSpaceOptions&)> make;
@@ -17,8 +17,8 @@ struct ExploredScheme {
 std::vector<ExploredScheme> explored_schemes();
 std::vector<ExploredScheme> explored_broken();
 
-// As explore(), for a subject with a make_space. All executions follow from options.seed. Of the
-// weakenings only a dropped wake-up has an effect, and `sites` collects wake-ups alone.
+// The same as explore(), for a subject with a make_space. All executions follow from options.seed.
+// The only weakening with an effect is a dropped wake-up, and `sites` collects wake-ups alone.
 Outcome explore_by_priorities(const Checked& checked, const Program& program,
                               const SearchOptions& options, const SearchLimits& limits,
                               const Weakening* weakening, std::vector<Site>* sites);

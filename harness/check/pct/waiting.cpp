@@ -1,11 +1,11 @@
-// The calls by which threads of an execution wait for one another.
+// The calls with which threads of an execution wait for one another.
 #include <algorithm>
 
 #include "harness/check/pct/engine.hpp"
 
 namespace faultline::pct {
 
-// The word has been found to hold what the caller expects.
+// The caller has found the expected value in the word.
 bool Engine::sleep(const Cell& word, u64 deadline) {
   if (!parallel_) fail("sleeps, with no other thread to wake it");
   if (deadline != no_deadline && is_surprise()) {
@@ -48,8 +48,8 @@ bool Engine::is_dropped(const Where& where) {
   return weakening != nullptr && weakening->site == site;
 }
 
-// The thread goes on when something changes that it has read since its last pause, since before
-// that it would only do the same again, or when no other thread can go on.
+// The thread continues when a cell changes that it has read since its last pause, since until then
+// it would only do the same again. It also continues when no other thread can.
 void Engine::pause() {
   if (!parallel_) fail("waits, with no other thread to wait for");
   if (!has_changed(*current_))
@@ -68,7 +68,7 @@ u64 Engine::now() {
   return ++time_;
 }
 
-// A sleeping thread is off its CPU. Any other is by surprise.
+// A sleeping thread is off its CPU. Any other thread is off its CPU only by a surprise.
 bool Engine::on_cpu(u32 thread) {
   const bool asleep = thread < thread_count_ && threads_[thread].status == Status::asleep;
   return !asleep && !is_surprise();

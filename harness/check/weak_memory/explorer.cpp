@@ -9,7 +9,7 @@ namespace faultline::check {
 
 Explorer::Explorer(const SearchOptions& options, Path replay)
     : options_(options), replay_(std::move(replay)), trace_(most_events) {
-  // Reserved here, since nothing may be allocated while the checked threads run.
+  // The room is reserved here, since nothing may be allocated while the checked threads run.
   nodes_.reserve(8 * most_events);
   path_.reserve(8 * most_events);
 }
@@ -82,8 +82,8 @@ u32 Explorer::pick_exhaustive(u32 current) {
   const u32 resting = (node.asleep | node.done) & ~bit(thread);
   perform(thread, true);
   ++depth_;
-  // A thread stays asleep until an operation conflicts with its own: earlier executions have run
-  // its operation from here.
+  // A thread stays asleep until an operation conflicts with the thread's own, since earlier
+  // executions have run that operation from this state.
   asleep_ = 0;
   for (u32 left = resting; left != 0; left &= left - 1) {
     const u32 sleeper = lowest(left);
@@ -92,7 +92,7 @@ u32 Explorer::pick_exhaustive(u32 current) {
   return thread;
 }
 
-// Records the operation as an event, ordered after those that it conflicts with.
+// Records the operation as an event, ordered after the events that it conflicts with.
 void Explorer::perform(u32 thread, bool counted) {
   std::array<u32, 32> events;
   const usize count = conflicting(thread, events);
@@ -115,7 +115,7 @@ void Explorer::perform(u32 thread, bool counted) {
   }
 }
 
-// Other threads' last events that the thread's next operation conflicts with.
+// The last events of other threads with which the thread's next operation conflicts.
 usize Explorer::conflicting(u32 thread, std::array<u32, 32>& events) const {
   usize count = 0;
   const auto add = [&](u32 event) {
@@ -158,13 +158,13 @@ void Explorer::look_for_races(u32 thread, const std::array<u32, 32>& events, usi
   }
 }
 
-// Makes sure that a later execution tries, in the place of event `first`, a thread that leads to
-// `thread`'s next operation without `first`: an initial of the events that do not happen after
-// `first`. `clock` is the clock of that operation without `first`.
+// Makes a later execution try another thread in the place of event `first`. That thread leads to
+// the next operation of `thread` without `first`: it is an initial of the events that do not happen
+// after `first`. `clock` is the clock of that operation without `first`.
 void Explorer::reverse(u32 first, u32 thread, Clock clock) {
   const Event& event = trace_[first - 1];
   Node& node = nodes_[event.node];
-  Clock begun{};  // the first such event of each thread, by its own count; 0: none
+  Clock begun{};  // the first such event of each thread, by the thread's own count; 0: none
   u32 initials = 0;
   const auto is_initial = [&](u32 candidate, const Clock& its) {
     for (u32 other = 0; other < most_threads; ++other)
@@ -178,13 +178,13 @@ void Explorer::reverse(u32 first, u32 thread, Clock clock) {
     begun[later.thread] = later.clock[later.thread];
   }
   if (begun[thread] == 0 && is_initial(thread, clock)) initials |= bit(thread);
-  initials &= node.enabled;  // a thread that only `first` made ready cannot go before it
+  initials &= node.enabled;  // a thread that became ready only through `first` cannot run before it
   if (initials == 0 || (initials & node.wanted) != 0) return;
   node.wanted |= (initials & bit(thread)) != 0 ? bit(thread) : bit(lowest(initials));
 }
 
 u32 Explorer::pick_bounded(u32 current) {
-  // The choice of the thread that begins is no preemption.
+  // The choice of the first thread is not a preemption.
   const bool goes_on = ready(current) && event_count_ != 0;
   if (goes_on && (preemptions_ == options_.preemptions || ready_ == bit(current))) return current;
   if (ready_ == bit(lowest(ready_))) return lowest(ready_);
@@ -197,7 +197,8 @@ u32 Explorer::pick_bounded(u32 current) {
   return thread;
 }
 
-// With a probability of a half the current thread goes on, so that long stretches happen too.
+// The current thread continues with a probability of a half, so that long stretches of one thread
+// occur too.
 u32 Explorer::pick_random(u32 current) {
   if (ready(current) && random_below(2) == 0) return current;
   const u32 skipped = random_below(static_cast<u32>(__builtin_popcount(ready_)));
@@ -217,7 +218,7 @@ u32 Explorer::choose(u32 limit) {
       break;
     case Search::bounded:
     case Search::exhaustive:
-    case Search::priorities:  // has no Explorer
+    case Search::priorities:  // this search has no Explorer
       if (blind_ || limit == 1) break;
       if (options_.search == Search::bounded && deviations_ == options_.deviations) break;
       if (depth_ == nodes_.size()) nodes_.push_back({0, limit, 0, 0, 0, 0});

@@ -1,16 +1,16 @@
-// The search: it decides which thread goes on, and every other choice of an execution, and runs one
+// The search decides which thread runs next, and every other choice of an execution. It runs one
 // execution after another until it has run all that matter.
 //
 // Exhaustive search is dynamic partial-order reduction with source sets and sleep sets (Abdulla,
-// Aronsson, Jonsson and Sagonas, POPL 2014; after Flanagan and Godefroid, POPL 2005): of the
-// executions that differ only in the order of operations that do not conflict, at least one is run.
-// Two operations conflict if they touch one object and one of them writes it. Other choices, such
-// as which store a load sees, are branches of their own. Bounded search runs every execution with
-// at most so many preemptions and so many choices off the default. Random search draws every
-// choice.
+// Aronsson, Jonsson and Sagonas, POPL 2014; after Flanagan and Godefroid, POPL 2005). Of the
+// executions that differ only in the order of operations that do not conflict, it runs at least
+// one. Two operations conflict if they touch one object and one of them writes it. Other choices,
+// such as which store a load sees, are branches of their own. Bounded search runs every execution
+// with a bounded number of preemptions and a bounded number of choices other than the default.
+// Random search draws every choice.
 //
-// The search knows nothing of memory. An operation is the set of objects that it touches (a
-// Footprint). A thread is ready, or waits until its platform says that it is ready again.
+// The search knows no memory. An operation is the set of objects that it touches (a Footprint). A
+// thread is ready, or waits until its platform says that it is ready again.
 #pragma once
 
 #include <array>
@@ -23,18 +23,19 @@ namespace faultline::check {
 // An object's last accesses in an execution, as numbers of events counted from 1.
 struct Conflicts {
   u32 version = 0;                        // writes so far
-  u32 write = 0;                          // the last
+  u32 write = 0;                          // the last write
   u32 taken = 0;                          // the last write that took it as a mutex
-  std::array<u32, most_threads> reads{};  // each thread's last since that write
+  std::array<u32, most_threads> reads{};  // each thread's last read since that write
 };
 
-// What an operation touches.
+// The objects that an operation touches.
 class Footprint {
  public:
   struct Touch {
     Conflicts* object;
     bool writes;
-    bool takes;  // as a mutex: the thread is not ready until another write unlocks it
+    // It takes the object as a mutex: the thread is not ready until another write unlocks it.
+    bool takes;
   };
   static constexpr u32 capacity = 24;
 
@@ -70,17 +71,17 @@ class Footprint {
   std::array<Touch, capacity> touches_;
 };
 
-// priorities: PCT, without Relacy; see harness/check/pct/engine.hpp.
+// `priorities` is PCT, without Relacy (harness/check/pct/engine.hpp).
 enum class Search : u8 { exhaustive, bounded, random, replay, priorities };
 
 struct SearchOptions {
   Search search = Search::exhaustive;
   u32 threads = 2;
-  u32 surprises = 1;    // of each thread; see Thread in world.hpp
-  u32 preemptions = 3;  // of a bounded search
-  u32 deviations = 3;   // of a bounded search: choices off the default
-  u64 seed = 1;         // of a random search and of PCT
-  u32 depth = 3;        // of PCT: priorities change depth - 1 times in an execution
+  u32 surprises = 1;    // for each thread (Thread in world.hpp)
+  u32 preemptions = 3;  // the most preemptions of a bounded search
+  u32 deviations = 3;   // the most choices other than the default of a bounded search
+  u64 seed = 1;         // the seed of a random search and of PCT
+  u32 depth = 3;        // for PCT: priorities change depth - 1 times in an execution
   bool light = false;   // use Checked::make_light
 };
 
@@ -95,11 +96,11 @@ class Explorer {
   Explorer& operator=(const Explorer&) = delete;
 
   void begin();
-  // Prepares the next execution. False: there is none left, which a random search never says.
+  // Prepares the next execution. False: none is left. A random search never answers false.
   bool advance();
 
   // The operation that `thread` will perform when it is picked. Every search first picks the
-  // threads that have not announced one yet.
+  // threads that have not announced an operation yet.
   Footprint& next_of(u32 thread) { return next_[thread]; }
   void arrived(u32 thread) { fresh_ &= ~bit(thread); }
   bool finished(u32 thread) const { return (finished_ & bit(thread)) != 0; }
@@ -114,10 +115,10 @@ class Explorer {
   }
   bool all_finished() const { return finished_ == bit(options_.threads) - 1; }
 
-  // The thread that performs its operation next; `current` performed the last one. `nobody`: no
-  // thread is ready, or the execution has grown too long.
+  // The thread that performs its operation next. `current` performed the last operation. `nobody`:
+  // no thread is ready, or the execution is too long.
   u32 pick(u32 current);
-  // A number below `limit`, 0 being the default.
+  // A number below `limit`. 0 is the default.
   u32 choose(u32 limit);
 
   bool too_long() const { return too_long_; }
@@ -132,8 +133,8 @@ class Explorer {
     u32 node;
     u8 thread;
   };
-  // A decision with alternatives. For a choice of a thread the sets of threads are bits; for any
-  // other choice `chosen` is below `count`.
+  // A decision with alternatives. In a choice of a thread, each set of threads is a word of bits.
+  // In any other choice `chosen` is below `count`.
   struct Node {
     u32 chosen;
     u32 count;  // 0: a choice of a thread

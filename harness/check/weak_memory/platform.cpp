@@ -13,8 +13,8 @@ using check::world;
 
 namespace {
 
-// Returns when the search picks the caller's operation, which ends a wait. From then on loads do
-// not see values older than now: stores become visible in finite time.
+// Returns when the search picks the caller's operation, which ends a wait. From then on loads see
+// no value older than the present one, since stores become visible in finite time.
 void hand_over(Thread& thread) {
   auto& relacy = *rl::ctx().threadx_;
   relacy.last_yield_ = relacy.own_acq_rel_order_;
@@ -23,8 +23,8 @@ void hand_over(Thread& thread) {
   rl::ctx().sched();
 }
 
-// Waits until something changes that the thread has read since its last pause at that line, or
-// until a wake-up on `queue` where that is not null.
+// Waits until an object changes that the thread has read since its last pause at that line, or
+// until a wake-up on `queue`, unless that is null.
 void await_change(Thread& thread, u32 line, Conflicts* queue) {
   const u32 index = check::self();
   Footprint& next = world().explorer->next_of(index);

@@ -17,13 +17,13 @@ struct CheckPlatform {
   using data = check::Data<T>;
   using Where = check::Where;
   static constexpr u32 max_threads = check::most_threads;
-  static constexpr u32 table_level_bits = 2;  // a page table is made anew for every execution
+  static constexpr u32 table_level_bits = 2;  // every execution makes a new page table
 
   // A grace period begins and ends with a fence in every thread, as membarrier(2) makes it. It
-  // lasts until each reader that was in a section has left it, or longer: its end is an operation
-  // that the search orders. The retiring thread then reclaims, and a thread that still reads races
-  // with that. The edges of sections and the fences conflict with one another, but not with plain
-  // accesses, so only searches without reduction explore RCU fully.
+  // lasts until each reader that was in a section has left it, or longer, since its end is an
+  // operation that the search orders. The retiring thread then reclaims, and a thread that still
+  // reads races with the reclaiming. The edges of sections and the fences conflict with one
+  // another, but not with plain accesses, so only searches without reduction explore RCU fully.
   struct rcu {
     struct Node {};
     static void read_lock(Where where = Where::current());
@@ -36,14 +36,14 @@ struct CheckPlatform {
   };
 
   // The test of the value and the sleep are one step, as under the kernel's bucket lock. A wake-up
-  // orders no memory, although it does in the kernel.
+  // orders no memory here, although it does in the kernel.
   static bool wait(atomic<u32>& word, u32 old, u64 deadline = no_deadline,
                    Where where = Where::current());
   static void wake(atomic<u32>& word, u32 n, Where where = Where::current());
 
-  // The thread goes on when something changes that it has read since its last pause: before that it
-  // would only do the same again. A thread that watches the clock may also spin until its time is
-  // over.
+  // The thread continues when an object changes that it has read since its last pause, since until
+  // then it would only do the same again. A thread that watches the clock may also spin until its
+  // time is over.
   static void pause(const void* object, Where where = Where::current());
   static void wait_begin(const void*, const char* what) {
     check::Thread& thread = here();

@@ -1,6 +1,6 @@
 // Relacy (Debian's relacy-dev, Dmitry Vyukov) without its macros, which replace keywords and
-// standard names. It still replaces the global operator new, so the checker is an executable of its
-// own.
+// standard names. Relacy still replaces the global operator new, so the checker is an executable of
+// its own.
 #pragma once
 
 #include <algorithm>
@@ -24,8 +24,8 @@
 #include <utility>
 #include <vector>
 
-// What relacy.hpp includes, but for the macros at its end and its pthread and Windows layers, which
-// are macros too.
+// The headers that relacy.hpp includes, without the macros at its end and without its pthread and
+// Windows layers, which are macros too.
 // clang-format off
 #include <relacy/base.hpp>
 #include <relacy/context.hpp>

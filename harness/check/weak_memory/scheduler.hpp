@@ -1,5 +1,5 @@
-// Our search in the place of Relacy's scheduler. Relacy brings the memory model, the detection of
-// races and the fibers.
+// This class replaces Relacy's scheduler by the search. Relacy brings the memory model, the
+// detection of races and the fibers.
 #pragma once
 
 #include "harness/check/common/cpu_time.hpp"
@@ -14,7 +14,7 @@ struct Limits {
   double deadline = 1e300;  // of cpu_seconds()
 };
 
-// The progress of a search. It outlives Relacy's context, which a failure ends.
+// The progress of a search. It outlives Relacy's context, which ends at a failure.
 struct Progress {
   Limits limits;
   u64 executions = 0;
@@ -39,7 +39,7 @@ class Scheduler {
     return 0;
   }
 
-  // True: that was the last execution.
+  // True: this was the last execution.
   bool iteration_end() {
     Progress& now = *progress();
     ++now.executions;
@@ -58,7 +58,7 @@ class Scheduler {
     return static_cast<rl::thread_id_t>(thread);
   }
 
-  // Chooses which store a load sees. Relacy's other choices are about the reuse of memory, which an
+  // Chooses which store a load sees. Relacy's other choices concern the reuse of memory, which an
   // execution never does.
   unsigned rand(unsigned limit, rl::sched_type type) {
     if (type != rl::sched_type_atomic_load) return limit - 1;

@@ -17,7 +17,7 @@ struct Job {
   Subject* make() const { return (light ? checked->make_light : checked->make)(*program); }
 };
 
-// The job of the test suite, which Relacy constructs without arguments.
+// The job of the test suite. Relacy constructs the suite without arguments.
 Job& job() {
   static constinit Job current;
   return current;
@@ -34,7 +34,7 @@ struct GuardedCell {
 // The cells that the lock guards, each with the number of holders inside.
 class Guarded {
  public:
-  // Only the cells that the lock guards, since each costs time in every execution.
+  // Makes only the cells that the lock guards, since each costs time in every execution.
   explicit Guarded(Family family) {
     for (u32 i = 0; i < (family == Family::range ? most_cells : 1); ++i) cells_[i].emplace();
   }
@@ -114,7 +114,8 @@ class Suite : public rl::test_suite<Suite<threads>, threads> {
     const Act everything{.tries = true,
                          .end = job().checked->family == Family::range ? u8{3} : u8{1}};
     subject_->start(0);
-    if (!subject_->acquire(0, everything)) world().fail("after all is over the lock is not free");
+    if (!subject_->acquire(0, everything))
+      world().fail("the lock is not free after all threads have ended");
     subject_->release(0, everything);
     subject_->finish(0);
   }
@@ -141,7 +142,7 @@ class Suite : public rl::test_suite<Suite<threads>, threads> {
     subject_->release(index, act);
   }
 
-  // relaxed, both: the meeting must not order memory in the lock's stead.
+  // relaxed, both: the lock must order memory, so the meeting must not.
   void arrive(u32 index) {
     if (arrived_[index]) arrived_[index]->store(1, Order::relaxed);
   }
@@ -153,7 +154,8 @@ class Suite : public rl::test_suite<Suite<threads>, threads> {
 
   Subject* subject_;
   Guarded guarded_;
-  std::array<std::optional<P::atomic<u32>>, threads> arrived_;  // where the program meets
+  // Used where the threads of the program meet.
+  std::array<std::optional<P::atomic<u32>>, threads> arrived_;
 };
 
 template <rl::thread_id_t threads>
@@ -162,8 +164,8 @@ rl::test_result_e run_suite(rl::test_params& params) {
   return rl::run_test<Suite<threads>, Scheduler<threads>>(params, state, false);
 }
 
-// Runs executions in one context of Relacy's, until the search is over or one fails. A load sees
-// the last store or the one before, in random search also the second before.
+// Runs executions in one context of Relacy, until the search is over or an execution fails. A load
+// sees the last store or the one before; in random search it may also see the second before.
 rl::test_result_e run_context(const SearchOptions& options) {
   std::ostream nowhere(nullptr);
   rl::test_params params;

@@ -1,6 +1,6 @@
-// A mutex that a thread takes in one step of the search; a thread that would have to wait is not
-// ready. It stands in for the spinlock inside a larger lock. The spinlock is checked by itself, so
-// only the order in which threads take it remains to be explored.
+// A mutex that a thread takes in one step of the search. A thread that would have to wait is not
+// ready. It replaces the spinlock inside a larger lock. The spinlock is checked by itself, so only
+// the order in which threads take it remains to be explored.
 #pragma once
 
 #include "harness/check/weak_memory/cells.hpp"
@@ -71,7 +71,7 @@ class StepMutex {
   rl::atomic<u32> word_{0};
   Conflicts conflicts_;
   bool held_ = false;
-  u32 waiting_ = 0;  // threads, as bits
+  u32 waiting_ = 0;  // the threads that wait, as bits
 };
 
 }  // namespace faultline::check

@@ -1,5 +1,5 @@
-// The state of one execution: the search, what each thread has read since it last waited, the
-// memory that threads allocate, the labels, and the record of a failure.
+// The state of one execution: the search, the objects that each thread has read since it last
+// waited, the memory that threads allocate, the labels, and the record of a failure.
 #pragma once
 
 #include <array>
@@ -64,12 +64,12 @@ class ReadSet {
 };
 
 // A thread of an execution. Surprises are choices that a loop of a lock could meet without end:
-// time is over, an owner is off its CPU, a weak exchange fails, a wait returns early. Each thread
-// meets at most so many in an execution.
+// time is over, an owner is off its CPU, a weak exchange fails, a wait returns early. In an
+// execution each thread meets a limited number of them.
 struct Thread {
-  // What the thread has read since it last paused at a line, for some lines, and since it began to
-  // wait. Each line has a set of its own, since loops are nested: a pause of the inner loop does
-  // not end a turn of the outer.
+  // The objects that the thread has read since it last paused at a line, for some lines, and since
+  // it began to wait. Each line has a set of its own, since loops are nested: a pause of the inner
+  // loop does not end a turn of the outer loop.
   struct Place {
     u32 line = 0;
     ReadSet reads;
@@ -83,7 +83,7 @@ struct Thread {
   const Conflicts* sleeps_on = nullptr;   // the futex queue of the word that it sleeps on
   const Conflicts* may_return = nullptr;  // the queue that it has left without being woken
   u32 surprises_left = 0;
-  u32 long_spin = 0;  // turns left of a spin that passes in one step
+  u32 long_spin = 0;  // the turns left of a spin that passes in one step
   bool watches_clock = false;
   u64 time = 0;
   u32 wait_depth = 0;
@@ -128,8 +128,9 @@ struct Thread {
   }
 };
 
-// An object of Relacy's, in a list of the world where `keeps` is set. Pools never destroy their
-// objects, which Relacy takes for leaks, so the world destroys what is left in the list.
+// An object of Relacy's that the world keeps in a list where `keeps` is set. Pools never destroy
+// their objects, which Relacy takes for leaks, so the world destroys the objects that are left in
+// the list.
 class Kept {
  public:
   Kept(const Kept&) = delete;
@@ -154,7 +155,7 @@ class World {
  public:
   static constexpr usize arena_bytes = usize{1} << 22;
   static constexpr u32 turns_of_long_spin = 70;  // more than any lock's loop counts
-  static constexpr u64 jump_ns = 10'000'000;     // past every deadline that a lock sets
+  static constexpr u64 jump_ns = 10'000'000;     // this jump passes every deadline that a lock sets
 
   // ---- the search and its threads
 
@@ -163,7 +164,7 @@ class World {
   bool parallel = false;  // between construction and destruction of what is checked
   std::array<Thread, most_threads> threads{};
   Conflicts rcu;      // all sections and grace periods
-  u32 surprises = 1;  // of each thread in an execution
+  u32 surprises = 1;  // for each thread in an execution
   std::array<char, 256> failure{};
 
   // ---- weakenings and coverage
@@ -173,7 +174,8 @@ class World {
 
   // ---- the record of a failure
 
-  std::vector<LogEntry>* log = nullptr;  // room is reserved: no allocation in an execution
+  // Its room is reserved, since an execution must not allocate.
+  std::vector<LogEntry>* log = nullptr;
   std::vector<Label>* labels = nullptr;
 
   // ---- the objects that pools leave behind
@@ -219,7 +221,7 @@ class World {
   usize arena_used_ = 0;
 };
 
-// One in each process, since an access must find it without an argument.
+// Each process has one world, since an access must find it without an argument.
 inline World& world() {
   static constinit World world;
   return world;

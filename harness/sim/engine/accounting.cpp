@@ -37,7 +37,7 @@ Account Accounting::account_of(const Cpu& cpu, const Directory& directory, Time 
   return account;
 }
 
-// The time from the blocked CPU's clock to `now`.
+// Adds the wait that is under way: the time from the blocked CPU's clock to `now`.
 void Accounting::add_wait_under_way(Account& account, const Cpu& cpu, const Directory& directory,
                                     Time now) const {
   const Time waited = now - cpu.clock;

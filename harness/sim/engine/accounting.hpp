@@ -1,5 +1,5 @@
-// What the simulation counts: transfers by label, distance and reason, and where each CPU's time
-// went.
+// The counts of the simulation: transfers by label, distance and reason, and how each CPU spent its
+// time.
 #pragma once
 
 #include <span>
@@ -40,7 +40,7 @@ class Accounting {
   }
   void count_prefetch() { ++prefetches_; }
 
-  // The CPU stood still from `since` until its clock's time.
+  // The CPU stalled from `since` to the time of its clock.
   void charge_stall(Cpu& cpu, u32 label, Time since) {
     stalls_[label * cpus_.size() + cpu.index] += cpu.clock - since;
     cpu.stalled += cpu.clock - since;

@@ -1,7 +1,7 @@
-// The simulated machine's memory: one range of addresses, the same in every run, since locks hash
-// addresses and results must not depend on the host's choice of them. It begins with the fibers'
-// stacks, each above a guard page; what threads allocate follows. Memory lives as long as the
-// arena.
+// The simulated machine's memory: one range of addresses. It is the same in every run, since locks
+// hash addresses and results must not depend on the host's choice of addresses. The range begins
+// with the fibers' stacks, each above a guard page; the memory that threads allocate follows.
+// Memory lives as long as the arena.
 #pragma once
 
 #include "harness/sim/engine/mapping.hpp"
@@ -17,7 +17,8 @@ class Arena {
   // Stacks of `stack_bytes`, a multiple of the page, for `threads` threads.
   Arena(u32 threads, usize stack_bytes);
 
-  // The address's distance from the arena's start; `size` or more for an address outside of it.
+  // The address's distance from the arena's start. An address outside the arena has a distance of
+  // at least `size`.
   static u64 offset(const void* address) { return reinterpret_cast<u64>(address) - base; }
   static bool holds(const void* address) { return offset(address) < size; }
   // The offset of an address of the arena. Throws std::logic_error for any other.
@@ -37,7 +38,7 @@ class Arena {
   // The thread in whose guard page the address lies; `threads` for none.
   u32 overflown(const void* address) const;
 
-  // Zeroed memory on `node`. What one thread allocates shares no line with another's. Throws
+  // Answers zeroed memory on `node`. Allocations of different threads share no line. Throws
   // std::bad_alloc when the arena is full.
   void* allocate(u32 thread, u32 node, usize bytes, usize alignment);
 

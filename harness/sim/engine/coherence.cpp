@@ -29,8 +29,8 @@ Time Coherence::transfer(Cpu& cpu, Line& line, LineAccess access, Time now, u32 
 
   const Directory::Source source = directory_.source_for(cpu, line, access);
   if (line.state != State::invalid && !line.ever_shared) {
-    // Its owner used the line without taking turns, so it may be ahead: by no more than the
-    // lookahead with this line, by more with others.
+    // The owner used the line without taking turns, so its clock may be ahead. It used this line at
+    // most the lookahead into the future; other lines may have moved its clock farther.
     now = std::max(now, std::min(cpus_[line.owner].clock, now + Scheduler::lookahead));
     line.ever_shared = true;
   }
@@ -49,8 +49,8 @@ Time Coherence::transfer(Cpu& cpu, Line& line, LineAccess access, Time now, u32 
   return timing.complete;
 }
 
-// The adjacent-line prefetcher: the other line of the 128-byte pair comes along for reading, unless
-// another CPU is asking for it.
+// The adjacent-line prefetcher: the CPU also gets a copy of the other line of the 128-byte pair,
+// unless another CPU is asking for that line.
 void Coherence::prefetch_adjacent(Cpu& cpu, u64 at, Time complete) {
   const u64 other = at ^ Arena::line_bytes;
   Line& pair = directory_.line_at(other);
@@ -61,7 +61,7 @@ void Coherence::prefetch_adjacent(Cpu& cpu, u64 at, Time complete) {
     directory_.entry(pair).add(cpu.index, cpu.place);
   else
     directory_.get_shared(cpu, pair, 0);
-  cpu.cannot_park = true;  // it may be newer than what this turn has read of it
+  cpu.cannot_park = true;  // the copy may be newer than what this turn has read of the line
   pair.busy_until = complete;
   accounting_.count_prefetch();
 }
@@ -70,7 +70,8 @@ void Coherence::load_shared(Cpu& cpu, Line& line, u64 at, usize bytes) {
   scheduler_.take_turn(cpu);
   const bool store_is_first = queues_.awaits_store(line);
   if (cpu.retry_at / Arena::line_bytes == at / Arena::line_bytes && !store_is_first) {
-    // A spinner queued for this very load and got the line, which may have moved on since.
+    // A spinner queued for this very load and got the line, which may have moved to another CPU
+    // since.
     cpu.retry_at = 0;
     ++cpu.misses;
     cpu.clock += hit_[static_cast<usize>(Kind::load)];
@@ -106,7 +107,7 @@ bool Coherence::store_shared(Cpu& cpu, Line& line, u64 at, usize bytes, u64 valu
   stores_.make_room(cpu);
   scheduler_.take_turn(cpu);
   cpu.clock += hit_[static_cast<usize>(Kind::store)];
-  // A hit, unless another CPU's posted store comes first.
+  // This is a hit, unless another CPU's posted store comes first.
   if (cpu.stores.waiting == 0 && Directory::is_exclusive(cpu, line) &&
       !queues_.awaits_store(line)) {
     write_hit(cpu, line, at, byte_mask(at, bytes));
@@ -114,7 +115,7 @@ bool Coherence::store_shared(Cpu& cpu, Line& line, u64 at, usize bytes, u64 valu
   }
   ++cpu.misses;
   const LineAccess access = {at, static_cast<u32>(bytes), Kind::store};
-  // TSO: it also waits behind the CPU's older stores that have not got their lines.
+  // TSO: the store also waits behind the CPU's older stores that have not got their lines.
   if (cpu.stores.waiting != 0 || line.busy_until > cpu.clock || queues_.is_queued(line)) {
     queues_.enqueue_store(cpu, line, access, value);
     return false;
@@ -124,7 +125,7 @@ bool Coherence::store_shared(Cpu& cpu, Line& line, u64 at, usize bytes, u64 valu
   return true;
 }
 
-// Blocks until the CPU has the line, and the access is done.
+// Blocks until the CPU has the line and has performed the access.
 void Coherence::obtain(Cpu& cpu, Line& line, LineAccess access) {
   const Time since = cpu.clock;
   ++cpu.misses;
@@ -136,7 +137,8 @@ void Coherence::obtain(Cpu& cpu, Line& line, LineAccess access) {
     cpu.clock = transfer(cpu, line, access, cpu.clock, 1);
   }
   accounting_.charge_stall(cpu, line, access.at, since);
-  // Once the line is here the access takes as long as a load's hit; meanwhile it may move on.
+  // After the line has arrived, the access takes as long as a load's hit. The line may move on
+  // meanwhile.
   cpu.clock += hit_[static_cast<usize>(Kind::load)];
 }
 

@@ -1,12 +1,12 @@
-// The caches: what an access costs its CPU, and how a line moves from one CPU to the next.
+// The caches: what an access costs its CPU, and how a line moves from one CPU to another.
 //
-// Order. An access to a line that a second CPU has ever touched happens when its CPU is the
-// earliest of all, so all such accesses happen in one order, that of simulated time: values are
-// sequentially consistent. A posted store has its place in that order when it is posted: whoever
-// asks for the line later waits until the store has it. An access to a private line needs no such
-// care and only moves the CPU's own clock.
+// Order. When a second CPU has touched a line, an access to it happens only when its CPU's clock is
+// the earliest of all. So all such accesses happen in one order, that of simulated time, and values
+// are sequentially consistent. A posted store has its place in that order when it is posted: a CPU
+// that asks for the line later waits until the store has the line. An access to a private line
+// needs no such care and only advances the CPU's own clock.
 //
-// A line moves by one transfer after another. While one is under way (Line::busy_until), further
+// A line makes one transfer after another. While one is under way (Line::busy_until), further
 // requests queue (LineQueues).
 #pragma once
 
@@ -28,7 +28,7 @@ class Coherence {
             LineQueues& queues, StoreBuffers& stores, SpinParking& spinning, Scheduler& scheduler,
             Accounting& accounting);
 
-  // Before the caller reads the value.
+  // Called before the caller reads the value.
   void before_load(Cpu& cpu, const void* address, usize bytes) {
     begin_access(cpu);
     const u64 at = Arena::place_of(address);
@@ -39,7 +39,8 @@ class Coherence {
     line.used |= byte_mask(at, bytes);
     cpu.clock += hit_[static_cast<usize>(Kind::load)];
   }
-  // Before the caller writes the value. False: it has been posted, and the caller does not write.
+  // Called before the caller writes the value. False: the store has been posted, and the caller
+  // does not write.
   bool before_store(Cpu& cpu, void* address, usize bytes, u64 value) {
     begin_access(cpu);
     cpu.note_write();
@@ -50,30 +51,31 @@ class Coherence {
     cpu.clock += hit_[static_cast<usize>(Kind::store)];
     return true;
   }
-  // Before the caller reads and writes the value at once.
+  // Called before the caller reads and writes the value in one step.
   void before_rmw(Cpu& cpu, const void* address, usize bytes);
-  // A load that the CPU's own store buffer serves; false: none is there that does.
+  // A load that the CPU's own store buffer serves. False: the buffer has no store for it.
   bool forward(Cpu& cpu, const void* address, u64& value) {
     const u64 at = Arena::offset(address);
     if (!stores_.forward(cpu, at, value)) return false;
     begin_access(cpu);
-    cpu.cannot_park = true;  // the store has yet to become visible: a spin on it must not stop time
+    cpu.cannot_park = true;  // the store is not visible yet, so a spin on it must not stop time
     cpu.clock += hit_[static_cast<usize>(Kind::load)];
     return true;
   }
-  // Before an object is made at arena offset `at`: a waiting store to what was there before must
-  // not come later.
+  // Called before an object is made at arena offset `at`. A waiting store to the memory's former
+  // object must not come later.
   void before_construction(Cpu& cpu, u64 at) {
     if (StoreBuffers::may_hold(cpu, at)) [[unlikely]]
       stores_.drain(cpu);
   }
-  // A store from outside of every CPU.
+  // A store from outside every CPU.
   void outside_store(const void* address);
 
-  // Starts the transfer of the line to the CPU at `now`, while `requesters` CPUs ask for it. State,
-  // sharers and counts change at once; the answer is when the CPU has the line.
+  // Starts the transfer of the line to the CPU at `now`, while `requesters` CPUs ask for it. The
+  // line's state, sharers and counts change at once. Answers the time at which the CPU has the
+  // line.
   Time transfer(Cpu& cpu, Line& line, LineAccess access, Time now, u32 requesters);
-  // transfer() for a load of a clean line, whose entry that is.
+  // The same as transfer(), for a load of a clean line. `entry` is the line's entry.
   [[gnu::always_inline]] inline Time read_clean(Cpu& cpu, Line& line, DirectoryEntry& entry,
                                                 LineAccess access, Time now);
 
@@ -106,12 +108,12 @@ class Coherence {
   Accounting& accounting_;
   Interconnect interconnect_;
   const Residency residency_;
-  // Copies of the machine's, at hand for every access.
+  // Copies of the machine's values, at hand for every access.
   const std::array<Time, kinds> hit_;
   const bool prefetch_pairs_;
 };
 
-// The line goes on after the directory's response.
+// The line can move on after the directory's response.
 Time Coherence::read_clean(Cpu& cpu, Line& line, DirectoryEntry& entry, LineAccess access,
                            Time now) {
   const u64 mask = access.mask();

@@ -1,5 +1,5 @@
-// One simulated CPU and the thread that is pinned on it. The engine numbers CPUs by their threads;
-// the kernel's number is `os`.
+// One simulated CPU and the thread that is pinned on it. The engine numbers CPUs by their threads.
+// `os` is the kernel's number of the CPU.
 #pragma once
 
 #include <functional>
@@ -10,28 +10,28 @@
 
 namespace faultline::sim {
 
-// What RCU retires carries this.
+// Embedded in the objects that RCU retires.
 struct RcuNode {
   RcuNode* next = nullptr;
   void (*reclaim)(RcuNode*) = nullptr;
   Time retired = 0;
 };
 
-// queued: for a line or its own store buffer. parked: spinning, as SpinParking represents it.
-// asleep: in a futex. grace: in rcu::synchronize. meeting: in Simulation::meet.
+// queued: waits for a line or for its own store buffer. parked: spins, as SpinParking represents
+// it. asleep: in a futex. grace: in rcu::synchronize. meeting: in Simulation::meet.
 enum class Status : u8 { unborn, ready, queued, parked, asleep, meeting, grace, done };
 
-// The members stand in the order of how often they are touched: a simulation of a thousand CPUs
-// goes from one to the next at every transfer, and each line that it touches costs a miss of the
-// host's.
+// The members are ordered by how often they are touched. A simulation of a thousand CPUs switches
+// to another CPU at every transfer, and each line of this object that it touches costs a miss of
+// the host's cache.
 struct alignas(cache_line) Cpu {
-  static constexpr u32 max_reads = 8;  // a spin that reads more lines a turn is not parked
+  static constexpr u32 max_reads = 8;  // a spin that reads more lines per turn is not parked
 
   Time clock = 0;
-  void* context = nullptr;  // of the fiber, while another runs
+  void* context = nullptr;  // the fiber's context, while another fiber runs
   u64 accesses = 0;
-  u64 misses = 0;         // accesses that neither the own cache nor the store buffer served
-  u64 posted_filter = 0;  // StoreBuffers: a bit for each place that a waiting store goes to
+  u64 misses = 0;         // accesses that neither the CPU's own cache nor the store buffer served
+  u64 posted_filter = 0;  // StoreBuffers: one bit for each place that a waiting store may write
   u32 index = 0;
   u32 read_count = 0;
   Machine::Place place = {};
@@ -39,24 +39,25 @@ struct alignas(cache_line) Cpu {
   bool in_arena = false;   // ArenaScope
   u16 releases_queue = 0;  // the queue whose line this CPU passes on when it runs next; 0: none
 
-  // SpinParking. A turn of a spin is what lies between two calls of pause().
-  u8 watches = 0;            // places in rings of spinners that are in use
-  bool cannot_park = false;  // this turn wrote something, or may have read what is older now
-  bool timed = false;  // the spin asks for the time or who runs, so it can end without a write
+  // SpinParking. A turn of a spin is the code between two calls of pause().
+  u8 watches = 0;  // places in rings of spinners that are in use
+  // This turn wrote something, or read something that may be older than the copy by now.
+  bool cannot_park = false;
+  bool timed = false;  // the spin asks for the time or for who runs, so it can end without a write
 
   Time blocked_since = 0;
   u64 awaited = 0;  // while queued: the place whose line is awaited; 0: a slot of the store buffer
   Time spinning = 0;
   Time stalled = 0;
-  u64 retry_at = 0;    // the place that a spinner queued to read again; 0: it did not
+  u64 retry_at = 0;    // the place that a spinner queued to read again; 0: it did not queue
   Time turn_time = 0;  // how long a turn of the present spin takes
   u64 turn_hash = 0;   // a hash of `reads` in the turn before
   Xorshift jitter;
-  u64 reads[max_reads] = {};  // the places read in this turn, one a line
+  u64 reads[max_reads] = {};  // the places that this turn has read, one per line
 
   StoreBuffer stores;
-  u32 park_turns = 1;  // a timed spin looks again after this many turns
-  u32 fills = 0;       // Residency: lines taken into the own cache
+  u32 park_turns = 1;  // a timed spin goes on by itself after this many turns
+  u32 fills = 0;       // Residency: lines taken into the CPU's own cache
   Time sleeping = 0;
   Time shootdown = 0;
 
@@ -64,7 +65,7 @@ struct alignas(cache_line) Cpu {
   std::function<void()> body;
   u64 random = 0;  // P::random
 
-  // Progress: the wait that wait_begin announced.
+  // Progress: the wait that wait_begin has announced.
   const void* waits_for = nullptr;
   const char* waits_for_name = nullptr;
   Time waits_since = 0;
@@ -76,8 +77,8 @@ struct alignas(cache_line) Cpu {
   u64 futex = 0;  // the word's place, while asleep
 
   // Interrupts.
-  bool lazy_tlb = false;  // it left the address space in this sleep: no shootdown needs it
-  Time stolen = 0;        // by handlers, not charged to the thread yet
+  bool lazy_tlb = false;  // the CPU left the address space in this sleep, so no shootdown needs it
+  Time stolen = 0;        // time of handlers that is not charged to the thread yet
   Time handler_until = 0;
 
   // Rcu.

@@ -86,7 +86,8 @@ Distance Directory::nearest_copy(const Cpu& cpu, const DirectoryEntry& entry) co
   return nearest;
 }
 
-// The own cluster, where no other has a copy: then the requester waits for the directory alone.
+// The distance is same_cluster where no other cluster has a copy: then the requester waits for the
+// directory alone.
 Distance Directory::farthest_copy(const Cpu& cpu, const Line& line) const {
   const DirectoryEntry& sharers = entry(line);
   Distance farthest = same_cluster;

@@ -1,5 +1,5 @@
-// The directory: which CPUs have copies of a line, in which state the line is, and what the
-// coherence protocol makes of a request. It knows neither time nor queues.
+// The directory: which CPUs have copies of a line, which state the line is in, and how the
+// coherence protocol answers a request. It knows neither time nor queues.
 #pragma once
 
 #include <span>
@@ -12,7 +12,7 @@ namespace faultline::sim {
 
 class Directory {
  public:
-  // Who supplies a line to a requester, and why the requester lacks it.
+  // The supplier of a line for a requester, and why the requester lacks the line.
   struct Source {
     State state;
     Distance distance;
@@ -25,7 +25,7 @@ class Directory {
   Line& line_at(u64 at) { return lines_[at / Arena::line_bytes]; }
   const Line& line_at(u64 at) const { return lines_[at / Arena::line_bytes]; }
 
-  // Only this CPU has ever touched the line, and its cache has taken it.
+  // True if only this CPU has ever touched the line, and its cache has taken the line.
   static bool is_private(const Cpu& cpu, const Line& line) {
     return line.owner == cpu.index && !line.ever_shared && line.state != State::invalid;
   }
@@ -33,14 +33,14 @@ class Directory {
     return line.state != State::invalid &&
            (line.owner == cpu.index || (line.entry != 0 && entries_[line.entry].has(cpu.index)));
   }
-  // May the CPU write without a request?
+  // Whether the CPU may write without a request.
   static bool is_exclusive(const Cpu& cpu, const Line& line) {
     return line.owner == cpu.index &&
            (line.state == State::modified || line.state == State::exclusive);
   }
   u16 queue_of(const Line& line) const { return line.entry == 0 ? u16{0} : entry(line).queue; }
 
-  // The line has an entry.
+  // The line must have an entry.
   DirectoryEntry& entry(const Line& line) { return entries_[line.entry]; }
   const DirectoryEntry& entry(const Line& line) const { return entries_[line.entry]; }
   DirectoryEntry& entry(u32 number) { return entries_[number]; }
@@ -51,7 +51,8 @@ class Directory {
   void drop_entry_if_unused(Line& line);
 
   Source source_for(const Cpu& cpu, const Line& line, LineAccess access) const;
-  // The copies of a clean line: the nearest answers a reader, the farthest is invalidated last.
+  // The distances of copies of a clean line. The nearest copy answers a reader; the farthest is
+  // invalidated last.
   Distance nearest_copy(const Cpu& cpu, const DirectoryEntry& entry) const;
   Distance farthest_copy(const Cpu& cpu, const Line& line) const;
 
@@ -74,12 +75,12 @@ class Directory {
   LazyArray<Line> lines_;
   LazyArray<DirectoryEntry> entries_;
   u32 entries_made_ = 0, first_free_ = 0;
-  const u32 sharer_words_;  // of DirectoryEntry::sharers that are in use
+  const u32 sharer_words_;  // the words of DirectoryEntry::sharers that are in use
   const u32 cluster_words_;
 };
 
-// The next number of a thing of which there are fewer than `capacity`; 0 is no number. Throws
-// std::length_error.
+// The next number for an object of which there are fewer than `capacity`. Numbers begin at 1.
+// Throws std::length_error when `capacity` is reached.
 u32 next_number(u32& made, u32 capacity, const char* things);
 
 }  // namespace faultline::sim

@@ -1,7 +1,7 @@
 // The events to come, in the order of their times. A key holds an event's time and its actor in one
-// word, so that a comparison is one instruction. Most keys are in a heap with four children a node.
-// Keys that are pushed nearly in order (of CPUs that get their copies of a line one after the
-// other) are in a sorted run beside it. Each actor has at most one key.
+// word, so that a comparison is one instruction. Most keys are in a heap whose nodes have four
+// children. A sorted run beside it holds keys that are pushed nearly in order, such as those of
+// CPUs that get their copies of a line one after the other. Each actor has at most one key.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,8 @@
 
 namespace faultline::sim {
 
-// Time above, the actor's number in the low 16 bits: at equal times the lower number goes first.
+// The time above, the actor's number in the low 16 bits. At equal times the lower number goes
+// first.
 using Key = u64;
 inline constexpr u32 actor_bits = 16;
 inline constexpr u32 max_actors = 1U << actor_bits;
@@ -33,7 +34,7 @@ class EventQueue {
 
   EventQueue() : heap_(padding, nothing), places_(max_actors), run_(run_slots, nothing) {}
 
-  // The earliest key; `nothing` when there is none.
+  // The earliest key. `nothing` when there is none.
   Key top() const { return top_; }
   // Whether the actor has a key that can be removed.
   bool has(u32 actor) const { return places_[actor] != 0; }
@@ -43,8 +44,8 @@ class EventQueue {
     rise(size_++, key);
     top_ = std::min(top_, key);
   }
-  // push() for an actor that has no key, with one that will not be removed. Fast where the key is
-  // later than most that were pushed so before.
+  // push() for an actor that has no key, with a key that will not be removed. It is fast where the
+  // key is later than most that were pushed by this call before.
   void push_late(Key key) {
     if (run_end_ != run_first_ && key < run(run_end_ - 1)) [[unlikely]]
       return insert(key);
@@ -62,7 +63,7 @@ class EventQueue {
     find_top();
     return first;
   }
-  // push(key), then pop(): in one pass where both concern the heap.
+  // The same as push(key) and then pop(). It is one pass where both concern the heap.
   Key exchange(Key key) {
     const Key first = top_;
     if (key <= first) return key;
@@ -89,7 +90,7 @@ class EventQueue {
   static_assert(std::has_single_bit(run_slots));
   Key& run(u32 at) { return run_[at & (run_slots - 1)]; }
 
-  // So many `nothing`s follow the last key: each node has four children to compare.
+  // This many `nothing`s follow the last key, since a node's four children are always compared.
   static constexpr usize padding = 4;
 
   [[gnu::noinline]] void insert(Key key) {
@@ -121,7 +122,7 @@ class EventQueue {
   }
   void sink(usize at, Key key) {
     for (usize child = 4 * at + 1; child < size_; child = 4 * at + 1) {
-      // Without branches: the host would mispredict them.
+      // This code has no branches, since the host would mispredict them.
       const Key* keys = &heap_[child];
       const usize low = keys[1] < keys[0];
       const usize high = 2 + (keys[3] < keys[2]);
@@ -134,9 +135,9 @@ class EventQueue {
   }
 
   std::vector<Key> heap_;
-  std::vector<u32> places_;  // by actor: where in the heap, plus one
+  std::vector<u32> places_;  // for each actor: the key's place in the heap, plus one
   usize size_ = 0;
-  std::vector<Key> run_;  // a ring: from run_first_ up to run_end_, where there is a `nothing`
+  std::vector<Key> run_;  // a ring from run_first_ up to run_end_, where a `nothing` stands
   u32 run_first_ = 0, run_end_ = 0;
   Key top_ = nothing;
 };

@@ -1,4 +1,4 @@
-// The kernel's part in waiting: futexes, and what entering the kernel and idling cost.
+// The kernel's part in waiting: futexes, and the costs of entering the kernel and of idling.
 #pragma once
 
 #include <span>
@@ -9,8 +9,8 @@
 
 namespace faultline::sim {
 
-// From when the CPU runs again after it has been idle for `asleep`: the longer that was, the deeper
-// is the idle state that it leaves.
+// How long the CPU takes to run again after it was idle for `asleep`. The longer it was idle, the
+// deeper is the idle state that it leaves.
 Time idle_exit(const Machine& machine, Time asleep);
 
 class Futexes {
@@ -20,10 +20,10 @@ class Futexes {
 
   // A system call: entry and return, and a fence.
   void enter_kernel(Cpu& cpu);
-  // FUTEX_WAIT on the word at arena offset `at`, which the caller has compared after
-  // enter_kernel(). False: the deadline has come, in ns.
+  // FUTEX_WAIT on the word at arena offset `at`. The caller has compared the word after
+  // enter_kernel(). False: the deadline, in ns, has passed.
   bool sleep(Cpu& cpu, u64 at, u64 deadline_ns);
-  // FUTEX_WAKE of at most `n`.
+  // FUTEX_WAKE of at most `n` sleepers.
   void wake(Cpu& cpu, u64 at, u32 n);
 
  private:
@@ -35,7 +35,7 @@ class Futexes {
   const std::span<Cpu> cpus_;
   Scheduler& scheduler_;
   StoreBuffers& stores_;
-  std::vector<u16> sleepers_[buckets];  // in the order in which they came
+  std::vector<u16> sleepers_[buckets];  // in the order of arrival
 };
 
 }  // namespace faultline::sim

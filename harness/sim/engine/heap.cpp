@@ -1,5 +1,5 @@
 // Replaces operator new and delete. Within an ArenaScope an allocation comes from the simulated
-// machine's memory, which is freed as a whole with the simulation.
+// machine's memory, which is freed as a whole at the end of the simulation.
 #include <cstdlib>
 #include <new>
 

@@ -1,5 +1,5 @@
-// Which simulation and which of its CPUs runs: the one global of the simulator, since an atomic
-// must find its CPU without an argument.
+// The simulation and the CPU that run now. This is the only global of the simulator, since an
+// atomic must find its CPU without an argument.
 #pragma once
 
 #include "harness/sim/engine/cpu.hpp"
@@ -10,9 +10,9 @@ class Simulation;
 
 struct Here {
   Simulation* simulation = nullptr;
-  Cpu* cpu = nullptr;             // null outside of every simulated thread: accesses cost nothing
+  Cpu* cpu = nullptr;  // null outside every simulated thread, where accesses cost nothing
   Simulation* outside = nullptr;  // the simulation, while one of its actions runs
-  bool in_arena = false;          // ArenaScope outside of every simulated thread
+  bool in_arena = false;          // an ArenaScope outside every simulated thread
 };
 inline constinit Here here;
 

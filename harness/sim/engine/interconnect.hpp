@@ -1,5 +1,6 @@
-// How long a transfer takes: the machine's latency for the kind of access, the line's state and the
-// distance, times what contention and jitter make of it, after the wait for the line's home node.
+// How long a transfer takes. First it waits for the line's home node. Then it takes the machine's
+// latency for the kind of access, the line's state and the distance, multiplied by the factors of
+// contention and jitter.
 #pragma once
 
 #include <algorithm>
@@ -11,8 +12,8 @@ namespace faultline::sim {
 
 class Interconnect {
  public:
-  // A transfer in time: from `released` on the line can go to the next requester, at `complete` the
-  // requester has it.
+  // The times of a transfer: from `released` on the line can go to the next requester; at
+  // `complete` the requester has it.
   struct Timing {
     Time released;
     Time complete;
@@ -27,8 +28,8 @@ class Interconnect {
         jitter_(machine.jitter),
         home_until_(machine.nodes) {}
 
-  // A transfer to `cpu` that can begin at `now`, while `requesters` CPUs, it included, ask for the
-  // line. The line stays with the requester until it is complete.
+  // A transfer to `cpu` that can begin at `now`, while `requesters` CPUs, this one included, ask
+  // for the line. The line stays with the requester until the transfer is complete.
   Timing transfer(Cpu& cpu, LineAccess access, State from, Distance distance, Time now,
                   u32 requesters) {
     Time latency =
@@ -40,17 +41,19 @@ class Interconnect {
     const Time complete = begin(access.at, distance, now) + jittered(cpu, latency);
     return {complete, complete};
   }
-  // A read of a clean copy. Such reads overlap: each keeps the line for the directory's response
-  // alone.
+  // A read of a clean copy. Such reads overlap: each occupies the line only for the directory's
+  // response.
   Timing copy_clean(Cpu& cpu, u64 at, Distance distance, Time now) {
     const Time start = begin(at, distance, now);
     return {start + response_, start + jittered(cpu, clean_[distance])};
   }
-  // A fetch of a line that the own cache dropped: a clean copy from the own cluster's cache.
+  // A fetch of a line that the CPU's own cache dropped. It costs as much as a clean copy from the
+  // same cluster's cache.
   Time refill(Cpu& cpu) { return jittered(cpu, clean_[same_cluster]); }
 
  private:
-  // When a transfer that could begin at `now` begins: a home node serves one after the other.
+  // When a transfer that could begin at `now` begins. A home node serves one transfer after the
+  // other.
   Time begin(u64 at, Distance distance, Time now) {
     if (distance < same_node) return now;
     Time& until = home_until_[arena_.home(at)];
@@ -67,7 +70,7 @@ class Interconnect {
 
   const Machine& machine_;
   const Arena& arena_;
-  // Copies of the machine's, at hand for every transfer.
+  // Copies of the machine's values, at hand for every transfer.
   const Machine::ByDistance clean_;
   const Time response_, transaction_;
   const u32 jitter_;

@@ -11,7 +11,7 @@ void Interrupts::shootdown(Cpu& cpu, const CpuSet& targets) {
   scheduler_.take_turn(cpu);
   const Time since = cpu.clock;
   Time sent = cpu.clock + machine_.shootdown_base;
-  // All CPUs' interrupts share the interconnect, which delivers one after the other.
+  // The interrupts of all CPUs share the interconnect, which delivers one after the other.
   delivery_until_ = std::max(delivery_until_, cpu.clock);
   Time answered = 0;
   targets.for_each([&](u32 target) {
@@ -25,10 +25,10 @@ void Interrupts::shootdown(Cpu& cpu, const CpuSet& targets) {
   cpu.shootdown += cpu.clock - since;
 }
 
-// Returns when the target has answered: its handler runs when the interrupt arrives and the
-// handlers before it are done. It takes the time from the thread there. A thread that is asleep
-// loses none, and its CPU leaves the address space and gets no more shootdowns in this sleep (lazy
-// TLB mode: Linux's arch/x86/mm/tlb.c, leave_mm).
+// Returns the time at which the target has answered. The handler runs when the interrupt has
+// arrived and earlier handlers are done. It takes its time from the target's thread. A sleeping
+// thread loses no time; its CPU leaves the address space and gets no more shootdowns during this
+// sleep (lazy TLB mode: Linux's arch/x86/mm/tlb.c, leave_mm).
 Time Interrupts::interrupt(const Cpu& sender, Cpu& target, Time sent) {
   if (target.status == Status::done) return sent;
   Time arrival = sent + machine_.interrupt[machine_.between(sender.place, target.place)];

@@ -1,4 +1,4 @@
-// TLB shootdowns: interrupts between CPUs, what they cost their sender, and the time that their
+// TLB shootdowns: interrupts between CPUs, their cost for the sender, and the time that their
 // handlers take from the threads that they interrupt.
 #pragma once
 
@@ -12,7 +12,7 @@ namespace faultline::sim {
 
 class Interrupts {
  public:
-  // `thread_on`: by the kernel's number of a CPU, its thread; max_cpus: none.
+  // `thread_on`: the thread on each CPU, by the kernel's number of the CPU; max_cpus: none.
   Interrupts(const Machine& machine, std::span<Cpu> cpus, const std::vector<u32>& thread_on,
              Scheduler& scheduler, StoreBuffers& stores)
       : machine_(machine),
@@ -21,9 +21,9 @@ class Interrupts {
         scheduler_(scheduler),
         stores_(stores) {}
 
-  // Sends an interrupt to each of `targets` but the sender's own CPU, and waits for all answers.
+  // Sends an interrupt to each of `targets` except the sender's own CPU, and waits for all answers.
   void shootdown(Cpu& cpu, const CpuSet& targets);
-  // Charges the thread what handlers on its CPU took since the last call.
+  // Charges the thread the time that handlers on its CPU have taken since the last call.
   void settle(Cpu& cpu);
 
  private:

@@ -15,14 +15,14 @@ class Labels {
  public:
   static constexpr u32 other = 0;  // memory without a name
   static constexpr u32 stack = 1;
-  static constexpr u32 store_buffer = 2;  // no memory: the time that CPUs wait for posted stores
-  static constexpr u32 most = 1024;       // further names count as other
+  static constexpr u32 store_buffer = 2;  // not memory: the time that CPUs wait for posted stores
+  static constexpr u32 most = 1024;       // further names count as `other`
 
   Labels();
   u32 size() const { return static_cast<u32>(names_.size()); }
   const std::vector<std::string>& names() const { return names_; }
 
-  // Names `bytes` bytes from `at` on; `lines` are the arena's.
+  // Names `bytes` bytes from `at` on. `lines` are the lines of the arena.
   void name(LazyArray<Line>& lines, u64 at, usize bytes, const char* name);
   u32 of(const Line& line, u64 at) const {
     if ((line.label & several) == 0) return line.label;

@@ -7,12 +7,12 @@ namespace faultline::sim {
 
 inline constexpr u16 no_cpu = 0xffff;
 
-// A bit for each byte of the line that an access of `bytes` bytes at arena offset `at` touches.
+// One bit for each byte of the line that an access of `bytes` bytes at arena offset `at` touches.
 inline u64 byte_mask(u64 at, usize bytes) {
   return ((u64{1} << bytes) - 1) << (at % 64);
 }
 
-// An access: its offset in the arena, its bytes, what it does. It lies in one line.
+// An access: its offset in the arena, its bytes, its kind. It lies within one line.
 struct LineAccess {
   u64 at;
   u32 bytes;
@@ -22,18 +22,19 @@ struct LineAccess {
 
 // The state of one line. There is one Line for each 64 bytes of the arena, so it is kept small.
 struct Line {
-  Time busy_until;  // a transfer is under way: the line cannot move on before
-  u64 used;         // the bytes that its last owner has used, a bit a byte
+  Time busy_until;  // until then a transfer is under way, and the line cannot move on
+  u64 used;         // the bytes that the last owner has used, one bit for each
   u32 entry;        // the number of its DirectoryEntry; 0: none
   u32 filled;       // Residency: the owner's count of fills when it took the line
   u32 label;        // Labels
   u16 owner;        // in states exclusive, owned and modified
   State state;
-  bool ever_shared;  // a second CPU has touched it; until then no access can matter to another CPU
+  // A second CPU has touched the line. Until then no access can matter to another CPU.
+  bool ever_shared;
 };
 static_assert(sizeof(Line) == 32);
 
-// The directory entry of a shared line. Bits of `sharers` are numbers of threads.
+// The directory entry of a shared line. The bits of `sharers` are numbers of threads.
 struct DirectoryEntry {
   u64 sharers[max_cpus / 64];   // the CPUs that have a copy, the owner included
   u64 clusters[max_cpus / 64];  // the clusters in which there may be copies

@@ -32,8 +32,8 @@ LineQueue& LineQueues::open_fresh(DirectoryEntry& entry, u64 at, Time release) {
   return queue;
 }
 
-// A fresh request at the list's end. The caller fills it in place: the host would stall on loads
-// for a copy made of fields just stored.
+// Appends a fresh request to the list. The caller fills it in place, since copying a request whose
+// fields were just stored would stall the host's loads.
 Request& LineQueues::append(RequestList& list) {
   u32 number = first_free_request_;
   if (number != 0)
@@ -91,12 +91,12 @@ void LineQueues::enqueue_retry(Cpu& cpu, RequestList& list, u64 at, Time arrival
   cpu.blocked_since = arrival;
 }
 
-// A store that is first but whose CPU has older stores without their lines holds the queue up: TSO
-// makes stores visible in program order. No two such stores wait for each other, since each waits
-// for older ones alone.
+// A store can be the first of its queue while its CPU has older stores without lines. It then holds
+// the queue up, since TSO makes stores visible in program order. Two such stores never wait for
+// each other, since each waits for older stores alone.
 //
-// A blocked CPU that got the line while others still queue releases the line itself as soon as it
-// goes on (Scheduler::next_to_run); in every other case the queue has an event of its own.
+// A blocked CPU that got the line while other CPUs still queue releases the line itself as soon as
+// it runs (Scheduler::next_to_run). In every other case the queue has an event of its own.
 void LineQueues::release(u32 number, Time now) {
   LineQueue& queue = queues_[number];
   Line& line = directory_.lines()[queue.line];
@@ -129,7 +129,7 @@ void LineQueues::close(u32 number, Line& line) {
   directory_.drop_entry_if_unused(line);
 }
 
-// The write that the spinners waited for is complete.
+// The write for which the spinners waited is complete.
 void LineQueues::take_in_woken(LineQueue& queue) {
   if (queue.woken.count == 0) return;
   RequestList& list = queue.list;
@@ -160,8 +160,8 @@ void LineQueues::serve(LineQueue& queue, Line& line, Time now) {
   free_request(number);
 }
 
-// Serves the reads at the head of a clean line's queue at once, one after the other: the same as
-// serve() for each, with one event for all.
+// Serves the reads at the head of a clean line's queue, one after the other. The result is that of
+// serve() for each, but one event is enough for all.
 void LineQueues::serve_readers(LineQueue& queue, Line& line) {
   DirectoryEntry& entry = directory_.entry(line);
   while (queue.list.count != 0 && requests_[queue.list.first].kind == Kind::load) {

@@ -1,4 +1,5 @@
-// Requests that wait for a line while a transfer of it is under way, and who gets the line next.
+// The requests that wait for a line while a transfer of it is under way, and the choice of the
+// request that gets the line next.
 #pragma once
 
 #include <span>
@@ -13,21 +14,22 @@ class StoreBuffers;
 
 // A request that waits for its line.
 struct Request {
-  u64 address = 0;   // in the arena
-  u64 value = 0;     // of a posted store
-  Time arrival = 0;  // it is not served before
-  u32 next = 0;      // in the line's queue
+  u64 address = 0;   // the address in the arena
+  u64 value = 0;     // the value of a posted store
+  Time arrival = 0;  // the request is not served before
+  u32 next = 0;      // the next request of the line's queue
   u16 cpu = 0;
-  u16 slot = 0;        // a posted store's place in its CPU's store buffer
-  u16 held_queue = 0;  // the queue whose first it is, while its CPU's older stores have no lines
+  u16 slot = 0;  // a posted store's slot in its CPU's store buffer
+  // The queue whose first request it is, while its CPU's older stores have no lines.
+  u16 held_queue = 0;
   Kind kind = Kind::load;
-  bool posted = false;  // by a store buffer; else its CPU is blocked for it
+  bool posted = false;  // A store buffer sent it. Otherwise its CPU is blocked for it.
   u8 bytes = 0;
 
   LineAccess access() const { return {address, bytes, kind}; }
 };
 
-// Requests in the order in which they came.
+// Requests in the order of arrival.
 struct RequestList {
   u32 first = 0, last = 0;
   u32 count = 0;
@@ -37,18 +39,19 @@ struct RequestList {
 struct LineQueue {
   u32 line = 0;
   RequestList list;
-  RequestList woken;  // spinners' reads: they join the list when the write under way is complete
+  RequestList woken;  // Reads of spinners. They join the list when the write under way is complete.
   u32 posted = 0;     // stores in the list
   u16 next_free = 0;
-  u16 successor = no_cpu;  // the blocked CPU that got the line last and passes it on when it runs
+  // The blocked CPU that got the line last. It passes the line on when it runs.
+  u16 successor = no_cpu;
 };
 
-// Chooses among the requests that queue for a line: the oldest, or, in the share
-// `caches.nearest_share` of the choices, the one nearest to the line's owner. No request overtakes
-// a posted store: its CPU has gone on as if the store were done.
+// Chooses among the requests that queue for a line. Usually it takes the oldest; in the share
+// `caches.nearest_share` of the choices it takes the one nearest to the line's owner. No request
+// overtakes a posted store, since the store's CPU has gone on as if the store were done.
 class Arbiter {
  public:
-  // A request and the one before it in the list; `before` 0: it is the first.
+  // A request and the request before it in the list. `before` is 0 for the first.
   struct Choice {
     u32 request, before;
   };
@@ -57,7 +60,7 @@ class Arbiter {
   Choice choose(const RequestList& list, const LazyArray<Request>& requests, const Line& line);
 
  private:
-  static constexpr u32 window = 16;  // it sees that many of the oldest requests
+  static constexpr u32 window = 16;  // only this many of the oldest requests are candidates
 
   const Machine& machine_;
   const std::span<const Cpu> cpus_;
@@ -74,26 +77,26 @@ class LineQueues {
     const u16 queue = directory_.queue_of(line);
     return queue != 0 && queues_[queue].posted != 0;
   }
-  // Of a line that is queued.
+  // The queue of a line that has one.
   LineQueue& of(const Line& line) { return queues_[directory_.queue_of(line)]; }
-  // The line's queue, a fresh one if it has none: that is released at `release` first.
+  // The line's queue. A line without one gets a fresh queue, which is first released at `release`.
   LineQueue& open(Line& line, u64 at, Time release) {
     DirectoryEntry& entry = directory_.make_entry(line);
     return entry.queue != 0 ? queues_[entry.queue] : open_fresh(entry, at, release);
   }
 
-  // The CPU asks for the line and is to block until it has it.
+  // The CPU asks for the line and then blocks until it has it.
   void enqueue(Cpu& cpu, Line& line, LineAccess access);
-  // The CPU's store buffer asks for the line, and the CPU goes on.
+  // The CPU's store buffer asks for the line, and the CPU runs on.
   void enqueue_store(Cpu& cpu, Line& line, LineAccess access, u64 value);
-  // A spinner is to read the place again from `arrival` on, and blocks until it has the line.
+  // A spinner will read the place again from `arrival` on. It blocks until it has the line.
   void enqueue_retry(Cpu& cpu, RequestList& list, u64 at, Time arrival);
 
   // The line of that queue can move on.
   void release(u32 queue, Time now);
 
   const Request& request(u32 number) const { return requests_[number]; }
-  // A store may be served, since its CPU's older ones have got their lines.
+  // The store may be served, since its CPU's older stores have got their lines.
   void unhold(u32 request, Time now);
 
  private:

@@ -1,15 +1,15 @@
-// Zeroed memory that the host provides page by page when it is touched: tables over the whole arena
-// can be plain arrays.
+// Zeroed memory that the host provides page by page as it is touched. So tables over the whole
+// arena can be plain arrays.
 #pragma once
 
 #include "harness/sim/types.hpp"
 
 namespace faultline::sim {
 
-// Throws std::runtime_error, one line, when the host refuses.
+// Throws std::runtime_error with a text of one line when the host refuses.
 class Mapping {
  public:
-  // At address `at`, or anywhere where that is 0.
+  // Maps at address `at`, or at any address where `at` is 0.
   explicit Mapping(usize bytes, u64 at = 0);
   ~Mapping();
   Mapping(const Mapping&) = delete;

@@ -1,5 +1,4 @@
-// What clearing a page costs: the CPU's own time, and its share of the bandwidth of the page's
-// node.
+// The cost of clearing a page: the CPU's own time, and a share of the bandwidth of the page's node.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +14,7 @@ class MemoryBandwidth {
   MemoryBandwidth(const Machine& machine, const Arena& arena, Scheduler& scheduler)
       : machine_(machine), arena_(arena), scheduler_(scheduler), busy_until_(machine.nodes) {}
 
-  // A page outside of the arena is on the CPU's own node.
+  // A page outside the arena is on the CPU's own node.
   void clear_page(Cpu& cpu, const void* page) {
     scheduler_.take_turn(cpu);
     const u32 node = Arena::holds(page) ? arena_.home(Arena::offset(page)) : cpu.place.node;

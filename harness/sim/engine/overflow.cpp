@@ -6,7 +6,7 @@
 namespace faultline::sim {
 namespace {
 
-// What the handler needs: a signal handler has no argument for it.
+// The data of the handler, since a signal handler has no argument for them.
 struct Watched {
   const Arena* arena = nullptr;
   u32 threads = 0;
@@ -16,7 +16,8 @@ constinit Watched watched;
 void handle(int signal, siginfo_t* info, void*) {
   const u32 thread = watched.arena->overflown(info->si_addr);
   if (thread >= watched.threads) {
-    std::signal(signal, SIG_DFL);  // another crash: the fault happens again and ends the process
+    // This is another crash. The fault happens again and ends the process.
+    std::signal(signal, SIG_DFL);
     return;
   }
   char line[128];

@@ -18,7 +18,8 @@ class OverflowWatch {
 
  private:
   static constexpr usize stack_bytes = 64 << 10;
-  std::unique_ptr<std::byte[]> stack_;  // the handler's: the thread's own stack has no room left
+  // The handler's stack, since the thread's own stack has no room left.
+  std::unique_ptr<std::byte[]> stack_;
   stack_t stack_before_ = {};
   struct sigaction action_before_ = {};
 };

@@ -1,4 +1,5 @@
-// Which threads wait, as their locks tell it, and since when nobody has done anything else.
+// The threads that wait, as their locks announce it, and the time since any thread did anything
+// else.
 #pragma once
 
 #include <algorithm>
@@ -9,10 +10,10 @@ namespace faultline::sim {
 
 class Progress {
  public:
-  // All threads waiting for longer than `limit`: a livelock.
+  // If all threads wait for longer than `limit`, they are in a livelock.
   explicit Progress(Time limit) : limit_(limit) {}
 
-  // Nested waits count as the outermost.
+  // Nested waits count as the outermost wait.
   void wait_begin(Cpu& cpu, const void* object, const char* what) {
     if (cpu.wait_depth++ != 0) return;
     cpu.waits_for = object;
@@ -36,7 +37,7 @@ class Progress {
  private:
   const Time limit_;
   u32 waiting_ = 0;  // threads between wait_begin and wait_end
-  Time last_ = 0;    // when one last began to wait
+  Time last_ = 0;    // when a thread last began to wait
 };
 
 }  // namespace faultline::sim

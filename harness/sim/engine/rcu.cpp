@@ -13,12 +13,13 @@ void Rcu::read_lock(Cpu& cpu) {
 void Rcu::read_unlock(Cpu& cpu) {
   if (cpu.rcu_depth == 0) throw std::logic_error("rcu::read_unlock without rcu::read_lock");
   cpu.clock += machine_.rcu_read;
-  // A CPU that is behind may begin to wait for this section, so a long one ends in order.
+  // A CPU whose clock is behind may begin to wait for this section, so a long section ends in the
+  // order of simulated time.
   if (cpu.clock > cpu.rcu_since + Scheduler::lookahead) scheduler_.take_turn(cpu);
   if (--cpu.rcu_depth == 0 && !synchronizing_.empty()) end_grace(cpu.clock);
 }
 
-// When the oldest read section began: no reader holds what was retired before.
+// When the oldest read section began. No reader holds an object that was retired before.
 Time Rcu::oldest_reader() const {
   Time oldest = max_time;
   for (const Cpu& cpu : cpus_)

@@ -1,4 +1,4 @@
-// RCU: read sections, grace periods, and the reclaiming of what was retired.
+// RCU: read sections, grace periods, and the reclaiming of retired objects.
 #pragma once
 
 #include <span>
@@ -17,11 +17,11 @@ class Rcu {
   void read_unlock(Cpu& cpu);
   // Blocks until all read sections that have begun are over.
   void synchronize(Cpu& cpu);
-  // `node` is reclaimed by this CPU when no reader can hold it any more.
+  // This CPU reclaims `node` when no reader can hold it any more.
   void retire(Cpu& cpu, RcuNode* node);
-  // Reclaims what it can, once enough has been retired and the CPU is in no read section.
+  // Reclaims what it can, if enough has been retired and the CPU is in no read section.
   void reclaim_batch(Cpu& cpu);
-  // Reclaims all that any CPU retired: no thread runs any more.
+  // Reclaims all that any CPU retired. No thread runs any more.
   void reclaim_all();
 
  private:

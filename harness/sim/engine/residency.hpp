@@ -1,5 +1,5 @@
-// Which of its lines a CPU's own cache still holds. The model: a cache keeps the line until it has
-// taken in `caches.private_lines` others since.
+// Decides which lines a CPU's own cache still holds. The model: a cache keeps a line until it has
+// taken in `caches.private_lines` others.
 #pragma once
 
 #include "harness/sim/engine/cpu.hpp"
@@ -12,7 +12,8 @@ class Residency {
 
   static void take_in(Cpu& cpu) { ++cpu.fills; }
   static void take_in_as_owner(Cpu& cpu, Line& line) { line.filled = ++cpu.fills; }
-  // Of a line that `cpu` owns. Clean copies are taken to stay: the directory keeps them as sharers.
+  // Whether `cpu`, which owns the line, has dropped it. Clean copies are assumed to stay, since the
+  // directory keeps them as sharers.
   bool has_dropped(const Cpu& cpu, const Line& line) const {
     return cpu.fills - line.filled > capacity_;
   }

@@ -13,7 +13,7 @@ namespace faultline::sim {
 namespace context = boost::context::detail;
 
 namespace {
-Scheduler* running = nullptr;  // a fiber's entry takes no argument of ours
+Scheduler* running = nullptr;  // a fiber's entry function takes no argument of this program
 }  // namespace
 
 Scheduler::Scheduler(std::span<Cpu> cpus, const Arena& arena, LineQueues& queues,
@@ -40,8 +40,8 @@ std::string Scheduler::run() {
 }
 
 void Scheduler::start_fiber(Cpu& cpu) {
-  // Stacks start at different offsets in a page, and in the 16 pages after which a set of the
-  // host's L2 repeats: else the hot ends of all stacks would share a few sets.
+  // Stacks start at different offsets within a page and within the 16 pages after which a set of
+  // the host's L2 repeats. Otherwise the most used parts of all stacks would share a few sets.
   const usize shift = (7 * cpu.index + 4 * (cpu.index / 64)) % 64 * cache_line;
   std::byte* top = arena_.stack(cpu.index) + arena_.stack_bytes() - shift;
   cpu.context =
@@ -107,7 +107,7 @@ bool Scheduler::advance_to(Time time) {
   return false;
 }
 
-// Prefetches into the host's cache what the next CPU touches first, while this one runs.
+// Prefetches into the host's cache what the next CPU touches first, while this CPU runs.
 void Scheduler::fetch_next() const {
   const u32 next = actor_of(events_.top());
   if (next >= agenda_actor) return;

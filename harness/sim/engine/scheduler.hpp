@@ -1,6 +1,6 @@
-// The scheduler: the simulated CPUs are fibers, the one whose clock is earliest runs, and keeps
-// running while it is. Between fibers it performs the events that belong to no CPU: releases of
-// queued lines, and actions at a time of the simulation.
+// The scheduler: the simulated CPUs are fibers. The CPU whose clock is earliest runs, and keeps
+// running as long as its clock is. Between fibers the scheduler performs the events that belong to
+// no CPU: releases of queued lines, and actions at a time of the simulation.
 #pragma once
 
 #include <boost/context/detail/fcontext.hpp>
@@ -21,18 +21,18 @@ class LineQueues;
 
 class Scheduler {
  public:
-  // Queues have numbers from 1 to this.
+  // Queues are numbered from 1 to this.
   static constexpr u32 max_queues = max_actors - max_cpus - 1;
 
   Scheduler(std::span<Cpu> cpus, const Arena& arena, LineQueues& queues, const Progress& progress,
             Time time_limit);
 
-  // Runs all bodies to their ends. The answer is empty, or a line that says why they cannot go on.
-  // Throws what a body or an action threw.
+  // Runs all bodies to their ends. Answers an empty string, or a line that says why they cannot go
+  // on. Throws what a body or an action threw.
   std::string run();
-  // Calls `action` at `time`, or now if that has passed, outside of every CPU.
+  // Calls `action` at `time`, or now if that has passed, outside every CPU.
   void at(Time time, std::function<void()> action);
-  // Blocks until all live threads are here; they go on at the latest one's time.
+  // Blocks until all live threads are here. They go on at the time of the latest.
   void meet(Cpu& cpu);
   // Ends the simulation when its threads are in a livelock.
   void look_for_progress(const Cpu& cpu) {
@@ -45,41 +45,42 @@ class Scheduler {
   // Whether no thread will go on by itself.
   bool stands_still() const { return events_.top() == EventQueue::nothing; }
 
-  // Lets the earliest CPU run unless that is this one.
+  // Lets the earliest CPU run, unless this CPU is the earliest.
   void take_turn(Cpu& cpu) {
     if (events_.top() < make_key(cpu.clock, cpu.index)) [[unlikely]]
       yield(cpu);
   }
   // Bounded lookahead for private lines: a CPU that uses nothing else need not be the earliest, but
-  // it runs at most this far ahead of the others. The first of them to ask for such a line finds it
-  // at most so far in its own future.
+  // it runs at most this far ahead of the others. So the first other CPU that asks for such a line
+  // finds the line's last use at most this far in its own future.
   static constexpr Time lookahead = 200 * ps_per_ns;
   void bound_lookahead(Cpu& cpu) {
     if (cpu.clock > lookahead && events_.top() < make_key(cpu.clock - lookahead, cpu.index))
         [[unlikely]]
       yield(cpu);
   }
-  // Blocks the running CPU until a call below sets a time for it and that is the earliest. Inlined,
-  // as switch_to is: the host mispredicts the return from a function that another fiber entered.
+  // Blocks the running CPU until a call below sets a time for it and that time is the earliest.
+  // Inlined, as switch_to is, since the host mispredicts the return from a function that another
+  // fiber entered.
   void block(Cpu& cpu, Status status) {
     cpu.status = status;
     cpu.blocked_since = cpu.clock;
     switch_to(cpu, next_to_run(events_.pop()));
   }
 
-  // The blocked CPU goes on at `time`, instead of when a timer was to wake it.
+  // The blocked CPU goes on at `time`, instead of when its timer would wake it.
   void make_ready(const Cpu& cpu, Time time) {
     cancel_timer(cpu);
     events_.push(make_key(time, cpu.index));
   }
-  // The same for a CPU without a timer that nobody will make ready again, at times that mostly
-  // ascend from call to call.
+  // The same for a CPU that has no timer and gets no other time. It is for times that mostly ascend
+  // from call to call.
   void make_ready_late(const Cpu& cpu, Time time) { events_.push_late(make_key(time, cpu.index)); }
   void set_timer(const Cpu& cpu, Time time) { events_.push(make_key(time, cpu.index)); }
   void cancel_timer(const Cpu& cpu) {
     if (events_.has(cpu.index)) events_.remove(cpu.index);
   }
-  // LineQueues::release(queue) is called at `time`.
+  // Makes LineQueues::release(queue) be called at `time`.
   void release_at(u32 queue, Time time) { events_.push(make_key(time, first_queue_actor + queue)); }
 
  private:
@@ -87,7 +88,8 @@ class Scheduler {
     Time time;
     std::function<void()> call;
   };
-  static constexpr u32 agenda_actor = max_cpus;       // below: CPUs; above: queues of lines
+  // Below it are the CPUs, above it the queues of lines.
+  static constexpr u32 agenda_actor = max_cpus;
   static constexpr u32 first_queue_actor = max_cpus;  // a queue's number is 1 or more
 
   void yield(Cpu& cpu);
@@ -116,7 +118,7 @@ class Scheduler {
   EventQueue events_;
   Time now_ = 0;
   u32 live_;                    // threads whose bodies have not returned
-  Cpu main_;                    // run()'s own place among the fibers
+  Cpu main_;                    // the context of run() itself among the fibers
   std::vector<u16> arrived_;    // at meet()
   std::vector<Action> agenda_;  // by time
   std::string stuck_;

@@ -1,9 +1,9 @@
 // The simulator's engine behind one facade. Each thread of a simulation is a fiber on a CPU of its
-// own. Every access to P::atomic and P::data is an event of the caches (Coherence), every other
-// verb of the platform one of the scheduler's or the kernel's. docs/simulator.md follows one
+// own. Every access to P::atomic and P::data is an event of the caches (Coherence). Every other
+// call of the platform is an event of the scheduler or of the kernel. docs/simulator.md follows one
 // transfer of a line through these classes.
 //
-// Nothing may depend on the host's addresses, clock or load: the same machine, threads and seed
+// Nothing may depend on the host's addresses, clock or load. The same machine, threads and seed
 // give the same counts, byte for byte.
 //
 // Not modelled: out-of-order overlap of loads, snoop-filter evictions, the sharing of a core by SMT
@@ -28,13 +28,13 @@ namespace faultline::sim {
 
 struct Options {
   u64 seed = 1;
-  usize stack_bytes = 64 << 10;           // a thread's
-  u64 progress_limit_ns = 1'000'000'000;  // all threads waiting for longer: a livelock
-  u64 time_limit_ns = 200'000'000'000;    // of simulated time; at most 281 s
+  usize stack_bytes = 64 << 10;           // the stack of each thread
+  u64 progress_limit_ns = 1'000'000'000;  // if all threads wait for longer, they are in a livelock
+  u64 time_limit_ns = 200'000'000'000;    // simulated time; at most 281 s
 };
 
-// The simulated threads cannot go on: all wait, for ever. `what()` is one line; `waiting` has a
-// line for each thread: for what it waits, and how long.
+// The simulated threads cannot go on, since all wait for ever. `what()` is one line. `waiting` has
+// one line for each thread: what it waits for, and how long.
 class Stuck : public std::runtime_error {
  public:
   Stuck(const std::string& what, std::vector<std::string> lines)
@@ -42,49 +42,50 @@ class Stuck : public std::runtime_error {
   std::vector<std::string> waiting;
 };
 
-// One at a time in a process.
+// A process has at most one at a time.
 class Simulation {
  public:
-  // A thread on each of `cpus`, in that order; the numbers are the kernel's. Throws
+  // Makes one thread on each of `cpus`, in that order; the numbers are the kernel's. Throws
   // std::invalid_argument for a CPU that the machine lacks or that is named twice.
   Simulation(const Machine& machine, const std::vector<u32>& cpus, const Options& options);
   ~Simulation();
   Simulation(const Simulation&) = delete;
   Simulation& operator=(const Simulation&) = delete;
 
-  // What thread `thread` does. Before run(), for every thread.
+  // Sets what thread `thread` does. Called before run(), for every thread.
   void set_body(u32 thread, std::function<void()> body);
-  // Calls `action` at that time of the simulation, between two events, outside of every CPU: what
-  // it stores costs nothing and is seen by all CPUs, also by those that spin on it. Before run(),
-  // or from an action.
+  // Calls `action` at that time of the simulation, between two events, outside every CPU. Its
+  // stores cost nothing, and all CPUs see them, even those that spin on the words. Called before
+  // run(), or from an action.
   void at(u64 time_ns, std::function<void()> action);
-  // Returns when all bodies have returned. Throws Stuck when they cannot, and what a body or an
-  // action threw.
+  // Returns when all bodies have returned. Throws Stuck when they cannot go on, and what a body or
+  // an action threw.
   void run();
 
-  // Called by bodies. All threads meet, at no cost, and go on together at the latest one's time.
+  // Called by bodies. All threads meet, at no cost, and go on together at the time of the latest.
   void meet() { scheduler_.meet(*here.cpu); }
 
-  // Makes a T in the arena, on the first CPU's node, for the caller to destroy. What threads share
-  // must be made so, or by a body within an ArenaScope. Its memory lives as long as the simulation.
+  // Makes a T in the arena, on the first CPU's node; the caller destroys it. Objects that threads
+  // share must be made by this, or by a body within an ArenaScope. The memory lives as long as the
+  // simulation.
   template <class T, class... Arguments>
   std::unique_ptr<T> make(Arguments&&... arguments);
 
-  // Simulated time: the running CPU's, or that of the event under way.
+  // Simulated time: that of the running CPU, or that of the event under way.
   u64 now_ns() const { return now() / ps_per_ns; }
   const Machine& machine() const { return machine_; }
   u32 threads() const { return static_cast<u32>(cpus_.size()); }
-  // Called by an action: whether no thread will go on by itself.
+  // Called by an action. Answers whether no thread will go on by itself.
   bool stands_still() const { return scheduler_.stands_still(); }
   // All counts up to now.
   Counts counts() const { return accounting_.counts(directory_, now()); }
-  // Who waits, for what and how long: a line a thread.
+  // One line for each thread that waits: what it waits for, and how long.
   std::vector<std::string> waiting() const;
 
-  // ---- The platform's verbs, by the running CPU.
+  // ---- The calls of the platform, made by the running CPU.
 
   // See Coherence. After before_rmw, and where before_store answers true, the caller writes the
-  // value at once.
+  // value immediately.
   void before_load(Cpu& cpu, const void* address, usize bytes) {
     coherence_.before_load(cpu, address, bytes);
   }
@@ -102,7 +103,7 @@ class Simulation {
 
   void pause(Cpu& cpu) { spinning_.pause(cpu); }
   void enter_kernel(Cpu& cpu) { futexes_.enter_kernel(cpu); }
-  // The caller has found the word's value equal to what it expects, after enter_kernel().
+  // The caller has compared the word with the expected value after enter_kernel().
   bool sleep(Cpu& cpu, const void* word, u64 deadline_ns) {
     return futexes_.sleep(cpu, Arena::place_of(word), deadline_ns);
   }
@@ -135,7 +136,7 @@ class Simulation {
   std::vector<Cpu> cpus_;
   std::vector<u32> thread_on_;  // by the kernel's number of a CPU; max_cpus: none
   Arena arena_;
-  Xorshift random_;  // of the choices between CPUs
+  Xorshift random_;  // for the choices between CPUs
   Progress progress_;
   Accounting accounting_;
   Directory directory_;
@@ -150,9 +151,9 @@ class Simulation {
   MemoryBandwidth memory_;
 };
 
-// While it lives, operator new of the thread that made it allocates in the arena, as P::allocate
-// does: for objects that threads share and that are made by std::make_unique and the like. What
-// lives longer than the simulation must not be made within.
+// While it lives, operator new on the thread that made it allocates in the arena, as P::allocate
+// does. It is for objects that threads share and that std::make_unique and similar functions make.
+// Objects that outlive the simulation must not be made within.
 class ArenaScope {
  public:
   ArenaScope() : flag_(here.cpu != nullptr ? here.cpu->in_arena : here.in_arena), before_(flag_) {

@@ -28,7 +28,8 @@ void SpinParking::pause(Cpu& cpu) {
                          cpu.read_count <= Cpu::max_reads && hash == cpu.turn_hash;
   cpu.turn_hash = hash;
   if (!only_read) cpu.park_turns = 1;
-  // Little lies on the stack while other fibers run: the host's cache must hold it for each CPU.
+  // This frame lies on the stack while other fibers run. It is small, since the host's cache must
+  // hold it for each CPU.
   const Status status = only_read ? prepare_spin(cpu) : Status::ready;
   if (status != Status::ready) scheduler_.block(cpu, status);
   end_pause(cpu, since);
@@ -48,9 +49,9 @@ void SpinParking::end_pause(Cpu& cpu, Time since) {
   scheduler_.look_for_progress(cpu);
 }
 
-// As what the spinner is to block: parked, until a write; or queued, for a line that another CPU
-// has taken already and others queue for. Ready: a line is gone and nobody queues for it, so the
-// next turn must fetch it.
+// Decides how the spinner blocks. Parked: until a write. Queued: another CPU has already taken a
+// line, and requests queue for that line. Ready: a line is gone and no request queues for it, so
+// the next turn must fetch it.
 Status SpinParking::prepare_spin(Cpu& cpu) {
   for (u32 i = 0; i < cpu.read_count; ++i) {
     const Line& line = directory_.line_at(cpu.reads[i]);
@@ -72,8 +73,8 @@ void SpinParking::park(Cpu& cpu) {
   }
 }
 
-// Puts the CPU at either end of the line's ring of spinners, at random: which of many spinners
-// reads first after a write is a matter of chance on a machine too.
+// Puts the CPU at either end of the line's ring of spinners, at random. On a real machine too it is
+// a matter of chance which of many spinners reads first after a write.
 void SpinParking::watch(Cpu& cpu, Line& line) {
   const u16 number = static_cast<u16>(cpu.index * Cpu::max_reads + ++cpu.watches);
   Watch& fresh = watches_[number];
@@ -109,7 +110,7 @@ void SpinParking::wake_spinners(Line& line, u64 at, Time complete) {
   LineQueue& queue = queues_.open(line, at, complete);
   DirectoryEntry& entry = directory_.entry(line);
   const u32 number = entry.spinner_count;
-  // The loop may end early: a CPU that read the line twice in its turn is in the ring twice.
+  // The loop may end early, since a CPU that read the line twice in its turn is in the ring twice.
   for (u32 i = 0; entry.spinners != 0; ++i) {
     Cpu& cpu = cpus_[(entry.spinners - 1u) / Cpu::max_reads];
     const u32 which = (entry.spinners - 1u) % Cpu::max_reads;

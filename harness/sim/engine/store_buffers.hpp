@@ -1,5 +1,5 @@
-// The CPUs' store buffers: which stores are under way, what an own load reads of them, and when a
-// CPU must wait for them.
+// The CPUs' store buffers: the stores that are under way, the loads that a CPU's own buffer serves,
+// and the times when a CPU must wait for its stores.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ class StoreBuffers {
                Scheduler& scheduler, Accounting& accounting);
 
   // Store-to-load forwarding: the newest value at that place that this CPU has posted and no other
-  // can see yet.
+  // CPU can see yet.
   bool forward(const Cpu& cpu, u64 at, u64& value) const {
     return (cpu.posted_filter & filter_bit(at)) != 0 && find(cpu, at, value);
   }
@@ -42,10 +42,10 @@ class StoreBuffers {
     cpu.posted_filter |= filter_bit(at);
     ++stores.waiting;
   }
-  // The CPU's oldest waiting store has got its line at `now`, and has it complete at `complete`.
+  // The CPU's oldest waiting store has got its line at `now`. The store is complete at `complete`.
   void complete_oldest(Cpu& cpu, const Request& request, Time now, Time complete);
 
-  // Blocks until the CPU's stores are complete, as an RMW and a system call do.
+  // Blocks until the CPU's stores are complete. An RMW and a system call do this.
   void drain(Cpu& cpu) {
     if (!cpu.stores.is_drained(cpu.clock)) wait_for_all(cpu);
   }
@@ -56,7 +56,7 @@ class StoreBuffers {
 
  private:
   static u64 filter_bit(u64 at) { return u64{1} << (at / 4 % 64); }
-  // The store whose place the next one takes in a buffer of the machine's depth.
+  // The store whose slot the next store takes, in a buffer of the machine's depth.
   const StoreBuffer::Store& last_of(const Cpu& cpu) const {
     return cpu.stores.ring[cpu.stores.slot(machine_.store_buffer)];
   }

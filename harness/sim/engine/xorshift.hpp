@@ -6,7 +6,7 @@
 
 namespace faultline::sim {
 
-// A seed for each stream of random numbers. Never zero: xorshift cannot leave zero.
+// A seed for each stream of random numbers. It is never zero, since xorshift cannot leave zero.
 inline u64 stream_seed(u64 seed, u64 stream) {
   return splitmix64((seed - 1) * golden_gamma + stream * 0xD1B54A32D192ED03ULL + 1) | 1;
 }

@@ -21,8 +21,8 @@ std::filesystem::path preset_folder() {
   return data_file("machines");
 }
 
-// Splits "ideal-256" into the number and the preset "ideal". "ideal-N", the name in lists, has no
-// number.
+// Splits "ideal-256" into the number and the preset "ideal". "ideal-N", the preset's name in lists,
+// has no number.
 std::string split_number(const std::string& name, std::string& number) {
   if (!name.starts_with("ideal-")) return name;
   number = name.substr(6);
@@ -64,7 +64,8 @@ class Reader {
     read_contention();
     read_kernel();
     read_calibrated();
-    root_.known("measured");  // calibrate's quartiles; the model does not read them
+    // The quartiles of `faultline calibrate`; the model does not read them.
+    root_.known("measured");
     root_.refuse_unknown({"measured"});
   }
 
@@ -92,7 +93,7 @@ class Reader {
     }
   }
 
-  // The origin of a single constant, where it is not its group's.
+  // The origin of a single constant, where it differs from its group's.
   void set_origin(const std::string& key, const Field& origin) {
     const auto found =
         std::find_if(machine_.constants.begin(), machine_.constants.end(),
@@ -133,7 +134,7 @@ class Reader {
     }
   }
 
-  // Between nodes; 1 wherever the file has no matrix.
+  // The hops between nodes. They are 1 wherever the file has no matrix.
   void read_hops() {
     const u32 nodes = machine_.nodes;
     machine_.hops.assign(usize{nodes} * nodes, 1);
@@ -160,7 +161,7 @@ class Reader {
     machine_.hops[a * machine_.nodes + b] = static_cast<u8>(hops);
   }
 
-  // Finds the distances that occur on this machine: a latency for each of these is required.
+  // Finds the distances that occur on this machine. Each of them needs a latency.
   void find_distances() {
     for (const Machine::Place& a : machine_.places) {
       for (u32 node = 0; node < machine_.nodes; ++node)
@@ -212,8 +213,8 @@ class Reader {
       }
     complete_shared();
   }
-  // A clean copy can come from the node's own cache even where no two CPUs are at that distance:
-  // then the latency of the other distance within the node stands for it.
+  // A clean copy can come from the node's own cache even where no two CPUs are at that distance.
+  // The latency of the other distance within the node then replaces the missing one.
   void complete_shared() {
     for (auto& by_state : machine_.latency)
       for (Machine::ByDistance& times : by_state)
@@ -244,8 +245,8 @@ class Reader {
     for (auto& factors : machine_.contention)
       if (factors[1] == 0) factors = machine_.contention[*to_cpu_.rbegin()];
   }
-  // Interpolates linearly between the points, from 1 at one requester on, and is constant beyond
-  // the last.
+  // Interpolates linearly between the points, beginning with 1 at one requester. The factor is
+  // constant beyond the last point.
   static void fill_contention(std::array<u32, Machine::max_requesters + 1>& factors,
                               const std::vector<u32>& at, const std::vector<double>& values) {
     double low = 1, low_value = 1;

@@ -1,4 +1,4 @@
-// Every row of the table of axes is seen wherever cases are named, written, read and told apart.
+// Every row of the table of axes appears wherever cases are named, written, read and told apart.
 #include "harness/case/axes.hpp"
 
 #include <gtest/gtest.h>
@@ -31,7 +31,7 @@ CaseSpec plain(bool simulated) {
   return spec;
 }
 
-// Every value but the default; for an axis of any text one.
+// Every value but the default. An axis of any text has one example.
 std::vector<std::string> others(const Axis& row) {
   if (row.is_text()) return {"faulters:1,updaters:0"};
   std::vector<std::string> values;
@@ -49,7 +49,7 @@ std::string refusal(auto&& call) {
   return "";
 }
 
-// A result's "faultline" part with this one case, measured or simulated on a machine that was
+// The "faultline" part of a result with this one case, measured, or simulated on a machine that was
 // calibrated on the same host.
 json part_with(const json& one, bool simulated) {
   json described = one;

@@ -1,4 +1,4 @@
-// The suites that come with the program, and what is said of a suite file that is not right.
+// The suites that come with the program, and the messages for a wrong suite file.
 #include "harness/case/suites.hpp"
 
 #include <fmt/format.h>
@@ -48,7 +48,7 @@ std::string refusal(const std::string& text) {
   return "";
 }
 
-// `a_suite` with the value at `place` replaced.
+// The refusal of `a_suite` with the value at `place` replaced.
 std::string refusal_with(const std::string& place, const json& value) {
   json suite = json::parse(a_suite);
   suite[json::json_pointer(place)] = value;

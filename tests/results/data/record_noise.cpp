@@ -1,6 +1,6 @@
-// How noisy.json was recorded; not built with the tests. Each trial is a process of its own, 50 ms
-// of warm-up and a window of 0.2 s, two pinned threads, the cases interleaved at random: as
-// `faultline run` measures.
+// The program that recorded noisy.json. It is not built with the tests. Each trial is a process of
+// its own, 50 ms of warm-up and a window of 0.2 s, two pinned threads, the cases interleaved at
+// random: as `faultline run` measures.
 //
 //   g++ -std=c++20 -O2 -pthread record_noise.cpp -o record_noise && nice -n -20 ./record_noise 120
 //   "NOTE" > noisy.json
@@ -50,8 +50,8 @@ char* map_region() {
 /** One operation of the case; `at` walks over the thread's own pages. */
 void operation(const std::string& name, Shared& shared, char* memory, std::size_t& at) {
   if (name == "counter") {
-    shared.counter.fetch_add(
-        1, std::memory_order_relaxed);  // pairs with nothing: only its cost counts
+    // relaxed: it pairs with nothing, since only its cost counts.
+    shared.counter.fetch_add(1, std::memory_order_relaxed);
   } else if (name == "mutex") {
     const std::lock_guard lock(shared.mutex);
     std::memset(memory, static_cast<int>(at), 256);
@@ -143,8 +143,8 @@ int main(int, char** argv) {
   for (std::size_t c : order) {
     long before = 0;
     double rate = 0;
-    do {  // as in a run, a trial that lost more than 5 % of its window to the hypervisor is
-          // discarded
+    // As in a run, a trial that lost more than 5 % of its window to the hypervisor is discarded.
+    do {
       before = steal_ticks();
       rate = trial_in_process(cases[c]);
     } while (steal_ticks() - before > 2);
