@@ -1,5 +1,5 @@
-// Makes the workloads of the catalogue over a platform. A new workload takes workloads/NAME.hpp and a
-// line in workloads/list.def. Each header included here holds several workloads.
+// Makes the workloads of the catalogue over a platform. A new workload takes workloads/NAME.hpp and
+// a line in workloads/list.def. Each header included here holds several workloads.
 #pragma once
 
 #include <memory>
