@@ -13,7 +13,7 @@
 namespace faultline {
 namespace {
 
-constexpr const char* native_only = "it is native alone: the simulator cannot run code of others";
+constexpr const char* native_only = "it runs natively only: the simulator cannot run foreign code";
 
 // Removes from the selection what exists natively alone, and adds it to `left_out`. Throws where
 // nothing remains.

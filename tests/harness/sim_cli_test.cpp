@@ -55,7 +55,7 @@ TEST_F(Simulation, TheResultSaysSimulatedMachineSeedsAndWhatWasLeftOut) {
   const Outcome outcome = run(tiny + "--seed 7 --out a.json");
   ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
   EXPECT_NE(outcome.out.find("simulated on ideal-8, seeds 7-8"), std::string::npos) << outcome.out;
-  EXPECT_NE(outcome.out.find("left out: linux: it is native alone"), std::string::npos);
+  EXPECT_NE(outcome.out.find("left out: linux: it runs natively only"), std::string::npos);
   const json part = load_results(folder_.file("a.json"))["faultline"];
   EXPECT_EQ(part["mode"], "sim");
   EXPECT_FALSE(part.contains("date"));
