@@ -1,6 +1,8 @@
 // Turns a scheme's choices into a type, for the translation units of the schemes. Natively a star
 // is compiled: the defaults, and each other value of one option alone. On other platforms locks
-// stand behind virtual interfaces (locks/any.hpp), and every combination exists.
+// stand behind virtual interfaces (locks/any.hpp), and every combination exists. Only
+// make_star.hpp includes the locks themselves, so that a change of one of them compiles no scheme
+// anew on the other platforms.
 #pragma once
 
 #include <memory>
@@ -9,13 +11,19 @@
 #include <type_traits>
 
 #include "locks/any.hpp"
-#include "locks/mutex/list.hpp"
-#include "locks/range/list.hpp"
 #include "locks/schemes/registry.hpp"
-#include "locks/shared/list.hpp"
+#include "locks/star.hpp"
 #include "locks/vmas/list.hpp"
 
 namespace faultline {
+
+// Defined in the list.hpp of each family, which make_star.hpp includes.
+template <class Visit>
+void for_each_mutex(Visit&& visit);
+template <class Visit>
+void for_each_shared(Visit&& visit);
+template <class Visit>
+void for_each_range(Visit&& visit);
 
 // The catalogue's entry of a scheme.
 template <class Scheme>
