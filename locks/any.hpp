@@ -33,7 +33,8 @@ AnyShared<P> make_any_shared(const Chosen& lock, Layout layout);
 template <class P>
 AnyRange<P> make_any_range(const Chosen& lock, Layout layout);
 
-// Names the memory of a lock, virtual or not; then the lock may give parts of it names of their own.
+// Names the memory of a lock, virtual or not; then the lock may give parts of it names of their
+// own.
 template <class P, class Lock>
 void label_lock(Lock& lock, const char* name) {
   if constexpr (requires { lock.label(name); }) {

@@ -28,7 +28,8 @@ void make_line(const Chosen& lock, Layout layout, std::vector<Any>& made) {
               Any::template of<typename Line::template Lock<P, choices, Layout::packed>>());
       };
       (make.template operator()<combination(Line::entry, i)>(), ...);
-    }(std::make_index_sequence<count_combinations(Line::entry)>());
+    }
+    (std::make_index_sequence<count_combinations(Line::entry)>());
   }
 }
 

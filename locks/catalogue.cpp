@@ -419,12 +419,12 @@ void require_star(const Chosen& chosen, Layout layout) {
 }
 
 void refuse_combination(const Chosen& chosen, Layout layout) {
-  const std::string with = layout == Layout::linux_6_18
-                               ? ""
-                               : " with layout " + std::string(to_string(layout));
+  const std::string with =
+      layout == Layout::linux_6_18 ? "" : " with layout " + std::string(to_string(layout));
   throw std::invalid_argument(
       std::string(family_name(chosen.entry().family)) + " '" + chosen.text() + "'" + with +
-      ": natively at most one option, or the layout, can differ from its default, expected one of " +
+      ": natively at most one option, or the layout, can differ from its default, expected one "
+      "of " +
       joined(star_of(chosen.entry())) + " (`faultline sim` has all combinations)");
 }
 

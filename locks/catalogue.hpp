@@ -123,11 +123,11 @@ class Chosen {
 };
 
 // What the text names among the entries of these families. Throws std::invalid_argument, in one
-// line with what exists, for an unknown name, key or value, and for options that do not go together.
+// line with what exists, for an unknown name, key or value, and for options that do not go
+// together.
 Chosen choose(Families families, std::string_view text);
 // The same among these entries; `what` is the kind of thing for messages: "workload".
-Chosen choose_among(std::span<const Entry> entries, const std::string& what,
-                    std::string_view text);
+Chosen choose_among(std::span<const Entry> entries, const std::string& what, std::string_view text);
 
 // "scheme", "lock", ...: what messages call an entry of these families.
 const char* family_name(Families families);

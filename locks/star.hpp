@@ -1,6 +1,6 @@
-// From lines of the catalogue's lists to types over a platform: for folds over a family, and to make
-// one by its name. Natively there is a star of types: the defaults, and each other value alone.
-// Elsewhere all combinations can be had (locks/any.hpp).
+// From lines of the catalogue's lists to types over a platform: for folds over a family, and to
+// make one by its name. Natively there is a star of types: the defaults, and each other value
+// alone. Elsewhere all combinations can be had (locks/any.hpp).
 #pragma once
 
 #include <array>
@@ -90,16 +90,26 @@ inline std::string name_of(const Entry& entry, const Choices& choices) {
   return name;
 }
 
+// The type at one point of the star of a line.
+template <class P, class Line, usize i>
+struct StarLock {
+  static constexpr Choices choices = star_point(Line::entry, i);
+  using Type = typename Line::template Lock<P, choices, Layout::linux_6_18>;
+};
+
+template <class P, class Line, usize... i>
+auto star_tuple(std::index_sequence<i...>) {
+  return std::tuple{NamedLock<typename StarLock<P, Line, i>::Type>{
+      name_of(Line::entry, StarLock<P, Line, i>::choices), Line::entry.summary}...};
+}
+
 // The star of one line as a tuple of NamedLocks; empty where the platform cannot have the lock.
 template <class P, class Line>
 auto star_list() {
   if constexpr (Line::entry.native_only && !runs_natively<P>)
     return std::tuple<>();
   else
-    return []<usize... i>(std::index_sequence<i...>) {
-      return std::tuple{NamedLock<typename Line::template Lock<P, star_point(Line::entry, i), Layout::linux_6_18>>{
-          name_of(Line::entry, star_point(Line::entry, i)), Line::entry.summary}...};
-    }(std::make_index_sequence<star_size(Line::entry)>());
+    return star_tuple<P, Line>(std::make_index_sequence<star_size(Line::entry)>());
 }
 
 }  // namespace faultline

@@ -65,7 +65,7 @@ async function drawSvgs(pictures, folder) {
 
 try {
   const options = parse(process.argv.slice(2));
-  const runs = load(options.files, options.computed.axes ?? []);
+  const runs = load(options.files, options.computed.axes ?? [], options.computed.results);
   const pictures = makePictures(runs, options.computed);
   if (options.svg) await drawSvgs(pictures, options.svg);
   if (options.html) writeWhole(options.html, makePage(runs, pictures, options.computed));

@@ -44,6 +44,7 @@ nlohmann::json compute(const std::vector<std::string>& files) {
     computed["fit"] = std::move(fit);
   computed["axes"] = axes_of(parts);
   computed["native_and_simulated"] = native_and_simulated(parts);
+  computed["results"] = std::move(parts);
   return computed;
 }
 

@@ -23,11 +23,12 @@ function labels(files) {
 
 /**
  * [{label, results, axes}] of the files. `known`: the axes of all files and of the program. A case without a value has the default of
- * an axis that its file declares, and else the value that cases had before the axis existed.
+ * an axis that its file declares, and else the value that cases had before the axis existed. `loaded`: the files as the
+ * program's reader has them, with the present names; without it they are read here.
  */
-export function load(files, known) {
+export function load(files, known, loaded) {
   const names = labels(files);
-  const all = files.map((file) => JSON.parse(readFileSync(file, 'utf8')).faultline);
+  const all = loaded ?? files.map((file) => JSON.parse(readFileSync(file, 'utf8')).faultline);
   return all.map((results, i) => {
     const declared = results.axes ?? [];
     const isDeclared = (key) => declared.some((axis) => axis.key === key);

@@ -1,5 +1,5 @@
-// The workloads' part of the catalogue (locks/catalogue.hpp), without a platform. To add a workload:
-// its header and one line in workloads/list.def.
+// The workloads' part of the catalogue (locks/catalogue.hpp), without a platform. To add a
+// workload: its header and one line in workloads/list.def.
 #pragma once
 
 #include "locks/catalogue.hpp"

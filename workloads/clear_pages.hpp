@@ -13,8 +13,7 @@ namespace faultline {
 template <class P>
 class ClearPages final : public Workload<P> {
  public:
-  ClearPages(const Chosen& chosen, u32 threads)
-      : size_(chosen.number("size")), pages_(threads) {}
+  ClearPages(const Chosen& chosen, u32 threads) : size_(chosen.number("size")), pages_(threads) {}
 
   void demands(AddressSpaceOptions&) const override {}
 

@@ -1,5 +1,5 @@
-// lock_loop over each lock of a family: for the translation units that instantiate it. Natively over
-// the star of the locks' types, elsewhere over a virtual lock (locks/any.hpp).
+// lock_loop over each lock of a family: for the translation units that instantiate it. Natively
+// over the star of the locks' types, elsewhere over a virtual lock (locks/any.hpp).
 #pragma once
 
 #include "locks/any_make.hpp"

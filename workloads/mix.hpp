@@ -1,8 +1,8 @@
 // Faults and updates at a ratio: mix:faults=9:updates=1 has nine faults to one update. An update
 // unmaps a block of pages and maps it anew, or with `discard` drops its pages; the faults that
 // follow are on pages of that block, so that each finds its page missing. Each thread has its own
-// region of the address space; with `shared` all use one, and a fault on a block that another thread
-// is replacing is an error that is counted, as in the program it would be.
+// region of the address space; with `shared` all use one, and a fault on a block that another
+// thread is replacing is an error that is counted, as in the program it would be.
 //
 // With roles, updaters update and never fault; faulters fault their way through a region and then
 // drop it by one `discard`, since there is no fault on pages that are there.

@@ -1,5 +1,5 @@
-// Makes the workloads of the catalogue over a platform. To add one: its header, included here, and a
-// line in workloads/list.def.
+// Makes the workloads of the catalogue over a platform. To add one: its header, included here, and
+// a line in workloads/list.def.
 #pragma once
 
 #include <memory>
@@ -50,8 +50,8 @@ std::unique_ptr<Workload<P>> make_workload_as(const Chosen& chosen, u32 threads)
     return std::make_unique<W>();
 }
 
-// `lock` names the primitive for lock_loop, and `layout` is its. Throws std::invalid_argument for what does not exist or
-// does not parse.
+// `lock` names the primitive for lock_loop, and `layout` is its. Throws std::invalid_argument for
+// what does not exist or does not parse.
 template <class P>
 std::unique_ptr<Workload<P>> make_workload(std::string_view text, std::string_view lock,
                                            u32 threads, Layout layout = Layout::linux_6_18) {

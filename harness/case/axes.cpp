@@ -69,6 +69,12 @@ const std::vector<Axis>& axes() {
        .help = "adjacent VMAs do not merge",
        .label = "merging",
        .values = {{"on", "merging"}, {"off", "no merging"}}},
+      {.key = "layout",
+       .help = "which fields of locks and VMAs share a cache line: as in the kernel, or side by "
+               "side",
+       .label = "layout",
+       .values = {{"linux-6.18"}, {"packed"}},
+       .before = "packed"},
       {.key = "thp",
        .help = "allow transparent huge pages on linux",
        .label = "THP",

@@ -67,10 +67,26 @@ class Finder {
       if (!selection_.defaults.simulated()) require_star(chosen, Layout::linux_6_18);
     }
     for (const Settings& settings : combinations(selection_.defaults.settings, entry.axes))
-      if (!settings.value("roles").empty() && !info.roles)
-        throw std::invalid_argument(fmt::format(
-            "roles for workload {}: expected a workload with faulters and updaters, such as mix",
-            entry.workload));
+      check_settings(entry.workload, info, settings);
+  }
+
+  void check_settings(const std::string& workload, const Entry& info, const Settings& settings) {
+    if (settings.value("roles").empty() || info.roles) return;
+    throw std::invalid_argument(
+        fmt::format("roles for workload {}: expected a workload with faulters and updaters, such "
+                    "as mix",
+                    workload));
+  }
+
+  // Why the contestant is not compiled natively with the layout, or empty.
+  static std::string not_compiled(const CaseSpec& spec, const Entry& workload) {
+    if (spec.simulated()) return "";
+    try {
+      require_star(contestant_named(workload, spec.scheme), *layout_of(spec.value("layout")));
+    } catch (const std::invalid_argument& error) {
+      return error.what();
+    }
+    return "";
   }
 
   std::vector<u32> counts_for(const SuiteEntry& entry, const std::string& placement) {
@@ -173,10 +189,10 @@ class Finder {
         return error.what();
       }
     }
+    if (const std::string why = not_compiled(spec, info); !why.empty()) return why;
     if (info.needs_lock) return spec.is_on("private") ? "a bare lock has no address space" : "";
     const Entry& scheme = scheme_named(spec.scheme).entry();
-    if (info.needs_files && !scheme.kernel)
-      return "it needs files, which scheme linux alone has";
+    if (info.needs_files && !scheme.kernel) return "it needs files, which scheme linux alone has";
     if (spec.is_on("private") && (info.needs_peers || !scheme.can_be_private))
       return "it cannot have one address space a thread";
     if (!spec.is_on("private") && scheme.max_threads != 0 && spec.threads > scheme.max_threads)

@@ -1,107 +1,211 @@
 #include "harness/case/suites.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <stdexcept>
+
 #include "harness/case/names.hpp"
+#include "results/data_files.hpp"
+#include "results/files.hpp"
 
 namespace faultline {
 namespace {
 
-const std::vector<std::string> main_schemes = {"mmap_sem", "range_lock", "lock_in_tree",
-                                               "refcount", "linux",      "none"};
+namespace fs = std::filesystem;
+using nlohmann::json;
 
-std::vector<std::string> all_schemes() {
-  std::vector<std::string> schemes = main_schemes;
-  for (const char* variant :
-       {"mmap_sem:osq=off", "mmap_sem:steal=off", "mmap_sem:handoff=off", "mmap_sem:lock=rwsem_2012",
-        "mmap_sem:lock=pthread_rwlock", "mmap_sem:lock=std_shared_mutex", "range_lock:structure=mcs",
-        "range_lock:structure=rwsem", "full_range"})
-    schemes.emplace_back(variant);
-  return schemes;
-}
+// One object of the file: takes its members, refuses those that nobody knows.
+class Members {
+ public:
+  Members(const std::string& file, std::string place, const json& object,
+          const std::set<std::string>& known)
+      : file_(file), place_(std::move(place)), object_(object) {
+    if (!object.is_object()) refuse("", "an object");
+    for (const auto& [key, unused] : object.items())
+      if (!known.contains(key))
+        refuse(key, fmt::format("no such key, but {}", fmt::join(known, ", ")));
+  }
 
-const std::vector<std::string> locks = {
-    "ticket",           "mcs",        "rwsem",          "rwsem:osq=off",      "rwsem:steal=off",
-    "rwsem:handoff=off", "rwsem_2012", "pthread_rwlock", "std_shared_mutex", "tree_range_lock"};
+  bool has(const std::string& key) const { return object_.contains(key); }
+  const json& at(const std::string& key, const std::string& expected) const {
+    if (!has(key)) refuse(key, expected);
+    return object_[key];
+  }
 
-Suite smoke(const std::string& replay) {
-  return {.name = "smoke",
-          .summary = "every part once, for a test: too short to conclude anything from",
-          .budget_s = 60,
-          .repetitions = 2,
-          .duration_s = 0.05,
-          .entries = {{"page_fault1", main_schemes},
-                      {"mix:faults=1", main_schemes},
-                      {replay, main_schemes},
-                      {"lock_loop", {"ticket", "rwsem"}}}};
-}
+  std::string text(const std::string& key) const {
+    const json& value = at(key, "a text");
+    if (!value.is_string() || value == "") refuse(key, "a text");
+    return value;
+  }
+  bool flag(const std::string& key) const {
+    if (!has(key)) return false;
+    if (!object_[key].is_boolean()) refuse(key, "true or false");
+    return object_[key];
+  }
+  double number(const std::string& key, double otherwise, double least) const {
+    if (!has(key)) return otherwise;
+    if (!object_[key].is_number() || object_[key].get<double>() < least)
+      refuse(key, fmt::format("a number, {:g} at least", least));
+    return object_[key];
+  }
+  unsigned whole(const std::string& key, unsigned otherwise, unsigned least) const {
+    if (!has(key)) return otherwise;
+    constexpr unsigned most = 100'000;
+    const json& value = object_[key];
+    if (!value.is_number_unsigned() || value.get<u64>() < least || value.get<u64>() > most)
+      refuse(key, fmt::format("a whole number from {} to {}", least, most));
+    return value;
+  }
+  std::vector<std::string> texts(const std::string& key, const std::string& expected) const {
+    const json& list = at(key, expected);
+    const auto is_text = [](const json& one) { return one.is_string(); };
+    if (!list.is_array() || list.empty() || !std::all_of(list.begin(), list.end(), is_text))
+      refuse(key, expected);
+    return list;
+  }
 
-Suite quick(const std::string& replay) {
-  return {.name = "quick",
-          .summary = "the main schemes under the main workloads",
-          .budget_s = 120,
-          .entries = {{"page_fault1", main_schemes},
-                      {"clear_pages", {"none"}},
-                      {"local", main_schemes},
-                      {"mix", main_schemes},
-                      {"mix:faults=1", main_schemes},
-                      {"threads", main_schemes},
-                      {replay, main_schemes}}};
-}
+  [[noreturn]] void refuse(const std::string& key, const std::string& expected) const {
+    throw std::invalid_argument(fmt::format("suite {}: {}{}{}: expected {}", file_, place_,
+                                            place_.empty() || key.empty() ? "" : "/", key,
+                                            expected));
+  }
+  // Runs `call`; what it refuses is refused with the place of `key`.
+  template <class F>
+  auto within(const std::string& key, F&& call) const {
+    try {
+      return call();
+    } catch (const std::invalid_argument& error) {
+      throw std::invalid_argument(
+          fmt::format("suite {}: {}/{}: {}", file_, place_, key, error.what()));
+    }
+  }
 
-Suite full(const std::string& replay) {
-  Suite suite = quick(replay);
-  suite.name = "full";
-  suite.summary = "everything: all schemes, ablations, workloads and bare locks";
-  suite.budget_s = 900;
-  const std::vector<std::string> every = all_schemes();
-  for (SuiteEntry& entry : suite.entries)
-    if (entry.schemes == main_schemes) entry.schemes = every;
-  const std::vector<SuiteEntry> more = {
-      {"page_fault1:size=128M", main_schemes},
-      {"clear_pages:size=128M", {"none"}},
-      {"mmap1", every},
-      {"pipeline", main_schemes},
-      {"global", main_schemes},
-      {"mix", main_schemes, {{"roles", {"faulters:N-1,updaters:1"}}}},
-      {"mix:faults=1:shared=on", main_schemes},
-      {"mix:discard=on", main_schemes},
-      {"page_fault2", {"linux"}},
-      {"page_fault3", {"linux"}},
-      {"page_fault4", {"linux"}},
-      {"lock_loop", locks},
-      {"lock_loop:section=100:gap=100:read=90", locks},
-      {"lock_loop:section=100:gap=100:read=50:ranges=random", {"tree_range_lock"}},
-      {"lock_loop:section=100:gap=100:ranges=disjoint", {"tree_range_lock"}}};
-  suite.entries.insert(suite.entries.end(), more.begin(), more.end());
-  return suite;
-}
+ private:
+  const std::string& file_;
+  const std::string place_;
+  const json& object_;
+};
 
-// All schemes that a modelled machine can run.
-Suite sim_quick(const std::string& replay) {
-  std::vector<std::string> every = all_schemes();
-  std::erase_if(every, [](const std::string& name) {
-    return scheme_named(name).is_native_only();
-  });
-  return {.name = "sim-quick",
-          .summary = "all schemes on two modelled machines, up to 128 CPUs",
-          .budget_s = 120,
-          .repetitions = 3,
-          .duration_s = 0.002,
-          .simulated = true,
-          .machines = {"e7-8870", "epyc-7742x2"},
-          .most_threads = 128,
-          .entries = {{"page_fault1:size=64K", every},
-                      {"clear_pages:size=64K", {"none"}},
-                      {"local", every},
-                      {"pipeline", every},
-                      {"mix", every},
-                      {replay, every}}};
-}
+class SuiteReader {
+ public:
+  SuiteReader(std::string file, const json& root)
+      : file_(std::move(file)),
+        root_(file_, "", root,
+              {"$schema", "summary", "simulated", "machines", "most_threads", "budget_s",
+               "repetitions", "duration_s", "schemes", "entries"}) {}
+
+  Suite read() {
+    suite_.name = fs::path(file_).stem();
+    suite_.summary = root_.text("summary");
+    suite_.simulated = root_.flag("simulated");
+    if (root_.has("machines")) suite_.machines = root_.texts("machines", "names of machines");
+    suite_.most_threads = root_.whole("most_threads", 0, 0);
+    suite_.budget_s = root_.number("budget_s", 0, 0);
+    suite_.repetitions = root_.whole("repetitions", suite_.repetitions, 1);
+    suite_.duration_s = root_.number("duration_s", suite_.duration_s, 1e-6);
+    const json& entries = root_.at("entries", "a list of entries");
+    if (!entries.is_array() || entries.empty()) root_.refuse("entries", "a list of entries");
+    for (usize i = 0; i < entries.size(); ++i)
+      add_entry({file_,
+                 fmt::format("entries/{}", i),
+                 entries[i],
+                 {"workload", "schemes", "locks", "axes"}});
+    return std::move(suite_);
+  }
+
+ private:
+  void add_entry(const Members& members) {
+    SuiteEntry entry;
+    entry.workload = with_trace(members.text("workload"));
+    const Chosen chosen =
+        members.within("workload", [&] { return workload_named(entry.workload); });
+    entry.workload = chosen.text();
+    entry.schemes = contestants(members, chosen.entry());
+    if (members.has("axes")) entry.axes = axes_of_entry(members);
+    suite_.entries.push_back(std::move(entry));
+  }
+
+  // A trace's relative path: beside the suite's file, else among the program's data files.
+  std::string with_trace(const std::string& workload) const {
+    constexpr std::string_view replay = "replay:file=";
+    if (!workload.starts_with(replay)) return workload;
+    const fs::path path = workload.substr(replay.size());
+    if (path.is_absolute()) return workload;
+    const fs::path beside = fs::path(file_).parent_path() / path;
+    return std::string(replay) + (fs::exists(beside) ? beside : data_file(path)).string();
+  }
+
+  std::vector<std::string> contestants(const Members& members, const Entry& workload) const {
+    const bool locks = workload.needs_lock;
+    const std::string key = locks ? "locks" : "schemes";
+    if (const std::string other = locks ? "schemes" : "locks"; members.has(other))
+      members.refuse(other, fmt::format("{} for workload {}", key, workload.name));
+    const Members& from = members.has(key) || locks ? members : root_;
+    const std::string expected = "\"all\", or a list of " + key;
+    std::vector<std::string> names;
+    if (from.at(key, expected) == "all") {
+      names = all_contestants(locks);
+      if (suite_.simulated) std::erase_if(names, is_native_only);
+      return names;
+    }
+    names = from.texts(key, expected);
+    for (const std::string& name : names)
+      from.within(key, [&] { contestant_named(workload, name); });
+    return names;
+  }
+
+  static bool is_native_only(const std::string& name) {
+    return scheme_or_lock_named(name).is_native_only();
+  }
+
+  AxisValues axes_of_entry(const Members& members) const {
+    std::set<std::string> known;
+    for (const Axis& row : axes())
+      if (row.applies(suite_.simulated)) known.insert(row.key);
+    const Members given(file_, "axes", members.at("axes", "an object"), known);
+    AxisValues values;
+    for (const std::string& key : known) {
+      if (!given.has(key)) continue;
+      values[key] = given.texts(key, "a list of values");
+      for (const std::string& value : values[key])
+        given.within(key, [&] { axis(key).require(value); });
+    }
+    return values;
+  }
+
+  const std::string file_;
+  const Members root_;
+  Suite suite_;
+};
 
 }  // namespace
 
-std::vector<Suite> suite_list(const std::string& small_trace) {
-  const std::string replay = "replay:file=" + small_trace;
-  return {quick(replay), full(replay), smoke(replay), sim_quick(replay)};
+std::vector<std::string> suite_names() {
+  std::vector<std::string> names;
+  for (const auto& file : fs::directory_iterator(data_file("suites")))
+    if (file.path().extension() == ".json" && file.path().stem() != "schema")
+      names.push_back(file.path().stem());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Suite load_suite(const std::string& given) {
+  const bool is_path = given.find('/') != std::string::npos || given.ends_with(".json");
+  const std::vector<std::string> names = suite_names();
+  if (!is_path && std::find(names.begin(), names.end(), given) == names.end())
+    throw std::invalid_argument(fmt::format("--suite '{}': expected FILE.json or one of {}", given,
+                                            fmt::join(names, ", ")));
+  const std::string path = is_path ? given : data_file("suites/" + given + ".json").string();
+  const std::string text = read_text(path, "a suite, as workloads/suites/schema.json has it");
+  try {
+    return SuiteReader(path, json::parse(text)).read();
+  } catch (const json::exception& error) {
+    throw std::invalid_argument(fmt::format("suite {}: {}, expected JSON", path, error.what()));
+  }
 }
 
 }  // namespace faultline

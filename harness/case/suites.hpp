@@ -1,5 +1,5 @@
-// The suites, as data: what each measures, in the order of importance. The plan
-// (harness/case/plan.hpp) fits them to a budget.
+// Suites: JSON files (workloads/suites/schema.json describes them) that say what to measure, the
+// most important first. make_plan (harness/case/plan.hpp) fits a suite to its budget.
 #pragma once
 
 #include <string>
@@ -16,18 +16,23 @@ struct SuiteEntry {
 };
 
 struct Suite {
-  std::string name;
+  std::string name;  // of the file, without .json
   std::string summary;
-  double budget_s = 0;
+  double budget_s = 0;  // 0: none
   unsigned repetitions = 9;
   double duration_s = 0.2;
   bool simulated = false;                  // for `faultline sim` alone
   std::vector<std::string> machines = {};  // the modelled ones
-  unsigned most_threads = 0;               // 0: as many as the machine has CPUs
+  unsigned most_threads = 0;               // cap on the automatic thread counts; 0 means none
   std::vector<SuiteEntry> entries;
 };
 
-// `small_trace`: the path of the project's own recording.
-std::vector<Suite> suite_list(const std::string& small_trace);
+// `given`: the name of a suite of the program's, or the path of a file: a text with '/' or ending
+// in ".json". Throws std::invalid_argument, in one line with file, key and what was expected, for a
+// file that cannot be read, does not follow the schema, or names what does not exist.
+Suite load_suite(const std::string& given);
+
+// The program's own, by name.
+std::vector<std::string> suite_names();
 
 }  // namespace faultline

@@ -10,7 +10,6 @@
 #include "harness/sim/machine/machine.hpp"
 #include "harness/topology/machine.hpp"
 #include "harness/trial/measurement.hpp"
-#include "results/data_files.hpp"
 
 namespace faultline {
 namespace {
@@ -115,10 +114,6 @@ json sim_header(const std::string& suite, u64 seed, u32 seeds,
 
 void list_cases(const Plan& plan, std::ostream& out) {
   for (const PlannedCase& planned : plan.cases) out << planned.spec.name() << '\n';
-}
-
-std::string small_trace_path() {
-  return data_file("traces/pack.txt.xz").string();
 }
 
 }  // namespace faultline

@@ -21,7 +21,4 @@ nlohmann::json sim_header(const std::string& suite, u64 seed, u32 seeds,
 // The cases by name, a line each.
 void list_cases(const Plan& plan, std::ostream& out);
 
-// The project's own recording, for the suites.
-std::string small_trace_path();
-
 }  // namespace faultline

@@ -101,17 +101,14 @@ json machines_json() {
 
 json everything() {
   json suites = json::array();
-  for (const Suite& suite : suite_list(small_trace_path()))
-    suites.push_back(
-        {{"name", suite.name}, {"summary", suite.summary}, {"budget_s", suite.budget_s}});
-  return {{"schemes", schemes_json()},
-          {"locks", locks_json()},
-          {"broken", plain_json(broken_family)},
-          {"containers", plain_json(vmas_family)},
-          {"workloads", workloads_json()},
-          {"suites", suites},
-          {"placements", placement_names()},
-          {"machines", machines_json()},
+  for (const std::string& name : suite_names()) {
+    const Suite suite = load_suite(name);
+    suites.push_back({{"name", name}, {"summary", suite.summary}, {"budget_s", suite.budget_s}});
+  }
+  return {{"schemes", schemes_json()},           {"locks", locks_json()},
+          {"broken", plain_json(broken_family)}, {"containers", plain_json(vmas_family)},
+          {"workloads", workloads_json()},       {"suites", suites},
+          {"placements", placement_names()},     {"machines", machines_json()},
           {"counters", counters_summary()}};
 }
 
@@ -148,8 +145,9 @@ void print_counters(const json& counters) {
 }
 
 void print_text(const json& all) {
-  print_section(all["schemes"],
-                "schemes; an option stands after the name, mmap_sem:vmas=..., the default comes first");
+  print_section(
+      all["schemes"],
+      "schemes; an option stands after the name, mmap_sem:vmas=..., the default comes first");
   print_section(all["locks"], "locks, for lock_loop and as options of schemes");
   print_section(all["containers"], "containers of VMAs");
   print_section(all["broken"], "broken locks, never measured");
@@ -158,7 +156,8 @@ void print_text(const json& all) {
   print_section(all["suites"], "suites");
   std::cout << fmt::format("placements\n  {}\n",
                            fmt::join(all["placements"].get<std::vector<std::string>>(), ", "));
-  print_section(all["machines"], "machines: this one, and those that `faultline sim` has models of");
+  print_section(all["machines"],
+                "machines: this one, and those that `faultline sim` has models of");
   print_counters(all["counters"]);
 }
 

@@ -26,7 +26,7 @@ std::vector<u32> parse_counts(const std::string& option, const std::string& text
 std::vector<std::string> split_list(const std::string& option, const std::string& text);
 
 // As split_list, but a part that begins with none of `names` (up to a ':') belongs to the one
-// before it: "mix:1:1,shared,local" are "mix:1:1,shared" and "local".
+// before it: "replay:file=a,b.txt,local" are "replay:file=a,b.txt" and "local".
 std::vector<std::string> split_workloads(const std::string& text,
                                          const std::vector<std::string>& names);
 

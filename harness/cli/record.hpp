@@ -13,7 +13,7 @@ struct RecordRequest {
 };
 
 // Runs the command under `perf record` and writes what `perf script -F
-// comm,pid,tid,cpu,time,event,trace` says of it: a file for `replay:`. x86-64 only: other kernels
+// comm,pid,tid,cpu,time,event,trace` says of it: a file for `replay:file=`. x86-64 only: other kernels
 // have no tracepoint for page faults. Ctrl-C and SIGTERM end the recording and keep it. Until the
 // trace is whole it lies under another name beside the output.
 //

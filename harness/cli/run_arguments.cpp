@@ -21,15 +21,12 @@ namespace {
 constexpr double sim_duration_s = 0.005;
 constexpr u32 sim_seeds = 6;
 
-Suite find_suite(const std::string& name, bool simulated) {
-  std::vector<std::string> names;
-  for (const Suite& suite : suite_list(small_trace_path())) {
-    if (suite.simulated && !simulated) continue;
-    if (suite.name == name) return suite;
-    names.push_back(suite.name);
-  }
-  throw std::invalid_argument(
-      fmt::format("--suite '{}': expected one of {}", name, fmt::join(names, ", ")));
+Suite find_suite(const std::string& given, bool simulated) {
+  Suite suite = load_suite(given);
+  if (suite.simulated && !simulated)
+    throw std::invalid_argument(fmt::format(
+        "--suite '{}': it is for `faultline sim`, expected one that can be measured", given));
+  return suite;
 }
 
 std::vector<std::string> workload_names() {
@@ -63,10 +60,10 @@ void select_workloads(const RunArguments& arguments, Selection& selection) {
     for (const std::string& workload : split_workloads(text, workload_names())) {
       const Chosen chosen = workload_named(workload);
       const bool locks = chosen.entry().needs_lock;
-      selection.entries.push_back({chosen.text(),
-                                   schemes.empty() ? all_contestants(locks) : fitting(schemes, locks),
-                                   // A bare lock has no faulters and updaters.
-                                   locks ? AxisValues{{"roles", {""}}} : AxisValues{}});
+      selection.entries.push_back(
+          {chosen.text(), schemes.empty() ? all_contestants(locks) : fitting(schemes, locks),
+           // A bare lock has no faulters and updaters.
+           locks ? AxisValues{{"roles", {""}}} : AxisValues{}});
     }
   selection.defaults.duration_s = arguments.simulated ? sim_duration_s : 1;
   if (!arguments.simulated) return;

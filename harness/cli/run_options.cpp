@@ -45,8 +45,8 @@ void add_selection(CLI::App& run, RunArguments& to) {
     return add_text(run, name, value, help)->group(group);
   };
   add("--suite", to.suite,
-      to.simulated ? "sim-quick (the default), quick, full, smoke"
-                   : "quick (the default), full, smoke");
+      to.simulated ? "sim-quick (the default), quick, full, smoke, or a suite's FILE.json"
+                   : "quick (the default), full, smoke, or a suite's FILE.json");
   add("--workload", to.workloads, "instead of a suite: workloads, with commas between");
   add("--scheme", to.schemes, "schemes (or locks, for lock_loop), with commas between");
   add(to.simulated ? "--cpus" : "--threads", to.threads,

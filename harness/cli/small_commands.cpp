@@ -141,7 +141,7 @@ void add_results_commands(CLI::App& app, int& exit_code) {
 void add_record_command(CLI::App& app, int& exit_code) {
   auto request = std::make_shared<RecordRequest>();
   CLI::App* record_app = app.add_subcommand(
-      "record", "page faults and address-space calls of a real program, for replay:FILE");
+      "record", "page faults and address-space calls of a real program, for replay:file=PATH");
   record_app->add_option("-o,--out", request->output, "the trace; compressed if it ends in .xz")
       ->required();
   record_app->add_option("COMMAND", request->command, "after --: the program and its arguments")

@@ -2,7 +2,7 @@
 
 namespace faultline {
 
-template std::unique_ptr<Workload<NativePlatform>> make_workload<NativePlatform>(std::string_view text,
-    std::string_view lock, u32 threads, Layout layout);
+template std::unique_ptr<Workload<NativePlatform>> make_workload<NativePlatform>(
+    std::string_view text, std::string_view lock, u32 threads, Layout layout);
 
 }  // namespace faultline

@@ -32,8 +32,9 @@ std::vector<std::string> short_window_notes(const json& record) {
   std::vector<std::string> notes;
   const double window_s = record.at("window_s").get<double>();
   const json& one = record.at("case");
-  // The ablation publishes the event that it can never have.
-  const bool ablated = one.at("scheme").get<std::string>().ends_with(":no-handoff");
+  // A lock without handoff publishes the event that it can never have.
+  const bool ablated =
+      one.at("scheme").get<std::string>().find(":handoff=off") != std::string::npos;
   if (window_s < handoff_after_s && !ablated)
     for (const auto& [event, unused] : record.at("events").items())
       if (const std::string lock = lock_without_handoff(record["events"], event); !lock.empty())

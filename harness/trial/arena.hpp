@@ -87,6 +87,7 @@ inline AddressSpaceOptions options_of(const CaseSpec& spec, u32 threads) {
   if (spec.value("page_table") == "per_cpu") options.page_table = page_table_per_cpu;
   if (spec.value("shootdown") == "precise") options.shootdown = shootdown_precise;
   if (spec.value("shootdown") == "broadcast") options.shootdown = shootdown_broadcast;
+  options.layout = *layout_of(spec.value("layout"));
   options.oracle = false;
   return options;
 }
@@ -95,7 +96,8 @@ inline AddressSpaceOptions options_of(const CaseSpec& spec, u32 threads) {
 template <class P>
 Arena<P> make_arena(const CaseSpec& spec, u32 threads) {
   Arena<P> arena;
-  arena.workload = make_workload<P>(spec.workload, spec.scheme, threads);
+  arena.workload =
+      make_workload<P>(spec.workload, spec.scheme, threads, *layout_of(spec.value("layout")));
   if (choose_workload(spec.workload).entry().needs_lock) return arena;
   AddressSpaceOptions options = options_of(spec, threads);
   arena.workload->demands(options);

@@ -31,7 +31,8 @@ struct AddressSpaceOptions {
   bool oracle = true;
   // Which fields of the locks and of a VMA share a cache line.
   Layout layout = Layout::linux_6_18;
-  // Of a scheme over virtual locks (locks/any.hpp): which one it takes. Read by its constructor alone.
+  // Of a scheme over virtual locks (locks/any.hpp): which one it takes. Read by its constructor
+  // alone.
   const Chosen* lock = nullptr;
 };
 

@@ -15,7 +15,7 @@ class StdSharedMutex {
 
   void lock_shared() {
     if (lock_.try_lock_shared()) return;
-    WaitScope<P> waiting(this, "std::shared_mutex to read");
+    WaitScope<P> waiting(this, "std_shared_mutex to read");
     lock_.lock_shared();
   }
   bool try_lock_shared() { return lock_.try_lock_shared(); }
@@ -23,7 +23,7 @@ class StdSharedMutex {
 
   void lock() {
     if (lock_.try_lock()) return;
-    WaitScope<P> waiting(this, "std::shared_mutex to write");
+    WaitScope<P> waiting(this, "std_shared_mutex to write");
     lock_.lock();
   }
   bool try_lock() { return lock_.try_lock(); }
@@ -34,7 +34,7 @@ class StdSharedMutex {
   }
 
   void append_events(Events&) const {}
-  std::string describe() const { return "std::shared_mutex, which does not say who holds it"; }
+  std::string describe() const { return "std_shared_mutex, which does not say who holds it"; }
 
  private:
   std::shared_mutex lock_;

@@ -1,6 +1,7 @@
-// Scheme `full_range`: mmap_sem over a range lock of which every hold covers the whole address space.
-// It is the first step of the incremental conversion from mmap_sem to ranges (Bueso, "mm: towards
-// parallel address space operations", LKML 2018), and shows what a range lock costs by itself.
+// Scheme `full_range`: mmap_sem over a range lock of which every hold covers the whole address
+// space. It is the first step of the incremental conversion from mmap_sem to ranges (Bueso, "mm:
+// towards parallel address space operations", LKML 2018), and shows what a range lock costs by
+// itself.
 #pragma once
 
 #include <string>

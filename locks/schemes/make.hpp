@@ -1,6 +1,6 @@
-// How a scheme's choices become a type: for the translation units of the schemes. Natively a star is
-// compiled: the defaults, and each other value of one option alone. On other platforms locks stand
-// behind virtual interfaces (locks/any.hpp), and every combination can be had.
+// How a scheme's choices become a type: for the translation units of the schemes. Natively a star
+// is compiled: the defaults, and each other value of one option alone. On other platforms locks
+// stand behind virtual interfaces (locks/any.hpp), and every combination can be had.
 #pragma once
 
 #include <memory>
@@ -22,14 +22,14 @@ template <class Scheme>
 struct SchemeLine;
 namespace scheme_lines {
 using namespace options;
-#define FAULTLINE_SCHEME(name_, summary_, ...)                                                \
-  constexpr Entry entry_of_##name_ =                                                          \
+#define FAULTLINE_SCHEME(name_, summary_, ...) \
+  constexpr Entry entry_of_##name_ =           \
       in(scheme_family, {.name = #name_, .summary = summary_ __VA_OPT__(, ) __VA_ARGS__});
 #include "locks/schemes/list.def"
 }  // namespace scheme_lines
-#define FAULTLINE_SCHEME(name_, ...)                                  \
-  template <>                                                         \
-  struct SchemeLine<name_##_scheme> {                                 \
+#define FAULTLINE_SCHEME(name_, ...)                                      \
+  template <>                                                             \
+  struct SchemeLine<name_##_scheme> {                                     \
     static constexpr const Entry& entry = scheme_lines::entry_of_##name_; \
   };
 #include "locks/schemes/list.def"
@@ -116,7 +116,8 @@ class SpaceMaker {
             make_type<Line, typename LockLine::template Lock<P, choices, packed>, packed>();
         };
         (make.template operator()<star_point(LockLine::entry, i)>(), ...);
-      }(std::make_index_sequence<points>());
+      }
+      (std::make_index_sequence<points>());
     }
   }
 

@@ -4,6 +4,7 @@
 // so that faults elsewhere go on during the shootdown.
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <utility>
 
@@ -24,12 +25,19 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   using P = typename Mm::Platform;
   using VmaPool = typename Mm::VmaPool;
 
-  // `pool`: where VMAs come from, if other address spaces share it.
+  // `pool`: where VMAs come from, if other address spaces share it. Two constructors, since a member
+  // that may overlap its neighbour cannot be initialized with what a function returns.
   explicit MmapSemBase(const AddressSpaceOptions& options,
                        std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>())
-      : pool_(std::move(pool)), mm_(options, hooks_, *pool_), lock_(lock_of<Lock>(options)) {
-    label_lock<P>(lock_, "mmap_sem");
-    if constexpr (requires { hooks_.label(); }) hooks_.label();
+    requires std::default_initializable<Lock>
+      : pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
+    label();
+  }
+  explicit MmapSemBase(const AddressSpaceOptions& options,
+                       std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>())
+    requires(!std::default_initializable<Lock>)
+      : lock_(options), pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
+    label();
   }
 
   void enter() override { mm_.enter(); }
@@ -118,6 +126,11 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
     const FaultStep step = mm_.serve_growing_fault(address, access);
     unlock_exclusive();
     return Mm::to_error(step);
+  }
+
+  void label() {
+    label_lock<P>(lock_, "mmap_sem");
+    if constexpr (requires { hooks_.label(); }) hooks_.label();
   }
 
   void lock_exclusive() {

@@ -28,7 +28,8 @@ class MutexStructure {
   };
   using Read = Write;
 
-  explicit MutexStructure(const AddressSpaceOptions& options = {}) : lock_(lock_of<Lock>(options)) {}
+  explicit MutexStructure(const AddressSpaceOptions& options = {})
+      : lock_(lock_of<Lock>(options)) {}
 
   void append_events(Events&) const {}
   std::string describe() const { return "a mutex, holder unknown"; }
@@ -63,7 +64,8 @@ class SharedStructure {
     Lock& lock_;
   };
 
-  explicit SharedStructure(const AddressSpaceOptions& options = {}) : lock_(lock_of<Lock>(options)) {}
+  explicit SharedStructure(const AddressSpaceOptions& options = {})
+      : lock_(lock_of<Lock>(options)) {}
 
   void append_events(Events& events) const { lock_.append_events(events); }
   void label(const char* name) { label_lock<P>(lock_, name); }

@@ -68,7 +68,7 @@ TEST_F(Installation, ListsMeasuresAndReplaysTheSampleTrace) {
 TEST_F(Installation, SimulatesOnAPresetAndDrawsTheResult) {
   if (!simulator_runs) GTEST_SKIP() << no_simulator;
   expect_success(
-      "sim --workload local --scheme mmap_sem:rwsem_2012 --kernel-entry --cpus 1,10,20 --seeds 1 "
+      "sim --workload local --scheme mmap_sem:lock=rwsem_2012 --kernel-entry --cpus 1,10,20 --seeds 1 "
       "--duration 200us --warmup 20us --latency-repetitions 0 --no-ceiling --out sim.json");
   const Outcome fit = run_installed("fit sim.json");
   EXPECT_EQ(fit.exit_code, 0) << fit.errors;

@@ -12,7 +12,6 @@
 
 #include "harness/case/candidates.hpp"
 #include "harness/case/suites.hpp"
-#include "harness/case/candidates.hpp"
 #include "harness/run/order.hpp"
 #include "tests/paths.hpp"
 
@@ -24,17 +23,14 @@ constexpr const char* ninety_six = "package:2 [numa] l3:4 core:12 pu:1";
 constexpr const char* two_hundred_fifty_six = "package:2 [numa] l3:8 core:8 pu:2";
 
 Selection suite_of(const std::string& name) {
-  const std::string trace = std::string(FAULTLINE_SOURCE_DIR) + "/tests/workloads/data/pack.txt.xz";
+  const Suite suite = load_suite(name);
   Selection selection;
-  for (const Suite& suite : suite_list(trace)) {
-    if (suite.name != name) continue;
-    selection.suite = name;
-    selection.entries = suite.entries;
-    selection.budget_s = suite.budget_s;
-    selection.repetitions = suite.repetitions;
-    selection.defaults.duration_s = suite.duration_s;
-    selection.defaults.warmup_s = 0.02;
-  }
+  selection.suite = name;
+  selection.entries = suite.entries;
+  selection.budget_s = suite.budget_s;
+  selection.repetitions = suite.repetitions;
+  selection.defaults.duration_s = suite.duration_s;
+  selection.defaults.warmup_s = 0.02;
   selection.overhead = [](const CaseSpec& spec) {
     return Overhead{0.02 + 0.001 * spec.threads, 0.1};
   };

@@ -123,7 +123,8 @@ TEST_F(SimTrial, NotesAHandoffThatItsWindowIsTooShortFor) {
   // No waiters, no such path, and the ablation.
   EXPECT_FALSE(run_sim_trial(sim_trial("mix:faults=1", "mmap_sem", 1)).contains("notes"));
   EXPECT_FALSE(run_sim_trial(sim_trial("mix:faults=1", "lock_in_tree", 8)).contains("notes"));
-  EXPECT_FALSE(run_sim_trial(sim_trial("mix:faults=1", "mmap_sem:handoff=off", 8)).contains("notes"));
+  EXPECT_FALSE(
+      run_sim_trial(sim_trial("mix:faults=1", "mmap_sem:handoff=off", 8)).contains("notes"));
 }
 
 TEST_F(SimTrial, NotesFewOperationsWhetherOrNotItsWindowCouldGoOn) {
@@ -242,7 +243,8 @@ TEST_F(SimTrial, AFailureOfTheWorkloadFailsTheTrial) {
 }
 
 TEST_F(SimTrial, RefusesWhatIsNativeAlone) {
-  for (const char* scheme : {"linux", "mmap_sem:lock=pthread_rwlock", "mmap_sem:lock=std_shared_mutex"})
+  for (const char* scheme :
+       {"linux", "mmap_sem:lock=pthread_rwlock", "mmap_sem:lock=std_shared_mutex"})
     EXPECT_THROW(run_sim_trial(sim_trial("local", scheme, 1)), std::invalid_argument) << scheme;
 }
 

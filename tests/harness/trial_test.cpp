@@ -400,22 +400,5 @@ TEST(TrialSpec, SurvivesJson) {
   EXPECT_EQ(json(json(spec).get<TrialSpec>()), json(spec));
 }
 
-TEST(CaseSpec, NameSaysWhatDiffersFromTheDefault) {
-  CaseSpec spec = short_trial("page_fault1", "mmap_sem", 2).trial_case;
-  EXPECT_EQ(spec.name(), "page_fault1/mmap_sem/compact/threads:2");
-  std::set<std::string> names = {spec.name()};
-  const auto differs = [&](auto&& change) {
-    CaseSpec other = spec;
-    change(other);
-    EXPECT_TRUE(names.insert(other.name()).second) << other.name();
-  };
-  differs([](CaseSpec& c) { c.settings.turn_on("private"); });
-  differs([](CaseSpec& c) { c.settings.set("roles", "faulters:1,updaters:1"); });
-  differs([](CaseSpec& c) { c.page_clear = "model"; });
-  differs([](CaseSpec& c) { c.shootdown = "precise"; });
-  differs([](CaseSpec& c) { c.settings.set("merge", "off"); });
-  differs([](CaseSpec& c) { c.settings.turn_on("thp"); });
-}
-
 }  // namespace
 }  // namespace faultline

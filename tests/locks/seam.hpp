@@ -6,9 +6,9 @@
 
 #include <tuple>
 
+#include "locks/any_make.hpp"
 #include "locks/schemes/all.hpp"
 #include "locks/schemes/make.hpp"
-#include "locks/any_make.hpp"
 #include "locks/shared/concept.hpp"
 
 namespace faultline {

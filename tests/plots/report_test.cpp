@@ -319,8 +319,7 @@ TEST(Report, EverySvgSaysNativeMachineDateAndBuild) {
       EXPECT_NE(svg.find(part), std::string::npos) << picture << " lacks " << part;
     }
   }
-  EXPECT_NE(text_of(directory.file("svg/throughput.svg")).find("page_fault1"),
-            std::string::npos);
+  EXPECT_NE(text_of(directory.file("svg/throughput.svg")).find("page_fault1"), std::string::npos);
 }
 
 TEST(Report, DrawsManyThreadCountsAndSeveralFiles) {

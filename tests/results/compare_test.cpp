@@ -245,8 +245,8 @@ TEST_F(CompareFiles, SettingsThatDifferBetweenCommonCasesAreToldOnceEach) {
   EXPECT_TRUE(says("settings differ: duration_s of 45 case(s), first 0.2 against 0.5 (")) << text_;
   EXPECT_TRUE(says("settings differ: warmup_s of 1 case(s), first 0.05 against 0.1 (")) << text_;
   EXPECT_TRUE(says("settings differ: cpus of 1 case(s), first [0] against [1] (")) << text_;
-  EXPECT_TRUE(
-      says("settings differ: workload_text of 1 case(s), first unknown against replay:file=other.txt ("))
+  EXPECT_TRUE(says(
+      "settings differ: workload_text of 1 case(s), first unknown against replay:file=other.txt ("))
       << text_;
   compare_to(base, base);
   EXPECT_FALSE(says("differ")) << text_;

@@ -553,9 +553,8 @@ TEST(Summary, HasARowASchemeAndNamesTheBestAndWhatWentWrong) {
   EXPECT_NE(text.find("page_fault1, compact"), std::string::npos) << text;
   EXPECT_NE(text.find("refcount, private"), std::string::npos) << text;
   EXPECT_NE(text.find("1.00"), std::string::npos) << text;
-  EXPECT_NE(
-      text.find("failed: page_fault1/mmap_sem/compact/threads:2 repetition 99: no progress"),
-      std::string::npos);
+  EXPECT_NE(text.find("failed: page_fault1/mmap_sem/compact/threads:2 repetition 99: no progress"),
+            std::string::npos);
   EXPECT_NE(text.find("holding: thread 0 holds rwsem"), std::string::npos) << text;
   EXPECT_NE(text.find("discarded: 1 trial: steal 7 %"), std::string::npos) << text;
   EXPECT_NE(text.find("left out: threads 3 of page_fault1: budget 2m"), std::string::npos) << text;

@@ -30,7 +30,8 @@ Outcome replay(const std::string& scheme, const std::string& path, u32 threads,
   options.threads = threads;
   options.clear_pages = false;
   workload.demands(options);
-  const std::unique_ptr<AddressSpace> space = make_scheme<P>(choose(scheme_family, scheme), options);
+  const std::unique_ptr<AddressSpace> space =
+      make_scheme<P>(choose(scheme_family, scheme), options);
   Window<P> phase;
   std::vector<std::unique_ptr<Worker<P>>> workers;
   for (u32 i = 0; i < threads; ++i)

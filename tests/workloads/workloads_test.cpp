@@ -4,7 +4,6 @@
 #include <set>
 #include <thread>
 
-#include "harness/case/suites.hpp"
 #include "tests/harness/fake_space.hpp"
 #include "tests/paths.hpp"
 
@@ -184,12 +183,12 @@ TEST(Global, AllWriteWhatAllHaveMapped) {
 }
 
 TEST(Mix, KeepsItsRatioAndEveryFaultFindsItsPageMissing) {
-  for (const auto& [text, faults, updates] :
-       std::vector<std::tuple<std::string, double, double>>{{"mix", 9, 1},
-                                                            {"mix:faults=1", 1, 1},
-                                                            {"mix:faults=1:updates=3", 1, 3},
-                                                            {"mix:faults=40:updates=3:discard=on", 40, 3},
-                                                            {"mix:faults=0", 0, 1}}) {
+  for (const auto& [text, faults, updates] : std::vector<std::tuple<std::string, double, double>>{
+           {"mix", 9, 1},
+           {"mix:faults=1", 1, 1},
+           {"mix:faults=1:updates=3", 1, 3},
+           {"mix:faults=40:updates=3:discard=on", 40, 3},
+           {"mix:faults=0", 0, 1}}) {
     const FakeRun run = run_fake(text, 1);
     double faulted = 0;
     double updated = 0;
@@ -320,43 +319,6 @@ TEST(Barrier, AClosingWindowFreesThoseWhoWait) {
   EXPECT_EQ(tally.operations[static_cast<usize>(Operation::lock)], 4u);
   // Standing at the barrier is not part of the time that the rate is taken over.
   EXPECT_LT(tally.last_ns, closed);
-}
-
-TEST(Suites, NameOnlyWhatExistsAndGoesTogether) {
-  const std::string trace = FAULTLINE_SOURCE_DIR "/tests/workloads/data/pack.txt.xz";
-  std::set<std::string> names;
-  for (const Suite& suite : suite_list(trace)) {
-    names.insert(suite.name);
-    for (const SuiteEntry& entry : suite.entries) {
-      const Chosen workload = workload_named(entry.workload);
-      EXPECT_EQ(workload.text(), entry.workload);
-      EXPECT_FALSE(entry.schemes.empty());
-      for (const std::string& scheme : entry.schemes) {
-        CaseSpec spec = short_trial(entry.workload, scheme, 2).trial_case;
-        if (scheme == "none") continue;  // alone, or private
-        for (const Settings& settings : combinations({}, entry.axes)) {
-          spec.settings = settings;
-          EXPECT_NO_THROW(validate(spec)) << suite.name << ": " << spec.name();
-        }
-      }
-      EXPECT_NO_THROW(contestant_named(workload.entry(), entry.schemes.front()));
-    }
-  }
-  EXPECT_EQ(names, (std::set<std::string>{"quick", "full", "smoke", "sim-quick"}));
-}
-
-TEST(Suites, QuickIsWhatTheFirstReportShows) {
-  for (const Suite& suite : suite_list("pack.txt.xz")) {
-    if (suite.name != "quick") continue;
-    std::set<std::string> workloads;
-    for (const SuiteEntry& entry : suite.entries) workloads.insert(entry.workload);
-    EXPECT_EQ(workloads,
-              (std::set<std::string>{"page_fault1", "clear_pages", "local", "mix",
-                                     "mix:faults=1", "threads", "replay:file=pack.txt.xz"}));
-    EXPECT_GE(suite.repetitions, 9u);
-    EXPECT_GE(suite.duration_s, 0.2);
-    EXPECT_EQ(suite.budget_s, 120);
-  }
 }
 
 }  // namespace

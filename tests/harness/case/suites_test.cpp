@@ -1,0 +1,153 @@
+// The suites that come with the program, and what is said of a suite file that is not right.
+#include "harness/case/suites.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <stdexcept>
+
+#include "harness/case/candidates.hpp"
+#include "harness/case/names.hpp"
+#include "harness/trial/arena.hpp"
+#include "tests/paths.hpp"
+
+namespace faultline {
+namespace {
+
+using nlohmann::json;
+
+const std::string folder = std::string(FAULTLINE_SOURCE_DIR) + "/workloads/suites/";
+
+const char* a_suite = R"({"summary": "mine", "entries": [
+  {"workload": "local", "schemes": ["mmap_sem"], "axes": {"page_table": ["shared", "per_cpu"]}},
+  {"workload": "lock_loop", "locks": "all"}]})";
+
+std::string write_suite(const std::string& text) {
+  const std::string path = testing::TempDir() + fmt::format("suite-{}.json", getpid());
+  std::ofstream(path) << text;
+  return path;
+}
+
+std::string refusal(const std::string& text) {
+  const std::string path = write_suite(text);
+  try {
+    load_suite(path);
+  } catch (const std::invalid_argument& error) {
+    const std::string line = error.what();
+    EXPECT_NE(line.find(path), std::string::npos) << line;
+    EXPECT_EQ(line.find('\n'), std::string::npos) << line;
+    return line;
+  }
+  return "";
+}
+
+// `a_suite` with the value at `place` replaced.
+std::string refusal_with(const std::string& place, const json& value) {
+  json suite = json::parse(a_suite);
+  suite[json::json_pointer(place)] = value;
+  return refusal(suite.dump());
+}
+
+TEST(Suites, ThatComeWithTheProgramFollowTheSchema) {
+  std::string command =
+      fmt::format("/usr/bin/python3 '{}/tests/results/validate.py' '{}schema.json'",
+                  FAULTLINE_SOURCE_DIR, folder);
+  for (const std::string& name : suite_names())
+    command += fmt::format(" '{}{}.json'", folder, name);
+  const std::string out = testing::TempDir() + fmt::format("verdicts-{}", getpid());
+  ASSERT_EQ(std::system((command + " > '" + out + "'").c_str()), 0);
+  std::ifstream verdicts(out);
+  usize fits = 0;
+  for (std::string line; std::getline(verdicts, line); ++fits) EXPECT_EQ(line, "fits");
+  EXPECT_EQ(fits, suite_names().size());
+}
+
+TEST(Suites, ThatComeWithTheProgramPlan) {
+  const Topology topology = Topology::foreign("package:2 [numa] core:4 pu:1");
+  EXPECT_EQ(suite_names(), (std::vector<std::string>{"full", "quick", "sim-quick", "smoke"}));
+  for (const std::string& name : suite_names()) {
+    const Suite suite = load_suite(name);
+    Selection selection;
+    selection.entries = suite.entries;
+    const Plan plan = make_plan(selection, topology);
+    std::set<std::string> workloads;
+    for (const PlannedCase& planned : plan.cases) {
+      workloads.insert(planned.spec.workload);
+      EXPECT_NO_THROW(validate(planned.spec)) << name << ": " << planned.spec.name();
+    }
+    for (const SuiteEntry& entry : suite.entries)
+      EXPECT_TRUE(workloads.contains(entry.workload)) << name << ": " << entry.workload;
+  }
+}
+
+TEST(Suites, QuickIsWhatTheFirstReportShows) {
+  const Suite suite = load_suite("quick");
+  std::set<std::string> workloads;
+  for (const SuiteEntry& entry : suite.entries)
+    workloads.insert(entry.workload.substr(0, entry.workload.find(":file=")));
+  EXPECT_EQ(workloads, (std::set<std::string>{"page_fault1", "clear_pages", "local", "mix",
+                                              "mix:faults=1", "threads", "replay"}));
+  EXPECT_GE(suite.repetitions, 9u);
+  EXPECT_GE(suite.duration_s, 0.2);
+  EXPECT_EQ(suite.budget_s, 120);
+}
+
+TEST(Suites, AllIsEverySchemeAndInASimulationWhatCanBeSimulated) {
+  const SuiteEntry& measured = load_suite("full").entries.front();
+  EXPECT_EQ(measured.schemes, all_contestants(false));
+  std::vector<std::string> able = all_contestants(false);
+  std::erase_if(able, [](const std::string& name) { return scheme_named(name).is_native_only(); });
+  EXPECT_LT(able.size(), all_contestants(false).size());
+  EXPECT_EQ(load_suite("sim-quick").entries.front().schemes, able);
+}
+
+TEST(Suites, OfAUserAreReadFromTheirFile) {
+  const Suite suite = load_suite(write_suite(a_suite));
+  EXPECT_EQ(suite.name, fmt::format("suite-{}", getpid()));
+  ASSERT_EQ(suite.entries.size(), 2u);
+  EXPECT_EQ(suite.entries[0].axes.at("page_table"),
+            (std::vector<std::string>{"shared", "per_cpu"}));
+  EXPECT_EQ(suite.entries[1].schemes, all_contestants(true));
+}
+
+TEST(Suites, ThatAreNotRightAreRefusedWithFileKeyAndWhatWasExpected) {
+  EXPECT_EQ(refusal(a_suite), "");
+  EXPECT_NE(refusal("{").find("JSON"), std::string::npos);
+  EXPECT_NE(refusal("[]").find("an object"), std::string::npos);
+  EXPECT_NE(refusal_with("/sumary", "x").find("sumary: expected no such key"), std::string::npos);
+  EXPECT_NE(refusal_with("/summary", 7).find("summary: expected a text"), std::string::npos);
+  EXPECT_NE(refusal_with("/entries", json::array()).find("entries: expected"), std::string::npos);
+  EXPECT_NE(refusal_with("/repetitions", 0).find("repetitions: expected a whole number from 1"),
+            std::string::npos);
+  EXPECT_NE(refusal_with("/entries/0/colour", 1).find("entries/0/colour"), std::string::npos);
+  EXPECT_NE(refusal_with("/entries/0/workload", "no_such").find("entries/0/workload"),
+            std::string::npos);
+  EXPECT_NE(refusal_with("/entries/0/schemes", json::array({"no_such"})).find("entries/0/schemes"),
+            std::string::npos);
+  EXPECT_NE(refusal_with("/entries/0/schemes", "most").find("\"all\", or a list of schemes"),
+            std::string::npos);
+  EXPECT_NE(refusal_with("/entries/1/schemes", "all").find("expected locks"), std::string::npos);
+  EXPECT_NE(refusal_with("/entries/0/axes/page_table", json::array({"x"})).find("page_table"),
+            std::string::npos);
+  EXPECT_NE(refusal_with("/entries/0/axes/no_such", json::array({"x"})).find("axes/no_such"),
+            std::string::npos);
+}
+
+TEST(Suites, ThatDoNotExistAreAnsweredWithThoseThatDo) {
+  try {
+    load_suite("no_such");
+    FAIL();
+  } catch (const std::invalid_argument& error) {
+    EXPECT_NE(std::string(error.what()).find("quick"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace faultline

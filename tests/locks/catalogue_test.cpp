@@ -1,0 +1,133 @@
+// The catalogue's names: parsed, printed in one form, and refused with what exists.
+#include "locks/catalogue.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <stdexcept>
+
+#include "harness/case/names.hpp"
+#include "workloads/catalogue.hpp"
+
+namespace faultline {
+namespace {
+
+std::string canonical(Families families, const std::string& text) {
+  try {
+    return choose(families, text).text();
+  } catch (const std::invalid_argument& error) {
+    return std::string("refused: ") + error.what();
+  }
+}
+std::string canonical_workload(const std::string& text) {
+  try {
+    return workload_named(text).text();
+  } catch (const std::invalid_argument& error) {
+    return std::string("refused: ") + error.what();
+  }
+}
+
+TEST(Names, LeaveDefaultsOutAndComeInOneOrder) {
+  const std::map<std::string, std::string> names = {
+      {"mmap_sem", "mmap_sem"},
+      {"mmap_sem:lock=rwsem:vmas=rbtree:osq=on", "mmap_sem"},
+      {"mmap_sem:vmas=sorted_array:osq=off", "mmap_sem:osq=off:vmas=sorted_array"},
+      {"mmap_sem:handoff=off:osq=off", "mmap_sem:osq=off:handoff=off"},
+      {"range_lock:structure=rwsem:steal=off", "range_lock:structure=rwsem:steal=off"},
+      {"refcount:lock=rwsem_2012", "refcount:lock=rwsem_2012"}};
+  for (const auto& [text, name] : names) EXPECT_EQ(canonical(scheme_family, text), name);
+  EXPECT_EQ(canonical(lock_families, "rwsem:steal=on:osq=off"), "rwsem:osq=off");
+  EXPECT_EQ(canonical_workload("page_fault1:size=2048K"), "page_fault1");
+  EXPECT_EQ(canonical_workload("page_fault1:size=1024K"), "page_fault1:size=1M");
+  EXPECT_EQ(canonical_workload("mix:shared=on:faults=01"), "mix:faults=1:shared=on");
+}
+
+TEST(Names, AreTheirOwnCanonicalForm) {
+  for (const std::string& name : stars_of(scheme_family | lock_families, true))
+    EXPECT_EQ(canonical(scheme_family | lock_families, name), name);
+}
+
+TEST(Names, ThatAreWrongAreAnsweredWithThoseThatExist) {
+  const std::map<std::string, std::string> refused = {
+      {"mmap_semaphore", "expected one of none, mmap_sem, range_lock"},
+      {"mmap_sem:locks=rwsem", "there is no option locks, expected one of lock, osq"},
+      {"mmap_sem:lock=ticket", "lock=ticket: expected rwsem or rwsem_2012"},
+      {"mmap_sem:osq=no", "osq=no: expected on or off"},
+      {"mmap_sem:osq", "'osq' is not KEY=VALUE"},
+      {"mmap_sem:osq=off:osq=on", "osq is given twice"},
+      {"mmap_sem:lock=rwsem_2012:osq=off", "there is no option osq, expected one of lock, vmas"},
+      {"lock_in_tree:vmas=rbtree", "there is no option vmas, expected no options"},
+      {"refcount:vmas=sorted_array", "expected vmas=rbtree"},
+      {"", "expected one of none"}};
+  for (const auto& [text, part] : refused) {
+    const std::string said = canonical(scheme_family, text);
+    EXPECT_NE(said.find(part), std::string::npos) << said;
+    EXPECT_EQ(said.find('\n'), std::string::npos) << said;
+  }
+}
+
+TEST(Names, OfFilesTakeTheRestOfTheText) {
+  EXPECT_EQ(choose_workload("replay:file=/a/b:c=d,e.txt").word("file"), "/a/b:c=d,e.txt");
+  EXPECT_EQ(choose_workload("replay:file=a:file=b").text(), "replay:file=a:file=b");
+}
+
+TEST(Names, OfOldAreAnsweredWithTheNewOnes) {
+  EXPECT_NE(canonical_workload("mix:1:1,shared").find("'mix:faults=1:shared=on'"),
+            std::string::npos);
+  EXPECT_NE(canonical_workload("replay:a.txt").find("'replay:file=a.txt'"), std::string::npos);
+  try {
+    scheme_named("mmap_sem:no-osq");
+    ADD_FAILURE() << "accepted";
+  } catch (const std::invalid_argument& error) {
+    EXPECT_NE(std::string(error.what()).find("'mmap_sem:osq=off'"), std::string::npos);
+  }
+}
+
+TEST(Names, OneDepartureFromTheDefaultsIsInTheStar) {
+  EXPECT_NO_THROW(require_star(choose(scheme_family, "mmap_sem:osq=off"), Layout::linux_6_18));
+  EXPECT_NO_THROW(require_star(choose(scheme_family, "mmap_sem"), Layout::packed));
+  EXPECT_THROW(require_star(choose(scheme_family, "mmap_sem:osq=off"), Layout::packed),
+               std::invalid_argument);
+  EXPECT_THROW(
+      require_star(choose(scheme_family, "mmap_sem:osq=off:vmas=sorted_array"), Layout::linux_6_18),
+      std::invalid_argument);
+}
+
+TEST(Catalogue, NamesAreUniqueAndDefaultsExist) {
+  std::set<std::string> names;
+  for (const Family family :
+       {mutex_family, shared_family, range_family, vmas_family, scheme_family, broken_family})
+    for (const Entry& entry : catalogue(family)) {
+      EXPECT_TRUE(names.insert(entry.name).second) << entry.name;
+      EXPECT_EQ(choose(family, entry.name).departures(), 0U) << entry.name;
+    }
+}
+
+TEST(Catalogue, SaysWhatIsTheKernelAndWhatIsNativeAlone) {
+  EXPECT_TRUE(choose(scheme_family, "linux").entry().kernel);
+  EXPECT_FALSE(choose(scheme_family, "mmap_sem").is_native_only());
+  EXPECT_TRUE(choose(scheme_family, "mmap_sem:lock=pthread_rwlock").is_native_only());
+  EXPECT_TRUE(choose_workload("page_fault2").entry().needs_files);
+  EXPECT_TRUE(choose_workload("lock_loop").entry().needs_lock);
+}
+
+// "| `mmap_sem` | one reader-writer semaphore; ... |": the README's first table.
+TEST(Catalogue, HasTheSchemesOfTheReadme) {
+  std::ifstream readme(FAULTLINE_SOURCE_DIR "/README.md");
+  std::set<std::string> table, schemes;
+  std::smatch row;
+  for (std::string line; std::getline(readme, line);) {
+    if (std::regex_search(line, row, std::regex("^\\| `([a-z0-9_]+)` \\|")))
+      table.insert(row[1]);
+    else if (!table.empty())
+      break;
+  }
+  for (const Entry& entry : catalogue(scheme_family)) schemes.insert(entry.name);
+  EXPECT_EQ(table, schemes);
+}
+
+}  // namespace
+}  // namespace faultline
