@@ -13,6 +13,9 @@
 #include "locks/mutex/broken.hpp"
 #include "locks/mutex/list.hpp"
 #include "locks/range/list.hpp"
+#include "locks/schemes/lock_in_tree.hpp"
+#include "locks/schemes/range_lock.hpp"
+#include "locks/schemes/refcount.hpp"
 #include "locks/shared/list.hpp"
 
 namespace faultline::check {

@@ -3,7 +3,12 @@
 #include "harness/check/pct/platform.hpp"
 #include "harness/check/pct/priorities.hpp"
 #include "locks/address_space/tree_mm.hpp"
+#include "locks/schemes/lock_in_tree.hpp"
+#include "locks/schemes/mmap_sem.hpp"
+#include "locks/schemes/range_lock.hpp"
+#include "locks/schemes/refcount.hpp"
 #include "locks/schemes/registry.hpp"
+#include "locks/shared/rwsem.hpp"
 
 namespace faultline::check {
 namespace {
