@@ -98,6 +98,7 @@ class FlawedRanges : public TreeRangeLock<P, Spinlock> {
 template <class P, Mutex Lock = Ticket<P>>
 class FlawedStructure : public MutexStructure<P, Lock> {
  public:
+  using MutexStructure<P, Lock>::MutexStructure;
   struct Read {
     explicit Read(FlawedStructure&) {}
     ~Read() {}
