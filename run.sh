@@ -58,6 +58,8 @@ END
 
 test_commands() {
   cat <<'END'
+clang++            clang            the tree builds with Clang 14 too
+python3            python3          the recipes of CONTRIBUTING.md are followed
 chromium           chromium         the report opens without errors
 qemu-system-x86_64 qemu-system-x86  a guest of four memory nodes
 cpio               cpio             the guest's files

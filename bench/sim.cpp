@@ -1,8 +1,7 @@
-// How fast the simulator is: fixed cases, each for a fixed simulated time and in a process of its
-// own, on one host core. An event is a hit, an access that the CPU's own cache served, or a
-// transfer of a line (an access of a spinner may take two, when the line is gone again at once).
-// Memory is what the process has grown by, a simulated CPU; in the first two cases that is the
-// simulator's alone, in the others the workload's data are in it.
+// Measures how fast the simulator is: fixed cases, each for a fixed simulated time and in a process
+// of its own, on one host core. An event is a hit (an access that the CPU's own cache serves) or a
+// transfer of a line. KiB/CPU is the process's growth by simulated CPU; in the last two cases it
+// includes the workload's data.
 //
 //   bench/sim [CASE [CPUS]]
 #include <fmt/format.h>

@@ -3,6 +3,7 @@
 // sees no product of the two. Natively locks are types (locks/star.hpp).
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <new>
 #include <string>
@@ -236,10 +237,14 @@ class AnyRange {
   std::unique_ptr<Verbs> verbs_;
 };
 
+// Whether a lock is made from the options of its scheme: one of the above, or one over them.
+template <class Lock>
+concept TakesOptions = std::constructible_from<Lock, const AddressSpaceOptions&>;
+
 // A scheme's own lock: what the options name where the lock is one of the above.
 template <class Lock>
 Lock lock_of(const AddressSpaceOptions& options) {
-  if constexpr (requires { Lock(options); })
+  if constexpr (TakesOptions<Lock>)
     return Lock(options);
   else
     return Lock();

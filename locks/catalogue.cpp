@@ -280,7 +280,7 @@ const char* family_name(Families families) {
 
 Chosen choose(Families families, std::string_view text) {
   const Entry* entry = find_entry(families, text.substr(0, text.find(':')));
-  if (entry != nullptr) return choose_among({entry, 1}, family_name(families), text);
+  if (entry != nullptr) return choose_among({entry, 1}, family_name(entry->family), text);
   throw std::invalid_argument(std::string(family_name(families)) + " '" + std::string(text) +
                               "': expected one of " + joined(names_of(families)));
 }

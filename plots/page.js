@@ -1,4 +1,4 @@
-// Runs in the report. What goes wrong is shown on the page and marked on its body, not hidden in a console.
+// Runs in the report. It shows an error on the page and marks it on the body, so that nobody has to open a console.
 (() => {
   'use strict';
   const specs = JSON.parse(document.getElementById('specs').textContent);
@@ -13,7 +13,7 @@
     renderer: 'svg',
     actions: { export: true, source: false, compiled: false, editor: false },
   };
-  // With errors alone told, as for the SVGs: Vega-Lite warns of any two layers over a facet's names, which here share them.
+  // Logs errors only, as the SVGs do: Vega-Lite warns about layers that share a facet's names, which these do on purpose.
   const compiled = (spec) => vegaLite.compile(spec, { logger: vega.logger(vega.Error) }).spec;
   const draw = async (name, spec) =>
     vegaEmbed(`#picture-${name}`, compiled(spec), { ...options, downloadFileName: `faultline-${name}` });

@@ -11,7 +11,7 @@ export function escapeHtml(text) {
   return String(text).replace(/[&<>"']/g, (c) => names[c]);
 }
 
-/** A minified bundle. "</script" inside one would end the element it stands in. */
+/** The text of a minified module. "</script" inside it would end the page's element. */
 function bundle(name) {
   return own(`node_modules/${name}/build/${name}.min.js`)
     .replace(/<\/script/gi, '<\\/script')
@@ -60,7 +60,7 @@ function panelTable(name, list) {
       const after = [
         one.scaling ? `${one.scaling.median.toFixed(2)}` : '',
         time(one.kinds.fault?.latency_ns?.p99),
-        // The kernel does not tell how long its threads wait.
+        // The kernel does not report how long its threads wait.
         one.kernel ? '' : percent(one.waiting_share?.median),
         one.threads > 1 ? one.fairness?.jain.median.toFixed(3) ?? '' : '',
       ];
@@ -158,7 +158,7 @@ function systemRow({ name: system, case: own, error, published_points, peak }) {
   return row([name(system), name(standsFor(own)), points, error.mean.toFixed(2), error.worst.toFixed(2), peaks]);
 }
 
-/** A trivial model's error, and whether the simulation is nearer. A line cannot beat itself. */
+/** The error of a model without mechanism, and whether the simulation is nearer. A linear curve cannot beat the linear model. */
 function trivialCell({ trivial, linear }, model) {
   const found = trivial.find((one) => one.name === model);
   if (!found) return 'too few points';
@@ -174,7 +174,7 @@ function pointsTable({ name: system, about, points }) {
   return `<details><summary>${escapeHtml(system)}, point by point</summary><p class="about">${escapeHtml(about)}</p>${table(head, rows)}</details>`;
 }
 
-/** How far off, in numbers: of each curve, of three models without mechanism beside it, and the order of the systems. */
+/** The errors of each curve and of three models without mechanism, and the order of the systems. */
 function fitTables({ systems, orders }) {
   const head = ['curve', 'simulated by', 'points', 'mean error', 'worst', 'peak at CPUs (published)'];
   const models = ['flat', 'linear', 'Amdahl'];
@@ -192,7 +192,7 @@ ${order}`;
 
 const interval = ({ low, high }, text) => (low === undefined ? '\u2013' : `${text(low)} \u2026 ${text(high)}`);
 
-/** One host's native cases and those of the machine that was calibrated on it. */
+/** The cases of one host beside those of the machine that was calibrated on it. */
 function agreement({ machine, host, cases, median, worst, why_not }) {
   const title = `<h3>${escapeHtml(machine)} and ${escapeHtml(host)}</h3>`;
   if (why_not) return `${title}<p class="missing">Not compared: ${escapeHtml(why_not)}.</p>`;
@@ -213,13 +213,13 @@ function agreement({ machine, host, cases, median, worst, why_not }) {
   return `${title}<p>${told}</p>${table(head, rows)}`;
 }
 
-/** Nothing where no machine was calibrated on a host that was measured. */
+/** The section of native beside simulated cases; empty if no machine was calibrated on a measured host. */
 function agreements(computed) {
   const list = computed.native_and_simulated ?? [];
   if (list.length === 0) return '';
   const about =
-    'The same cases on a machine and on the model that faultline calibrate made of it. Nothing in the model was fitted to these ' +
-    'rates. An interval is over repetitions or seeds: it says how exact the ratio is, not why it is not 1.';
+    'The same cases on a machine and on the model that faultline calibrate made of it. No constant of the model was fitted to these ' +
+    'rates. An interval is over repetitions or seeds: it says how exact the ratio is, and not why it differs from 1.';
   const parts = list.map(agreement).join('\n');
   return `<section id="agreement"><h2>Native and simulated</h2><p class="about">${about}</p>${parts}</section>`;
 }
@@ -232,11 +232,11 @@ function section(picture, tables) {
   return `<section id="${picture.name}">${body}${about}${tables[picture.name] ?? ''}</section>`;
 }
 
-/** Nothing may be loaded from anywhere: the browser is told to refuse. Vega compiles its expressions, hence eval. */
+/** The browser refuses to load anything. Vega compiles its expressions, so eval is allowed. */
 const policy =
   "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:";
 
-/** `computed`: what faultline has worked out over all files; see makePictures. */
+/** `computed`: the statistics that faultline computed over all files together; see makePictures. */
 export function makePage(runs, pictures, computed) {
   const tables = computed.fit ? { fit: fitTables(computed.fit) } : {};
   const specs = Object.fromEntries(pictures.filter((one) => one.spec).map((one) => [one.name, one.spec]));

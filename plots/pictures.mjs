@@ -1,4 +1,4 @@
-// Specifications fitted to their rows: scales, colours, panel columns, and the line that says where a picture is from.
+// Fits each Vega-Lite specification to its rows: scales, colours, columns of panels, and the subtitle with the provenance.
 import { readFileSync } from 'node:fs';
 import { CEILING, CLEARING, PUBLISHED, REST, fitRows, rowsByPicture, whereOf, whyNotCounted } from './rows.mjs';
 
@@ -24,9 +24,9 @@ const pictures = [
     },
     title: 'Throughput',
     about:
-      'Operations per second over all threads: the median of the repetitions, with its 95 % interval as a bar (often ' +
-      'smaller than the mark). The dotted ceiling is the same work with one address space a thread: what no lock can beat ' +
-      'here. With page_fault1 stands a second one, the same pages cleared and nothing else: schemes that reach it tie on memory.',
+      'Operations per second of all threads: the median of the repetitions, with its 95 % interval as a bar (often ' +
+      'smaller than the mark). The dotted ceiling is the same work with one address space for each thread. No lock is faster ' +
+      'here. Under page_fault1 a second ceiling only clears the same pages: schemes that reach it are limited by memory.',
     missing: 'No case was measured.',
   },
   {
@@ -34,8 +34,8 @@ const pictures = [
     title: 'Which line stops it',
     simulated: true,
     about:
-      "Where the simulated CPUs' time goes: at the bottom work, then waiting, and above it the stall for each line that " +
-      'moves from cache to cache, by the name of what is in it. The colour that grows with the CPUs is what stops the scheme.',
+      "Where the simulated CPUs' time goes: work at the bottom, then waiting, then the stall for each cache line that " +
+      'moves from cache to cache, named by its content. The colour that grows with the CPUs is what stops the scheme.',
     missing: 'No case was simulated.',
   },
   {
@@ -43,7 +43,7 @@ const pictures = [
     title: 'Transfers of lines',
     simulated: true,
     about:
-      'How often a line had to move, per operation, counted exactly by what is in it. Rest on a bar for the kinds of access, ' +
+      'How often a cache line moved for each operation, counted exactly and named by its content. Rest on a bar for the kinds of access, ' +
       'distances, and true or false sharing.',
     missing: 'No case was simulated.',
   },
@@ -52,11 +52,11 @@ const pictures = [
     title: 'Simulated against published',
     simulated: true,
     about:
-      'Curves that others published, of whole kernels on the machine itself, and what the simulator makes of the same ' +
+      'Published curves of whole kernels on the real machine, beside the simulation of the same ' +
       'workload under the scheme that stands for each. Both scales are logarithmic; a decade is as high in every panel. ' +
-      'The errors are decades, 0.3 being a factor of two, over the points that both have. The three models have no mechanism ' +
-      'and are each fitted to the published curve; the simulation is worth something where it is nearer. Constants of its machine ' +
-      'may be fitted to these curves too, as their origins say; none belongs to one scheme.',
+      'Errors are in decades over the points that both curves have; 0.3 is a factor of two. The three models have no mechanism ' +
+      'and were fitted to the published curve itself; the simulation is worth something if it is nearer. Constants of its machine ' +
+      'may be fitted to these curves too, as their origins say; no constant belongs to one scheme.',
   },
   {
     name: 'linux',
@@ -69,14 +69,14 @@ const pictures = [
     title: 'The running kernel',
     about:
       'Real faults and system calls, normalised to one thread: compare the shape of the curve with those above, not its ' +
-      'height, since system calls, memory control groups and the LRU are in it.',
+      'height, which includes system calls, memory control groups and the LRU lists.',
     missing: 'The running kernel (scheme linux) was not measured at one thread and more.',
   },
   {
     name: 'latency',
     title: 'Latency',
     about:
-      'From trials of their own, since reading the clock costs more than an uncontended lock. Closed loop: each thread ' +
+      'Measured in separate trials, because reading the clock costs more than an uncontended lock. Closed loop: each thread ' +
       'waits for its operation before it starts the next, so a slow scheme also issues fewer.',
     missing: 'No latency was measured.',
   },
@@ -90,7 +90,7 @@ const pictures = [
       rowSpacing: 104,
     },
     title: 'Fairness',
-    about: "Jain's index of the operations by thread: 1 when all did the same, 1/n when one did all.",
+    about: "Jain's index of the threads' operations: 1 if all threads completed the same number, 1/n if one completed all.",
     missing: 'No case of more than one thread was measured.',
   },
   {
@@ -104,8 +104,8 @@ const pictures = [
     },
     title: 'Bounces',
     about:
-      'Lines that another core had modified, by hardware event. Events may count the same transfer twice: each has its own ' +
-      'panel and they must not be added up.',
+      'Accesses to lines that another core had modified, by hardware event. Two events may count the same transfer: each has its own ' +
+      'panel, and they must not be added.',
     missing: 'Bounces were not counted.',
   },
   {
@@ -124,16 +124,16 @@ const pictures = [
     name: 'events',
     title: 'Lock events',
     about:
-      'What the locks say of themselves: the median of the repetitions, with its 95 % interval as a bar. The scale is ' +
-      'logarithmic: what did not happen in most repetitions has no mark, and an interval that reaches down to 0 no bar.',
+      'What the locks count about themselves: the median of the repetitions, with its 95 % interval as a bar. The scale is ' +
+      'logarithmic, so an event that most repetitions did not have has no mark, and an interval that reaches 0 has no bar.',
     missing: 'No lock published an event that happened in most repetitions.',
   },
 ];
 
-/** What a simulation cannot have. */
+/** Pictures that only native results have. */
 const nativeAlone = ['linux', 'bounces'];
 
-/** Where the numbers are from: every picture carries it. */
+/** Where the numbers are from. Every picture has these lines as its subtitle. */
 export function provenance(runs) {
   return runs.map(({ label, results }) => {
     const mode = results.mode === 'sim' ? `simulated on ${whereOf(results)}` : `native \u00b7 ${whereOf(results)}`;
@@ -148,7 +148,7 @@ function seriesScales(rows) {
   const domain = [...known.filter((name) => present.includes(name)), ...present.filter((name) => !known.includes(name))];
   let other = 0;
   const looks = domain.map((name) => style.schemes[name] ?? style.others[other++ % style.others.length]);
-  // The scheme as such comes first and is drawn solid, then its variants; of several files each has its own.
+  // The plain scheme comes first and is solid; variants follow. With several files, each file has its own dashes.
   const parts = (line) => (line === 'plain' ? 0 : line.split(', ').length);
   const lines = distinct(rows, 'line').sort((a, b) => parts(a) - parts(b));
   let next = 0;
@@ -162,7 +162,7 @@ function seriesScales(rows) {
   };
 }
 
-/** One thread count is a place, few are a line with even steps, many are powers of two. */
+/** The x axis: a single place for one thread count, linear for few small counts, else logarithmic. */
 function threadAxis(rows) {
   const counts = distinct(rows, 'threads').sort((a, b) => a - b);
   const last = counts[counts.length - 1];
@@ -178,7 +178,7 @@ function threadAxis(rows) {
   };
 }
 
-/** Times in greys and one warm tone, lines in colours. */
+/** The colours of a bar's parts: greys for times, colours for lines, yellow for the other lines. */
 function partScale(rows) {
   const domain = distinct([...rows].sort((a, b) => a.rank - b.rank), 'part');
   let next = 0;
@@ -214,12 +214,12 @@ function framed(picture, rows, subtitle) {
   spec.config = style.config;
   const panels = distinct(rows, 'panel');
   spec.columns = Math.min(spec.columns, panels.length);
-  // A lone panel has the room of two.
+  // A single panel is as wide as two.
   if (panels.length === 1) spec.spec.width = 520;
   return spec;
 }
 
-/** What was measured by others and what was simulated share panels here alone: mark and legend tell them apart. */
+/** The one picture in which published and simulated curves share a panel. Marks and legend tell them apart. */
 function publishedAgainst(picture, { source, machine, systems }, subtitle) {
   const simulated = `simulated on ${machine}`;
   const spec = framed(picture, fitRows(systems, simulated), [...subtitle, `published: ${source}`]);
@@ -242,7 +242,7 @@ function publishedAgainst(picture, { source, machine, systems }, subtitle) {
 function fit(picture, rows, subtitle) {
   const spec = framed(picture, rows, subtitle);
   const scales = seriesScales(rows);
-  // Ceilings and schemes of a modelled machine are decades apart.
+  // On a modelled machine the ceiling lies decades above the schemes.
   const logarithmic = picture.name === 'throughput' && rows.some((one) => one.simulated);
   eachEncoding(spec.spec, (encoding) => {
     if (logarithmic && encoding.y) {
@@ -258,7 +258,7 @@ function fit(picture, rows, subtitle) {
       if (encoding[channel]) encoding[channel].scale = scales[channel];
     }
     for (const channel of Object.keys(scales)) {
-      // A legend of one entry tells nothing that the title does not.
+      // A legend with one entry adds nothing to the title.
       if (encoding[channel] && scales[channel].domain.length === 1) encoding[channel].legend = null;
     }
     if (encoding.x?.field === 'threads') Object.assign(encoding.x, threadAxis(rows));
@@ -274,8 +274,8 @@ function fit(picture, rows, subtitle) {
 }
 
 /**
- * [{name, title, about, spec}] or, where nothing was measured, {name, title, missing}. `computed`: what faultline has
- * worked out over all files.
+ * [{name, title, about, spec}], or {name, title, missing} for a picture without rows. `computed`: the statistics that
+ * faultline computed over all files together.
  */
 export function makePictures(runs, computed) {
   const rows = rowsByPicture(runs);

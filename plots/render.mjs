@@ -1,6 +1,6 @@
 // node render.mjs [--html FILE] [--svg DIR] [--computed] RESULTS.json...
-// Draws the pictures of one or more results. With --computed there stands on standard input, as JSON, what faultline has
-// worked out over all of them. Exit 2 and one line on stderr for bad input, as all of faultline.
+// Draws the pictures of one or more results. With --computed it reads from standard input, as JSON, the statistics
+// that faultline computed over all of them. Bad input is one line on stderr and exit code 2, as in all of faultline.
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { load } from './rows.mjs';
@@ -20,7 +20,7 @@ function parse(args) {
   return options;
 }
 
-/** Under the final name stands the former file or all of the new one. */
+/** Writes a file whole: whenever the name is read, it has either the former content or all of the new one. */
 function writeWhole(path, text) {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
@@ -32,7 +32,7 @@ function writeWhole(path, text) {
   }
 }
 
-/** A picture of which nothing was measured still says so, and where. */
+/** The SVG of a picture without rows: it says that nothing was measured, and on which machine. */
 function sentenceSvg(picture) {
   const lines = [picture.title, ...picture.subtitle, picture.missing];
   const text = lines.map(

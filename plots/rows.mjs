@@ -1,4 +1,4 @@
-// Results to rows for the pictures. Only reshaping: every median, interval and percentile is read, none computed.
+// Turns results into rows for the pictures. It reshapes only: it reads every median, interval and percentile and computes none.
 import { readFileSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 
@@ -12,7 +12,7 @@ export function splitScheme(name) {
   return { base, variant: options.join(':') };
 }
 
-/** A short name for each file: its own, or its directory's where all are called results.json. */
+/** A short name for each file: the file's name or, if all are called results.json, its directory's name. */
 function labels(files) {
   const own = files.map((file) => basename(file).replace(/\.json$/, ''));
   const folders = files.map((file) => basename(dirname(resolve(file))));
@@ -47,7 +47,7 @@ function settingLabel(one, axis) {
   return named?.label ?? (value === '' ? '' : `${axis.label} ${value}`);
 }
 
-/** What sets a panel apart: the workload, and each setting in which the cases of these files differ at all. */
+/** Names a case's panel: the workload, and each setting in which the cases of these files differ. */
 function panelNamer(runs) {
   const cases = runs.flatMap((run) => run.results.cases.map((one) => ({ one, axes: run.axes })));
   const keys = new Set(runs.flatMap((run) => run.axes.filter((axis) => axis.picture === 'panel').map((axis) => axis.key)));
@@ -57,7 +57,7 @@ function panelNamer(runs) {
   const placed = varies(({ one }) => one.placement);
   const nameOf = (one, axes) =>
     [one.workload, placed && one.placement, ...shown.map((key) => settingLabel(one, axisOf(axes, key)))].filter(Boolean).join(', ');
-  // Never in one panel with what was measured, and always in view which is which.
+  // Simulated and measured cases never share a panel, and the panel's name says which they are.
   const mixed = cases.some(({ one }) => one.machine);
   const measured = (one, axes) => (mixed ? `${nameOf(one, axes)}\nmeasured` : nameOf(one, axes));
   return (one, axes) => (one.machine ? `${nameOf(one, axes)}\nsimulated on ${one.machine}` : measured(one, axes));
@@ -69,7 +69,7 @@ function lineSettings(one, axes) {
   return apart.map((axis) => settingLabel(one, axis));
 }
 
-/** Every case of every file with what all its rows share. */
+/** Every case of every file, with the fields that all rows of the case share. */
 export function entries(runs) {
   const panelOf = panelNamer(runs);
   return runs.flatMap((run) =>
@@ -100,7 +100,7 @@ export function entries(runs) {
   );
 }
 
-/** The ceiling of memory stands with the faults that it bounds, where those were taken. */
+/** Moves the cases of clear_pages into the panel of page_fault1, which they bound, if there is one. */
 function besideFaults(all) {
   const panels = new Set(all.map((entry) => entry.panel));
   return all.map((entry) => {
@@ -125,7 +125,7 @@ function latencyRows(entry) {
     for (const [kind, value] of Object.entries(kinds ?? {})) {
       const { count, ...percentiles } = value.latency_ns ?? {};
       for (const [percentile, ns] of Object.entries(percentiles)) {
-        // A logarithmic axis has no zero; a latency below one tick of the clock stands at one nanosecond.
+        // A logarithmic axis has no zero, so a latency below one tick of the clock is drawn at 1 ns.
         rows.push({ panel: `${entry.panel}\n${prefix}${kind}`, ...entry.common, percentile, ns: Math.max(1, ns), count });
       }
     }
@@ -156,12 +156,12 @@ function eventRows(entry) {
     );
 }
 
-/** What bars of time and of transfers are made of, from the bottom: the labels of memory come last. */
+/** The parts of a bar, from the bottom. Labels of memory stand above them. */
 export const TIMES = ['work', 'spinning', 'sleeping', 'shootdown'];
 export const REST = 'other lines';
 const LABELS = 10;
 
-/** The labels that matter most somewhere; the others together are REST. */
+/** The labels with the largest share in any case. REST sums up the others. */
 function mainLabels(simulated) {
   const most = new Map();
   for (const { one } of simulated) {
@@ -172,14 +172,14 @@ function mainLabels(simulated) {
   return [...most].sort((a, b) => b[1] - a[1]).slice(0, LABELS).map(([label]) => label);
 }
 
-/** Of variants there are too many for a panel each; the plain schemes have one, and so has whatever has no plain one. */
+/** The cases that get a panel of bars. Variants are too many, so only plain schemes do, if there are any. */
 function withOwnBars(all) {
   const simulated = all.filter((entry) => entry.one.sim && !entry.one.private);
   const plain = simulated.filter((entry) => entry.common.scheme === entry.one.scheme && entry.one.scheme !== 'none');
   return plain.length > 0 ? plain : simulated;
 }
 
-/** [{panel, threads, part, rank, ...fields(value)}] of one case's values by label, small ones together. */
+/** [{panel, threads, part, rank, ...fields(values)}] of one case's values by label; labels outside `labels` make one part. */
 function barRows(entry, values, labels, fields, times = []) {
   const rest = [];
   const parts = [...times];
@@ -255,12 +255,12 @@ export function rowsByPicture(runs) {
   };
 }
 
-/** "mmap_sem:lock=rwsem_2012, shootdown cpumask": what stands for a published system. */
+/** The case that stands for a published system: "mmap_sem:lock=rwsem_2012, shootdown cpumask". */
 export function standsFor({ scheme, shootdown }) {
   return [scheme, shootdown && `shootdown ${shootdown}`].filter(Boolean).join(', ');
 }
 
-/** Published curves and the simulated ones, a panel a system. `simulated`: what the legend calls the latter. */
+/** Rows of published and simulated curves, one panel for each system. `simulated`: the legend's name of the simulated curve. */
 export function fitRows(systems, simulated) {
   return systems.flatMap(({ name, case: own, points, error }) => {
     const off = `mean error ${error.mean.toFixed(2)} decades`;
@@ -273,7 +273,7 @@ export function fitRows(systems, simulated) {
   });
 }
 
-/** What and where: never to be taken for each other. */
+/** Where the numbers are from: the host, or the modelled machines and seeds. */
 export function whereOf(results) {
   if (results.mode !== 'sim') return `${results.machine.host} (${results.machine.cpu_model})`;
   const { seeds } = results;
@@ -291,7 +291,7 @@ function reasonsOf({ results }) {
   return [...new Set(reasons)];
 }
 
-/** Why bounces were not counted, or not all or not everywhere: every file's own reasons. Empty if there are none. */
+/** Each file's reasons why some or all bounces were not counted. Empty if all were. */
 export function whyNotCounted(runs) {
   const named = (run) => (runs.length > 1 ? `${run.label}: ` : '') + reasonsOf(run).join(', ');
   return runs.filter((run) => reasonsOf(run).length > 0).map(named).join('; ');

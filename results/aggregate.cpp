@@ -93,7 +93,7 @@ json kinds_of(const CaseTrials& trials, const std::string& role) {
   return kinds;
 }
 
-/** Waiting time over threads times window; nothing if no thread's waiting was taken. */
+/** Waiting time over threads times window; nothing if no thread's waiting was measured. */
 std::optional<double> waiting_share(const json& record) {
   double waited = 0;
   const json& threads = record.at("threads");
@@ -111,8 +111,8 @@ struct Fairness {
   std::optional<double> max_over_min;  // nothing if a thread completed no operation
 };
 
-/** Over threads of the same role only, since roles do different work; of several roles the least
- * fair counts. */
+/** Fairness among threads of one role, because roles do different work. With several roles it is
+ * that of the least fair. */
 Fairness fairness(const json& record) {
   std::map<std::string, std::vector<double>> by_role;
   for (const json& thread : record.at("threads")) {
@@ -158,7 +158,7 @@ json totals(const Records& records, const char* field) {
   for (const json* record : records) {
     if (!record->contains(field)) continue;
     for (const auto& [name, value] : (*record)[field].items()) {
-      // Counts stay whole numbers; seconds of CPU time are none.
+      // Counts stay integers; seconds of CPU time are not integers.
       if (value.is_number_integer()) {
         sums[name] = sums.value(name, std::int64_t{0}) + value.get<std::int64_t>();
       } else if (value.is_number_float()) {
@@ -192,7 +192,7 @@ std::string why_uncounted(const json& event, double operations) {
   return operations > 0 ? "" : "no operation completed";
 }
 
-/** Each event by itself: some count the same transfer, so no sum over events is ever made. */
+/** Each event separately: two events may count the same transfer, so they are never added. */
 json counters_of(const CaseTrials& trials) {
   std::map<std::string, std::vector<double>> per_operation;
   std::map<std::string, double> running;
@@ -214,14 +214,14 @@ json counters_of(const CaseTrials& trials) {
       running[name] = std::min(running.try_emplace(name, 1.0).first->second, on / enabled);
     }
   }
-  // What any repetition counted stands before the reason why another could not.
+  // If any repetition counted the event, its value stands and not another repetition's reason.
   for (const auto& [name, values] : per_operation)
     events[name] = {{"per_operation", estimate(values)}, {"running_share", running[name]}};
   if (events.empty()) return {{"absent", reason}};
   return {{"events", events}};
 }
 
-/** What the trials say of themselves, each text once, and of how many trials if not of all. */
+/** The notes of the trials, each once, with the number of trials that have it unless all do. */
 json notes_of(const Records& records) {
   std::vector<std::string> texts;
   std::map<std::string, std::size_t> trials;

@@ -58,14 +58,14 @@ bool measured(const json& one) {
   return one.contains("throughput");
 }
 
-/** Every repetition completed something: without that there is no ratio. */
+/** Whether every repetition completed an operation; a rate of 0 gives no ratio. */
 bool positive(const json& one) {
   const json& rates = one["throughput"]["repetitions"];
   return std::all_of(rates.begin(), rates.end(),
                      [](const json& rate) { return rate.get<double>() > 0; });
 }
 
-/** How many cases base measured and the other, which has them too, could not. */
+/** How many cases have a throughput in base, and are in the other file without one. */
 std::size_t lost_cases(const Side& base, const Side& changed) {
   return static_cast<std::size_t>(
       std::count_if(base.cases.begin(), base.cases.end(), [&](const auto& entry) {
@@ -179,7 +179,8 @@ std::size_t least_repetitions(std::size_t cases, double alpha) {
   return least;
 }
 
-/** Says what this comparison could not have seen, so that no alarm is not read as no change. */
+/** Prints which changes this comparison could not have found, so that nobody reads silence as "no
+ * change". */
 void print_limits(const std::vector<CaseShift>& cases, const CompareOptions& options,
                   std::ostream& out) {
   const auto blind = std::count_if(cases.begin(), cases.end(), [](const CaseShift& one) {
@@ -313,7 +314,7 @@ double power(const CaseShift& one, double shift, std::size_t base_repetitions,
 
 std::size_t repetitions_to_find(const CaseShift& one, double shift, std::size_t cases,
                                 const CompareOptions& options) {
-  // The estimate is from a limited number of draws; some more than is wanted covers its error.
+  // The estimate is from a limited number of draws; a target above 80 % covers its error.
   const double enough = wanted_power + 0.05;
   std::size_t repetitions = least_repetitions(cases, options.alpha);
   while (power(one, shift, repetitions, repetitions, cases, options) < enough) {

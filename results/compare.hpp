@@ -12,7 +12,7 @@ namespace faultline {
 
 struct CompareOptions {
   double threshold = 0.02;  // as a fraction: how much slower the median must be before it counts
-  double alpha = 0.05;      // chance of one false alarm or more over all cases together
+  double alpha = 0.05;      // chance of at least one false alarm over all cases together
 };
 
 enum class ShiftVerdict { unchanged, faster, slower, blind };
@@ -24,7 +24,7 @@ struct CaseShift {
   std::vector<double> changed;
   double shift = 0;  // of the median, as a fraction; below 0 is slower
   double p = 1;      // Mann-Whitney, two-sided, Holm-corrected over all compared cases
-  double power = 0;  // chance to find a regression of 5 % here; compare alone fills it in
+  double power = 0;  // chance to find a regression of 5 % in this case; only `compare` sets it
   ShiftVerdict verdict = ShiftVerdict::unchanged;
 };
 
@@ -32,21 +32,21 @@ struct CaseShift {
  * Decides case by case. `slower` (a regression) is: corrected p below alpha **and** the median down
  * by more than the threshold; `faster` likewise; `blind`: so few repetitions that no outcome of the
  * test could be significant. The threshold is no part of the test: it says what is worth an alarm.
- * It must lie below the shift that shall be found, since a measured median lies below the true one
- * as often as above. `cases` holds name, base, changed; the rest is filled in.
+ * Set it below the shift that you want to find: a measured median is as often below the true one as
+ * above. Callers set name, base and changed of each case; `judge` fills in the rest.
  */
 void judge(std::vector<CaseShift>& cases, const CompareOptions& options);
 
 /**
  * The chance that `judge` finds `one` slower by `shift` (a fraction) with so many repetitions a
  * side, among `cases` cases of which no other changed: estimated by drawing from the repetitions at
- * hand, each over its side's median. As good as they show the noise; of one repetition a side: 0.
+ * hand, each divided by its side's median. It is 0 with one repetition a side.
  */
 double power(const CaseShift& one, double shift, std::size_t base_repetitions,
              std::size_t changed_repetitions, std::size_t cases, const CompareOptions& options);
 
-/** The least repetitions a side, to within a tenth, with which power reaches 80 % and some; 0 if a
- * thousand do not. */
+/** The fewest repetitions a side, to within a tenth, with which power exceeds 80 %; 0 if a thousand
+ * are too few. */
 std::size_t repetitions_to_find(const CaseShift& one, double shift, std::size_t cases,
                                 const CompareOptions& options);
 

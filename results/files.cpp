@@ -50,13 +50,13 @@ class TemporaryFile {
   }
 
   void move_to_final_name() {
-    // mkostemp made it private to its owner; a result is as public as any other new file.
+    // mkostemp makes a file that only its owner can read; a result has the usual permissions.
     const mode_t mask = umask(0);
     umask(mask);
     if (fchmod(file_, 0666 & ~mask) != 0 || fsync(file_) != 0) refuse(path_, errno);
     const int file = file_;
     file_ = -1;
-    // Some file systems tell of a full disk only here.
+    // Some file systems report a full disk only here.
     if (close(file) != 0) refuse(path_, errno);
     if (rename(name_.c_str(), path_.c_str()) != 0) refuse(path_, errno);
     moved_ = true;
@@ -64,8 +64,8 @@ class TemporaryFile {
   }
 
  private:
-  /** The rename is durable once its directory is. The file itself is whole either way, so errors
-   * are let go. */
+  /** Syncs the directory, which makes the rename durable. The file is whole even if this fails, so
+   * errors are ignored. */
   void sync_directory() const {
     const std::filesystem::path directory = std::filesystem::absolute(path_).parent_path();
     const int handle = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -63,7 +63,7 @@ Curve best_amdahl(const Curve& reference) {
   return best;
 }
 
-/** What `curve` has where `other` has something too. */
+/** The points of `curve` at CPU counts that `other` has too. */
 Curve common_points(const Curve& curve, const Curve& other) {
   Curve common;
   for (const auto& [cpus, rate] : curve) {
@@ -115,7 +115,7 @@ Curve medians_of(const std::map<int, json>& estimates) {
   return curve;
 }
 
-/** By rising numbers of CPUs, what either curve has there; the error where both have. */
+/** The points of both curves by rising CPU count, with the error at those that both have. */
 json points_of(const System& system) {
   std::map<int, json> points;
   for (const auto& [cpus, rate] : system.reference) points[cpus]["published"] = rate;

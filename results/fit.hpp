@@ -11,10 +11,10 @@ namespace faultline {
 /** Rates by number of CPUs. */
 using Curve = std::map<int, double>;
 
-/** How far off a curve is at the points that both have, in decades: 0.3 is a factor of two. */
+/** The distance of two curves at the points that both have, in decades: 0.3 is a factor of two. */
 struct FitError {
   double mean = 0;   // of the absolute log10 errors
-  double worst = 0;  // of them
+  double worst = 0;  // the largest absolute log10 error
   std::size_t points = 0;
 };
 FitError error_of(const Curve& reference, const Curve& model);
@@ -22,12 +22,11 @@ FitError error_of(const Curve& reference, const Curve& model);
 /**
  * The curves of three models without any mechanism, each fitted to `reference` itself as well as it
  * can be (least squares of the logarithms): "flat", "linear", and "Amdahl", r * n / (1 + s * (n -
- * 1)) with s from 0 to 1. A simulation, whose constants belong to no curve alone, is worth
- * something where it is nearer.
+ * 1)) with s from 0 to 1. A simulation is worth something if it is nearer than these.
  */
 std::map<std::string, Curve> trivial_models(const Curve& reference);
 
-/** The number of CPUs at which the curve is highest; of several the least. */
+/** The number of CPUs at which the curve is highest; the smallest such number. */
 int peak_of(const Curve& curve);
 
 /** The published curves of the project, a file under results/reference/. */

@@ -48,7 +48,7 @@ bool is_end(const nlohmann::json& line) {
   return line.is_object() && line.value("ended", nlohmann::json()) == true;
 }
 
-/** Takes one parsed line in. */
+/** Adds one parsed line to the content. */
 void take(JournalContent& content, nlohmann::json line, const std::string& path,
           std::size_t number) {
   if (number == 1) {
@@ -106,7 +106,7 @@ void Journal::append(const nlohmann::json& record) {
     }
     rest.remove_prefix(static_cast<std::size_t>(written));
   }
-  // EINVAL: a file that cannot be synced (a pipe) is no reason to stop.
+  // EINVAL: the file cannot be synced, as a pipe, and the run goes on.
   if (fdatasync(file_) != 0 && errno != EINVAL && errno != EROFS) refuse_write(path_);
 }
 

@@ -21,7 +21,7 @@ std::vector<double> repetitions_of(const json& one) {
   return one["throughput"]["repetitions"].get<std::vector<double>>();
 }
 
-/** Nothing where there is no ratio: one was not measured, or the native one did nothing. */
+/** Nothing if there is no ratio: one side has no throughput, or the native rate is 0. */
 json compared(const json& native, const json& simulated) {
   const std::vector<double> base = repetitions_of(native);
   const std::vector<double> model = repetitions_of(simulated);

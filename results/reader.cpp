@@ -17,7 +17,7 @@ using nlohmann::json;
 
 constexpr const char* a_results_file = "a results file of `faultline run` or `faultline sim`";
 
-/** Checks one value after another and says where one is not as the schema has it. */
+/** Checks values one by one and names the place of the first that the schema does not allow. */
 class Checker {
  public:
   explicit Checker(const std::string& path) : path_(path) {}
@@ -43,7 +43,7 @@ class Checker {
       refuse(place + "/" + key, "is no whole number", json::value_t::number_integer);
   }
 
-  /** That it is of this type where it is there. */
+  /** Checks that an optional member, if present, has this type. */
   void optional(const json& object, const std::string& place, const char* key,
                 json::value_t type) const {
     if (object.contains(key)) member(object, place, key, type);
@@ -137,7 +137,7 @@ void check_counts(const Checker& check, const json& one, const std::string& plac
   check.estimate(fairness, place + "/fairness", "jain");
 }
 
-/** Which machine, and what the simulator counted. */
+/** The machine and the simulator's counts. */
 void check_simulated(const Checker& check, const json& one, const std::string& place) {
   check.text(one, place, "machine");
   if (!one.contains("sim")) return;  // nothing completed
@@ -178,7 +178,8 @@ void check_case(const Checker& check, const json& one, const std::string& place)
   if (one.contains("machine") || one.contains("sim")) check_simulated(check, one, place);
 }
 
-/** What did not go by plan: entries with these texts, and who held and waited where it is told. */
+/** Failures, discarded trials and what was left out: entries with these texts, and holders and
+ * waiters if there are any. */
 void check_entries(const Checker& check, const json& part, const char* key,
                    std::initializer_list<const char*> texts) {
   const json& entries = check.member(part, "/faultline", key, json::value_t::array);
@@ -186,7 +187,7 @@ void check_entries(const Checker& check, const json& part, const char* key,
     const std::string place = fmt::format("/faultline/{}/{}", key, i);
     if (!entries[i].is_object()) check.refuse(place, "is no entry", json::value_t::object);
     for (const char* text : texts) check.text(entries[i], place, text);
-    // What was left out has no number.
+    // An entry of left_out has no repetition.
     if (std::string_view(key) != "left_out") check.whole_number(entries[i], place, "repetition");
     if (!entries[i].contains("stall")) continue;
     const json& stall = check.member(entries[i], place, "stall", json::value_t::object);

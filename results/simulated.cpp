@@ -48,7 +48,7 @@ json transfers_of(const std::vector<const json*>& records, double operations) {
   return transfers;
 }
 
-/** By kind, those of stalls by label. */
+/** The CPUs' time by kind; stalls by label. */
 json times_of(const std::vector<const json*>& records) {
   json sums = json::object();
   for (const json* record : records) {

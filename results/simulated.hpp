@@ -6,7 +6,7 @@
 namespace faultline {
 
 /**
- * What the simulator counted, over the records of one case (those without "sim" do not count):
+ * What the simulator counted, over the records of one case that have "sim":
  *   {"machine", "seeds", "simulated_ms" (of all together),
  *    "transfers": {LABEL: {"per_operation": x, "by": {"rmw": {"hop1": {"true_sharing": x}}}}},
  *    "time": {"work": share, "spinning", "sleeping", "shootdown", "stall": {LABEL: share}}}

@@ -23,15 +23,15 @@ constexpr int cell_width = 24;
 // All n repetitions fall on one side of the true median in 2^(1-n) of cases: below 5 % from 6 on.
 constexpr std::size_t bounding_repetitions = 6;
 
-/** The cases of one workload, placement and setting: what may be compared with one another. */
+/** The cases of one workload, placement and setting, which may be compared with one another. */
 struct Panel {
   std::set<std::int64_t> threads;
   std::vector<std::string> rows;  // in order of appearance
   std::map<std::pair<std::string, std::int64_t>, const json*> cells;
 };
 
-/** The running kernel is no scheme of ours, and a case of private address spaces has no sharing:
- * neither is ranked. */
+/** Whether a case is ranked. The running kernel does more than our schemes, and private address
+ * spaces share nothing. */
 bool ranked(const json& one) {
   return !one.value("private", false) && !one.value("kernel", false);
 }
@@ -147,7 +147,7 @@ std::size_t fewest_repetitions(const json& cases) {
   return fewest;
 }
 
-/** Texts of one kind, which differ in figures alone, and where the first of them is from. */
+/** Texts that differ only in their figures, and the place of the first. */
 struct TextKind {
   std::size_t count = 0;
   bool alike = true;
@@ -173,7 +173,7 @@ void print_kinds(std::ostream& out, const std::map<std::string, TextKind>& kinds
                one.first);
 }
 
-/** One discarded trial says little, their number much; and so do the cases with one note. */
+/** Prints how many trials were discarded and how many cases have a note, with one example each. */
 void print_by_kind(std::ostream& out, const json& part) {
   std::map<std::string, TextKind> notes;
   for (const json& one : part["cases"])
@@ -186,7 +186,8 @@ void print_by_kind(std::ostream& out, const json& part) {
   print_kinds(out, discarded, "discarded", "trial");
 }
 
-/** All of them where they are few for one reason; a spent budget leaves out more than one reads. */
+/** Prints what was left out: all of it if few entries have the reason, else the first and their
+ * number. */
 void print_left_out(std::ostream& out, const json& left_out) {
   constexpr std::size_t few = 8, shown = 4;
   std::map<std::string, std::vector<std::string>> by_reason;

@@ -10,9 +10,9 @@ namespace faultline {
 std::string human_rate(double per_second);
 
 /**
- * Where the numbers of a file's "faultline" part are from, so that nobody takes simulated ones for
- * measured ones: "native, HOST, CPU, DATE, build COMMIT", "simulated on e7-8870, seeds 1-6, build
- * COMMIT".
+ * Where the numbers of a file's "faultline" part are from, so that nobody takes simulated numbers
+ * for measured ones: "native, HOST, CPU, DATE, build COMMIT", "simulated on e7-8870, seeds 1-6,
+ * build COMMIT".
  */
 std::string provenance(const nlohmann::json& part);
 

@@ -19,7 +19,7 @@ using nlohmann::json;
 
 constexpr int schema_version = 1;
 
-/** Cases in the order in which a reader looks for them, whatever order the trials ran in. */
+/** Sorts cases for the reader; the trials ran in a random order. */
 std::vector<CaseTrials> by_case(const std::vector<json>& trials) {
   using Key = std::tuple<std::string, std::string, std::string, std::string, bool, std::int64_t,
                          std::string>;
@@ -50,7 +50,7 @@ std::vector<CaseTrials> by_case(const std::vector<json>& trials) {
   return ordered;
 }
 
-/** What two cases share that differ in their number of threads alone. */
+/** A key that is equal for cases which differ only in their number of threads. */
 std::string curve_of(const json& description) {
   json rest = description;
   for (const char* key : {"name", "threads", "cpus", "oversubscribed"}) rest.erase(key);
@@ -110,7 +110,7 @@ json benchmark_entries(const std::vector<CaseTrials>& cases) {
   return entries;
 }
 
-/** Case by case, since the order in which trials end may be chance. */
+/** Sorted by case, because the order in which trials end varies. */
 json unfinished(const std::vector<CaseTrials>& cases, const char* status) {
   json list = json::array();
   for (const CaseTrials& one : cases) {
@@ -126,7 +126,7 @@ json unfinished(const std::vector<CaseTrials>& cases, const char* status) {
   return list;
 }
 
-/** What a killed run had still to do. A trial that was discarded may stand in the journal more than
+/** The trials that a killed run had not done. The journal may hold a discarded trial more than
  * once. */
 json lost_to_a_kill(const JournalContent& journal) {
   std::set<std::tuple<std::string, std::int64_t, bool>> begun;
@@ -146,7 +146,7 @@ json faultline_part(const JournalContent& journal, std::vector<CaseTrials>& case
   for (const char* key : {"mode", "suite", "seed", "command", "machine", "build", "counters"}) {
     part[key] = journal.header.at(key);
   }
-  // A simulation is of no date, and has seeds instead of chance.
+  // The same command must give the same file, so a simulation has seeds and no date.
   const char* own = part["mode"] == "sim" ? "seeds" : "date";
   part[own] = journal.header.at(own);
   part["ended"] = !journal.killed;

@@ -173,6 +173,7 @@ Selection make_selection(const RunArguments& arguments) {
       parse_counts(arguments.simulated ? "--cpus" : "--threads", arguments.threads);
   if (!arguments.threads.empty()) selection.threads = counts;
   if (!arguments.machines.empty()) selection.machines = split_list("--machine", arguments.machines);
+  if (arguments.simulated && selection.machines.empty()) selection.machines = {"e7-8870"};
   selection.ceiling = arguments.ceiling;
   selection.filter = arguments.filter;
   if (!arguments.repetitions.empty())

@@ -1,6 +1,6 @@
-// What a whole kernel adds to each operation of an address space: the way in and out, a system call
-// or an exception. The schemes are called by their threads without it; published systems were not,
-// so a case that is held against one asks for this (--kernel-entry).
+// Charges each operation of an address space its entry into the kernel: a system call, or a page
+// fault's exception. Threads call the schemes directly. Published systems are kernels, so a case
+// that is compared with one asks for this charge (--kernel-entry).
 #pragma once
 
 #include <memory>

@@ -1,6 +1,7 @@
-// The simulator's platform: every access and every verb is an event of the running Simulation. By a
-// thread that is not simulated (a test that makes a lock, a trial that takes it down) they cost
-// nothing, and what waits has nobody to wake it: there the platform is one of a single thread.
+// The simulator's platform: every access and every verb is an event of the running Simulation. A
+// thread that is not simulated (a test that makes a lock, a trial that takes it down) uses the
+// platform of a single thread: there accesses cost nothing, and a wait has no other thread to end
+// it.
 #pragma once
 
 #include <bit>
@@ -25,7 +26,7 @@ inline Simulation& simulation() {
   return *here.simulation;
 }
 
-// The value as the store buffer keeps it.
+// A value in the form in which the store buffer keeps it.
 template <class T>
 u64 to_bits(T value) {
   u64 bits = 0;
@@ -64,7 +65,7 @@ class Word {
     else if (simulation().before_store(*cpu, this, sizeof(T), to_bits(value)))
       value_ = value;
   }
-  // Reads and writes at once: `change` gets the value, answers the new one.
+  // Reads and writes at once: `change` maps the old value to the new one. Returns the old one.
   template <class F>
   T modify(F&& change) {
     if (Cpu* cpu = here.cpu) simulation().before_rmw(*cpu, this, sizeof(T));
@@ -77,7 +78,7 @@ class Word {
   }
 
  private:
-  // A store that this CPU has posted for what was here before must not come after the new value.
+  // This CPU may have posted a store to the object that lay here before: it completes first.
   constexpr T made(T value) {
     if (!std::is_constant_evaluated() && here.cpu != nullptr)
       simulation().before_construction(*here.cpu, Arena::offset(this));
@@ -233,7 +234,7 @@ struct SimPlatform {
   static void work(u64 ns) {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().work(*cpu, ns);
   }
-  // Costs the machine's time for it. Nothing is written: nobody reads what a simulated page holds.
+  // Costs the machine's time for it and writes nothing: simulated pages have no contents.
   static void clear_page(void* page) {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().clear_page(*cpu, page);
   }
@@ -243,7 +244,7 @@ struct SimPlatform {
   static void settle() {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().settle(*cpu);
   }
-  // The object's own size is what is named; without its type, four bytes.
+  // Names the object's bytes; four where its type is unknown.
   template <class T>
   static void label(const T* object, const char* name) {
     usize bytes = 4;

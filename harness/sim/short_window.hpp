@@ -1,4 +1,4 @@
-// What a simulated window was too short to show.
+// Notes on results for which the simulated window was too short.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,14 +9,13 @@
 
 namespace faultline {
 
-// Fewer operations a thread than this say little: a whole cycle of mapping, faulting and unmapping
-// is no more.
+// A result with fewer operations a thread says little: one cycle of mapping, faulting and unmapping
+// has as many.
 inline constexpr u64 least_operations = 4;
 
-// Short texts, one for each thing that did not happen in the trial's window and might have in a
-// longer one: the handoff of a lock that publishes handoffs, has had waiters, and hands off only
-// after a wait longer than the window; operations enough. `record`: with "case", "window_s",
-// "operations" and "events".
+// Returns a short text for each event that the window was too short for: a handoff, where a lock
+// publishes handoffs, had waiters, and hands off only after a wait longer than the window; and
+// `least_operations` a thread. `record` has "case", "window_s", "operations" and "events".
 std::vector<std::string> short_window_notes(const nlohmann::json& record);
 
 }  // namespace faultline

@@ -4,7 +4,6 @@
 // so that faults elsewhere go on during the shootdown.
 #pragma once
 
-#include <concepts>
 #include <memory>
 #include <utility>
 
@@ -29,13 +28,13 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   // that may overlap its neighbour cannot be initialized with what a function returns.
   explicit MmapSemBase(const AddressSpaceOptions& options,
                        std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>())
-    requires std::default_initializable<Lock>
+    requires(!TakesOptions<Lock>)
       : pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
     label();
   }
   explicit MmapSemBase(const AddressSpaceOptions& options,
                        std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>())
-    requires(!std::default_initializable<Lock>)
+    requires TakesOptions<Lock>
       : lock_(options), pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
     label();
   }

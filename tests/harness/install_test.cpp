@@ -62,13 +62,16 @@ TEST_F(Installation, ListsMeasuresAndReplaysTheSampleTrace) {
       "run --workload local --scheme none --threads 1 --duration 20ms --warmup 1ms --repetitions 1 "
       "--latency-repetitions 0 --no-ceiling --out run.json");
   const std::string trace = (prefix() / "share/faultline/traces/pack.txt.xz").string();
-  EXPECT_TRUE(fs::exists(trace));
+  expect_success("run --workload replay:file=" + trace +
+                 " --scheme mmap_sem --threads 2 --duration 20ms --warmup 1ms --repetitions 1 "
+                 "--latency-repetitions 0 --no-ceiling --out replay.json");
 }
 
 TEST_F(Installation, SimulatesOnAPresetAndDrawsTheResult) {
   if (!simulator_runs) GTEST_SKIP() << no_simulator;
   expect_success(
-      "sim --workload local --scheme mmap_sem:lock=rwsem_2012 --kernel-entry --cpus 1,10,20 --seeds 1 "
+      "sim --workload local --machine e7-8870 --scheme mmap_sem:lock=rwsem_2012 --kernel-entry "
+      "--cpus 1,10,20 --seeds 1 "
       "--duration 200us --warmup 20us --latency-repetitions 0 --no-ceiling --out sim.json");
   const Outcome fit = run_installed("fit sim.json");
   EXPECT_EQ(fit.exit_code, 0) << fit.errors;

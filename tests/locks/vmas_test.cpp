@@ -11,8 +11,7 @@
 
 #include "harness/native/platform.hpp"
 #include "locks/address_space/mm.hpp"
-#include "locks/vmas/rbtree.hpp"
-#include "locks/vmas/sorted_array.hpp"
+#include "locks/vmas/list.hpp"
 
 namespace faultline {
 namespace {
@@ -299,7 +298,15 @@ struct KeepsTheLast {
 
 template <class Vmas>
 class VmaContainers : public testing::Test {};
-using Containers = testing::Types<vmas::RbTree, vmas::SortedArray>;
+template <class, class... Families>
+struct FamiliesAfter {
+  using Types = testing::Types<Families...>;
+};
+// Those of the catalogue.
+using Containers = FamiliesAfter<void
+#define FAULTLINE_VMAS(name, family, ...) , FAULTLINE_TYPE family
+#include "locks/vmas/list.def"
+                                 >::Types;
 TYPED_TEST_SUITE(VmaContainers, Containers);
 
 TYPED_TEST(VmaContainers, AnswerAsASortedArrayDoesAfterEveryEdit) {

@@ -207,7 +207,7 @@ TEST(Report, SaysWhyTheModelOfAnotherMachineIsNotCompared) {
                 .find("Not compared: testbox was calibrated on elsewhere (Test CPU &lt;/script&gt; "
                       "3000), and measured was on testhost"),
             std::string::npos);
-  // Of a preset there is nothing to say.
+  // A preset was calibrated on no host.
   report({native, write_sample(directory, "p.json", {.repetitions = 2, .mode = "sim"})},
          directory.file("p.html"), "");
   EXPECT_EQ(text_of(directory.file("p.html")).find("id=\"agreement\""), std::string::npos);
@@ -310,7 +310,7 @@ TEST(Report, NamesEveryFilesOwnReasonForAbsentCounters) {
 
 TEST(Report, EverySvgSaysNativeMachineDateAndBuild) {
   const TemporaryDirectory directory;
-  // Without counters: the picture that has nothing to show must say where from as well.
+  // Without counters: a picture that has nothing to show names its provenance too.
   const std::string results = write_sample(directory, "r.json", {.repetitions = 2});
   report({results}, "", directory.file("svg"));
   for (const std::string& picture : all_pictures) {

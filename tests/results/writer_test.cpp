@@ -329,7 +329,7 @@ TEST(Results, SimulatedTransfersArePerOperationAndTimesAreShares) {
   }
 }
 
-// Processes side by side end in any order; the file must not tell.
+// Concurrent processes end in any order; the file must not depend on it.
 TEST(Results, TheOrderInWhichTrialsEndChangesNothing) {
   JournalContent content = content_of({.repetitions = 3, .mode = "sim"});
   const json once = build_results(content, "here");

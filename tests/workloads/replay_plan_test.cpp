@@ -214,20 +214,16 @@ TEST(ReplayPlan, RefusesNoThreadsAndMoreThanWereRecorded) {
 
 class EveryTrace : public testing::TestWithParam<const char*> {
  protected:
-  std::string path() const {
-    return std::string(GetParam()) == "own" ? own_trace() : shared_trace(GetParam());
-  }
+  std::string path() const { return recorded_trace(GetParam()); }
 };
 
 TEST_P(EveryTrace, ReplaysInAnyOrderThatThePlanAllows) {
-  if (path().empty()) GTEST_SKIP() << "shared/traces is not here";
   const Trace trace = read_trace(path());
   for (u32 threads : {static_cast<u32>(trace.threads.size()), 4U, 2U, 1U})
     EXPECT_EQ(simulate(plan_replay(trace, threads), 5), "") << threads << " threads";
 }
 
 TEST_P(EveryTrace, MeansTheSameAfterItsRelocation) {
-  if (path().empty()) GTEST_SKIP() << "shared/traces is not here";
   const Trace trace = read_trace(path());
   constexpr u64 base = u64{1} << 44;
   const u64 span = relocated_span(trace);
@@ -245,11 +241,8 @@ TEST_P(EveryTrace, MeansTheSameAfterItsRelocation) {
   EXPECT_THROW(relocate(trace, base, span - 1, u64{1} << 40), std::invalid_argument);
 }
 
-INSTANTIATE_TEST_SUITE_P(Traces, EveryTrace, testing::Values("own", "javac.txt.xz", "zstd.txt.xz"),
-                         [](const auto& parameter) {
-                           const std::string name = parameter.param;
-                           return name.substr(0, name.find('.'));
-                         });
+INSTANTIATE_TEST_SUITE_P(Traces, EveryTrace, testing::Values("pack", "javac", "zstd"),
+                         [](const auto& parameter) { return std::string(parameter.param); });
 
 }  // namespace
 }  // namespace faultline

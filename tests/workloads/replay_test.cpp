@@ -83,7 +83,7 @@ TEST_P(ReplayOn, PlaysTheOwnTraceForRoundsOnFoldedThreads) {
   Outcome outcome;
   // On a busy machine nothing may complete in the first windows.
   for (std::chrono::milliseconds window{150}; outcome.operations == 0 && window < 60s; window *= 4)
-    outcome = replay(GetParam(), own_trace(), limit(2), window);
+    outcome = replay(GetParam(), recorded_trace("pack"), limit(2), window);
   EXPECT_EQ(outcome.failure, "");
   EXPECT_EQ(outcome.oracle, "");
   EXPECT_EQ(outcome.errors, 0U);
@@ -91,16 +91,16 @@ TEST_P(ReplayOn, PlaysTheOwnTraceForRoundsOnFoldedThreads) {
 }
 
 TEST_P(ReplayOn, PlaysTheOwnTraceOnAsManyThreadsAsWereRecorded) {
-  const Outcome outcome = replay(GetParam(), own_trace(), limit(9), std::chrono::milliseconds(150));
+  const Outcome outcome =
+      replay(GetParam(), recorded_trace("pack"), limit(9), std::chrono::milliseconds(150));
   EXPECT_EQ(outcome.failure, "");
   EXPECT_EQ(outcome.oracle, "");
   EXPECT_EQ(outcome.errors, 0U);
 }
 
 TEST_P(ReplayOn, PlaysZstdsTrace) {
-  if (shared_trace("zstd.txt.xz").empty()) GTEST_SKIP() << "shared/traces is not here";
   const Outcome outcome =
-      replay(GetParam(), shared_trace("zstd.txt.xz"), limit(7), std::chrono::milliseconds(300));
+      replay(GetParam(), recorded_trace("zstd"), limit(7), std::chrono::milliseconds(300));
   EXPECT_EQ(outcome.failure, "");
   EXPECT_EQ(outcome.oracle, "");
 }

@@ -1,4 +1,4 @@
-// Traces for tests: written to a file of the test's own, or found beside the repository.
+// Traces for tests: written to a file of the test's own, or recordings of real programs.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -60,13 +60,9 @@ inline std::string unmap_at(u32 tid, const std::string& address, const std::stri
          leave(tid, "munmap", "0x0");
 }
 
-inline std::string own_trace() {
-  return std::string(FAULTLINE_SOURCE_DIR) + "/tests/workloads/data/pack.txt.xz";
-}
-// One of the traces that are handed out beside the repository; empty if it is not there.
-inline std::string shared_trace(const std::string& name) {
-  const std::string path = std::string(FAULTLINE_SOURCE_DIR) + "/../shared/traces/" + name;
-  return std::filesystem::exists(path) ? path : "";
+// A recording of tests/workloads/data: "pack", "javac" or "zstd".
+inline std::string recorded_trace(const std::string& name) {
+  return std::string(FAULTLINE_SOURCE_DIR) + "/tests/workloads/data/" + name + ".txt.xz";
 }
 
 }  // namespace faultline

@@ -260,7 +260,7 @@ TEST(Trace, RefusesWhatHoldsNothingToReplayInOneLine) {
 }
 
 TEST(Trace, ReadsTheProjectsOwnRecordingWhole) {
-  const Trace trace = read_trace(own_trace());
+  const Trace trace = read_trace(recorded_trace("pack"));
   EXPECT_EQ(trace.lines, 5082U);
   EXPECT_EQ(trace.used_lines, 5075U);
   EXPECT_EQ(trace.threads.size(), 9U);
@@ -270,8 +270,7 @@ TEST(Trace, ReadsTheProjectsOwnRecordingWhole) {
 }
 
 TEST(Trace, ReadsTheJvmsRecording) {
-  if (shared_trace("javac.txt.xz").empty()) GTEST_SKIP() << "shared/traces is not here";
-  const Trace trace = read_trace(shared_trace("javac.txt.xz"));
+  const Trace trace = read_trace(recorded_trace("javac"));
   EXPECT_EQ(trace.lines, 109'239U);
   EXPECT_EQ(trace.used_lines, 109'159U);
   EXPECT_EQ(trace.threads.size(), 25U);
@@ -279,8 +278,7 @@ TEST(Trace, ReadsTheJvmsRecording) {
 }
 
 TEST(Trace, ReadsZstdsRecording) {
-  if (shared_trace("zstd.txt.xz").empty()) GTEST_SKIP() << "shared/traces is not here";
-  const Trace trace = read_trace(shared_trace("zstd.txt.xz"));
+  const Trace trace = read_trace(recorded_trace("zstd"));
   EXPECT_EQ(trace.lines, 59'828U);
   EXPECT_EQ(trace.used_lines, 59'805U);
   EXPECT_EQ(trace.threads.size(), 7U);

@@ -82,20 +82,31 @@ TEST(Workloads, LockLoopNamesTheUnknownLock) {
   EXPECT_THROW(make_workload<P>("lock_loop", "mutex", 1), std::invalid_argument);
 }
 
-TEST(Workloads, EachRunsCleanOnItsSchemes) {
-  for (const Entry& entry : workload_catalogue()) {
-    if (entry.needs_lock || entry.name == std::string("replay")) continue;
-    for (const char* scheme : {"mmap_sem", "refcount", "linux"}) {
-      if (entry.needs_files && scheme != std::string("linux")) continue;
-      TrialSpec spec = short_trial(entry.name, scheme, 2);
-      spec.trial_case.duration_s = 0.02;
-      const json record = run_long_enough(spec);
-      EXPECT_EQ(record["status"], "ok") << spec.trial_case.name() << ": " << record["reason"];
-      for (const auto& [kind, counts] : record["kinds"].items())
-        EXPECT_EQ(counts["errors"], 0) << spec.trial_case.name() << " " << kind;
-    }
+// Those that need nothing but a scheme.
+std::vector<std::string> plain_workloads() {
+  std::vector<std::string> names;
+  for (const Entry& entry : workload_catalogue())
+    if (!entry.needs_lock && entry.name != std::string("replay")) names.emplace_back(entry.name);
+  return names;
+}
+
+class EveryWorkload : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryWorkload, RunsCleanOnItsSchemes) {
+  const bool needs_files = choose_workload(GetParam()).entry().needs_files;
+  for (const std::string scheme : {"mmap_sem", "refcount", "linux"}) {
+    if (needs_files && scheme != "linux") continue;
+    TrialSpec spec = short_trial(GetParam(), scheme, 2);
+    spec.trial_case.duration_s = 0.02;
+    const json record = run_long_enough(spec);
+    EXPECT_EQ(record["status"], "ok") << spec.trial_case.name() << ": " << record["reason"];
+    for (const auto& [kind, counts] : record["kinds"].items())
+      EXPECT_EQ(counts["errors"], 0) << spec.trial_case.name() << " " << kind;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Catalogue, EveryWorkload, testing::ValuesIn(plain_workloads()),
+                         [](const auto& parameter) { return parameter.param; });
 
 TEST(Workloads, LockLoopRunsOnEveryPrimitive) {
   for (const std::string& lock : stars_of(lock_families, true))

@@ -1,6 +1,7 @@
-// The simulated machine's memory: one stretch of addresses, the same in every run, since locks hash
-// addresses and results must not depend on where the host put things. The fibers' stacks come first
-// in it, each below a guard page, then what threads allocate. Memory lives as long as the arena.
+// The simulated machine's memory: one range of addresses, the same in every run, since locks hash
+// addresses and results must not depend on the host's choice of them. It begins with the fibers'
+// stacks, each above a guard page; what threads allocate follows. Memory lives as long as the
+// arena.
 #pragma once
 
 #include "harness/sim/engine/mapping.hpp"
@@ -16,7 +17,7 @@ class Arena {
   // Stacks of `stack_bytes`, a multiple of the page, for `threads` threads.
   Arena(u32 threads, usize stack_bytes);
 
-  // From the address on; a value of `size` or more is no address of the arena.
+  // The address's distance from the arena's start; `size` or more for an address outside of it.
   static u64 offset(const void* address) { return reinterpret_cast<u64>(address) - base; }
   static bool holds(const void* address) { return offset(address) < size; }
   // The offset of an address of the arena. Throws std::logic_error for any other.
@@ -27,20 +28,20 @@ class Arena {
     return at;
   }
 
-  // The bottom of the thread's stack; `stack_bytes` above it is its top, a page below it the guard.
+  // The lowest address of the thread's stack. The guard page lies below it.
   std::byte* stack(u32 thread) const {
     return mapping_.data() + thread * (stack_bytes_ + page_size) + page_size;
   }
   usize stack_bytes() const { return stack_bytes_; }
   bool is_stack(u64 at) const { return at < stacks_end_; }
-  // Which thread's guard page that address is in; `threads` for none.
+  // The thread in whose guard page the address lies; `threads` for none.
   u32 overflown(const void* address) const;
 
-  // Zeroed, on `node`. Neighbours in memory belong to one thread. Throws std::bad_alloc when all is
-  // given out.
+  // Zeroed memory on `node`. What one thread allocates shares no line with another's. Throws
+  // std::bad_alloc when the arena is full.
   void* allocate(u32 thread, u32 node, usize bytes, usize alignment);
 
-  // The node on which that place's page is.
+  // The home node of the page at that offset.
   u32 home(u64 at) const { return homes_[at >> page_shift]; }
 
  private:

@@ -6,19 +6,20 @@
 
 namespace faultline::sim {
 
-Coherence::Coherence(const Machine& machine, std::span<Cpu> cpus, Directory& directory,
-                     Interconnect& interconnect, LineQueues& queues, StoreBuffers& stores,
+Coherence::Coherence(const Machine& machine, const Arena& arena, std::span<Cpu> cpus,
+                     Directory& directory, LineQueues& queues, StoreBuffers& stores,
                      SpinParking& spinning, Scheduler& scheduler, Accounting& accounting)
-    : machine_(machine),
-      cpus_(cpus),
+    : cpus_(cpus),
       directory_(directory),
-      interconnect_(interconnect),
       queues_(queues),
       stores_(stores),
       spinning_(spinning),
       scheduler_(scheduler),
       accounting_(accounting),
-      residency_(machine) {}
+      interconnect_(machine, arena),
+      residency_(machine),
+      hit_{machine.hit[0], machine.hit[1], machine.hit[2]},
+      prefetch_pairs_(machine.prefetch_pairs) {}
 
 // The protocol: a load asks for a copy (GETS), a store or an RMW for the only copy (GETX), which
 // invalidates all others (INV).
@@ -44,7 +45,7 @@ Time Coherence::transfer(Cpu& cpu, Line& line, LineAccess access, Time now, u32 
     directory_.get_exclusive(cpu, line, access.mask());
   }
   line.busy_until = timing.released;
-  if (machine_.prefetch_pairs) prefetch_adjacent(cpu, access.at, timing.complete);
+  if (prefetch_pairs_) prefetch_adjacent(cpu, access.at, timing.complete);
   return timing.complete;
 }
 
@@ -67,15 +68,15 @@ void Coherence::prefetch_adjacent(Cpu& cpu, u64 at, Time complete) {
 
 void Coherence::load_shared(Cpu& cpu, Line& line, u64 at, usize bytes) {
   scheduler_.take_turn(cpu);
-  const Time hit = machine_.hit[static_cast<usize>(Kind::load)];
-  if (cpu.retry_at / Arena::line_bytes == at / Arena::line_bytes && !queues_.awaits_store(line)) {
+  const bool store_is_first = queues_.awaits_store(line);
+  if (cpu.retry_at / Arena::line_bytes == at / Arena::line_bytes && !store_is_first) {
     // A spinner queued for this very load and got the line, which may have moved on since.
     cpu.retry_at = 0;
     ++cpu.misses;
-    cpu.clock += hit;
+    cpu.clock += hit_[static_cast<usize>(Kind::load)];
     return;
   }
-  if (!directory_.has_copy(cpu, line) || queues_.awaits_store(line))
+  if (store_is_first || !directory_.has_copy(cpu, line))
     return obtain(cpu, line, {at, static_cast<u32>(bytes), Kind::load});
   if (line.owner == cpu.index) {
     refill_if_dropped(cpu, line, at);
@@ -83,7 +84,7 @@ void Coherence::load_shared(Cpu& cpu, Line& line, u64 at, usize bytes) {
   } else {
     directory_.entry(line).read |= byte_mask(at, bytes);
   }
-  cpu.clock += hit;
+  cpu.clock += hit_[static_cast<usize>(Kind::load)];
 }
 
 void Coherence::before_rmw(Cpu& cpu, const void* address, usize bytes) {
@@ -98,13 +99,13 @@ void Coherence::before_rmw(Cpu& cpu, const void* address, usize bytes) {
       return obtain(cpu, line, {at, static_cast<u32>(bytes), Kind::rmw});
   }
   write_hit(cpu, line, at, byte_mask(at, bytes));
-  cpu.clock += machine_.hit[static_cast<usize>(Kind::rmw)];
+  cpu.clock += hit_[static_cast<usize>(Kind::rmw)];
 }
 
 bool Coherence::store_shared(Cpu& cpu, Line& line, u64 at, usize bytes, u64 value) {
   stores_.make_room(cpu);
   scheduler_.take_turn(cpu);
-  cpu.clock += machine_.hit[static_cast<usize>(Kind::store)];
+  cpu.clock += hit_[static_cast<usize>(Kind::store)];
   // A hit, unless another CPU's posted store comes first.
   if (cpu.stores.waiting == 0 && Directory::is_exclusive(cpu, line) &&
       !queues_.awaits_store(line)) {
@@ -136,7 +137,7 @@ void Coherence::obtain(Cpu& cpu, Line& line, LineAccess access) {
   }
   accounting_.charge_stall(cpu, line, access.at, since);
   // Once the line is here the access takes as long as a load's hit; meanwhile it may move on.
-  cpu.clock += machine_.hit[static_cast<usize>(Kind::load)];
+  cpu.clock += hit_[static_cast<usize>(Kind::load)];
 }
 
 void Coherence::refill(Cpu& cpu, Line& line, u64 at) {

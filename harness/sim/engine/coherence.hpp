@@ -24,9 +24,9 @@ class SpinParking;
 
 class Coherence {
  public:
-  Coherence(const Machine& machine, std::span<Cpu> cpus, Directory& directory,
-            Interconnect& interconnect, LineQueues& queues, StoreBuffers& stores,
-            SpinParking& spinning, Scheduler& scheduler, Accounting& accounting);
+  Coherence(const Machine& machine, const Arena& arena, std::span<Cpu> cpus, Directory& directory,
+            LineQueues& queues, StoreBuffers& stores, SpinParking& spinning, Scheduler& scheduler,
+            Accounting& accounting);
 
   // Before the caller reads the value.
   void before_load(Cpu& cpu, const void* address, usize bytes) {
@@ -37,7 +37,7 @@ class Coherence {
     if (!Directory::is_private(cpu, line)) return load_shared(cpu, line, at, bytes);
     refill_if_dropped(cpu, line, at);
     line.used |= byte_mask(at, bytes);
-    cpu.clock += machine_.hit[static_cast<usize>(Kind::load)];
+    cpu.clock += hit_[static_cast<usize>(Kind::load)];
   }
   // Before the caller writes the value. False: it has been posted, and the caller does not write.
   bool before_store(Cpu& cpu, void* address, usize bytes, u64 value) {
@@ -47,7 +47,7 @@ class Coherence {
     Line& line = directory_.line_at(at);
     if (!Directory::is_private(cpu, line)) return store_shared(cpu, line, at, bytes, value);
     write_hit(cpu, line, at, byte_mask(at, bytes));
-    cpu.clock += machine_.hit[static_cast<usize>(Kind::store)];
+    cpu.clock += hit_[static_cast<usize>(Kind::store)];
     return true;
   }
   // Before the caller reads and writes the value at once.
@@ -58,7 +58,7 @@ class Coherence {
     if (!stores_.forward(cpu, at, value)) return false;
     begin_access(cpu);
     cpu.cannot_park = true;  // the store has yet to become visible: a spin on it must not stop time
-    cpu.clock += machine_.hit[static_cast<usize>(Kind::load)];
+    cpu.clock += hit_[static_cast<usize>(Kind::load)];
     return true;
   }
   // Before an object is made at arena offset `at`: a waiting store to what was there before must
@@ -97,16 +97,18 @@ class Coherence {
   void obtain(Cpu& cpu, Line& line, LineAccess access);
   void prefetch_adjacent(Cpu& cpu, u64 at, Time complete);
 
-  const Machine& machine_;
   const std::span<Cpu> cpus_;
   Directory& directory_;
-  Interconnect& interconnect_;
   LineQueues& queues_;
   StoreBuffers& stores_;
   SpinParking& spinning_;
   Scheduler& scheduler_;
   Accounting& accounting_;
+  Interconnect interconnect_;
   const Residency residency_;
+  // Copies of the machine's, at hand for every access.
+  const std::array<Time, kinds> hit_;
+  const bool prefetch_pairs_;
 };
 
 // The line goes on after the directory's response.
@@ -121,7 +123,7 @@ Time Coherence::read_clean(Cpu& cpu, Line& line, DirectoryEntry& entry, LineAcce
   Residency::take_in(cpu);
   entry.read |= mask;
   line.busy_until = timing.released;
-  if (machine_.prefetch_pairs) prefetch_adjacent(cpu, access.at, timing.complete);
+  if (prefetch_pairs_) prefetch_adjacent(cpu, access.at, timing.complete);
   entry.add(cpu.index, cpu.place);
   return timing.complete;
 }

@@ -23,7 +23,8 @@ u64 sum_if(const Transfers& transfers, F&& wanted) {
   return sum;
 }
 
-// A wait under way is counted as what it looks like, and may be another kind once it is over.
+// A wait under way is counted by its present status. It may end as another kind, so a later count
+// can be less than an earlier one.
 void take_off(Time& time, Time before) {
   time -= std::min(time, before);
 }

@@ -11,10 +11,10 @@ namespace faultline::sim {
 
 // Why a line had to move.
 enum class Reason : u8 {
-  true_sharing,   // another CPU has written the very bytes, or read those that are written now
-  false_sharing,  // another CPU has used other bytes of the line
+  true_sharing,   // another CPU wrote these bytes, or read them before they are written now
+  false_sharing,  // another CPU used other bytes of the line only
   cold,           // no cache had it
-  capacity        // the own cache had it once, and has taken in too much since
+  capacity        // the own cache had dropped it for other lines
 };
 inline constexpr usize reasons = 4;
 inline constexpr std::array<const char*, reasons> reason_names = {"true_sharing", "false_sharing",
@@ -32,24 +32,25 @@ struct Transfers {
   u64 because(Reason reason) const;
 };
 
-// One CPU's time, in ps; `work` is what none of the others is.
+// One CPU's time, in ps. `work` is the rest: time that is none of the others.
 struct Account {
   Time work = 0;
   Time spinning = 0;
   Time sleeping = 0;
   Time shootdown = 0;            // sending, waiting for the answers, being interrupted
   std::vector<Time> stall = {};  // for lines, by label's number
-  Time waiting = 0;              // for locks, as they tell it: not one of those, some of each
+  Time waiting = 0;              // for locks, as they announce it; it overlaps all of the above
   Time stalled() const;
 };
 
-// All counts from the start up to `time`. Subtract the window's opening from its close.
+// All counts from the simulation's start up to `time`. A window's are those of its close less those
+// of its opening.
 struct Counts {
   Time time = 0;
   u64 accesses = 0;
   u64 hits = 0;  // accesses that the own cache or the store buffer served
   u64 transfers = 0;
-  u64 prefetches = 0;               // pairs brought along, not among the transfers
+  u64 prefetches = 0;               // adjacent lines brought along; not counted as transfers
   std::vector<std::string> labels;  // by number
   std::vector<Transfers> by_label;  // by number
   std::vector<Account> accounts;    // by thread

@@ -1,7 +1,7 @@
-// What happens next: a heap of four-fold branches, of keys that carry time and actor in one word,
-// so that a comparison is one instruction; and beside it a run of keys in their order, for those
-// that come nearly in it: CPUs that get their copies of a line one after the other. Each actor has
-// at most one key.
+// The events to come, in the order of their times. A key holds an event's time and its actor in one
+// word, so that a comparison is one instruction. Most keys are in a heap with four children a node.
+// Keys that are pushed nearly in order (of CPUs that get their copies of a line one after the
+// other) are in a sorted run beside it. Each actor has at most one key.
 #pragma once
 
 #include <algorithm>
@@ -43,8 +43,8 @@ class EventQueue {
     rise(size_++, key);
     top_ = std::min(top_, key);
   }
-  // A CPU's only key, which nobody will remove, likely later than those that have come this way
-  // before.
+  // push() for an actor that has no key, with one that will not be removed. Fast where the key is
+  // later than most that were pushed so before.
   void push_late(Key key) {
     if (run_end_ != run_first_ && key < run(run_end_ - 1)) [[unlikely]]
       return insert(key);
@@ -62,7 +62,7 @@ class EventQueue {
     find_top();
     return first;
   }
-  // push(key), then pop(), in one pass where both are the heap's.
+  // push(key), then pop(): in one pass where both concern the heap.
   Key exchange(Key key) {
     const Key first = top_;
     if (key <= first) return key;
@@ -84,12 +84,12 @@ class EventQueue {
  private:
   void find_top() { top_ = std::min(heap_[0], run(run_first_)); }
 
-  static constexpr u32 run_slots = 2 * max_cpus;  // no CPU has two keys, and one slot is `nothing`
-  static constexpr u32 reach = 16;  // a key that goes farther from the end is the heap's
+  static constexpr u32 run_slots = 2 * max_cpus;  // room for a key of each CPU and for `nothing`
+  static constexpr u32 reach = 16;  // a key that belongs farther from the end goes to the heap
   static_assert(std::has_single_bit(run_slots));
   Key& run(u32 at) { return run_[at & (run_slots - 1)]; }
 
-  // Behind the last key there are always so many `nothing`s, so that no branch need be incomplete.
+  // So many `nothing`s follow the last key: each node has four children to compare.
   static constexpr usize padding = 4;
 
   [[gnu::noinline]] void insert(Key key) {
@@ -121,7 +121,7 @@ class EventQueue {
   }
   void sink(usize at, Key key) {
     for (usize child = 4 * at + 1; child < size_; child = 4 * at + 1) {
-      // Without branches, which the host could not foretell.
+      // Without branches: the host would mispredict them.
       const Key* keys = &heap_[child];
       const usize low = keys[1] < keys[0];
       const usize high = 2 + (keys[3] < keys[2]);

@@ -1,5 +1,5 @@
-// operator new and delete, replaced: within an ArenaScope an allocation comes from the simulated
-// machine's memory. It is never freed by itself; the arena goes with the simulation.
+// Replaces operator new and delete. Within an ArenaScope an allocation comes from the simulated
+// machine's memory, which is freed as a whole with the simulation.
 #include <cstdlib>
 #include <new>
 

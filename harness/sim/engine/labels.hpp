@@ -1,4 +1,5 @@
-// Names of memory: which object a line belongs to, where several share it by each four bytes.
+// Names of memory: which object a line belongs to. A line that several objects share has a name for
+// each four bytes.
 #pragma once
 
 #include <string>
@@ -12,9 +13,9 @@ namespace faultline::sim {
 
 class Labels {
  public:
-  static constexpr u32 other = 0;  // what nobody has named
+  static constexpr u32 other = 0;  // memory without a name
   static constexpr u32 stack = 1;
-  static constexpr u32 store_buffer = 2;  // of time alone: waiting for posted stores
+  static constexpr u32 store_buffer = 2;  // no memory: the time that CPUs wait for posted stores
   static constexpr u32 most = 1024;       // further names count as other
 
   Labels();

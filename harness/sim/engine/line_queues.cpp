@@ -19,9 +19,7 @@ LineQueues::LineQueues(const Machine& machine, std::span<Cpu> cpus, Directory& d
       requests_(max_requests),
       queues_(Scheduler::max_queues + 1) {}
 
-LineQueue& LineQueues::open(Line& line, u64 at, Time release) {
-  DirectoryEntry& entry = directory_.make_entry(line);
-  if (entry.queue != 0) return queues_[entry.queue];
+LineQueue& LineQueues::open_fresh(DirectoryEntry& entry, u64 at, Time release) {
   if (first_free_queue_ != 0)
     first_free_queue_ = queues_[entry.queue = first_free_queue_].next_free;
   else

@@ -77,7 +77,10 @@ class LineQueues {
   // Of a line that is queued.
   LineQueue& of(const Line& line) { return queues_[directory_.queue_of(line)]; }
   // The line's queue, a fresh one if it has none: that is released at `release` first.
-  LineQueue& open(Line& line, u64 at, Time release);
+  LineQueue& open(Line& line, u64 at, Time release) {
+    DirectoryEntry& entry = directory_.make_entry(line);
+    return entry.queue != 0 ? queues_[entry.queue] : open_fresh(entry, at, release);
+  }
 
   // The CPU asks for the line and is to block until it has it.
   void enqueue(Cpu& cpu, Line& line, LineAccess access);
@@ -96,7 +99,8 @@ class LineQueues {
  private:
   static constexpr u32 max_requests = 1U << 18;
 
-  Request& append(RequestList& list);
+  LineQueue& open_fresh(DirectoryEntry& entry, u64 at, Time release);
+  [[gnu::always_inline]] inline Request& append(RequestList& list);
   u32 append_access(LineQueue& queue, const Cpu& cpu, LineAccess access);
   void free_request(u32 number);
   u32 take_next(LineQueue& queue, const Line& line);

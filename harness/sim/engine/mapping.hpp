@@ -1,14 +1,16 @@
-// Zeroed memory of which only what is touched exists: tables over the whole arena are plain arrays.
+// Zeroed memory that the host provides page by page when it is touched: tables over the whole arena
+// can be plain arrays.
 #pragma once
 
 #include "harness/sim/types.hpp"
 
 namespace faultline::sim {
 
-// Throws std::runtime_error, one line, where there is no such room.
+// Throws std::runtime_error, one line, when the host refuses.
 class Mapping {
  public:
-  explicit Mapping(usize bytes, u64 at = 0);  // at: at this address and nowhere else; 0: anywhere
+  // At address `at`, or anywhere where that is 0.
+  explicit Mapping(usize bytes, u64 at = 0);
   ~Mapping();
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
@@ -19,7 +21,7 @@ class Mapping {
   usize bytes_;
 };
 
-// `size` elements, all of whose bytes are 0 at first.
+// `size` elements whose bytes are all 0 at first.
 template <class T>
 class LazyArray {
  public:

@@ -6,7 +6,7 @@
 namespace faultline::sim {
 namespace {
 
-// What the handler looks at: a signal handler takes no argument of ours.
+// What the handler needs: a signal handler has no argument for it.
 struct Watched {
   const Arena* arena = nullptr;
   u32 threads = 0;
@@ -16,7 +16,7 @@ constinit Watched watched;
 void handle(int signal, siginfo_t* info, void*) {
   const u32 thread = watched.arena->overflown(info->si_addr);
   if (thread >= watched.threads) {
-    std::signal(signal, SIG_DFL);  // the fault comes again, and ends the process
+    std::signal(signal, SIG_DFL);  // another crash: the fault happens again and ends the process
     return;
   }
   char line[128];

@@ -1,5 +1,5 @@
-// Tells a simulated thread's stack overflow from other crashes: while it lives, a fault on a guard
-// page of the arena ends the process with one line that names the thread, exit 1.
+// Reports a simulated thread's stack overflow. While an OverflowWatch lives, a fault on a guard
+// page of the arena ends the process with one line that names the thread, and exit status 1.
 #pragma once
 
 #include <csignal>
@@ -18,7 +18,7 @@ class OverflowWatch {
 
  private:
   static constexpr usize stack_bytes = 64 << 10;
-  std::unique_ptr<std::byte[]> stack_;  // the handler's own: the thread's has no room
+  std::unique_ptr<std::byte[]> stack_;  // the handler's: the thread's own stack has no room left
   stack_t stack_before_ = {};
   struct sigaction action_before_ = {};
 };

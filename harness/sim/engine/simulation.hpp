@@ -139,7 +139,6 @@ class Simulation {
   Progress progress_;
   Accounting accounting_;
   Directory directory_;
-  Interconnect interconnect_;
   Scheduler scheduler_;
   LineQueues queues_;
   StoreBuffers stores_;

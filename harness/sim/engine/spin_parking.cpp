@@ -7,7 +7,8 @@ namespace faultline::sim {
 SpinParking::SpinParking(const Machine& machine, std::span<Cpu> cpus, Directory& directory,
                          LineQueues& queues, Scheduler& scheduler, Accounting& accounting,
                          Xorshift& random)
-    : machine_(machine),
+    : pause_(machine.pause),
+      read_hit_(machine.hit[static_cast<usize>(Kind::load)]),
       cpus_(cpus),
       directory_(directory),
       queues_(queues),
@@ -18,7 +19,7 @@ SpinParking::SpinParking(const Machine& machine, std::span<Cpu> cpus, Directory&
 
 void SpinParking::pause(Cpu& cpu) {
   const Time since = cpu.clock;
-  cpu.clock += machine_.pause;
+  cpu.clock += pause_;
   cpu.retry_at = 0;
   u64 hash = 0;
   for (u32 i = 0; i < cpu.read_count && i < Cpu::max_reads; ++i)
@@ -64,7 +65,7 @@ Status SpinParking::prepare_spin(Cpu& cpu) {
 
 void SpinParking::park(Cpu& cpu) {
   for (u32 i = 0; i < cpu.read_count; ++i) watch(cpu, directory_.line_at(cpu.reads[i]));
-  cpu.turn_time = machine_.pause + cpu.read_count * machine_.hit[0];
+  cpu.turn_time = pause_ + cpu.read_count * read_hit_;
   if (cpu.timed) {
     scheduler_.set_timer(cpu, cpu.clock + cpu.park_turns * cpu.turn_time);
     ++cpu.park_turns;

@@ -45,7 +45,7 @@ class SpinParking {
   void watch(Cpu& cpu, Line& line);
   void unwatch(Cpu& cpu);
 
-  const Machine& machine_;
+  const Time pause_, read_hit_;  // the machine's
   const std::span<Cpu> cpus_;
   Directory& directory_;
   LineQueues& queues_;

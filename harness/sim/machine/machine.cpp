@@ -21,7 +21,8 @@ std::filesystem::path preset_folder() {
   return data_file("machines");
 }
 
-// "ideal-256": the number, and the preset "ideal". "ideal-N" is how the list names it.
+// Splits "ideal-256" into the number and the preset "ideal". "ideal-N", the name in lists, has no
+// number.
 std::string split_number(const std::string& name, std::string& number) {
   if (!name.starts_with("ideal-")) return name;
   number = name.substr(6);
@@ -63,12 +64,12 @@ class Reader {
     read_contention();
     read_kernel();
     read_calibrated();
-    root_.known("measured");  // what the constants are the medians of
+    root_.known("measured");  // calibrate's quartiles; the model does not read them
     root_.refuse_unknown({"measured"});
   }
 
  private:
-  // A group of constants, which says where they are from.
+  // A group of constants, with its origin.
   Field group(const std::string& name) {
     const Field field = root_.at(name);
     if (!field.value().is_object()) field.refuse("an object of constants");
@@ -91,7 +92,7 @@ class Reader {
     }
   }
 
-  // Of one constant, where its group's is not its own.
+  // The origin of a single constant, where it is not its group's.
   void set_origin(const std::string& key, const Field& origin) {
     const auto found =
         std::find_if(machine_.constants.begin(), machine_.constants.end(),
@@ -159,7 +160,7 @@ class Reader {
     machine_.hops[a * machine_.nodes + b] = static_cast<u8>(hops);
   }
 
-  // Which distances there are on this machine: a missing latency is one of those.
+  // Finds the distances that occur on this machine: a latency for each of these is required.
   void find_distances() {
     for (const Machine::Place& a : machine_.places) {
       for (u32 node = 0; node < machine_.nodes; ++node)
@@ -175,7 +176,7 @@ class Reader {
     know_distances(field);
     for (const Distance d : which) times[d] = field.at(distance_names[d]).time();
   }
-  // A file may tell of distances that its shape does not have, or has no more.
+  // A file may have values for distances that do not occur in its shape.
   static void know_distances(const Field& field) {
     for (const char* name : distance_names) field.known(name);
   }
@@ -211,8 +212,8 @@ class Reader {
       }
     complete_shared();
   }
-  // A clean copy may come from another cluster of the same node even where no two CPUs are so far
-  // apart: then it is the node's own cache.
+  // A clean copy can come from the node's own cache even where no two CPUs are at that distance:
+  // then the latency of the other distance within the node stands for it.
   void complete_shared() {
     for (auto& by_state : machine_.latency)
       for (Machine::ByDistance& times : by_state)
@@ -243,7 +244,8 @@ class Reader {
     for (auto& factors : machine_.contention)
       if (factors[1] == 0) factors = machine_.contention[*to_cpu_.rbegin()];
   }
-  // 1 for one requester, then straight lines through the points, flat beyond the last.
+  // Interpolates linearly between the points, from 1 at one requester on, and is constant beyond
+  // the last.
   static void fill_contention(std::array<u32, Machine::max_requesters + 1>& factors,
                               const std::vector<u32>& at, const std::vector<double>& values) {
     double low = 1, low_value = 1;

@@ -25,8 +25,8 @@ inline constexpr usize states = 5;
 inline constexpr std::array<const char*, states> state_names = {"memory", "shared", "exclusive",
                                                                 "owned", "modified"};
 
-// How far apart two CPUs, or a CPU and a home node, are: 0 the same core, 1 the same cluster (one
-// L3), 2 the same node, and from 3 on as many hops between nodes as exceed 2.
+// How far apart two CPUs are, or a CPU and a home node: 0 one core, 1 one cluster (L3), 2 one
+// memory node, 2 + n nodes that are n hops apart.
 using Distance = u8;
 inline constexpr Distance same_core = 0, same_cluster = 1, same_node = 2, one_hop = 3;
 inline constexpr usize distances = 8;
@@ -41,7 +41,7 @@ struct Machine {
   // `name`: a preset ("e7-8870", "ideal-256" for any number), or a path that ends in .json. Throws
   // std::invalid_argument, one line with file and key, for what does not exist or is not sound.
   static Machine load(const std::string& name);
-  // The presets that load() knows, as one writes them.
+  // The names of the presets that load() knows.
   static std::vector<std::string> presets();
   // Every key that a machine file may have: "caches.hit.load".
   static std::set<std::string> keys();
@@ -63,16 +63,15 @@ struct Machine {
   bool prefetch_pairs = false;  // a miss brings the other line of the 128-byte pair along
   Time hit[kinds] = {};         // an access to a line that the own cache holds
   ByDistance latency[kinds][states] = {};
-  // What n requesters that queue for one line make of a transfer's latency: a factor of 1 / 1024,
-  // by distance and n.
+  // By distance and n: the factor by which n requests for one line lengthen a transfer, in 1/1024.
   static constexpr u32 max_requesters = 1024;
   std::array<std::array<u32, max_requesters + 1>, distances> contention = {};
-  Time directory_response = 0;     // for so long a read of a clean line keeps others off it
-  Time directory_transaction = 0;  // of a home node's time, a transfer
-  u32 nearest_share = 0;           // of 1024 choices between requesters, those of the nearest
+  Time directory_response = 0;     // how long a read of a clean line keeps other requests off it
+  Time directory_transaction = 0;  // of its home node's time that a transfer takes
+  u32 nearest_share = 0;           // in 1/1024: choices of the nearest request, not the oldest
   u32 store_buffer = 0;            // posted stores under way at once
-  u32 private_lines = 0;           // that a CPU's own cache holds
-  u32 jitter = 0;                  // of 1024: the latencies' greatest deviation
+  u32 private_lines = 0;           // lines that a CPU's own cache holds
+  u32 jitter = 0;                  // in 1/1024: the greatest deviation of a latency
 
   Time pause = 0;
   Time clock_read = 0;
@@ -82,9 +81,9 @@ struct Machine {
   Time syscall = 0;       // entering wait() or wake() and coming back
   Time page_fault = 0;    // the exception and its return, without what the kernel does between
   Time wake_one = 0;      // what waking one sleeper costs its waker
-  Time wake_latency = 0;  // from the waker's interrupt to a sleeper that did not idle deep
+  Time wake_latency = 0;  // from the wake-up until the sleeper runs, without leaving an idle state
   struct Idle {
-    Time asleep;  // for so long at least
+    Time asleep;  // the state is entered after so long
     Time exit;
   };
   std::vector<Idle> idle;  // ascending; the first from 0 on
@@ -92,11 +91,11 @@ struct Machine {
   Time shootdown_base = 0;        // at the sender
   Time shootdown_per_target = 0;  // at the sender
   Time shootdown_handler = 0;     // stolen from each target
-  Time shootdown_delivery = 0;    // of the interconnect's time, an interrupt
+  Time shootdown_delivery = 0;    // of the interconnect's time that an interrupt takes
   ByDistance interrupt = {};      // from the sender to the handler's start
 
-  Time clear_page_core = 0;  // a page, by one CPU alone
-  Time clear_page_node = 0;  // a page, of its node's bandwidth
+  Time clear_page_core = 0;  // clearing a page takes one CPU so long, and
+  Time clear_page_node = 0;  // its node's memory so long
 
   // The distance between CPUs, by their places, and from a CPU to a home node.
   Distance between(const Place& a, const Place& b) const {
@@ -108,12 +107,11 @@ struct Machine {
     return static_cast<Distance>(same_node + hops[a.node * nodes + node]);
   }
 
-  // For placements: the machine as hwloc sees it.
+  // The machine as hwloc sees it, for placements.
   Topology topology() const { return Topology::foreign(shape); }
   std::string shape;  // what Topology::foreign takes
 
-  // The host that `faultline calibrate` measured; empty texts for a machine that nobody measured
-  // so.
+  // The host that `faultline calibrate` measured; empty texts for a machine from another source.
   struct Calibrated {
     std::string host, cpu_model;
   };

@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-// How many characters have to be put in, taken out or changed (Levenshtein).
+// The Levenshtein distance: how many characters must be inserted, deleted or changed.
 usize distance_between(const std::string& a, const std::string& b) {
   std::vector<usize> row(b.size() + 1);
   std::iota(row.begin(), row.end(), usize{0});

@@ -1,6 +1,6 @@
-// A place in a machine file: every complaint names the file and the key, and what was expected.
-// What the reader has asked for is what a file may have; all else is refused, so that no misspelt
-// key passes for one that was left out.
+// A value in a machine file. Each error message names the file, the key and what was expected. The
+// keys that the reader has asked for are those that a file may have: it refuses all others, so that
+// a misspelt key is not taken for one that was left out.
 #pragma once
 
 #include <map>
@@ -23,12 +23,12 @@ class Field {
   [[noreturn]] void refuse(std::string_view expected) const;
 
   bool has(const std::string& name) const { return value_.is_object() && value_.contains(name); }
-  // A member, which may be missing: then its value is null.
+  // A member. Its value is null if it is missing.
   Field at(const std::string& name) const;
   Field element(usize i) const;
   const nlohmann::json& value() const { return value_; }
 
-  // The value, or a refusal.
+  // The value, of that type and in that range; else they refuse it.
   std::string text() const;
   bool flag() const;
   double number(double low, double high, std::string_view what) const;
@@ -37,13 +37,13 @@ class Field {
   Time time() const;  // nanoseconds above 0
   const nlohmann::json& list(usize size, std::string_view what) const;
 
-  // A member that a file may have though it is not asked for.
+  // Makes `name` a member that a file may have, without asking for it.
   void known(const std::string& name) const { file_->names[key_].insert(name); }
   // The keys of all members that have been asked for or are known, from the root on. Elements of a
   // list have their index in the key: "kernel.idle[0].exit".
   std::set<std::string> known_keys() const;
   // Refuses the first member, here or below, that is neither known nor was asked for, and names the
-  // nearest of those that are. What is below the members named in `opaque` may be anything.
+  // most similar of those that are. Members whose keys are in `opaque` may hold anything.
   void refuse_unknown(const std::set<std::string>& opaque) const;
 
  private:

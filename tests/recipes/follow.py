@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""Follows the recipes of CONTRIBUTING.md literally in a copy of the tree, and looks for what they add.
+
+    follow.py TREE SCRATCH
+
+SCRATCH is made, or brought up to date: what has not changed is not built again. A recipe has the forms
+"File `PATH`:" and "Line in `PATH`, after `TEXT`:", each followed by one fenced block.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+BLOCK = re.compile(r"^(?:File `(?P<file>[^`]+)`|Line in `(?P<list>[^`]+)`, after `(?P<after>[^`]+)`):\n\n"
+                   r"```\w+\n(?P<text>.*?)^```$", re.M | re.S)
+IGNORED = re.compile(r"^(build.*|\.git|results/runs|.*__pycache__)$")
+
+
+def files_of(tree):
+    for folder, folders, names in os.walk(tree):
+        inside = pathlib.Path(folder).relative_to(tree)
+        folders[:] = [f for f in folders if not IGNORED.match(str(inside / f))]
+        yield from (str(inside / name) for name in names)
+
+
+def recipes(tree):
+    """{path: text} of all files that the recipes make or change."""
+    contributing = (tree / "CONTRIBUTING.md").read_text()
+    loose = re.findall(r"^(?:File|Line in) `.*$", contributing, re.M)
+    blocks = list(BLOCK.finditer(contributing))
+    if len(blocks) != len(loose):
+        sys.exit(f"CONTRIBUTING.md: {len(loose)} steps, of which {len(blocks)} have the form that the recipes promise")
+    texts = {}
+    for block in blocks:
+        if block["file"]:
+            if (tree / block["file"]).exists():
+                sys.exit(f"CONTRIBUTING.md: {block['file']} is there already, expected a new file")
+            texts[block["file"]] = block["text"]
+            continue
+        path = block["list"]
+        before, found, rest = texts.get(path, (tree / path).read_text()).partition(block["after"])
+        if not found:
+            sys.exit(f"CONTRIBUTING.md: {path} has no line with {block['after']!r}")
+        line_end, _, below = rest.partition("\n")
+        texts[path] = f"{before}{found}{line_end}\n{block['text']}{below}"
+    return texts
+
+
+def bring_up_to_date(tree, scratch):
+    texts = recipes(tree)
+    wanted = set(texts)
+    for name in files_of(tree):
+        wanted.add(name)
+        texts.setdefault(name, None)
+    for name, text in texts.items():
+        to = scratch / name
+        data = (tree / name).read_bytes() if text is None else text.encode()
+        if to.exists() and to.read_bytes() == data:
+            continue
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_bytes(data)
+        if text is None:
+            shutil.copymode(tree / name, to)
+    for name in list(files_of(scratch)):
+        if name not in wanted:
+            (scratch / name).unlink()
+
+
+def run(command, **options):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout[-4000:]}")
+    return done.stdout
+
+
+def build(scratch):
+    folder = scratch / "build"
+    if not (folder / "build.ninja").exists():
+        # -O0 builds fastest, and speed is not at stake.
+        run(["cmake", "-S", scratch, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O0"])
+    run(["cmake", "--build", folder, "--target", "faultline", "faultline-check", "mutex_test", "vmas_test",
+         "schemes_test", "workloads_test", "sim_machine_test"])
+    return folder
+
+
+def expect(place, text, *names):
+    for name in names:
+        if not re.search(rf"(?<!\w){name}(?!\w)", text):
+            sys.exit(f"{place}: expected {name} in it\n{text[-4000:]}")
+    print(f"{place}: {', '.join(names)}")
+
+
+def look(scratch, folder):
+    program = folder / "faultline"
+    expect("list", run([program, "list"]), "test_and_set", "linked_list", "exclusive_unmap", "refault", "slow")
+    for test, name in [("mutex_test", "test_and_set"), ("vmas_test", ".*LinkedList"), ("schemes_test", "exclusive_unmap"),
+                       ("workloads_test", ".*refault"), ("sim_machine_test", ".*slow")]:
+        expect(test, run([folder / "tests" / test, "--gtest_list_tests"]), name)
+    for test, filter in [("mutex_test", "*test_and_set*"), ("vmas_test", "VmaContainers*"),
+                         ("workloads_test", "*EveryWorkload*refault*"), ("sim_machine_test", "*slow*")]:
+        run([folder / "tests" / test, f"--gtest_filter={filter}"])
+    for name in ["test_and_set", "exclusive_unmap", "mmap_sem:vmas=linked_list"]:
+        expect(f"check {name}", run([program, "check", name]), name)
+    sim = ["sim", "--machine", "slow", "--cpus", "1,2", "--seeds", "1", "--duration", "100us", "--warmup", "10us",
+           "--latency-repetitions", "0", "--no-ceiling"]
+    spaces = scratch / "build/spaces.json"
+    locks = scratch / "build/locks.json"
+    run([program, *sim, "--workload", "refault", "--scheme", "mmap_sem:vmas=linked_list,exclusive_unmap", "--out", spaces])
+    run([program, *sim, "--workload", "lock_loop", "--scheme", "test_and_set", "--out", locks])
+    page = scratch / "build/report.html"
+    run([program, "report", spaces, locks, "-o", page])
+    expect("report", page.read_text(), "test_and_set", "linked_list", "exclusive_unmap", "refault", "slow")
+
+
+def main():
+    tree, scratch = (pathlib.Path(argument).resolve() for argument in sys.argv[1:])
+    bring_up_to_date(tree, scratch)
+    look(scratch, build(scratch))
+
+
+main()
