@@ -1,5 +1,5 @@
 // The schemes that are broken by hand: the parts in which they differ from the sound ones, and one
-// table of them for all who must find them out.
+// table, which the checker and the unit tests share.
 #pragma once
 
 #include <array>
@@ -204,7 +204,7 @@ class FlawedHooks : public RefcountHooks<P> {
   }
 };
 
-// Of for_each_broken_scheme, those of range_lock.
+// The broken schemes of for_each_broken_scheme that derive from range_lock.
 template <class P, template <class> class Spinlock, class Add>
 void for_each_broken_range_lock(Add& add) {
   using Mm = TreeMm<P, RangeLockHooks<P>>;
