@@ -8,6 +8,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "harness/cells/atomic.hpp"
 #include "harness/sim/engine/simulation.hpp"
 #include "harness/stub/single_thread.hpp"
 #include "locks/random.hpp"
@@ -40,16 +41,20 @@ T from_bits(u64 bits) {
   return value;
 }
 
-// A word of simulated memory: laid out as the plain T is.
+// The cell of atomic<T> and data<T>: a word of simulated memory, laid out as the plain T is. Values
+// are sequentially consistent, so no order changes a value; a seq_cst store is an exchange, as x86
+// makes it one.
 template <class T>
 class Word {
-  static_assert(stub::may_be_shared<T>, "only integers, bools and pointers may be shared");
+  using Order = std::memory_order;
 
  public:
+  using Where = cells::Nowhere;
+
   constexpr Word() : Word(T{}) {}
   constexpr explicit Word(T value) : value_(made(value)) {}
 
-  T load() const {
+  T load(Where) const {
     if (Cpu* cpu = here.cpu) {
       u64 posted;
       if (simulation().forward(*cpu, this, posted)) [[unlikely]]
@@ -58,16 +63,23 @@ class Word {
     }
     return value_;
   }
-  void store(T value) {
+  void store(T value, Where) {
     Cpu* cpu = here.cpu;
     if (cpu == nullptr)
       store_outside(value);
     else if (simulation().before_store(*cpu, this, sizeof(T), to_bits(value)))
       value_ = value;
   }
-  // Reads and writes at once: `change` maps the old value to the new one. Returns the old one.
+  T load(Order, Where where) const { return load(where); }
+  void store(T value, Order order, Where where) {
+    const auto replace = [=](T) { return value; };
+    if (order == Order::seq_cst)
+      modify("exchange", replace, order, where);
+    else
+      store(value, where);
+  }
   template <class F>
-  T modify(F&& change) {
+  T modify(const char*, F&& change, Order, Where) {
     if (Cpu* cpu = here.cpu) simulation().before_rmw(*cpu, this, sizeof(T));
     const T before = value_;
     if (here.cpu != nullptr)
@@ -75,6 +87,13 @@ class Word {
     else
       store_outside(change(before));
     return before;
+  }
+  // A weak exchange never fails spuriously.
+  bool compare_exchange(T& expected, T desired, bool, Order success, Order, Where where) {
+    const T wanted = expected;
+    const auto replace = [=](T before) { return before == wanted ? desired : before; };
+    expected = modify("compare_exchange", replace, success, where);
+    return expected == wanted;
   }
 
  private:
@@ -92,81 +111,14 @@ class Word {
   T value_;
 };
 
-// std::atomic's interface without its default orders. Orders beside seq_cst change no value here,
-// since values are sequentially consistent; a seq_cst store is an exchange, as x86 makes it one.
-template <class T>
-class Atomic {
-  using Order = std::memory_order;
-
- public:
-  constexpr Atomic() = default;
-  constexpr Atomic(T value) : word_(value) {}
-  Atomic(const Atomic&) = delete;
-  Atomic& operator=(const Atomic&) = delete;
-
-  T load(Order) const { return word_.load(); }
-  void store(T value, Order order) {
-    if (order == Order::seq_cst)
-      exchange(value, order);
-    else
-      word_.store(value);
-  }
-  T exchange(T value, Order) {
-    return word_.modify([=](T) { return value; });
-  }
-  bool compare_exchange_strong(T& expected, T desired, Order, Order) {
-    const T wanted = expected;
-    expected = word_.modify([=](T before) { return before == wanted ? desired : before; });
-    return expected == wanted;
-  }
-  // Never fails without reason.
-  bool compare_exchange_weak(T& expected, T desired, Order success, Order failure) {
-    return compare_exchange_strong(expected, desired, success, failure);
-  }
-  template <class U>
-  T fetch_add(U amount, Order) {
-    return word_.modify([=](T before) { return static_cast<T>(before + amount); });
-  }
-  template <class U>
-  T fetch_sub(U amount, Order) {
-    return word_.modify([=](T before) { return static_cast<T>(before - amount); });
-  }
-  T fetch_and(T bits, Order) {
-    return word_.modify([=](T before) { return static_cast<T>(before & bits); });
-  }
-  T fetch_or(T bits, Order) {
-    return word_.modify([=](T before) { return static_cast<T>(before | bits); });
-  }
-  T fetch_xor(T bits, Order) {
-    return word_.modify([=](T before) { return static_cast<T>(before ^ bits); });
-  }
-
- private:
-  Word<T> word_;
-};
-
-template <class T>
-class Data {
- public:
-  Data() = default;
-  explicit Data(T value) : word_(value) {}
-  Data(const Data&) = delete;
-  Data& operator=(const Data&) = delete;
-  T load() const { return word_.load(); }
-  void store(T value) { word_.store(value); }
-
- private:
-  Word<T> word_;
-};
-
 }  // namespace sim
 
 struct SimPlatform {
   using Outside = sim::Outside;
   template <class T>
-  using atomic = sim::Atomic<T>;
+  using atomic = cells::Atomic<T, sim::Word>;
   template <class T>
-  using data = sim::Data<T>;
+  using data = cells::Data<T, sim::Word>;
   static constexpr u32 max_threads = SimTag::max_threads;
 
   struct rcu {

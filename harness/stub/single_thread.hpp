@@ -10,10 +10,10 @@
 #include <memory>
 #include <new>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "harness/cells/atomic.hpp"
 #include "locks/platform.hpp"
 #include "locks/random.hpp"
 #include "locks/types.hpp"
@@ -25,36 +25,37 @@ namespace faultline::stub {
   std::abort();
 }
 
-// The rule of locks/ for atomic<T> and data<T>: the checker's atomics hold only these types.
+// The cell of atomic<T> and data<T>.
 template <class T>
-inline constexpr bool may_be_shared = std::is_integral_v<T> || std::is_pointer_v<T>;
-
-// std::atomic's interface without its default orders and without its operators, so that code that
-// leans on either does not compile.
-template <class T>
-class Atomic {
-  static_assert(may_be_shared<T>, "only integers, bools and pointers may be shared");
+class Word {
   using Order = std::memory_order;
 
  public:
-  constexpr Atomic() = default;
-  constexpr Atomic(T value) : value_(value) {}
-  Atomic(const Atomic&) = delete;
-  Atomic& operator=(const Atomic&) = delete;
+  using Where = cells::Nowhere;
 
-  T load(Order order) const {
+  constexpr Word() = default;
+  constexpr explicit Word(T value) : value_(value) {}
+
+  T load(Where) const { return value_; }
+  void store(T value, Where) { value_ = value; }
+  T load(Order order, Where) const {
     if (order == Order::release || order == Order::acq_rel) fail("a load that releases");
     return value_;
   }
-  void store(T value, Order order) {
+  void store(T value, Order order, Where) {
     if (order == Order::acquire || order == Order::acq_rel || order == Order::consume)
       fail("a store that acquires");
     value_ = value;
   }
-  // noinline, as with the exchange below: as opaque as a real atomic's, or GCC 12 takes a node that
-  // a lock has stored and taken back again for one that outlives its function.
-  [[gnu::noinline]] T exchange(T value, Order) { return std::exchange(value_, value); }
-  [[gnu::noinline]] bool compare_exchange_strong(T& expected, T desired, Order, Order failure) {
+  // noinline, here and below, makes it as opaque as a real atomic's. GCC 12 would otherwise warn of
+  // a node whose address a lock has stored, although the lock takes it back.
+  template <class F>
+  [[gnu::noinline]] T modify(const char*, F change, Order, Where) {
+    return std::exchange(value_, change(value_));
+  }
+  // A weak exchange never fails spuriously: with one thread, a loop of it ends either way.
+  [[gnu::noinline]] bool compare_exchange(T& expected, T desired, bool, Order, Order failure,
+                                          Where) {
     if (failure == Order::release || failure == Order::acq_rel)
       fail("a failed exchange that releases");
     if (value_ != expected) {
@@ -64,38 +65,6 @@ class Atomic {
     value_ = desired;
     return true;
   }
-  // Never fails without reason: one thread's loop of it ends either way.
-  bool compare_exchange_weak(T& expected, T desired, Order success, Order failure) {
-    return compare_exchange_strong(expected, desired, success, failure);
-  }
-
-  template <class U>
-  T fetch_add(U amount, Order order) {
-    return exchange(static_cast<T>(value_ + amount), order);
-  }
-  template <class U>
-  T fetch_sub(U amount, Order order) {
-    return exchange(static_cast<T>(value_ - amount), order);
-  }
-  T fetch_and(T bits, Order order) { return exchange(static_cast<T>(value_ & bits), order); }
-  T fetch_or(T bits, Order order) { return exchange(static_cast<T>(value_ | bits), order); }
-  T fetch_xor(T bits, Order order) { return exchange(static_cast<T>(value_ ^ bits), order); }
-
- private:
-  T value_{};
-};
-
-template <class T>
-class Data {
-  static_assert(may_be_shared<T>, "only integers, bools and pointers may be shared");
-
- public:
-  Data() = default;
-  explicit Data(T value) : value_(value) {}
-  Data(const Data&) = delete;
-  Data& operator=(const Data&) = delete;
-  T load() const { return value_; }
-  void store(T value) { value_ = value; }
 
  private:
   T value_{};
@@ -116,9 +85,9 @@ template <class Tag>
 class SingleThread {
  public:
   template <class T>
-  using atomic = Atomic<T>;
+  using atomic = cells::Atomic<T, Word>;
   template <class T>
-  using data = Data<T>;
+  using data = cells::Data<T, Word>;
   static constexpr u32 max_threads = Tag::max_threads;
 
   struct rcu {

@@ -1,99 +1,98 @@
-// Schemes that are broken on purpose: the oracle must find each of them out. Edits of a mapping run
-// at every point of a fault in it, so that no luck is needed; the same schemes unbroken stand
-// beside.
+// The oracle must find out each scheme that is broken by hand, and no sound one. A second thread's
+// calls run at every access of a first thread's, so that no luck is needed.
 #include <gtest/gtest.h>
 
-#include "locks/schemes/lock_in_tree.hpp"
-#include "locks/schemes/mmap_sem.hpp"
-#include "locks/schemes/range_lock.hpp"
-#include "locks/shared/rwsem.hpp"
-#include "locks/vmas/rbtree.hpp"
-#include "tests/locks/broken.hpp"
+#include <set>
+#include <string_view>
+
+#include "harness/check/broken/schemes.hpp"
 #include "tests/locks/injecting_platform.hpp"
 
 namespace faultline {
 namespace {
 
 using P = InjectingPlatform;
-using TreeMm = Mm<P, vmas::RbTree, NoHooks>;
-using RangeMm = Mm<P, vmas::RbTree, RangeLockHooks<P>>;
-
-// Holds that are exclusive lose what lies beside the pages asked for: their first page and their
-// last.
-class NarrowRanges : public TreeRangeLock<P> {
- public:
-  void lock(Node& node, Range range, bool exclusive) {
-    const u64 lost = exclusive && range.length() > 2 * page_size ? page_size : 0;
-    TreeRangeLock<P>::lock(node, {range.start + lost, range.end - lost}, exclusive);
-  }
-};
-
-// Edits lock nothing. Faults do.
-class OpenTree : public RadixTree<P> {
- public:
-  void lock(u64 first, u64 end) {
-    RadixTree<P>::lock(first, first + 1);  // so that their edges are slots' edges
-    RadixTree<P>::unlock(first, first + 1);
-    RadixTree<P>::lock(end - 1, end);
-    RadixTree<P>::unlock(end - 1, end);
-  }
-  void unlock(u64 first, u64 end) {
-    if (end - first == 1) RadixTree<P>::unlock(first, end);
-  }
-};
 
 constexpr u32 rw = prot_read | prot_write;
-constexpr u64 base = u64{1} << 44;
-constexpr Range mapping{base, base + 8 * page_size};
+constexpr Range mapping{lowest_address, lowest_address + 8 * page_size};
+constexpr u64 last_page = mapping.end - page_size;
 
-// At how many points of a fault at `address` what `intrude(space)` does makes check() answer
-// something.
-template <class Scheme, class F>
-u32 times_found_out(u64 address, F&& intrude) {
-  NativeThread thread(0, 0, 0, 1);
-  u32 found = 0;
-  bool more = true;
-  for (u32 point = 1; more; ++point) {
-    AddressSpaceOptions options;
-    options.frames_per_thread = 8;
-    Scheme space(options);
-    space.enter();
-    space.map(mapping.start, mapping.length(), rw, map_fixed);
-    Injection injection([&] {
-      space.enter();
-      intrude(space);
-    });
-    more = injection.run(point, [&] { space.fault(address, Access::write); });
-    found += space.check().empty() ? 0 : 1;
+// The calls that two threads make on one space, which begins with the mapping.
+class Calls {
+ public:
+  explicit Calls(AddressSpace& space) : space_(space) {
+    space_.enter();
+    map();
   }
-  return found;
+  void enter() { space_.enter(); }
+  void map() { space_.map(mapping.start, mapping.length(), rw, map_fixed); }
+  void unmap() { space_.unmap(mapping.start, mapping.length()); }
+  // Cuts the mapping in two, and moves the bounds of the VMA with the last page.
+  void cut() { space_.unmap(mapping.start + 2 * page_size, 2 * page_size); }
+  void fault() { served_ |= space_.fault(last_page, Access::write) == Error::none; }
+
+  // The oracle's answer, or a page that is gone although its VMA is there.
+  bool are_found_out() {
+    if (!space_.check().empty()) return true;
+    return served_ && !space_.walk(last_page) &&
+           space_.fault(last_page, Access::write) == Error::none;
+  }
+
+ private:
+  AddressSpace& space_;
+  bool served_ = false;
+};
+
+// Whether `second` at some access of `first` shows that the scheme is broken.
+template <class Scheme, class First, class Second>
+bool is_found_out(First&& first, Second&& second) {
+  NativeThread thread(0, 0, 0, 1);
+  bool more = true;
+  for (u32 access = 1; more; ++access) {
+    AddressSpaceOptions options;
+    options.frames_per_thread = 16;
+    Scheme space(options);
+    Calls calls(space);
+    Injection injection([&] {
+      calls.enter();
+      second(calls);
+    });
+    more = injection.run(access, [&] { first(calls); });
+    if (calls.are_found_out()) return true;
+  }
+  return false;
 }
 
-// The mapping under the fault is replaced by another; or it is cut, which moves its bounds.
 template <class Scheme>
-u32 times_found_out() {
-  return times_found_out<Scheme>(
-             base + 3 * page_size,
-             [](Scheme& space) { space.map(mapping.start, mapping.length(), rw, map_fixed); }) +
-         times_found_out<Scheme>(mapping.end - 1, [](Scheme& space) {
-           space.unmap(base + 2 * page_size, 2 * page_size);
-         });
+bool is_found_out() {
+  const auto fault = [](Calls& calls) { calls.fault(); };
+  const auto unmap = [](Calls& calls) { calls.unmap(); };
+  const auto cut = [](Calls& calls) { calls.cut(); };
+  const auto fault_and_unmap = [](Calls& calls) { calls.fault(), calls.unmap(); };
+  const auto map_and_fault = [](Calls& calls) { calls.map(), calls.fault(); };
+  return is_found_out<Scheme>(fault, unmap) || is_found_out<Scheme>(fault, cut) ||
+         is_found_out<Scheme>(fault_and_unmap, fault) ||
+         is_found_out<Scheme>(fault_and_unmap, map_and_fault);
 }
 
-TEST(BrokenSchemes, ASemaphoreThatLetsReadersInBesideAWriterIsFoundOut) {
-  EXPECT_GT((times_found_out<MmapSem<TreeMm, broken::RudeReaders>>()), 0u);
-  EXPECT_EQ((times_found_out<MmapSem<TreeMm, Rwsem<P>>>()), 0u);
+// Only the model checker finds these out: the first is a data race, the second takes three threads,
+// and the third corrupts the tree before the oracle sees it.
+const std::set<std::string_view> left_to_the_checker = {
+    "range_lock:unlocked_lookup", "range_lock:stale_reach", "lock_in_tree:hole"};
+
+TEST(BrokenSchemes, AreFoundOut) {
+  check::for_each_broken_scheme<P, Ticket>([]<class Scheme>(const char* name) {
+    if (left_to_the_checker.contains(name)) return;
+    EXPECT_TRUE(is_found_out<Scheme>()) << name;
+  });
 }
 
-TEST(BrokenSchemes, RangesThatLeaveOutTheNeighboursPartAreFoundOut) {
-  using Structure = MutexStructure<P, Ticket<P>>;
-  EXPECT_GT((times_found_out<RangeLockScheme<RangeMm, Structure, NarrowRanges>>()), 0u);
-  EXPECT_EQ((times_found_out<RangeLockScheme<RangeMm, Structure>>()), 0u);
-}
-
-TEST(BrokenSchemes, EditsThatLockNoSlotAreFoundOut) {
-  EXPECT_GT((times_found_out<LockInTree<P, OpenTree>>()), 0u);
-  EXPECT_EQ((times_found_out<LockInTree<P>>()), 0u);
+TEST(BrokenSchemes, AreNotFoundOutWhereTheyAreSound) {
+  using RangeMm = TreeMm<P, RangeLockHooks<P>>;
+  EXPECT_FALSE((is_found_out<MmapSem<TreeMm<P>, Rwsem<P>>>()));
+  EXPECT_FALSE((is_found_out<RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>>>()));
+  EXPECT_FALSE((is_found_out<LockInTree<P, check::SmallTree<P>>>()));
+  EXPECT_FALSE((is_found_out<Refcount<TreeMm<P, RefcountHooks<P>>, Rwsem<P>>>()));
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 // The native platform, and a second thread that runs an operation of its own just before a chosen
-// atomic load or store of the first one's: a race wherever there can be one, without waiting for
-// luck.
+// atomic access of the first one's: a race wherever there can be one, without waiting for luck.
 #pragma once
 
 #include <atomic>
@@ -13,12 +12,12 @@
 
 namespace faultline {
 
-// The threads are numbers 0, the caller's, and 1.
+// The caller is thread 0; the thread that intrudes is thread 1.
 class Injection {
  public:
   explicit Injection(std::function<void()> intruder) : intruder_(std::move(intruder)) {}
 
-  // Runs `act`, and at its nth load or store the intruder, until that has ended or waits (as told
+  // Runs `act`, and at its nth access the intruder, until that has ended or waits (as told
   // by wait_begin) for the caller. False: there were fewer, and the intruder has not run.
   template <class F>
   bool run(u32 n, F&& act) {
@@ -49,7 +48,7 @@ class Injection {
       std::this_thread::sleep_for(std::chrono::microseconds(20));
   }
 
-  // As native::this_thread: an access must find it without an argument.
+  // One for the thread, as native::this_thread is, since an access has no argument to name it.
   inline static thread_local Injection* current_ = nullptr;
 
   const std::function<void()> intruder_;
@@ -61,15 +60,38 @@ class Injection {
 struct InjectingPlatform : NativePlatform {
   template <class T>
   struct atomic : std::atomic<T> {
-    using std::atomic<T>::atomic;
-    using std::atomic<T>::operator=;
-    T load(std::memory_order order = std::memory_order_seq_cst) const {
-      Injection::at_access();
-      return std::atomic<T>::load(order);
+    using Base = std::atomic<T>;
+    using Order = std::memory_order;
+    using Base::Base;
+    using Base::operator=;
+    T load(Order order = Order::seq_cst) const { return accessed().load(order); }
+    void store(T value, Order order = Order::seq_cst) { accessed().store(value, order); }
+    T exchange(T value, Order order = Order::seq_cst) { return accessed().exchange(value, order); }
+    template <class U>
+    T fetch_add(U amount, Order order = Order::seq_cst) {
+      return accessed().fetch_add(amount, order);
     }
-    void store(T value, std::memory_order order = std::memory_order_seq_cst) {
+    template <class U>
+    T fetch_sub(U amount, Order order = Order::seq_cst) {
+      return accessed().fetch_sub(amount, order);
+    }
+    template <class... Orders>
+    bool compare_exchange_strong(T& expected, T desired, Orders... orders) {
+      return accessed().compare_exchange_strong(expected, desired, orders...);
+    }
+    template <class... Orders>
+    bool compare_exchange_weak(T& expected, T desired, Orders... orders) {
+      return accessed().compare_exchange_weak(expected, desired, orders...);
+    }
+
+   private:
+    Base& accessed() {
       Injection::at_access();
-      std::atomic<T>::store(value, order);
+      return *this;
+    }
+    const Base& accessed() const {
+      Injection::at_access();
+      return *this;
     }
   };
 };

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "harness/check/broken/flaws.hpp"
-#include "harness/check/weak_memory/step_mutex.hpp"
 #include "locks/events.hpp"
 #include "locks/mutex/osq.hpp"
 #include "locks/platform.hpp"
@@ -16,7 +15,7 @@
 namespace faultline::check {
 
 // Repeats `take`, which it calls under the inner lock, and sleeps until a release where that fails.
-template <class P, Flaw flaw>
+template <class P, Flaw flaw, template <class> class Inner>
 class Sleeper {
  public:
   template <class F>
@@ -32,7 +31,7 @@ class Sleeper {
   }
   template <class F>
   bool attempt(const F& take) {
-    typename StepMutex<P>::Node node;
+    typename Inner<P>::Node node;
     inner_.lock(node);
     const bool taken = take();
     inner_.unlock(node);
@@ -46,11 +45,11 @@ class Sleeper {
   }
 
  private:
-  StepMutex<P> inner_;
+  Inner<P> inner_;
   typename P::template atomic<u32> releases_{0};
 };
 
-template <class P, Flaw flaw>
+template <class P, Flaw flaw, template <class> class Inner>
 class FlawedMutex {
  public:
   struct Node {};
@@ -79,12 +78,12 @@ class FlawedMutex {
     made_.store(word, std::memory_order_relaxed);  // relaxed: the flaw
   }
 
-  Sleeper<P, flaw> sleeper_;
+  Sleeper<P, flaw, Inner> sleeper_;
   typename P::template atomic<Word*> made_{nullptr};
   typename P::template atomic<u32> held_{0};
 };
 
-template <class P, Flaw flaw>
+template <class P, Flaw flaw, template <class> class Inner>
 class FlawedShared {
  public:
   static constexpr bool atomic_downgrade = true;
@@ -124,13 +123,13 @@ class FlawedShared {
     return writer_.store(true), true;
   }
 
-  Sleeper<P, flaw> sleeper_;
+  Sleeper<P, flaw, Inner> sleeper_;
   typename P::template data<bool> writer_;
   typename P::template data<u32> readers_;
 };
 
 // The held nodes stand in a list without order. Waiters get in as they come.
-template <class P, Flaw flaw>
+template <class P, Flaw flaw, template <class> class Inner>
 class FlawedRange {
  public:
   class Node {
@@ -187,12 +186,12 @@ class FlawedRange {
       if (other->next.load() == &node) return other->next.store(node.next.load());
   }
 
-  Sleeper<P, flaw> sleeper_;
+  Sleeper<P, flaw, Inner> sleeper_;
   typename P::template data<Node*> first_;
 };
 
 // The members of the queue, which may leave it, stand in an array under a mutex.
-template <class P, Flaw flaw>
+template <class P, Flaw flaw, template <class> class Inner>
 class FlawedQueue {
  public:
   OsqEntry enter() {
@@ -220,7 +219,7 @@ class FlawedQueue {
  private:
   template <class F>
   bool locked(const F& edit) {
-    typename StepMutex<P>::Node node;
+    typename Inner<P>::Node node;
     mutex_.lock(node);
     const bool answer = edit();
     mutex_.unlock(node);
@@ -244,7 +243,7 @@ class FlawedQueue {
     return true;
   }
 
-  StepMutex<P> mutex_;
+  Inner<P> mutex_;
   typename P::template data<u32> members_[P::max_threads];
   typename P::template data<u32> count_;
   typename P::template atomic<u32> is_head_[P::max_threads] = {};

@@ -7,11 +7,6 @@
 
 namespace faultline::check {
 
-// The types that locks/ may share between threads. Other types fit neither into Relacy's atomics
-// nor into a LogEntry.
-template <class T>
-inline constexpr bool may_be_shared = std::is_integral_v<T> || std::is_pointer_v<T>;
-
 template <class T>
 u64 as_number(T value) {
   if constexpr (std::is_pointer_v<T>)

@@ -28,7 +28,6 @@ namespace faultline::pct {
 using check::as_number;
 using check::Label;
 using check::LogEntry;
-using check::may_be_shared;
 using check::most_threads;
 using check::Order;
 using check::Site;

@@ -1,6 +1,7 @@
 // The platform of PCT (engine.hpp), which works only inside an execution.
 #pragma once
 
+#include "harness/cells/atomic.hpp"
 #include "harness/check/pct/cells.hpp"
 #include "locks/platform.hpp"
 #include "locks/types.hpp"
@@ -9,9 +10,9 @@ namespace faultline {
 
 struct PctPlatform {
   template <class T>
-  using atomic = pct::Atomic<T>;
+  using atomic = cells::Atomic<T, pct::AtomicCell>;
   template <class T>
-  using data = pct::Data<T>;
+  using data = cells::Data<T, pct::DataCell>;
   using Where = pct::Where;
   static constexpr u32 max_threads = pct::most_threads;
   static constexpr u32 table_level_bits = 2;  // every execution makes a new page table
@@ -43,8 +44,8 @@ struct PctPlatform {
   static bool wait(atomic<u32>& word, u32 old, u64 deadline = no_deadline,
                    Where where = Where::current()) {
     engine().step();
-    const bool same = word.value() == old;
-    engine().tell(same ? "wait, sleeps" : "wait, changed already", &word, word.value(), 0,
+    const bool same = word.cell().value() == old;
+    engine().tell(same ? "wait, sleeps" : "wait, changed already", &word, word.cell().value(), 0,
                   pct::Order::relaxed, where, pct::LogEntry::Values::one);
     pct::check_life(word.cell().life);
     return !same || engine().sleep(word.cell(), deadline);

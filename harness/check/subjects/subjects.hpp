@@ -3,13 +3,15 @@
 
 #include <optional>
 
-#include "harness/check/broken/locks.hpp"
+#include "harness/check/broken/flaws.hpp"
 #include "harness/check/subjects/subject.hpp"
 #include "harness/check/weak_memory/platform.hpp"
 #include "locks/mutex/concept.hpp"
+#include "locks/mutex/osq.hpp"
 #include "locks/range/concept.hpp"
 #include "locks/shared/concept.hpp"
 #include "locks/shared/vma_refcount.hpp"
+#include "locks/types.hpp"
 
 namespace faultline::check {
 

@@ -1,4 +1,5 @@
-// The checker's atomic<T> and data<T>: Relacy's, which announce each access to the search.
+// The cells of the checker's atomic<T> and data<T>: Relacy's, which announce each access to the
+// search.
 #pragma once
 
 #include <cstring>
@@ -160,28 +161,27 @@ inline bool is_surprise() {
   return true;
 }
 
-// std::atomic's interface without its default orders and its operators.
 template <class T>
-class Atomic : private Kept {
-  static_assert(may_be_shared<T>, "only integers, bools and pointers may be shared");
+class AtomicCell : private Kept {
   using Values = LogEntry::Values;
 
  public:
-  Atomic() : Atomic(T{}) {}
-  Atomic(T value) : Kept([](Kept* self) { static_cast<Atomic*>(self)->~Atomic(); }) {
+  using Where = check::Where;
+
+  AtomicCell() : AtomicCell(T{}) {}
+  explicit AtomicCell(T value)
+      : Kept([](Kept* self) { static_cast<AtomicCell*>(self)->~AtomicCell(); }) {
     const Undisturbed undisturbed;
     value_.store(stored(value), rl::mo_relaxed, {});
     made_.note();
   }
-  ~Atomic() {
+  ~AtomicCell() {
     accesses_.check_destroyed();
     world().forget(conflicts_);
     world().forget(queue_);
   }
-  Atomic(const Atomic&) = delete;
-  Atomic& operator=(const Atomic&) = delete;
 
-  T load(Order order, Where where = Where::current()) const {
+  T load(Order order, const Where& where) const {
     order = world().order_at(order, SiteKind::load, where);
     announce(conflicts_, false);
     const Undisturbed undisturbed;
@@ -193,8 +193,7 @@ class Atomic : private Kept {
     log_access("load", this, as_number(value), 0, order, where, Values::one, stale);
     return value;
   }
-
-  void store(T value, Order order, Where where = Where::current()) {
+  void store(T value, Order order, const Where& where) {
     order = world().order_at(order, SiteKind::store, where);
     announce(conflicts_, true);
     const Undisturbed undisturbed;
@@ -204,65 +203,24 @@ class Atomic : private Kept {
     accesses_.note();
     note_write(conflicts_);
   }
-
-  T exchange(T value, Order order, Where where = Where::current()) {
-    return modify<rl::rmw_type_swap>("exchange", value, order, where);
-  }
-  template <class U>
-  T fetch_add(U amount, Order order, Where where = Where::current()) {
-    return modify<rl::rmw_type_add>("fetch_add", static_cast<T>(amount), order, where);
-  }
-  template <class U>
-  T fetch_sub(U amount, Order order, Where where = Where::current()) {
-    return modify<rl::rmw_type_sub>("fetch_sub", static_cast<T>(amount), order, where);
-  }
-  T fetch_and(T bits, Order order, Where where = Where::current()) {
-    return modify<rl::rmw_type_and>("fetch_and", bits, order, where);
-  }
-  T fetch_or(T bits, Order order, Where where = Where::current()) {
-    return modify<rl::rmw_type_or>("fetch_or", bits, order, where);
-  }
-  T fetch_xor(T bits, Order order, Where where = Where::current()) {
-    return modify<rl::rmw_type_xor>("fetch_xor", bits, order, where);
-  }
-
-  bool compare_exchange_strong(T& expected, T desired, Order success, Order failure,
-                               Where where = Where::current()) {
-    return compare_exchange(expected, desired, success, failure, where, false);
-  }
-  // May fail although the value is the expected one.
-  bool compare_exchange_weak(T& expected, T desired, Order success, Order failure,
-                             Where where = Where::current()) {
-    return compare_exchange(expected, desired, success, failure, where, true);
-  }
-
-  // For Platform::wait: the last value, which decides whether the thread sleeps.
-  T last_value(const Where& where) const {
-    made_.check_reached("wait", this, Order::relaxed, where);
-    return value_.debug_value();
-  }
-  Conflicts& conflicts() const { return conflicts_; }
-  Conflicts& queue() const { return queue_; }
-
- private:
-  template <rl::rmw_type_e type>
-  T modify(const char* what, T operand, Order order, const Where& where) {
+  // A read-modify-write sees the last value, so to Relacy each is an exchange.
+  template <class F>
+  T modify(const char* what, F&& change, Order order, const Where& where) {
     order = world().order_at(order, SiteKind::exchange, where);
     announce(conflicts_, true);
     const Undisturbed undisturbed;
     made_.check_reached(what, this, order, where);
-    const T before =
-        value_.rmw(rl::rmw_type_t<type>(), stored(operand), relacy_order(order), info_of(where));
+    const T before = value_.debug_value();
+    const T after = change(before);
+    value_.exchange(stored(after), relacy_order(order), info_of(where));
     accesses_.note();
     note_write(conflicts_);
     note_read(conflicts_, false);
-    log_access(what, this, as_number(before), as_number(value_.debug_value()), order, where,
-               Values::two);
+    log_access(what, this, as_number(before), as_number(after), order, where, Values::two);
     return before;
   }
-
-  bool compare_exchange(T& expected, T desired, Order success, Order failure, const Where& where,
-                        bool weak) {
+  bool compare_exchange(T& expected, T desired, bool weak, Order success, Order failure,
+                        const Where& where) {
     success = world().order_at(success, SiteKind::exchange, where);
     failure = world().order_at(failure, SiteKind::failure, where);
     announce(conflicts_, true);
@@ -293,6 +251,15 @@ class Atomic : private Kept {
     return succeeds;
   }
 
+  // For Platform::wait: the last value, which decides whether the thread sleeps.
+  T last_value(const Where& where) const {
+    made_.check_reached("wait", this, Order::relaxed, where);
+    return value_.debug_value();
+  }
+  Conflicts& conflicts() const { return conflicts_; }
+  Conflicts& queue() const { return queue_; }
+
+ private:
   static T different(T value) {
     if constexpr (std::is_same_v<T, bool>)
       return !value;
@@ -320,24 +287,23 @@ class Atomic : private Kept {
 };
 
 template <class T>
-class Data : private Kept {
-  static_assert(may_be_shared<T>, "only integers, bools and pointers may be shared");
+class DataCell : private Kept {
   using Values = LogEntry::Values;
 
  public:
-  Data() : Data(T{}) {}
-  explicit Data(T value)
-      : Kept([](Kept* self) { static_cast<Data*>(self)->~Data(); }), value_(value) {}
-  // A last store, with which a reader that may still come races.
-  ~Data() { value_(rl::debug_info("destruction")).store(T{}); }
-  Data(const Data&) = delete;
-  Data& operator=(const Data&) = delete;
+  using Where = check::Where;
 
-  T load(Where where = Where::current()) const {
+  DataCell() : DataCell(T{}) {}
+  explicit DataCell(T value)
+      : Kept([](Kept* self) { static_cast<DataCell*>(self)->~DataCell(); }), value_(value) {}
+  // A last store, with which a reader that may still come races.
+  ~DataCell() { value_(rl::debug_info("destruction")).store(T{}); }
+
+  T load(const Where& where) const {
     log_access("reads data", this, 0, 0, Order::relaxed, where, Values::none);
     return value_(info_of(where)).load();
   }
-  void store(T value, Where where = Where::current()) {
+  void store(T value, const Where& where) {
     log_access("writes data", this, as_number(value), 0, Order::relaxed, where, Values::one);
     value_(info_of(where)).store(value);
   }

@@ -58,20 +58,20 @@ bool CheckPlatform::wait(atomic<u32>& word, u32 old, u64 deadline, Where where) 
   if (thread.must_not_sleep != 0) world.fail("a try sleeps");
   Footprint& next = world.explorer->next_of(self());
   next.clear();
-  next.add(word.conflicts(), false);
-  next.add(word.queue(), true);
+  next.add(word.cell().conflicts(), false);
+  next.add(word.cell().queue(), true);
   thread.long_spin = 0;
   thread.accesses = true;
   world.explorer->arrived(self());
   rl::ctx().sched();
-  const u32 value = word.last_value(where);
+  const u32 value = word.cell().last_value(where);
   if (value != old) {
     check::log_access("wait, changed already", &word, value, 0, Order::relaxed, where,
                       LogEntry::Values::one);
     rl::ctx().threadx_->last_yield_ = rl::ctx().threadx_->own_acq_rel_order_;
     return true;
   }
-  check::note_read(word.conflicts(), false);
+  check::note_read(word.cell().conflicts(), false);
   const bool times_out = deadline != no_deadline && world.explorer->choose(2) == 1;
   const bool early = !times_out && check::is_surprise();
   check::log_access(times_out ? "wait, times out"
@@ -80,9 +80,9 @@ bool CheckPlatform::wait(atomic<u32>& word, u32 old, u64 deadline, Where where) 
                     &word, value, 0, Order::relaxed, where, LogEntry::Values::one);
   if (times_out) return false;
   if (early)
-    await_change(thread, where.line(), &word.queue());
+    await_change(thread, where.line(), &word.cell().queue());
   else
-    sleep(thread, word.queue());
+    sleep(thread, word.cell().queue());
   thread.begin_turn(where.line());
   return true;
 }
@@ -90,13 +90,13 @@ bool CheckPlatform::wait(atomic<u32>& word, u32 old, u64 deadline, Where where) 
 void CheckPlatform::wake(atomic<u32>& word, u32 n, Where where) {
   World& world = check::world();
   if (world.wake_dropped(where)) return;
-  check::announce(word.queue(), true);
+  check::announce(word.cell().queue(), true);
   check::log_access("wake", &word, n, 0, Order::relaxed, where, LogEntry::Values::one);
   std::array<u32, check::most_threads> asleep;
   u32 count = 0;
   for (u32 i = 0; i < check::most_threads; ++i) {
-    if (world.threads[i].sleeps_on == &word.queue()) asleep[count++] = i;
-    if (world.threads[i].may_return == &word.queue()) world.explorer->set_ready(i, true);
+    if (world.threads[i].sleeps_on == &word.cell().queue()) asleep[count++] = i;
+    if (world.threads[i].may_return == &word.cell().queue()) world.explorer->set_ready(i, true);
   }
   for (; n != 0 && count != 0; --n) {
     const u32 index = n >= count ? 0 : world.explorer->choose(count);

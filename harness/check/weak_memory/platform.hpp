@@ -4,6 +4,7 @@
 // owner is off its CPU, a weak exchange fails.
 #pragma once
 
+#include "harness/cells/atomic.hpp"
 #include "harness/check/weak_memory/cells.hpp"
 #include "locks/platform.hpp"
 #include "locks/types.hpp"
@@ -12,9 +13,9 @@ namespace faultline {
 
 struct CheckPlatform {
   template <class T>
-  using atomic = check::Atomic<T>;
+  using atomic = cells::Atomic<T, check::AtomicCell>;
   template <class T>
-  using data = check::Data<T>;
+  using data = cells::Data<T, check::DataCell>;
   using Where = check::Where;
   static constexpr u32 max_threads = check::most_threads;
   static constexpr u32 table_level_bits = 2;  // every execution makes a new page table

@@ -1,0 +1,107 @@
+// Atomics and plain shared data of the platforms that are not this machine. Each platform brings a
+// cell, which is one object of its memory; the interface that locks see is written here once.
+#pragma once
+
+#include <atomic>
+#include <type_traits>
+
+namespace faultline::cells {
+
+// The types that locks/ may share between threads: no other fits into Relacy's atomics, into the
+// checker's record or into the simulator's store buffer.
+template <class T>
+inline constexpr bool may_be_shared = std::is_integral_v<T> || std::is_pointer_v<T>;
+
+// The `Where` of a cell that does not ask which line of the source accesses it.
+struct Nowhere {
+  static constexpr Nowhere current() { return {}; }
+};
+
+// std::atomic's interface without its default orders and its operators, so that code that leans on
+// either does not compile. Cell<T> is made of a T and has
+//
+//   Where                std::source_location or Nowhere
+//   T load(Order, Where) const
+//   void store(T, Order, Where)
+//   T modify(const char* name, change, Order, Where)
+//       replaces the value by change(value) in one step and returns the old value
+//   bool compare_exchange(T& expected, T desired, bool weak, Order success, Order failure, Where)
+//       `weak`: may fail although the value is the expected one
+template <class T, template <class> class Cell>
+class Atomic {
+  static_assert(may_be_shared<T>, "only integers, bools and pointers may be shared");
+  using Order = std::memory_order;
+  using Where = typename Cell<T>::Where;
+
+ public:
+  constexpr Atomic() = default;
+  constexpr Atomic(T value) : cell_(value) {}
+  Atomic(const Atomic&) = delete;
+  Atomic& operator=(const Atomic&) = delete;
+
+  T load(Order order, Where where = Where::current()) const { return cell_.load(order, where); }
+  void store(T value, Order order, Where where = Where::current()) {
+    cell_.store(value, order, where);
+  }
+  T exchange(T value, Order order, Where where = Where::current()) {
+    return cell_.modify(
+        "exchange", [=](T) { return value; }, order, where);
+  }
+  template <class U>
+  T fetch_add(U amount, Order order, Where where = Where::current()) {
+    const auto add = [=](T before) { return static_cast<T>(before + amount); };
+    return cell_.modify("fetch_add", add, order, where);
+  }
+  template <class U>
+  T fetch_sub(U amount, Order order, Where where = Where::current()) {
+    const auto subtract = [=](T before) { return static_cast<T>(before - amount); };
+    return cell_.modify("fetch_sub", subtract, order, where);
+  }
+  T fetch_and(T bits, Order order, Where where = Where::current()) {
+    const auto keep = [=](T before) { return static_cast<T>(before & bits); };
+    return cell_.modify("fetch_and", keep, order, where);
+  }
+  T fetch_or(T bits, Order order, Where where = Where::current()) {
+    const auto set = [=](T before) { return static_cast<T>(before | bits); };
+    return cell_.modify("fetch_or", set, order, where);
+  }
+  T fetch_xor(T bits, Order order, Where where = Where::current()) {
+    const auto flip = [=](T before) { return static_cast<T>(before ^ bits); };
+    return cell_.modify("fetch_xor", flip, order, where);
+  }
+  bool compare_exchange_strong(T& expected, T desired, Order success, Order failure,
+                               Where where = Where::current()) {
+    return cell_.compare_exchange(expected, desired, false, success, failure, where);
+  }
+  bool compare_exchange_weak(T& expected, T desired, Order success, Order failure,
+                             Where where = Where::current()) {
+    return cell_.compare_exchange(expected, desired, true, success, failure, where);
+  }
+
+  // For the platform's wait and wake; a lock that uses it does not compile natively.
+  const Cell<T>& cell() const { return cell_; }
+
+ private:
+  Cell<T> cell_;
+};
+
+// Plain memory. Cell<T> is made of a T and has Where, T load(Where) const and void store(T, Where).
+template <class T, template <class> class Cell>
+class Data {
+  static_assert(may_be_shared<T>, "only integers, bools and pointers may be shared");
+  using Where = typename Cell<T>::Where;
+
+ public:
+  Data() = default;
+  explicit Data(T value) : cell_(value) {}
+  Data(const Data&) = delete;
+  Data& operator=(const Data&) = delete;
+
+  T load(Where where = Where::current()) const { return cell_.load(where); }
+  void store(T value, Where where = Where::current()) { cell_.store(value, where); }
+
+ private:
+  Cell<T> cell_;
+};
+
+}  // namespace faultline::cells
