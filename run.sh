@@ -62,8 +62,6 @@ chromium           chromium         the report opens without errors
 qemu-system-x86_64 qemu-system-x86  a guest of four memory nodes
 cpio               cpio             the guest's files
 xz                 xz-utils         compressed recordings
-clang++            clang            the second compiler, with which CI follows the recipes
-python3            python3          CI follows the recipes
 END
 }
 

@@ -130,7 +130,7 @@ TEST_F(Record, RefusesAnUnknownCommandAndAnUnwritableOutput) {
   EXPECT_NE(refusal().find("no such program"), std::string::npos);
   request_.command = {"true"};
   request_.output = "/nonexistent/trace";
-  EXPECT_NE(refusal().find("cannot be written"), std::string::npos);
+  EXPECT_NE(refusal().find("cannot write"), std::string::npos);
   request_.output = folder_.string();
   EXPECT_NE(refusal().find("expected a file"), std::string::npos);
   request_.command = {};

@@ -216,10 +216,9 @@ TEST(SimMachine, AShapeThatHwlocCannotReadIsRefused) {
 }
 
 TEST(SimMachine, AMachineThatDoesNotExistIsRefused) {
-  EXPECT_EQ(message_of([] { Machine::load("pdp-11"); }),
-            "machine 'pdp-11': expected e5-2680v4x2, e7-8870, epyc-7742x2, epyc-7r13x2, graviton2, "
-            "graviton3, ideal-N, kunpeng-920, xeon-6242x2, xeon-8375cx2, or a file that ends in "
-            ".json");
+  const std::string message = message_of([] { Machine::load("pdp-11"); });
+  EXPECT_TRUE(message.starts_with("machine 'pdp-11': expected e5-2680v4x2, e7-8870, ")) << message;
+  EXPECT_TRUE(message.ends_with(", xeon-8375cx2, or a file that ends in .json")) << message;
   EXPECT_EQ(message_of([] { Machine::load("/nowhere.json"); }),
             "/nowhere.json: cannot be read, expected a machine's JSON file");
   for (const std::string name : {"ideal-2000", "ideal-0", "ideal-x"})

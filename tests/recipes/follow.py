@@ -69,7 +69,7 @@ def bring_up_to_date(tree, scratch):
             (scratch / name).unlink()
     modules = scratch / "plots/node_modules"
     if not modules.exists() and (tree / "plots/node_modules").exists():
-        modules.symlink_to(tree / "plots/node_modules")
+        shutil.copytree(tree / "plots/node_modules", modules, symlinks=True)
 
 
 def run(command, **options):
