@@ -194,9 +194,7 @@ function eachEncoding(spec, apply) {
 
 /** How many labels of a legend fit side by side above `spec`'s panels: the symbol and its spacing take 50 pixels, a letter 6.5. */
 function legendColumns(spec, domain) {
-  const panel = spec.spec?.width ?? 520;
-  const columns = spec.columns ?? 1;
-  const width = columns * panel + (columns - 1) * (spec.spacing?.column ?? 0);
+  const width = spec.columns * spec.spec.width + (spec.columns - 1) * spec.spacing.column;
   const longest = Math.min(style.config.legend.labelLimit, 6.5 * Math.max(...domain.map((name) => String(name).length)));
   return Math.max(1, Math.floor(width / (50 + longest)));
 }
@@ -265,12 +263,10 @@ function fit(picture, rows, subtitle) {
       encoding.color.legend = { columns: legendColumns(spec, encoding.color.scale.domain) };
       return;
     }
-    for (const channel of Object.keys(scales)) {
-      if (encoding[channel]) encoding[channel].scale = scales[channel];
-    }
-    for (const channel of Object.keys(scales)) {
+    for (const [channel, scale] of Object.entries(scales)) {
       if (!encoding[channel]) continue;
-      const { domain } = scales[channel];
+      encoding[channel].scale = scale;
+      const { domain } = scale;
       // A legend with one entry adds nothing to the title.
       encoding[channel].legend = domain.length === 1 ? null : { columns: legendColumns(spec, domain) };
     }

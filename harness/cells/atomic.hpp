@@ -1,5 +1,5 @@
 // Atomics and plain shared data of the platforms that are not this machine. Each platform brings a
-// cell, which is one object of its memory; the interface that locks see is written here once.
+// cell, which is one object of its memory. Locks see the interface of this file over it.
 #pragma once
 
 #include <atomic>
@@ -7,8 +7,8 @@
 
 namespace faultline::cells {
 
-// The types that locks/ may share between threads: no other fits into Relacy's atomics, into the
-// checker's record or into the simulator's store buffer.
+// The types that locks/ may share between threads. Other types fit neither into Relacy's atomics,
+// nor into the checker's log, nor into the simulator's store buffer.
 template <class T>
 inline constexpr bool may_be_shared = std::is_integral_v<T> || std::is_pointer_v<T>;
 
@@ -17,10 +17,11 @@ struct Nowhere {
   static constexpr Nowhere current() { return {}; }
 };
 
-// std::atomic's interface without its default orders and its operators, so that code that leans on
-// either does not compile. Cell<T> is made of a T and has
+// std::atomic's interface without default orders and operators: code that relies on either does not
+// compile. Cell<T> is constructed from a T and has
 //
-//   Where                std::source_location or Nowhere
+//   Where                the source location of an access (harness/check/common/weakening.hpp), or
+//                        Nowhere
 //   T load(Order, Where) const
 //   void store(T, Order, Where)
 //   T modify(const char* name, change, Order, Where)
@@ -78,14 +79,15 @@ class Atomic {
     return cell_.compare_exchange(expected, desired, true, success, failure, where);
   }
 
-  // For the platform's wait and wake; a lock that uses it does not compile natively.
+  // For the platform's wait and wake. A lock that calls it does not compile natively.
   const Cell<T>& cell() const { return cell_; }
 
  private:
   Cell<T> cell_;
 };
 
-// Plain memory. Cell<T> is made of a T and has Where, T load(Where) const and void store(T, Where).
+// Plain memory. Cell<T> is constructed from a T and has Where, T load(Where) const and void
+// store(T, Where).
 template <class T, template <class> class Cell>
 class Data {
   static_assert(may_be_shared<T>, "only integers, bools and pointers may be shared");

@@ -4,7 +4,7 @@ what the recipes add in list, tests, checker, simulation and report.
 
     follow.py TREE SCRATCH
 
-SCRATCH is made, or brought up to date: what has not changed is not built again. The compiler is that of CXX. A recipe has the forms
+SCRATCH is made, or brought up to date: what has not changed is not built again. CXX names the compiler. A recipe has the forms
 "File `PATH`:" and "Line in `PATH`, after `TEXT`:", each followed by one fenced block.
 """
 import os
