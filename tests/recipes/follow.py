@@ -84,7 +84,9 @@ def build(scratch):
     if not (folder / "build.ninja").exists():
         # -O0 builds fastest, and speed is not at stake.
         run(["cmake", "-S", scratch, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O0"])
+    print("builds the copy", flush=True)
     run(["cmake", "--build", folder, "--target", "faultline", "faultline-check", "short_tests"])
+    print("runs its short tests", flush=True)
     run(["ctest", "--test-dir", folder, "--output-on-failure", "--parallel", str(min(os.cpu_count(), 4)), "-LE", "long",
          "-E", "_NOT_BUILT"])
     return folder

@@ -89,7 +89,7 @@ for from in 0 1 2 3; do
   done
 done
 
-timeout 120 qemu-system-x86_64 "$@" -display none -nodefaults -no-reboot \
+timeout 200 qemu-system-x86_64 "$@" -display none -nodefaults -no-reboot \
   -serial "file:$work/console" -serial "file:$work/serial" -kernel "$kernel" -initrd "$work/initramfs" \
   -append 'console=ttyS0 quiet loglevel=1 panic=-1' </dev/null >"$work/qemu.log" 2>&1 || {
   cat "$work/console" "$work/serial" "$work/qemu.log"
