@@ -39,7 +39,7 @@ int run(int argc, char** argv) {
                "weaken every memory order and drop every wake-up in turn: each must be noticed");
   app.add_option(
       "--at", options.at,
-      "with --weakened: only sites whose text begins with this: \"locks/mutex/mcs.hpp:26\"");
+      "with --weakened: only sites whose text begins with this: \"locks/mutex/mcs.hpp\"");
   app.add_flag("--broken", broken, "check locks that are broken by hand: each must be caught");
   app.add_flag("--mutants", mutants)->group("");  // the former name of both
   app.add_flag("--deep", options.deep, "search for hours");

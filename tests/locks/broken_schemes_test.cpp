@@ -76,9 +76,11 @@ bool is_found_out() {
 }
 
 // Only the model checker finds these out: the first is a data race, the second takes three threads,
-// and the third corrupts the tree before the oracle sees it.
+// the third corrupts the tree before the oracle sees it, and the fourth needs a map with a hint
+// (reservation_test.cpp).
 const std::set<std::string_view> left_to_the_checker = {
-    "range_lock:unlocked_lookup", "range_lock:stale_reach", "lock_in_tree:hole"};
+    "range_lock:flaw=unlocked_lookup", "range_lock:flaw=stale_reach", "lock_in_tree:flaw=hole",
+    "range_lock:flaw=unmarked"};
 
 TEST(BrokenSchemes, AreFoundOut) {
   check::for_each_broken_scheme<P, Ticket>([]<class Scheme>(const char* name) {

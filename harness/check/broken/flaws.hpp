@@ -13,11 +13,11 @@ enum class Flaw : int {
   downgrade_silent,   // a downgrade wakes nobody
   hole,               // the last page of a range is not locked
   shrink_silent,      // a smaller range wakes nobody
-  late_touch,         // the node is written after the inner lock was let go
+  late_touch,         // writes the node after it has released the inner lock
   trying_waits,       // a try waits for its turn
   handoff_ignored,    // a thread that leaves the queue ignores that it has become the head
   no_handoff,         // a head that exits makes no other thread the head
-  stale_head,         // a thread enters with the word still set that made it the head before
+  stale_head,         // a thread enters while its word still says that it is the head
   no_write_lock,      // a writer does not drain the readers
   early_close,        // the section is closed before the last edit
   early_free,         // an address space dies while readers still hold it
@@ -27,6 +27,7 @@ enum class Flaw : int {
   unlocked_lookup,    // a look-up in the tree takes no lock
   no_neighbours,      // an edit does not reach over the VMAs beside its range
   stale_reach,        // an edit does not recompute its reach once it holds the lock
+  unmarked,           // a map reserves its place with a VMA that looks like any other
   unlocked_child,     // the fault of a page in a folded slot unlocks it with the expansion
   early_publication,  // a thread publishes with a relaxed store what it has made
 };

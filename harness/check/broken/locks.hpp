@@ -196,6 +196,7 @@ class FlawedQueue {
  public:
   OsqEntry enter() {
     const u32 self = P::self();
+    // relaxed: mutex_ orders this store before the one by which another thread makes self the head.
     if (flaw != Flaw::stale_head) is_head_[self].store(0, std::memory_order_relaxed);
     const bool first = locked([&] { return append(self); });
     if (first) return OsqEntry::at_once;

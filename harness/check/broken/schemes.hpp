@@ -130,6 +130,23 @@ class FlawedRule : public NeighbourRule<Mm> {
   mutable std::array<Known, P::max_threads> known_{};
 };
 
+// unmarked.
+template <class P>
+struct UnmarkedHooks : RangeLockHooks<P> {
+  struct State {
+    static constexpr Layout layout = Layout::linux_6_18;
+    struct Hot {};
+    struct Mark {
+      bool load() const { return false; }
+      void store(bool) {}
+    };
+    struct MostlyRead {
+      Mark reserved;
+    };
+    State(Hot&, MostlyRead&) {}
+  };
+};
+
 // hole, late_zap, unlocked_fault, unlocked_child.
 template <class P, class Base, Flaw flaw>
 class FlawedTree : public Base {
@@ -213,16 +230,18 @@ void for_each_broken_range_lock(Add& add) {
   const auto ranges = [&]<Flaw flaw>(const char* name) {
     add.template operator()<RangeLockScheme<Mm, Structure, FlawedRanges<P, flaw, Spinlock>>>(name);
   };
-  ranges.template operator()<Flaw::hole>("range_lock:hole");
-  ranges.template operator()<Flaw::late_zap>("range_lock:late_zap");
-  ranges.template operator()<Flaw::unlocked_fault>("range_lock:unlocked_fault");
+  ranges.template operator()<Flaw::hole>("range_lock:flaw=hole");
+  ranges.template operator()<Flaw::late_zap>("range_lock:flaw=late_zap");
+  ranges.template operator()<Flaw::unlocked_fault>("range_lock:flaw=unlocked_fault");
   add.template operator()<RangeLockScheme<Mm, FlawedStructure<P, Spinlock<P>>, Ranges>>(
-      "range_lock:unlocked_lookup");
+      "range_lock:flaw=unlocked_lookup");
+  add.template operator()<RangeLockScheme<TreeMm<P, UnmarkedHooks<P>>, Structure, Ranges>>(
+      "range_lock:flaw=unmarked");
   const auto rule = [&]<Flaw flaw>(const char* name) {
     add.template operator()<RangeLockScheme<Mm, Structure, Ranges, FlawedRule<Mm, flaw>>>(name);
   };
-  rule.template operator()<Flaw::no_neighbours>("range_lock:no_neighbours");
-  rule.template operator()<Flaw::stale_reach>("range_lock:stale_reach");
+  rule.template operator()<Flaw::no_neighbours>("range_lock:flaw=no_neighbours");
+  rule.template operator()<Flaw::stale_reach>("range_lock:flaw=stale_reach");
 }
 
 // Calls add.template operator()<Scheme>(name) for each broken scheme on platform P. `Spinlock`
@@ -233,29 +252,29 @@ void for_each_broken_scheme(Add&& add) {
   const auto mmap_sem = [&]<Flaw flaw>(const char* name) {
     add.template operator()<FlawedSpace<TreeMm<P>, Semaphore, flaw>>(name);
   };
-  mmap_sem.template operator()<Flaw::unlocked_fault>("mmap_sem:unlocked_fault");
-  mmap_sem.template operator()<Flaw::stale_vma>("mmap_sem:stale_vma");
-  mmap_sem.template operator()<Flaw::late_zap>("mmap_sem:late_zap");
+  mmap_sem.template operator()<Flaw::unlocked_fault>("mmap_sem:flaw=unlocked_fault");
+  mmap_sem.template operator()<Flaw::stale_vma>("mmap_sem:flaw=stale_vma");
+  mmap_sem.template operator()<Flaw::late_zap>("mmap_sem:flaw=late_zap");
   const auto mmap_sem_over = [&]<Flaw flaw>(const char* name) {
     add.template operator()<MmapSem<TreeMm<P>, FlawedShared<P, flaw, Spinlock>>>(name);
   };
-  mmap_sem_over.template operator()<Flaw::rude_readers>("mmap_sem:rude_readers");
-  mmap_sem_over.template operator()<Flaw::downgrade_gap>("mmap_sem:downgrade_gap");
+  mmap_sem_over.template operator()<Flaw::rude_readers>("mmap_sem:flaw=rude_readers");
+  mmap_sem_over.template operator()<Flaw::downgrade_gap>("mmap_sem:flaw=downgrade_gap");
   for_each_broken_range_lock<P, Spinlock>(add);
   const auto lock_in_tree = [&]<Flaw flaw>(const char* name) {
     add.template operator()<LockInTree<P, FlawedTree<P, SmallTree<P>, flaw>>>(name);
   };
-  lock_in_tree.template operator()<Flaw::hole>("lock_in_tree:hole");
-  lock_in_tree.template operator()<Flaw::late_zap>("lock_in_tree:late_zap");
-  lock_in_tree.template operator()<Flaw::unlocked_fault>("lock_in_tree:unlocked_fault");
-  lock_in_tree.template operator()<Flaw::unlocked_child>("lock_in_tree:unlocked_child");
+  lock_in_tree.template operator()<Flaw::hole>("lock_in_tree:flaw=hole");
+  lock_in_tree.template operator()<Flaw::late_zap>("lock_in_tree:flaw=late_zap");
+  lock_in_tree.template operator()<Flaw::unlocked_fault>("lock_in_tree:flaw=unlocked_fault");
+  lock_in_tree.template operator()<Flaw::unlocked_child>("lock_in_tree:flaw=unlocked_child");
   const auto refcount = [&]<Flaw flaw>(const char* name) {
     add.template operator()<Refcount<TreeMm<P, FlawedHooks<P, flaw>>, Semaphore>>(name);
   };
-  refcount.template operator()<Flaw::unlocked_fault>("refcount:unlocked_fault");
-  refcount.template operator()<Flaw::no_write_lock>("refcount:no_write_lock");
-  refcount.template operator()<Flaw::early_close>("refcount:early_close");
-  refcount.template operator()<Flaw::early_free>("refcount:early_free");
+  refcount.template operator()<Flaw::unlocked_fault>("refcount:flaw=unlocked_fault");
+  refcount.template operator()<Flaw::no_write_lock>("refcount:flaw=no_write_lock");
+  refcount.template operator()<Flaw::early_close>("refcount:flaw=early_close");
+  refcount.template operator()<Flaw::early_free>("refcount:flaw=early_free");
 }
 
 }  // namespace faultline::check

@@ -13,7 +13,7 @@ struct Broken {
 };
 
 // Whether a run on `lock` includes `broken`: both are of the same kind, and schemes have the same
-// name before the colon.
+// name before their options.
 bool stands_for(const Checked& broken, const Checked& lock) {
   if (broken.family != lock.family) return false;
   const auto scheme_of = [](const Checked& one) {

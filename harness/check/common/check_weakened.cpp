@@ -102,6 +102,14 @@ std::vector<const Checked*> locks_for(const Site& site, const Checked& first) {
   return locks;
 }
 
+std::string example_of(const std::vector<json>& found) {
+  for (const json& sites : found)
+    for (const json& entry : sites)
+      if (const std::string text = to_string(site_of(entry)); text.starts_with("locks/"))
+        return text;
+  return "none: these locks have no site";
+}
+
 std::vector<Trial> trials_of(const CheckOptions& options) {
   const std::vector<json> found = find_sites(options);
   std::vector<Trial> trials;
@@ -116,6 +124,11 @@ std::vector<Trial> trials_of(const CheckOptions& options) {
       for (const Weakening& weakening : weakenings_of(site))
         trials.push_back({locks_for(site, *options.chosen[i]), weakening});
     }
+  if (trials.empty() && !options.at.empty())
+    throw std::invalid_argument(fmt::format(
+        "--at '{}': no memory order of the chosen locks stands there, expected the beginning of a "
+        "site's text, for example {}",
+        options.at, example_of(found)));
   return trials;
 }
 

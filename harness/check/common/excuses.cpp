@@ -145,7 +145,9 @@ class ExcuseReader {
 
   void read_excuse(std::string_view text) {
     if (!take_until(text, "weakened ").empty())
-      fail("an excuse within a line: expected it to begin one: 'weakened LOSS survives, ...'");
+      fail(
+          "an excuse in the middle of a line: expected 'weakened LOSS survives, ...' at the "
+          "beginning of a comment line");
     const std::string_view loss_name = take_until(text, " survives, ");
     const std::string_view reason_name = take_until(text, ": ");
     const auto loss = find_named(all_losses, loss_name);

@@ -91,9 +91,9 @@ bool Program::meets() const {
 namespace {
 
 std::string call_to_string(const Act& act) {
-  constexpr const char* names[] = {"none",      "read fault", "write fault", "map",
-                                   "map stack", "unmap",      "protect",     "discard",
-                                   "walk",      "place",      "raise break", "lower break"};
+  constexpr const char* names[] = {
+      "none",    "read fault",   "write fault", "map",  "map hint", "map stack",   "unmap",
+      "protect", "protect none", "discard",     "walk", "place",    "raise break", "lower break"};
   return fmt::format("{} [{}, {})", names[static_cast<usize>(act.call)], act.first, act.end);
 }
 
@@ -239,6 +239,9 @@ std::vector<Scripts> calls_of_two() {
       {{call(Call::unmap, 0, 1)}, {call(Call::unmap, 1, 2)}},
       {{fault(1), fault(0)}, {unmap, map}},  // the VMA is detached and attached again
       {{unmap, call(Call::map_stack, 3, 4), fault(2)}, {fault(1)}},
+      {{call(Call::map_hinted, 2, 3)}, {call(Call::protect, 2, 3)}},
+      {{call(Call::map_hinted, 2, 3)}, {call(Call::protect_none, 2, 3)}},
+      {{call(Call::map_hinted, 2, 3)}, {call(Call::unmap, 2, 3), fault(2)}},
       {{walk}, {unmap}},
       {{walk}, {discard, fault(1), fault(0)}},  // the walk may pin a frame that is already reused
   };
@@ -294,11 +297,17 @@ std::vector<Scripts> calls_of_four() {
 std::vector<Scripts> calls_of_places() {
   const Act place = call(Call::place, 0, 1), places = call(Call::place, 0, 2);
   const Act raise = call(Call::raise_break, 0, 1), lower = call(Call::lower_break, 0, 1);
+  const Act hinted = call(Call::map_hinted, 2, 3);
   return {
-      {{place}, {places}},         {{place, unmap}, {place, fault(1)}},
-      {{place}, {unmap, map}},     {{raise}, {raise}},
-      {{raise, lower}, {raise}},   {{raise, raise}, {lower, place}},
-      {{place}, {place}, {raise}}, {{raise, lower}, {raise}, {place}},
+      {{hinted, fault(2)}, {hinted, fault(2)}},
+      {{place}, {places}},
+      {{place, unmap}, {place, fault(1)}},
+      {{place}, {unmap, map}},
+      {{raise}, {raise}},
+      {{raise, lower}, {raise}},
+      {{raise, raise}, {lower, place}},
+      {{place}, {place}, {raise}},
+      {{raise, lower}, {raise}, {place}},
   };
 }
 

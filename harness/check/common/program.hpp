@@ -15,7 +15,7 @@ enum class Hold : u8 {
   shared,
   downgraded,  // exclusive, then shared
   shrunk,      // a range: exclusive, then of its first cell only
-  moved,  // the refcount: the VMA is detached, lives in another address space, and dies with it
+  moved,       // the refcount: the VMA moves to another address space, which then ends
 };
 
 // What a thread calls on an address space.
@@ -23,10 +23,12 @@ enum class Call : u8 {
   none,
   fault_read,
   fault_write,
-  map,
+  map,         // fixed
+  map_hinted,  // a map whose first page is only a hint
   map_stack,
   unmap,
-  protect,
+  protect,  // to read only
+  protect_none,
   discard,
   walk,         // pins the first page without a lock
   place,        // a map without a hint, and a write fault in the new mapping

@@ -57,6 +57,11 @@ inline u32 call_space(AddressSpace& space, const Act& act) {
       return static_cast<u32>(space.fault(start, Access::write));
     case Call::map:
       return static_cast<u32>(space.map(start, length, prot_read | prot_write, map_fixed).error);
+    case Call::map_hinted: {
+      const MapResult placed = space.map(start, length, prot_read | prot_write, 0);
+      if (placed.error != Error::none) return static_cast<u32>(placed.error);
+      return placed.address == start ? 16 : 17;
+    }
     case Call::map_stack:
       return static_cast<u32>(
           space.map(start, length, prot_read | prot_write, map_fixed | map_growsdown).error);
@@ -64,6 +69,8 @@ inline u32 call_space(AddressSpace& space, const Act& act) {
       return static_cast<u32>(space.unmap(start, length));
     case Call::protect:
       return static_cast<u32>(space.protect(start, length, prot_read));
+    case Call::protect_none:
+      return static_cast<u32>(space.protect(start, length, prot_none));
     case Call::discard:
       return static_cast<u32>(space.discard(start, length));
     case Call::walk:

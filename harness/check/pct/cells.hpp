@@ -15,7 +15,7 @@ inline bool releases(Order order) {
 // Fails where an object is reclaimed, or its stack frame is gone: its `life` is not `alive`.
 inline void check_life(u32 life) {
   if (life != Cell::alive) [[unlikely]]
-    engine().fail("an object is used before its beginning or after its end");
+    engine().fail("a thread uses an object before its construction or after its end");
 }
 
 template <class T>
@@ -138,7 +138,7 @@ class DataCell {
   void check_write() const {
     if (written_ > engine().clock()[writer_]) engine().fail("data race");
   }
-  // Fails if the last write, or a read since, does not happen before.
+  // Fails if the last write, or a read since that write, does not happen before this write.
   void check_reads() const {
     if (!engine().in_parallel()) return;
     check_write();

@@ -108,11 +108,11 @@ void append_schemes(std::vector<Checked>& list) {
   }
 }
 
-// range_lock:hole is left to PCT alone, so that a failure of it shows a story of PCT's.
+// range_lock:flaw=hole is left to PCT alone, so that a failure of it shows a story of PCT's.
 void append_broken_schemes(std::vector<Checked>& list) {
   for_each_broken_scheme<P, StepMutex>([&]<class S>(const char* name) {
     list.push_back({name, Family::space});
-    if (std::string_view(name) != "range_lock:hole")
+    if (std::string_view(name) != "range_lock:flaw=hole")
       list.back().make = make_subject<SpaceSubject<S>>;
   });
   for (const ExploredScheme& scheme : explored_broken()) {
@@ -157,27 +157,27 @@ const std::vector<Checked>& broken_checked_list() {
     std::vector<Checked> all;
     append<MutexSubject>(all, Family::mutex, broken_list<P>());
     const std::initializer_list<Checked> by_kind = {
-        broken_mutex<Flaw::late_ticket>("mutex:late_ticket"),
-        broken_mutex<Flaw::early_publication>("mutex:early_publication"),
-        broken_mutex<Flaw::no_wake>("mutex:no_wake"),
-        broken_mutex<Flaw::trying_waits>("mutex:trying_waits"),
-        broken_queue<Flaw::handoff_ignored>("queue:handoff_ignored"),
-        broken_queue<Flaw::no_handoff>("queue:no_handoff"),
-        broken_queue<Flaw::stale_head>("queue:stale_head"),
-        broken_refcount<Flaw::no_write_lock>("vma_refcount:no_write_lock"),
-        broken_refcount<Flaw::early_close>("vma_refcount:early_close"),
-        broken_refcount<Flaw::early_free>("vma_refcount:early_free"),
-        broken_range<Flaw::late_ticket>("range:late_ticket"),
-        broken_range<Flaw::rude_readers>("range:rude_readers"),
-        broken_range<Flaw::downgrade_silent>("range:downgrade_silent"),
-        broken_range<Flaw::hole>("range:hole"),
-        broken_range<Flaw::shrink_silent>("range:shrink_silent"),
-        broken_range<Flaw::late_touch>("range:late_touch"),
-        broken_shared<Flaw::late_ticket>("shared:late_ticket"),
-        broken_shared<Flaw::no_wake>("shared:no_wake"),
-        broken_shared<Flaw::rude_readers>("shared:rude_readers"),
-        broken_shared<Flaw::downgrade_gap>("shared:downgrade_gap"),
-        broken_shared<Flaw::downgrade_silent>("shared:downgrade_silent"),
+        broken_mutex<Flaw::late_ticket>("mutex:flaw=late_ticket"),
+        broken_mutex<Flaw::early_publication>("mutex:flaw=early_publication"),
+        broken_mutex<Flaw::no_wake>("mutex:flaw=no_wake"),
+        broken_mutex<Flaw::trying_waits>("mutex:flaw=trying_waits"),
+        broken_queue<Flaw::handoff_ignored>("queue:flaw=handoff_ignored"),
+        broken_queue<Flaw::no_handoff>("queue:flaw=no_handoff"),
+        broken_queue<Flaw::stale_head>("queue:flaw=stale_head"),
+        broken_refcount<Flaw::no_write_lock>("vma_refcount:flaw=no_write_lock"),
+        broken_refcount<Flaw::early_close>("vma_refcount:flaw=early_close"),
+        broken_refcount<Flaw::early_free>("vma_refcount:flaw=early_free"),
+        broken_range<Flaw::late_ticket>("range:flaw=late_ticket"),
+        broken_range<Flaw::rude_readers>("range:flaw=rude_readers"),
+        broken_range<Flaw::downgrade_silent>("range:flaw=downgrade_silent"),
+        broken_range<Flaw::hole>("range:flaw=hole"),
+        broken_range<Flaw::shrink_silent>("range:flaw=shrink_silent"),
+        broken_range<Flaw::late_touch>("range:flaw=late_touch"),
+        broken_shared<Flaw::late_ticket>("shared:flaw=late_ticket"),
+        broken_shared<Flaw::no_wake>("shared:flaw=no_wake"),
+        broken_shared<Flaw::rude_readers>("shared:flaw=rude_readers"),
+        broken_shared<Flaw::downgrade_gap>("shared:flaw=downgrade_gap"),
+        broken_shared<Flaw::downgrade_silent>("shared:flaw=downgrade_silent"),
     };
     all.insert(all.end(), by_kind.begin(), by_kind.end());
     append_broken_schemes(all);

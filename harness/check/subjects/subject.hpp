@@ -35,21 +35,22 @@ struct Checked {
   // The same with a StepMutex in place of the spinlock inside: an execution has fewer steps, so
   // deeper searches complete. Null where the lock has no spinlock inside.
   Subject* (*make_light)(const Program&) = nullptr;
-  // False where the lock says that it lets go in a downgrade: such programs are left out.
+  // False if the lock's downgrade releases the lock in between. Programs with a downgrade are then
+  // left out.
   bool atomic_downgrade = true;
   // Makes an address space on the platform of harness/check/pct; null where PCT does not explore
   // it.
   std::function<std::unique_ptr<AddressSpace>(const AddressSpaceOptions&)> make_space = nullptr;
   bool is_small = false;  // the address space holds only 256 pages
 
-  // "rwsem:osq=off": of another in the list.
+  // Whether it is a variant of another lock in the list, such as "rwsem:osq=off".
   bool is_ablation() const { return std::string_view(name).find(':') != std::string_view::npos; }
 };
 
-// The mutexes, range locks, semaphores and schemes of the catalogue, the queue of spinners,
-// and the reference count; what is part of another comes first.
+// The mutexes, range locks, semaphores and schemes of the catalogue, the queue of spinners, and the
+// reference count. A lock that is part of another stands before it.
 const std::vector<Checked>& checked_list();
-// The locks that are broken by hand, without their flaw: controls, which must pass.
+// Sound versions of the locks that are broken by hand: controls, which must pass.
 const std::vector<Checked>& control_list();
 // The locks and schemes that are broken by hand.
 const std::vector<Checked>& broken_checked_list();

@@ -132,7 +132,8 @@ class QueueSubject final : public Subject {
 
 // The protocol of locks/shared/vma_refcount.hpp: one VMA, an address space under a mutex. A
 // reader pins the VMA and gives up where a fault would fall back. A move detaches it and lets it
-// live in another address space, which then dies: a reader that pinned it there must have let go.
+// live in another address space, which then dies: a reader that pinned it there must have unpinned
+// it by then.
 template <Mutex BigLock, Flaw flaw = Flaw::none>
 class RefcountSubject final : public Subject {
  public:

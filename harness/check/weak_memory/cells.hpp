@@ -120,30 +120,30 @@ inline void log_access(const char* what, const void* object, u64 before, u64 aft
   std::vector<LogEntry>* log = world().log;
   if (log == nullptr || !world().parallel || log->size() == log->capacity()) [[likely]]
     return;
-  // Of a long spin the record has the first turn.
+  // The record contains only the first turn of a long spin.
   const u32 spin = world().threads[self()].long_spin;
   if (spin == 0 || spin == World::turns_of_long_spin)
     log->push_back({self(), what, object, before, after, order, where, values, stale});
 }
 
 // Finds an access that does not happen after the object's construction, which Relacy misses.
-// Neither sees plain members.
+// Neither Relacy nor this check sees plain members.
 class Making {
  public:
-  // At the end of the construction.
+  // Called when the construction ends.
   void note() {
     if (!world().parallel) return;
     const auto& thread = *rl::ctx().threadx_;
     maker_ = thread.index_;
     at_ = thread.own_acq_rel_order_;
   }
-  // Before the access. Where it ends the execution, the record ends with it.
+  // Called before the access. If it fails the execution, the record ends with this access.
   void check_reached(const char* what, const void* object, Order order, const Where& where) const {
     if (at_ == 0) return;
     const auto& thread = *rl::ctx().threadx_;
     if (thread.index_ == maker_ || thread.acq_rel_order_[maker_] >= at_) return;
     log_access(what, object, 0, 0, order, where, LogEntry::Values::none);
-    world().fail("an object is reached that need not have been made yet");
+    world().fail("a thread uses an object although nothing orders the use after its construction");
   }
 
  private:
@@ -281,7 +281,7 @@ class AtomicCell : private Kept {
 
   rl::atomic<Stored> value_;
   mutable Conflicts conflicts_;
-  mutable Conflicts queue_;  // of those asleep on the word
+  mutable Conflicts queue_;  // the threads that sleep on the word
   Making made_;
   mutable LastAccesses accesses_;
 };
@@ -296,7 +296,7 @@ class DataCell : private Kept {
   DataCell() : DataCell(T{}) {}
   explicit DataCell(T value)
       : Kept([](Kept* self) { static_cast<DataCell*>(self)->~DataCell(); }), value_(value) {}
-  // A last store, with which a reader that may still come races.
+  // The destructor stores once more, so that Relacy reports a later read as a race.
   ~DataCell() { value_(rl::debug_info("destruction")).store(T{}); }
 
   T load(const Where& where) const {
