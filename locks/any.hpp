@@ -15,6 +15,7 @@
 #include "locks/mutex/concept.hpp"
 #include "locks/range/concept.hpp"
 #include "locks/shared/concept.hpp"
+#include "locks/shared/vma_refcount.hpp"
 
 namespace faultline {
 
@@ -115,6 +116,10 @@ class AnyMutex {
 template <class P>
 class AnyShared {
  public:
+  // The fields of mm_struct behind mmap_lock. The compiler puts them into the rest of the lock's
+  // last line.
+  using Behind = RefcountOwner<P, Layout::linux_6_18>;
+
   template <SharedLock L>
   static AnyShared of() {
     return AnyShared(std::make_unique<Adapter<L>>(), L::atomic_downgrade);
@@ -132,6 +137,7 @@ class AnyShared {
   void append_events(Events& events) const { verbs_->append_events(events); }
   std::string describe() const { return verbs_->describe(); }
   void label(const char* name) { verbs_->label(name); }
+  Behind& behind() { return verbs_->behind(); }
 
  private:
   struct Verbs {
@@ -146,6 +152,7 @@ class AnyShared {
     virtual void append_events(Events& events) const = 0;
     virtual std::string describe() const = 0;
     virtual void label(const char* name) = 0;
+    virtual Behind& behind() = 0;
   };
   template <class L>
   struct Adapter final : Verbs {
@@ -159,7 +166,10 @@ class AnyShared {
     void append_events(Events& events) const override { own.append_events(events); }
     std::string describe() const override { return own.describe(); }
     void label(const char* name) override { label_lock<P>(own, name); }
-    alignas(cache_line) L own;
+    Behind& behind() override { return fields_behind; }
+
+    alignas(cache_line) [[no_unique_address]] L own;
+    [[no_unique_address]] Behind fields_behind;
   };
 
   AnyShared(std::unique_ptr<Verbs> verbs, bool atomic)

@@ -75,7 +75,8 @@ struct Entry {
   bool needs_peers = false;  // a workload that means nothing with one thread
   // Answers why the chosen options do not go together, or an empty string. Null: all go together.
   std::string (*refuse)(const Chosen&) = nullptr;
-  // Answers the most threads, where the options decide that. Null: max_threads says it.
+  // Answers the greatest number of threads if it depends on the options. Null: max_threads
+  // applies.
   u32 (*most_threads)(const Chosen&) = nullptr;
 };
 

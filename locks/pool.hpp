@@ -4,6 +4,9 @@
 // constructed once, when its memory is first carved.
 #pragma once
 
+#include <cstddef>
+#include <new>
+
 #include "locks/per_thread.hpp"
 
 namespace faultline {

@@ -15,6 +15,7 @@
 #pragma once
 
 #include "locks/address_space/violations.hpp"
+#include "locks/layout.hpp"
 #include "locks/mutex/ticket.hpp"
 #include "locks/per_thread.hpp"
 
@@ -79,7 +80,8 @@ class Frames {
                                    : slice.memory + static_cast<u64>(index_of(number)) * page_size;
   }
 
-  // A chain of the frames whose entries were cleared, kept until the shootdown has returned.
+  // A chain of the frames whose entries were cleared, kept until the shootdown has returned:
+  // mmu_gather in the kernel.
   class Gathered {
    public:
     bool empty() const { return head_ == no_frame; }
@@ -91,7 +93,7 @@ class Frames {
 
   void gather(Gathered& gathered, FrameNumber number) {
     Frame& frame = frame_of(number);
-    // relaxed: reaches take() through the pool, with the frame.
+    // relaxed: the pool passes this store on to take() together with the frame.
     if (oracle_) frame.stale.store(1, std::memory_order_relaxed);
     frame.next.store(gathered.head_);
     gathered.head_ = number;
@@ -144,12 +146,16 @@ class Frames {
   }
 
  private:
+  // Under both layouts 12 bytes, so a line holds parts of up to seven frames, all of one slice. The
+  // kernel's struct page, whose _refcount this count stands for, has 64 bytes and so a line of its
+  // own. Here threads that map and unmap neighbouring frames of one slice share lines falsely.
   struct Frame {
     Frame() { P::label(this, "frame"); }
     typename P::template atomic<u32> count{0};
     typename P::template atomic<u32> stale{0};
     typename P::template data<u32> next;
   };
+  static_assert(!PlainCells<P> || sizeof(Frame) == 12);
   struct List {
     FrameNumber head = no_frame;
     u64 count = 0;

@@ -1,15 +1,18 @@
 // An address space of VMAs without a lock, for schemes to protect. The comment of each function
 // says what its caller must hold. The scheme decides which lock gives that.
 //   shared:    no thread edits the container, or the VMAs concerned, meanwhile
-//   exclusive: no other thread reads or edits them (the hooks keep readers under RCU off single
-//   VMAs)
+//   exclusive: no other thread reads or edits them (hooks keep RCU readers off single VMAs)
 #pragma once
 
+#include <concepts>
 #include <string>
 
 #include "locks/address_space/break.hpp"
 #include "locks/address_space/page_table.hpp"
+#include "locks/address_space/violations.hpp"
 #include "locks/address_space/vma.hpp"
+#include "locks/per_thread.hpp"
+#include "locks/pool.hpp"
 #include "locks/vmas/concept.hpp"
 
 namespace faultline {
@@ -83,9 +86,10 @@ class Mm {
   }
 
   // The caller holds nothing and is about to edit. Reserves the memory that the container needs for
-  // the VMAs that one edit adds: two, where the edit cuts one VMA at both ends of its range, or
-  // cuts one and adds one.
-  void reserve() { vmas_.reserve(2); }
+  // the VMAs that one edit inserts: at most four, where a fixed map cuts one VMA at both ends,
+  // reserves the place (range_lock) and maps the place anew. The pool of VMAs may allocate under
+  // the lock, as the kernel's slab does.
+  void reserve() { vmas_.reserve(4); }
 
   // Shared. `find` answers the first VMA that ends above `address`, or null.
   V* find(u64 address) const { return vmas_.find(address); }
@@ -186,8 +190,8 @@ class Mm {
     return {start, Error::none};
   }
 
-  // Shared. Where a map of `length` bytes would lie: at the hint, rounded down to a page, or in the
-  // highest hole. 0 means that it fits nowhere.
+  // get_unmapped_area() in the kernel. Shared. Where a map of `length` bytes would lie: at the
+  // hint, rounded down to a page, or in the highest hole. 0 means that it fits nowhere.
   u64 place(u64 hint, u64 length) const {
     hint = page_floor(hint);
     if (hint >= lowest_address && hint <= address_space_end - length) {
@@ -302,6 +306,7 @@ class Mm {
     if (std::string error = vmas_.check(); !error.empty()) return error;
     if (scan() != count_.load()) return "the count of VMAs is wrong";
     for (const V* vma = vmas_.first(); vma != nullptr; vma = vmas_.next(*vma))
+      // relaxed: threads are at rest.
       if (vma->attached.load(std::memory_order_relaxed) == 0)
         return "a VMA in the container is marked detached";
     std::string error = table_.check();
@@ -404,6 +409,7 @@ class Mm {
            prot_of(*vma) == prot && hooks_.mergeable(*vma);
   }
 
+  // vma_merge_existing_range() in the kernel.
   void merge_around(V& vma) {
     V* into = &vma;
     if (V* before = vmas_.previous(vma); mergeable(before, &vma)) into = absorb(*before, vma);
@@ -414,6 +420,7 @@ class Mm {
   V* absorb(V& left, V& right) {
     hooks_.start_write(left);
     const u64 end = right.range().end;
+    // relaxed: the caller holds both VMAs exclusively.
     if (anon_of(left) == 0) left.anon_vma.store(anon_of(right), std::memory_order_relaxed);
     remove(right);
     vmas_.resize(left, {left.range().start, end});
@@ -421,7 +428,7 @@ class Mm {
     return &left;
   }
 
-  // Cuts `vma` at `at` and answers the upper part.
+  // __split_vma() in the kernel. Cuts `vma` at `at` and answers the upper part.
   V* split(V& vma, u64 at) {
     hooks_.start_write(vma);
     V* upper = make({at, vma.range().end}, prot_of(vma), flags_of(vma), anon_of(vma));

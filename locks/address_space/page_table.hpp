@@ -90,6 +90,7 @@ class PageTable {
     if (own_ != nullptr) {
       leaves_.reserve(options_.frames_per_thread / entries + 16);
       // Threads on one CPU share its table. release: pairs with the acquire loads of `roots`.
+      // relaxed on failure: nothing is read.
       Upper* expected = nullptr;
       own_->roots[P::cpu()].compare_exchange_strong(
           expected, &own_roots_.here(), std::memory_order_release, std::memory_order_relaxed);
@@ -120,11 +121,12 @@ class PageTable {
     return missing ? fault_in(address, access, prot, clear) : true;
   }
 
-  // Clears the entries of `range`, shoots down by the policy and gives the frames back. The caller
-  // keeps faults out of the range, or accepts (discard) that a page which is faulted in meanwhile
-  // stays. When two discards drop one page concurrently, the second finds the entry cleared and
-  // returns, although the first may not have shot down yet. The kernel flushes once more in this
-  // case (mm_tlb_flush_nested, mm/mmu_gather.c), which is not modelled.
+  // zap_page_range_single() in the kernel. Clears the entries of `range`, shoots down by the policy
+  // and gives the frames back. The caller keeps faults out of the range, or accepts (discard) that
+  // a page which is faulted in meanwhile stays. When two discards drop one page concurrently, the
+  // second finds the entry cleared and returns, although the first may not have shot down yet. The
+  // kernel flushes once more in this case (mm_tlb_flush_nested, mm/mmu_gather.c), which is not
+  // modelled.
   void zap(Range range) {
     typename Frames<P>::Gathered gathered;
     CpuSet users;
@@ -150,8 +152,8 @@ class PageTable {
     frames_.release(gathered);
   }
 
-  // Takes from the entries of `range` the rights that `prot` does not permit, and shoots down if
-  // that took any. Faults grant the rights that `prot` adds.
+  // change_protection() in the kernel. Takes from the entries of `range` the rights that `prot`
+  // does not permit, and shoots down if that took any. Faults grant the rights that `prot` adds.
   void restrict(Range range, u32 prot) {
     const u32 kept = hardware_prot(prot);
     CpuSet users;

@@ -232,7 +232,7 @@ class RadixTree {
   static void set_value(Slot& slot, u64 fresh) {
     u64 word = slot.load(std::memory_order_relaxed);  // relaxed: the caller holds the slot
     // release: a thread that reads the value without the lock (scan) sees what the value stands for
-    // constructed.
+    // constructed. relaxed on failure: the next turn decides.
     // weakened release survives, program: no program reads values without the lock.
     while (!slot.compare_exchange_weak(word, fresh | (word & RadixWord::control_bits),
                                        std::memory_order_release, std::memory_order_relaxed)) {

@@ -50,8 +50,8 @@ struct VmaFields {
   }
 };
 
-// packed: all fields side by side, as before there was a choice. With rbtree's links vm_refcnt
-// shares line 1 with the last of the links, and vm_lock_seq lies beside it.
+// packed: all fields side by side, as they lay before `layout` was an axis. With rbtree's links
+// vm_refcnt shares line 1 with the last of the links, and vm_lock_seq lies beside it.
 template <class P, class V, template <class, class> class Links, class State>
 struct VmaFields<P, V, Links, State, Layout::packed> {
   typename P::template atomic<u64> start{0};

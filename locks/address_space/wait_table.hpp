@@ -5,6 +5,7 @@
 #pragma once
 
 #include "locks/platform.hpp"
+#include "locks/random.hpp"
 
 namespace faultline {
 
@@ -31,7 +32,7 @@ class WaitTable {
   };
   static u64 hash(const void* word) {
     // Fibonacci hashing (Knuth, volume 3, section 6.4).
-    return (reinterpret_cast<u64>(word) >> 3) * 0x9E3779B97F4A7C15ULL >> (64 - bits);
+    return (reinterpret_cast<u64>(word) >> 3) * golden_gamma >> (64 - bits);
   }
   Bucket& bucket(const void* word) { return buckets_[hash(word)]; }
   const Bucket& bucket(const void* word) const { return buckets_[hash(word)]; }

@@ -96,7 +96,8 @@ class OsqTail {
     for (;;) {
       Spinner* expected = &self;
       // acq_rel: after this exchange the predecessor cannot hand the head to self. It waits in
-      // successor() for a new link.
+      // successor() for a new link. relaxed on failure: the head or the new `previous` is read
+      // below.
       // weakened acquire survives, as_in_linux: the link that is taken back led to self.
       // weakened release survives, as_in_linux: the null link publishes nothing.
       if (previous->next.compare_exchange_strong(expected, nullptr, std::memory_order_acq_rel,
@@ -134,7 +135,8 @@ class OsqTail {
                                         std::memory_order_relaxed))
         return nullptr;
       // An exchange, since the successor may be leaving and takes its link back by an exchange too.
-      // acq_rel: the acquire pairs with the release of the link.
+      // relaxed load: the exchange decides. acq_rel: the acquire pairs with the release of the
+      // link.
       // weakened release survives, as_in_linux: the null link publishes nothing.
       if (self.next.load(std::memory_order_relaxed) != nullptr)
         if (Spinner* next = self.next.exchange(nullptr, std::memory_order_acq_rel)) return next;

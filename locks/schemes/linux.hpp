@@ -1,8 +1,8 @@
 // Scheme `linux`: the running kernel. The operations are mmap(2), munmap(2), mprotect(2),
 // madvise(2) and real faults on this process's own address space, so a process has one such address
 // space. Native only. P must have
-//   bool touch(void* address, Access)   reads or writes one byte; false where that raised SIGSEGV
-//   or SIGBUS
+//   bool touch(void* address, Access)   accesses one byte; false: it raised SIGSEGV or SIGBUS
+//
 // Three things differ from the simulated schemes. brk moves a mapping of its own, since the
 // process's break belongs to malloc. `walk` is a shared futex wake, whose key comes from
 // get_user_pages_fast; when that finds no page, the call faults the page in. Huge pages are a

@@ -16,9 +16,16 @@
 //   for one another on a folded slot.
 #pragma once
 
+#include <array>
+#include <string>
+#include <vector>
+
 #include "locks/address_space/break.hpp"
 #include "locks/address_space/page_table.hpp"
 #include "locks/address_space/radix_tree.hpp"
+#include "locks/address_space/violations.hpp"
+#include "locks/events.hpp"
+#include "locks/per_thread.hpp"
 #include "locks/schemes/scheme_base.hpp"
 
 namespace faultline {

@@ -5,6 +5,7 @@
 // shootdown.
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <utility>
 
@@ -25,8 +26,12 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   using P = typename Mm::Platform;
   using VmaPool = typename Mm::VmaPool;
 
-  // `pool`: the pool of VMAs, if other address spaces share it. There are two constructors, since a
-  // member that may overlap its neighbour cannot be initialized with the result of a function.
+  // The hooks use fields that the lock brings with it.
+  static constexpr bool hooks_lie_behind_the_lock =
+      std::constructible_from<typename Mm::Hooks, Lock&>;
+
+  // `pool`: the pool of VMAs, if other address spaces share it. There are three constructors, since
+  // a member that may overlap its neighbour cannot be initialized with the result of a function.
   explicit MmapSemBase(
       const AddressSpaceOptions& options,
       std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>()) requires(!TakesOptions<Lock>)
@@ -35,8 +40,16 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   }
   explicit MmapSemBase(const AddressSpaceOptions& options,
                        std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>()) requires
-      TakesOptions<Lock>
+      TakesOptions<Lock> &&(!hooks_lie_behind_the_lock)
       : lock_(options), pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
+    label();
+  }
+  explicit MmapSemBase(const AddressSpaceOptions& options,
+                       std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>()) requires
+      TakesOptions<Lock> && hooks_lie_behind_the_lock : lock_(options),
+                                                        hooks_(lock_),
+                                                        pool_(std::move(pool)),
+                                                        mm_(options, hooks_, *pool_) {
     label();
   }
 

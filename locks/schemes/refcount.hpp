@@ -5,6 +5,9 @@
 // big lock exclusively and write-lock the VMAs they change.
 #pragma once
 
+#include <array>
+#include <type_traits>
+
 #include "locks/schemes/mmap_sem.hpp"
 #include "locks/shared/vma_refcount.hpp"
 
@@ -126,8 +129,14 @@ requires Mm::searchable_under_rcu class Refcount final
 };
 
 struct refcount_scheme {
+  template <class P, Layout layout>
+  using Owner = RefcountOwner<P, layout>;
+  template <class P, class Lock, Layout layout>
+  using Hooks = RefcountHooks<P, layout,
+                              std::conditional_t<TakesOptions<Lock> && layout == Layout::linux_6_18,
+                                                 Owner<P, layout>&, Owner<P, layout>>>;
   template <class P, class Vmas, class Lock, Layout layout>
-  using Space = Refcount<Mm<P, Vmas, RefcountHooks<P, layout>, layout>, Lock>;
+  using Space = Refcount<Mm<P, Vmas, Hooks<P, Lock, layout>, layout>, Lock>;
 };
 
 }  // namespace faultline

@@ -12,9 +12,8 @@ namespace faultline {
 //   Error do_fault(u64 address, Access)        `address` is below address_space_end
 //   MapResult do_map(u64 hint, u64 length, u32 prot, u32 flags)
 //                                              `length` is whole pages and fits into the address
-//                                              space; with map_fixed, so does [hint, hint +
-//                                              length),
-//                                              and hint is page-aligned
+//                                              space; with map_fixed, so does the range
+//                                              at hint, and hint is page-aligned
 //   Error do_unmap(Range), do_protect(Range, u32 prot), do_discard(Range)
 //                                              the range is whole pages, not empty
 //   MapResult do_brk(i64 delta)

@@ -25,8 +25,8 @@
 //   downgrade  one addition turns the writer into a reader; queued readers are woken.
 //
 // How user space differs from the kernel:
-// - P::running replaces "the owner is on a CPU" (owner_on_cpu). The native platform says what that
-//   loses.
+// - P::running replaces "the owner is on a CPU" (owner_on_cpu). harness/native/platform.hpp says
+//   what that loses.
 // - need_resched has no counterpart. A writer spins no longer than Osq's patience, about a tick.
 // - The kernel disables preemption while a thread holds wait_lock and while it spins. A thread that
 //   is preempted here with wait_lock_ held delays all threads that need it until it runs again. A
@@ -35,13 +35,14 @@
 //   (rwsem_owner.hpp).
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <string>
 
 #include "locks/events.hpp"
 #include "locks/layout.hpp"
 #include "locks/mutex/osq.hpp"
 #include "locks/mutex/ticket.hpp"
+#include "locks/per_thread.hpp"
 #include "locks/shared/concept.hpp"
 #include "locks/shared/rwsem_events.hpp"
 #include "locks/shared/rwsem_owner.hpp"
@@ -219,9 +220,11 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
   static constexpr u64 writer_bit = 1, waiters_bit = 2, handoff_bit = 4, reader_bias = 256;
   static constexpr u64 guard_bit = u64{1} << 63;
   static constexpr u64 readers_mask = ~u64{255} & ~guard_bit;
+  // RWSEM_LOCK_MASK and RWSEM_READ_FAILED_MASK in the kernel.
   static constexpr u64 lock_mask = writer_bit | readers_mask;
   static constexpr u64 read_failed_mask = writer_bit | waiters_bit | handoff_bit | guard_bit;
 
+  // RWSEM_WAKE_ANY, RWSEM_WAKE_READERS and RWSEM_WAKE_READ_OWNED in the kernel.
   enum class WakeType : int { any, readers, read_owned };
 
   class WaitLocked {
@@ -251,7 +254,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
 
   // ---- readers
 
-  // `count` includes this reader.
+  // rwsem_down_read_slowpath() in the kernel. `count` includes this reader.
   [[gnu::noinline]] void lock_shared_slow(u64 count) {
     counters_.add(rwsem_event::read_slow);
     const bool stream = owner_.held_by_readers() && readers(count) > 1 && (count & writer_bit) == 0;
@@ -306,6 +309,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
 
   // ---- writers
 
+  // rwsem_down_write_slowpath() in the kernel.
   [[gnu::noinline]] void lock_slow() {
     counters_.add(rwsem_event::write_slow);
     WaitScope<P> waiting(this, "rwsem to write");
@@ -352,7 +356,8 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     if (waiter.marked()) counters_.add(rwsem_event::handoff_taken);
   }
 
-  // Under wait_lock_. On success the waiter has left the queue.
+  // rwsem_try_write_lock() in the kernel. Under wait_lock_. On success the waiter has left the
+  // queue.
   bool try_lock_queued(Waiter& waiter) {
     Waiter& first = *queue_.first();
     if (!policy.steal && &first != &waiter) return false;
@@ -389,6 +394,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     return !policy.steal && (count_.load(std::memory_order_relaxed) & waiters_bit) != 0;
   }
 
+  // rwsem_can_spin_on_owner() in the kernel.
   bool can_spin() const {
     if (must_queue()) return false;
     const u64 owner = owner_.load();
@@ -397,6 +403,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     return state != OwnerState::nonspinnable;
   }
 
+  // rwsem_optimistic_spin() in the kernel. Its loop is spin_at_head().
   bool spin() {
     if constexpr (policy.osq) {
       const OsqEntry entry = osq_.enter(spinners_);
@@ -441,6 +448,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     return false;
   }
 
+  // rwsem_try_write_lock_unqueued() in the kernel.
   bool try_lock_unqueued() {
     constexpr u64 queued = policy.steal ? 0 : waiters_bit;
     u64 count = count_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
@@ -454,8 +462,8 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     return false;
   }
 
-  // Spins while one writer owns the lock and runs, until `limit`. Answers the state that ended the
-  // spin.
+  // rwsem_spin_on_owner() in the kernel. Spins while one writer owns the lock and runs, until
+  // `limit`. Answers the state that ended the spin.
   OwnerState spin_on_owner(u64 limit) const {
     const u64 owner = owner_.load();
     if (Owner::state_of(owner) != OwnerState::writer) return Owner::state_of(owner);

@@ -44,14 +44,17 @@ class RwsemOwner {
                 std::memory_order_relaxed);
   }
 
-  // Readers have held the lock for longer than a writer should spin.
+  // rwsem_set_nonspinnable() in the kernel. Readers have held the lock for longer than a writer
+  // should spin.
   void forbid_spinning() {
     u64 word = load();
     while ((word & reader_owned) != 0 && (word & nonspinnable) == 0)
+      // relaxed on failure: the next turn decides.
       if (word_.compare_exchange_weak(word, word | nonspinnable, std::memory_order_relaxed,
                                       std::memory_order_relaxed))
         return;
   }
+  // clear_nonspinnable() in the kernel.
   void allow_spinning() {
     if ((load() & nonspinnable) != 0) word_.fetch_and(~nonspinnable, std::memory_order_relaxed);
   }

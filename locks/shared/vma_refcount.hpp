@@ -26,7 +26,10 @@
 // the hold.
 #pragma once
 
+#include <type_traits>
+
 #include "locks/layout.hpp"
+#include "locks/platform.hpp"
 
 namespace faultline {
 
@@ -37,7 +40,8 @@ namespace faultline {
 // (240) and mm_lock_seq (248) behind mmap_lock, on the line of that lock's owner, osq, wait_lock
 // and wait list (192). So a thread that queues for mmap_lock invalidates a line that every fault
 // reads. Here a scheme declares its hooks behind its lock, and the compiler puts them into the rest
-// of the lock's last line. packed: the sequence and the other members have a pair of lines each.
+// of the lock's last line. A lock behind a virtual interface brings the owner with it
+// (AnyShared::behind). packed: the sequence and the other members have a pair of lines each.
 template <class P, Layout layout = Layout::linux_6_18>
 struct RefcountOwner {
   static constexpr usize apart =
@@ -83,8 +87,8 @@ class VmaRefcount {
   VmaRefcount(Hot& hot, MostlyRead& mostly_read)
       : count_(hot.count), lock_seq_(mostly_read.lock_seq), owner_(mostly_read.owner) {}
 
-  // Under RCU. `pinned`: the VMA belongs to `owner` and does not change until unpin. The caller
-  // still has to check its range.
+  // vma_start_read() in the kernel. Under RCU. `pinned`: the VMA belongs to `owner` and does not
+  // change until unpin. The caller still has to check its range.
   PinResult pin(Owner& owner) {
     // relaxed, both: this racy look saves taking the line exclusively. A false "unlocked" is caught
     // below, a false "locked" costs a fall-back.
@@ -128,6 +132,7 @@ class VmaRefcount {
   // The callers of all functions below hold the owner's big lock exclusively, within an open
   // section.
 
+  // vma_mark_attached() in the kernel.
   void attach(Owner& owner) {
     // relaxed: the store of the count publishes it.
     owner_.store(&owner, std::memory_order_relaxed);
@@ -137,6 +142,7 @@ class VmaRefcount {
     count_.store(1, std::memory_order_release);
   }
 
+  // __vma_start_write() in the kernel.
   void start_write(Owner& owner) {
     // relaxed, both: only holders of the big lock write these words.
     const u64 sequence = owner.sequence.load(std::memory_order_relaxed);
@@ -150,7 +156,8 @@ class VmaRefcount {
     count_.fetch_sub(writer_flag, std::memory_order_release);
   }
 
-  // The VMA is write-locked and has left the container. After this it may be reused.
+  // vma_mark_detached() in the kernel. The VMA is write-locked and has left the container. After
+  // this it may be reused.
   void detach(Owner& owner) {
     // acquire: pairs with unpin's release, when this drops the last reference.
     u32 seen = count_.fetch_sub(1, std::memory_order_acquire) - 1;
@@ -169,6 +176,7 @@ class VmaRefcount {
   }
 
  private:
+  // The wait in the kernel's __vma_enter_locked().
   void drain(Owner& owner, u32 target) {
     // acquire, here and below: pairs with unpin's release.
     if (count_.load(std::memory_order_acquire) == target) return;
@@ -200,14 +208,19 @@ class VmaRefcount {
   typename P::template atomic<Owner*>& owner_;
 };
 
-// VmaHooks (locks/address_space/mm.hpp) that write-lock the VMAs which Mm edits.
-template <class P, Layout layout = Layout::linux_6_18>
+// VmaHooks (locks/address_space/mm.hpp) that write-lock the VMAs which Mm edits. `Place` is the
+// owner, or a reference to the one that lies behind the scheme's lock.
+template <class P, Layout layout = Layout::linux_6_18, class Place = RefcountOwner<P, layout>>
 class RefcountHooks {
  public:
   using State = VmaRefcount<P, layout>;
   using Owner = typename State::Owner;
 
-  RefcountHooks() { label(); }
+  RefcountHooks() requires(!std::is_reference_v<Place>) { label(); }
+  template <class Lock>
+  explicit RefcountHooks(Lock& lock) requires std::is_reference_v<Place> : owner_(lock.behind()) {
+    label();
+  }
   RefcountHooks(const RefcountHooks&) = delete;
   RefcountHooks& operator=(const RefcountHooks&) = delete;
 
@@ -216,8 +229,8 @@ class RefcountHooks {
 
   Owner& owner() { return owner_; }
 
-  void open() { step(); }
-  void close() { step(); }
+  void open() { step(); }   // mm_lock_seqcount_begin() in the kernel
+  void close() { step(); }  // vma_end_write_all() in the kernel
   template <class V>
   void start_write(V& vma) {
     vma.state().start_write(owner_);
@@ -250,7 +263,7 @@ class RefcountHooks {
                           std::memory_order_release);
   }
 
-  Owner owner_;
+  Place owner_;
 };
 
 }  // namespace faultline

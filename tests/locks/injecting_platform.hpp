@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "harness/cells/atomic.hpp"
 #include "harness/native/platform.hpp"
 
 namespace faultline {
@@ -18,7 +19,8 @@ class Injection {
   explicit Injection(std::function<void()> intruder) : intruder_(std::move(intruder)) {}
 
   // Runs `act`, and at its nth access the intruder, until that has ended or waits (as told
-  // by wait_begin) for the caller. False: there were fewer, and the intruder has not run.
+  // by wait_begin) for the caller. False: `act` made fewer accesses, and the intruder has not
+  // run.
   template <class F>
   bool run(u32 n, F&& act) {
     left_ = n;
@@ -43,7 +45,7 @@ class Injection {
       intruder_();
       done_ = true;
     });
-    // A sleep, not a yield, which on a busy machine gives a whole slice away.
+    // It sleeps: on a busy machine a yield gives a whole time slice away.
     while (!done_ && native::waiting_since(1) == 0)
       std::this_thread::sleep_for(std::chrono::microseconds(20));
   }
@@ -57,43 +59,54 @@ class Injection {
   u32 left_ = 0;
 };
 
+// A std::atomic. The intruder may run before each of its accesses.
+template <class T>
+class InjectingCell {
+  using Order = std::memory_order;
+
+ public:
+  using Where = cells::Nowhere;
+
+  constexpr InjectingCell() = default;
+  constexpr InjectingCell(T value) : word_(value) {}
+
+  T load(Order order, Where) const { return accessed().load(order); }
+  void store(T value, Order order, Where) { accessed().store(value, order); }
+  template <class Change>
+  T modify(const char*, const Change& change, Order order, Where) {
+    std::atomic<T>& word = accessed();
+    // relaxed: the exchange below orders the access.
+    T before = word.load(std::memory_order_relaxed);
+    while (!word.compare_exchange_weak(before, change(before), order, std::memory_order_relaxed)) {
+    }
+    return before;
+  }
+  bool compare_exchange(T& expected, T desired, bool weak, Order success, Order failure, Where) {
+    std::atomic<T>& word = accessed();
+    return weak ? word.compare_exchange_weak(expected, desired, success, failure)
+                : word.compare_exchange_strong(expected, desired, success, failure);
+  }
+
+  // For the futex system call. The intruder does not run here.
+  std::atomic<T>& word() const { return word_; }
+
+ private:
+  std::atomic<T>& accessed() const {
+    Injection::at_access();
+    return word_;
+  }
+
+  mutable std::atomic<T> word_{};
+};
+
 struct InjectingPlatform : NativePlatform {
   template <class T>
-  struct atomic : std::atomic<T> {
-    using Base = std::atomic<T>;
-    using Order = std::memory_order;
-    using Base::Base;
-    using Base::operator=;
-    T load(Order order = Order::seq_cst) const { return accessed().load(order); }
-    void store(T value, Order order = Order::seq_cst) { accessed().store(value, order); }
-    T exchange(T value, Order order = Order::seq_cst) { return accessed().exchange(value, order); }
-    template <class U>
-    T fetch_add(U amount, Order order = Order::seq_cst) {
-      return accessed().fetch_add(amount, order);
-    }
-    template <class U>
-    T fetch_sub(U amount, Order order = Order::seq_cst) {
-      return accessed().fetch_sub(amount, order);
-    }
-    template <class... Orders>
-    bool compare_exchange_strong(T& expected, T desired, Orders... orders) {
-      return accessed().compare_exchange_strong(expected, desired, orders...);
-    }
-    template <class... Orders>
-    bool compare_exchange_weak(T& expected, T desired, Orders... orders) {
-      return accessed().compare_exchange_weak(expected, desired, orders...);
-    }
+  using atomic = cells::Atomic<T, InjectingCell>;
 
-   private:
-    Base& accessed() {
-      Injection::at_access();
-      return *this;
-    }
-    const Base& accessed() const {
-      Injection::at_access();
-      return *this;
-    }
-  };
+  static bool wait(atomic<u32>& word, u32 old, u64 deadline = no_deadline) {
+    return NativePlatform::wait(word.cell().word(), old, deadline);
+  }
+  static void wake(atomic<u32>& word, u32 n) { NativePlatform::wake(word.cell().word(), n); }
 };
 
 static_assert(Platform<InjectingPlatform>);

@@ -3,6 +3,7 @@
 #include "locks/layout.hpp"
 
 #include "harness/native/platform.hpp"
+#include "locks/any.hpp"
 #include "locks/shared/rwsem.hpp"
 #include "locks/shared/vma_refcount.hpp"
 #include "tests/harness/sim_threads.hpp"
@@ -40,14 +41,24 @@ TEST(Layout, ItsNamesAreReadAsTheyAreWritten) {
   EXPECT_EQ(layout_of("linux-6.1"), std::nullopt);
 }
 
+// The same behind a virtual interface, as the simulator's schemes have it.
+struct VirtualMmapLock {
+  AnyShared<P> rwsem = AnyShared<P>::of<Rwsem<P, as_linux>>();
+  RefcountHooks<P, Layout::linux_6_18, AnyShared<P>::Behind&> hooks{rwsem};
+};
+
 class SimLayout : public SimTest {
  protected:
-  // Threads write-lock for a while, and one thread reads mm_lock_seq as each fault does.
   template <RwsemPolicy policy>
   static sim::Counts counts(u64 seed = 1) {
-    return run_loop<MmapLock<P, policy>>(
+    return counts_of<MmapLock<P, policy>>(seed);
+  }
+  // Threads write-lock for a while, and one thread reads mm_lock_seq as each fault does.
+  template <class MmapLock>
+  static sim::Counts counts_of(u64 seed = 1) {
+    return run_loop<MmapLock>(
                sim::Machine::load("e7-8870"), 12, 200'000,
-               [](MmapLock<P, policy>& mmap_lock, u32 thread) {
+               [](MmapLock& mmap_lock, u32 thread) {
                  if (thread == 0) {
                    mmap_lock.hooks.owner().sequence.load(std::memory_order_acquire);
                    P::work(50);
@@ -78,6 +89,7 @@ TEST_F(SimLayout, CountSharesNoLineAsInTheKernelAndSharesOneWithTheOwnerWhenPack
 TEST_F(SimLayout, ThoseWhoQueueForTheLockInvalidateTheSequenceAsInTheKernel) {
   EXPECT_GT(false_sharing(counts<as_linux>(), "mm.mm_lock_seq"), 0u);
   EXPECT_EQ(false_sharing(counts<packed>(), "mm.mm_lock_seq"), 0u);
+  EXPECT_GT(false_sharing(counts_of<VirtualMmapLock>(), "mm.mm_lock_seq"), 0u);
 }
 
 TEST_F(SimLayout, TheSameSeedGivesTheSameTransfers) {
