@@ -74,6 +74,14 @@ std::size_t lost_cases(const Side& base, const Side& changed) {
       }));
 }
 
+/** How many cases have a throughput in base and are not in the other file at all. */
+std::size_t absent_cases(const Side& base, const Side& changed) {
+  return static_cast<std::size_t>(
+      std::count_if(base.cases.begin(), base.cases.end(), [&](const auto& entry) {
+        return measured(*entry.second) && !changed.cases.contains(entry.first);
+      }));
+}
+
 std::vector<CaseShift> common_cases(const Side& base, const Side& changed) {
   std::vector<CaseShift> cases;
   for (const auto& [key, one] : base.cases) {
@@ -354,7 +362,9 @@ int compare(const std::string& base_path, const std::string& changed_path,
              cases.size(), options.threshold * 100, options.alpha);
   const std::size_t lost = lost_cases(base, changed);
   if (lost > 0) fmt::print(out, "{} case(s) that base measured failed in new\n", lost);
-  return slower > 0 ? 3 : lost > 0 ? 1 : 0;
+  const std::size_t absent = absent_cases(base, changed);
+  if (absent > 0) fmt::print(out, "{} case(s) that base measured are not in new\n", absent);
+  return slower > 0 ? 3 : lost + absent > 0 ? 1 : 0;
 }
 
 }  // namespace faultline

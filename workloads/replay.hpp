@@ -52,6 +52,7 @@ class alignas(cache_line) ReplayProgress {
       if (reached(value)) return true;
       P::pause(this);
     }
+    // seq_cst, for this and the load of `seen` below: pairs with advance_to(), see there.
     sleepers_.fetch_add(1, std::memory_order_seq_cst);
     bool runs = true;
     while (!reached(value) && (runs = running())) {

@@ -129,9 +129,14 @@ class Finder {
     const Entry& info = workload_named(spec.workload).entry();
     if (const std::string why = impossible(spec, info); !why.empty()) {
       // A scheme for one thread cannot run at other counts, and one thread cannot divide roles.
-      // Where one thread is among the counts, both are expected and not reported.
-      const bool expected = std::find(counts.begin(), counts.end(), 1U) != counts.end();
-      if (!(expected && (is_alone(spec) || spec.threads == 1)))
+      // Where the other count is among the counts too, both are expected and not reported.
+      const auto asked = [&](auto&& count) {
+        return std::any_of(counts.begin(), counts.end(), count);
+      };
+      const bool alone = is_alone(spec) && asked([](u32 count) { return count == 1; });
+      const bool undivided = spec.threads == 1 && !spec.value("roles").empty() &&
+                             asked([](u32 count) { return count > 1; });
+      if (!alone && !undivided)
         found_.impossible.push_back({fmt::format("{} on {} at {} thread(s)", spec.workload_name(),
                                                  spec.scheme, spec.threads),
                                      why});
@@ -140,10 +145,11 @@ class Finder {
     const bool foremost = order == 0 || is_alone(spec);
     add(foremost ? Stage::most_threads : later_stage(spec), spec, order, selection_.repetitions, 0);
     if (!foremost && selection_.budget_s > 0) return;
-    // One process shows the shape of the tail. More processes show how it varies.
-    add(Stage::latency, spec, 0, 0, std::min(selection_.latency_repetitions, 1U));
-    if (selection_.latency_repetitions > 1)
-      add(Stage::more_latency, spec, 0, 0, selection_.latency_repetitions);
+    // One process shows the shape of the tail. More processes show how it varies. Only the foremost
+    // cases have their throughput before Stage::latency.
+    const u32 latency = selection_.latency_repetitions;
+    if (foremost) add(Stage::latency, spec, 0, 0, std::min(latency, 1U));
+    if (!foremost || latency > 1) add(Stage::more_latency, spec, 0, 0, latency);
   }
 
   Stage later_stage(const CaseSpec& spec) const {

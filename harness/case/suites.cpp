@@ -146,10 +146,15 @@ class SuiteReader {
     if (const std::string other = locks ? "schemes" : "locks"; members.has(other))
       members.refuse(other, fmt::format("{} for workload {}", key, workload.name));
     const Members& from = members.has(key) || locks ? members : root_;
-    const std::string expected = "\"all\", or a list of " + key;
+    const std::string expected = "\"all\", \"defaults\", or a list of " + key;
     std::vector<std::string> names;
-    if (from.at(key, expected) == "all") {
+    const auto& selection = from.at(key, expected);
+    if (selection == "all" || selection == "defaults") {
       names = all_contestants(locks);
+      if (selection == "defaults")
+        std::erase_if(names, [](const std::string& name) {
+          return scheme_or_lock_named(name).departures() != 0;
+        });
       if (suite_.simulated) std::erase_if(names, is_native_only);
       return names;
     }

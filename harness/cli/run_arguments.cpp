@@ -68,7 +68,8 @@ void select_workloads(const RunArguments& arguments, Selection& selection) {
   selection.defaults.duration_s = arguments.simulated ? sim_duration_s : 1;
   if (!arguments.simulated) return;
   selection.repetitions = sim_seeds;
-  selection.latency_repetitions = std::min(selection.latency_repetitions, 1U);
+  if (arguments.latency_repetitions.empty())
+    selection.latency_repetitions = std::min(selection.latency_repetitions, 1U);
 }
 
 void select_suite(const RunArguments& arguments, Selection& selection) {
@@ -80,7 +81,8 @@ void select_suite(const RunArguments& arguments, Selection& selection) {
   selection.budget_s = suite.budget_s;
   selection.repetitions = suite.repetitions;
   // Suite smoke has two repetitions to be fast, so it gets fewer latency trials too.
-  selection.latency_repetitions = std::min(selection.latency_repetitions, suite.repetitions / 2);
+  if (arguments.latency_repetitions.empty())
+    selection.latency_repetitions = std::min(selection.latency_repetitions, suite.repetitions / 2);
   selection.defaults.duration_s =
       arguments.simulated && !suite.simulated ? sim_duration_s : suite.duration_s;
   selection.most_threads = suite.most_threads;
@@ -91,6 +93,11 @@ void select_suite(const RunArguments& arguments, Selection& selection) {
         return std::find(schemes.begin(), schemes.end(), name) == schemes.end();
       });
     std::erase_if(selection.entries, [](const SuiteEntry& entry) { return entry.schemes.empty(); });
+    if (selection.entries.empty())
+      throw std::invalid_argument(fmt::format(
+          "--scheme '{}': no entry of suite {} has it, expected --workload beside it, or one that "
+          "the suite has",
+          fmt::join(arguments.schemes, ","), suite.name));
   }
 }
 

@@ -108,6 +108,15 @@ TEST(Suites, AllIsEverySchemeAndInASimulationWhatCanBeSimulated) {
   EXPECT_EQ(load_suite("sim-quick").entries.front().schemes, able);
 }
 
+TEST(Suites, DefaultsAreEverySchemeOfTheCatalogueOnce) {
+  json suite = json::parse(a_suite);
+  suite["entries"][0]["schemes"] = "defaults";
+  const SuiteEntry entry = load_suite(write_suite(suite.dump())).entries[0];
+  std::vector<std::string> schemes;
+  for (const Entry& scheme : catalogue(scheme_family)) schemes.emplace_back(scheme.name);
+  EXPECT_EQ(entry.schemes, schemes);
+}
+
 TEST(Suites, OfAUserAreReadFromTheirFile) {
   const Suite suite = load_suite(write_suite(a_suite));
   EXPECT_EQ(suite.name, fmt::format("suite-{}", getpid()));
@@ -131,7 +140,8 @@ TEST(Suites, ThatAreNotRightAreRefusedWithFileKeyAndWhatWasExpected) {
             std::string::npos);
   EXPECT_NE(refusal_with("/entries/0/schemes", json::array({"no_such"})).find("entries/0/schemes"),
             std::string::npos);
-  EXPECT_NE(refusal_with("/entries/0/schemes", "most").find("\"all\", or a list of schemes"),
+  EXPECT_NE(refusal_with("/entries/0/schemes", "most")
+                .find("\"all\", \"defaults\", or a list of schemes"),
             std::string::npos);
   EXPECT_NE(refusal_with("/entries/1/schemes", "all").find("expected locks"), std::string::npos);
   EXPECT_NE(refusal_with("/entries/0/axes/page_table", json::array({"x"})).find("page_table"),
