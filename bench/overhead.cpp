@@ -173,6 +173,7 @@ double faultline_loop(Workload<P>& workload, const Window<P>& opened, u32 index,
 double hand_written_loop(Ticket<P>& ticket, const Window<P>& opened) {
   u64 operations = 0;
   const u64 start = P::now();
+  // relaxed: the phase passes no data.
   while (opened.phase.load(std::memory_order_relaxed) != phase_stop) {
     Ticket<P>::Node node;
     ticket.lock(node);
@@ -223,6 +224,7 @@ void compare_read_locks(const std::vector<u32>& cpus, const std::vector<Target>&
                     {"two bare locked RMWs",
                      [&] {
                        return run([&] {
+                         // acquire and release: as in lock_shared() and unlock_shared() of rwsem.
                          bare.count.fetch_add(256, std::memory_order_acquire);
                          bare.count.fetch_sub(256, std::memory_order_release);
                        });

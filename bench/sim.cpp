@@ -98,6 +98,7 @@ void run_case(const Case& which, u32 threads) {
         const auto enter = [&](u32 phase, Moment& moment) {
           return [&, phase] {
             moment = {host_seconds(), simulation.counts()};
+            // relaxed: the phase passes no data.
             shared.window->phase.store(phase, std::memory_order_relaxed);
           };
         };

@@ -46,6 +46,7 @@ std::string crash() {
   // acquire: pairs with the release in on_crash().
   const int signal = crash_signal.load(std::memory_order_acquire);
   if (signal == 0) return {};
+  // relaxed: the acquire above orders it.
   return fmt::format("thread {} crashed: {}", crashed_thread.load(std::memory_order_relaxed),
                      strsignal(signal));
 }

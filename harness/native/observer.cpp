@@ -68,7 +68,7 @@ std::optional<u64> steal_ns(const std::vector<u32>& cpus) {
 }
 
 // It forks by itself because run_process of results/process waits for the child's end, while this
-// command runs beside the window until stop(). Nor could it use Interrupts: that class blocks
+// command runs beside the window until stop(). It cannot use Interrupts either: that class blocks
 // signals in the calling thread and must be made before any other, and the measured threads exist.
 WindowCommand::WindowCommand(const std::string& command) : text_(command) {
   const std::string pid = std::to_string(getpid());

@@ -144,7 +144,9 @@ std::vector<std::string> waiting_threads() {
     // acquire: pairs with the release in wait_begin, so that name and start belong to `object`.
     const void* object = record.waits_for.load(std::memory_order_acquire);
     if (object == nullptr) continue;
-    // The maximum below keeps the difference from wrapping, should a new wait begin meanwhile.
+    // relaxed, for name and start: the acquire above orders them. relaxed, for CPU and `asleep`:
+    // the report may be stale. The maximum below keeps the difference from wrapping, should a new
+    // wait begin meanwhile.
     const u64 since = record.waits_since.load(std::memory_order_relaxed);
     const double seconds = 1e-9 * static_cast<double>(std::max(now_ns(), since) - since);
     lines.push_back(
@@ -182,10 +184,12 @@ NativeThread::NativeThread(u32 id, u32 cpu, u32 node, u64 seed) {
   // seq_cst: orders the store of `live` before the loads in the loop, so that of two threads that
   // register at once at least one sees the other.
   std::atomic_thread_fence(std::memory_order_seq_cst);
+  // relaxed: the fence orders it.
   const u32 end = limit.load(std::memory_order_relaxed);
   for (u32 other = 0; other < end; ++other) {
     const native::ThreadRecord& neighbour = native::thread_table.records[other];
     // acquire: pairs with the neighbour's release of `live`, so that `cpu` is where it was pinned.
+    // relaxed, for `cpu`: the acquire orders it. relaxed, for `crowded`: the flag passes no data.
     if (other != id && neighbour.live.load(std::memory_order_acquire) &&
         neighbour.cpu.load(std::memory_order_relaxed) == cpu)
       native::thread_table.crowded.store(true, std::memory_order_relaxed);

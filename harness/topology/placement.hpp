@@ -30,9 +30,8 @@ struct Cpu {
 //   scatter    one thread a core before any second hardware thread. The cores go round robin over
 //              the sockets, in a socket over its nodes, in a node over its clusters, in a cluster
 //              over its cores: threads are as far apart as the machine allows.
-//   per-node   all CPUs of a node, second hardware threads included, before the next node. In a
-//   node
-//              one thread a core comes first, cluster by cluster.
+//   per-node   all CPUs of a node, second hardware threads included, before the next node; one
+//              thread a core comes first, cluster by cluster.
 //   smt-first  all hardware threads of a core before the next core; the cores in compact's order.
 //   0,2,4-7    these CPUs in this order.
 // `known` are the CPUs that the machine has, allowed or not. Throws std::invalid_argument for an

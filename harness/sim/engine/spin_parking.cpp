@@ -23,7 +23,7 @@ void SpinParking::pause(Cpu& cpu) {
   cpu.retry_at = 0;
   u64 hash = 0;
   for (u32 i = 0; i < cpu.read_count && i < Cpu::max_reads; ++i)
-    hash = hash * 0x9E3779B97F4A7C15ULL + cpu.reads[i];
+    hash = hash * golden_gamma + cpu.reads[i];
   const bool only_read = !cpu.cannot_park && cpu.stores.waiting == 0 && cpu.read_count != 0 &&
                          cpu.read_count <= Cpu::max_reads && hash == cpu.turn_hash;
   cpu.turn_hash = hash;
