@@ -1,7 +1,7 @@
 // The report is one file with everything in it, since users mail it, archive it and open it
 // offline.
 import { readFileSync } from 'node:fs';
-import { entries, standsFor, whereOf } from './rows.mjs';
+import { entries, intervalOf, standsFor, whereOf } from './rows.mjs';
 import { provenance } from './pictures.mjs';
 
 const here = new URL('.', import.meta.url);
@@ -21,6 +21,9 @@ function bundle(name) {
 
 const inlineJson = (value) => JSON.stringify(value).replace(/</g, '\\u003c');
 
+/** Three digits at least: "1.23", "12.3", "123". */
+const digits = (value) => value.toFixed(value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2);
+
 function human(rate) {
   if (rate === undefined) return '';
   const prefixes = ['', ' k', ' M', ' G', ' T'];
@@ -29,10 +32,15 @@ function human(rate) {
     rate /= 1000;
     step += 1;
   }
-  return rate.toFixed(rate >= 99.95 ? 0 : rate >= 9.995 ? 1 : 2) + prefixes[step];
+  return digits(rate) + prefixes[step];
 }
 
-const time = (ns) => (ns === undefined ? '' : ns < 1e4 ? `${ns} ns` : ns < 1e7 ? `${(ns / 1e3).toFixed(1)} \u00b5s` : `${(ns / 1e6).toFixed(1)} ms`);
+function time(ns) {
+  if (ns === undefined) return '';
+  if (ns < 1e3) return `${ns} ns`;
+  return ns < 999.5e3 ? `${digits(ns / 1e3)} \u00b5s` : `${digits(ns / 1e6)} ms`;
+}
+
 const percent = (share) => (share === undefined ? '' : `${(share * 100).toFixed(0)} %`);
 const row = (cells, tag = 'td') => `<tr>${cells.map((cell) => `<${tag}>${cell}</${tag}>`).join('')}</tr>`;
 
@@ -40,16 +48,20 @@ function table(head, rows) {
   return `<div class="wide"><table><thead>${row(head, 'th')}</thead><tbody>${rows.join('')}</tbody></table></div>`;
 }
 
-function throughputCell(one, best) {
+const interval = ({ low, high }, text) => (low === undefined ? '\u2013' : `${text(low)} \u2026 ${text(high)}`);
+
+/** `kind`: what low and high are, where the head of the table does not say it. */
+function throughputCell(one, best, kind) {
   if (!one.throughput) return `<td class="none" colspan="3">not measured: ${escapeHtml(one.reason ?? '')}</td>`;
-  const { median, low, high } = one.throughput;
+  const { median } = one.throughput;
   const relative = best > 0 && !one.private && !one.kernel ? (median / best).toFixed(2) : '\u2013';
-  return `<td>${human(median)}</td><td class="soft">${human(low)} \u2026 ${human(high)}</td><td>${relative}</td>`;
+  return `<td>${human(median)}</td><td class="soft">${interval(one.throughput, human)}${kind ? ` (${kind})` : ''}</td><td>${relative}</td>`;
 }
 
 /** All numbers of one panel, fastest first within a thread count. */
 function panelTable(name, list) {
   const counts = [...new Set(list.map((entry) => entry.one.threads))].sort((a, b) => b - a);
+  const kinds = [...new Set(list.map(({ one }) => intervalOf(one)).filter(Boolean))];
   const rows = counts.flatMap((threads) => {
     const here = list.filter((entry) => entry.one.threads === threads);
     const median = (entry) => entry.one.throughput?.median ?? -1;
@@ -65,11 +77,13 @@ function panelTable(name, list) {
         one.kernel ? '' : percent(one.waiting_share?.median),
         one.threads > 1 ? one.fairness?.jain.median.toFixed(3) ?? '' : '',
       ];
+      const measured = throughputCell(one, best, kinds.length > 1 ? intervalOf(one) : '');
       const cells = after.map((cell) => `<td>${cell}</td>`).join('');
-      return `<tr><td>${threads}</td><td class="name">${escapeHtml(common.scheme)}${line}</td>${throughputCell(one, best)}${cells}</tr>`;
+      return `<tr><td>${threads}</td><td class="name">${escapeHtml(common.scheme)}${line}</td>${measured}${cells}</tr>`;
     });
   });
-  const head = ['threads', 'scheme', 'operations/s', '95 % interval', 'of the best', '\u00d7 one thread', 'fault p99', 'waiting', 'Jain'];
+  const between = kinds.length > 1 ? 'from \u2026 to' : kinds[0] ?? 'interval';
+  const head = ['threads', 'scheme', 'operations/s', between, 'of the best', '\u00d7 one thread', 'fault p99', 'waiting', 'Jain'];
   const open = rows.length <= 24 ? ' open' : '';
   return `<details${open}><summary>${escapeHtml(name)}</summary>${table(head, rows)}</details>`;
 }
@@ -91,10 +105,11 @@ function definition(values) {
 /** The modelled machines, and every constant of them with its origin. */
 function modelsOf({ models }) {
   return models
-    .map(({ constants, ...model }) => {
+    .map(({ constants, calibrated, ...model }) => {
+      const on = calibrated ? { 'calibrated on': `${calibrated.host} (${calibrated.cpu_model})` } : {};
       const rows = constants.map(({ key, value, origin }) => row([key, value, origin].map(escapeHtml)));
       const list = table(['constant', 'value', 'origin'], rows);
-      return `${definition(model)}<details><summary>${constants.length} constants</summary>${list}</details>`;
+      return `${definition({ ...model, ...on })}<details><summary>${constants.length} constants</summary>${list}</details>`;
     })
     .join('\n');
 }
@@ -105,7 +120,7 @@ function provenanceOf({ label, results }, several) {
   const run = {
     mode: simulated ? `simulated on ${whereOf(results)}` : results.mode,
     ...(simulated ? {} : { date: results.date }),
-    suite: results.suite,
+    ...(results.suite ? { suite: results.suite } : {}),
     seed: results.seed,
     command: results.command,
     'hardware counters': counters,
@@ -119,33 +134,39 @@ function stallText(stall) {
   return lines.length > 0 ? `<br><span class="soft">${lines.map(escapeHtml).join('<br>')}</span>` : '';
 }
 
-/** [[note, the names of its cases]] */
-function notesOf(runs) {
+/** [{note, names: those of its cases}] of one file */
+function notesOf(results) {
   const names = new Map();
-  for (const { results } of runs) {
-    for (const { name, notes } of results.cases) {
-      for (const note of notes ?? []) names.set(note, [...(names.get(note) ?? []), name]);
-    }
+  for (const { name, notes } of results.cases) {
+    for (const note of notes ?? []) names.set(note, [...(names.get(note) ?? []), name]);
   }
-  return [...names];
+  return [...names].map(([note, cases]) => ({ note, names: cases }));
 }
 
-function noteRow([note, names]) {
+function noteCells({ note, names }) {
   const count = `${names.length} case${names.length === 1 ? '' : 's'}`;
-  return row([escapeHtml(note), `<details><summary>${count}</summary>${names.map(escapeHtml).join('<br>')}</details>`]);
+  return [escapeHtml(note), `<details><summary>${count}</summary>${names.map(escapeHtml).join('<br>')}</details>`];
+}
+
+function trialCells(one) {
+  return [`<span class="name">${escapeHtml(one.case)}</span>`, one.repetition, escapeHtml(one.reason) + stallText(one.stall)];
 }
 
 function incidents(runs) {
-  const all = (key) => runs.flatMap(({ results }) => results[key]);
-  const trial = (one) =>
-    row([`<span class="name">${escapeHtml(one.case)}</span>`, one.repetition, escapeHtml(one.reason) + stallText(one.stall)]);
-  const part = (title, none, list, head, render) =>
-    `<h3>${title}</h3>${list.length > 0 ? table(head, list.map(render)) : `<p>${none}</p>`}`;
+  // With several files, the first column names the file.
+  const several = runs.length > 1;
+  const part = (title, none, listOf, head, cells) => {
+    const rows = runs.flatMap(({ label, results }) =>
+      listOf(results).map((one) => row([...(several ? [escapeHtml(label)] : []), ...cells(one)])),
+    );
+    return `<h3>${title}</h3>${rows.length > 0 ? table([...(several ? ['file'] : []), ...head], rows) : `<p>${none}</p>`}`;
+  };
+  const trial = ['case', 'repetition', 'reason'];
   return [
-    part('Failures', 'No trial failed.', all('failures'), ['case', 'repetition', 'reason'], trial),
-    part('Discarded', 'No trial was discarded.', all('discarded'), ['case', 'repetition', 'reason'], trial),
-    part('Notes', 'No case has a note.', notesOf(runs), ['note', 'cases'], noteRow),
-    part('Left out', 'Nothing was left out.', all('left_out'), ['what', 'why'], (one) => row([escapeHtml(one.what), escapeHtml(one.why)])),
+    part('Failures', 'No trial failed.', (results) => results.failures, trial, trialCells),
+    part('Discarded', 'No trial was discarded.', (results) => results.discarded, trial, trialCells),
+    part('Notes', 'No case has a note.', notesOf, ['note', 'cases'], noteCells),
+    part('Left out', 'Nothing was left out.', (results) => results.left_out, ['what', 'why'], (one) => [one.what, one.why].map(escapeHtml)),
   ].join('\n');
 }
 
@@ -191,8 +212,6 @@ ${systems.map(pointsTable).join('\n')}
 ${order}`;
 }
 
-const interval = ({ low, high }, text) => (low === undefined ? '\u2013' : `${text(low)} \u2026 ${text(high)}`);
-
 /** The cases of one host beside those of the machine that was calibrated on it. */
 function agreement({ machine, host, cases, median, worst, why_not }) {
   const title = `<h3>${escapeHtml(machine)} and ${escapeHtml(host)}</h3>`;
@@ -208,7 +227,7 @@ function agreement({ machine, host, cases, median, worst, why_not }) {
       interval(one.ratio, human),
     ]),
   );
-  const head = ['case', 'native, op/s', '95 % interval', 'simulated', '95 % interval', 'ratio', '95 % interval'];
+  const head = ['case', 'native, op/s', 'interval', 'simulated', 'interval', 'ratio', 'interval'];
   const worstCase = `${human(worst.ratio.median)} (${escapeHtml(worst.case)})`;
   const told = `Simulated over native, ${cases.length} cases: ${human(median)} in the median, ${worstCase} farthest from 1.`;
   return `${title}<p>${told}</p>${table(head, rows)}`;
@@ -220,7 +239,8 @@ function agreements(computed) {
   if (list.length === 0) return '';
   const about =
     'The same cases on a machine and on the model that faultline calibrate made of it. No constant of the model was fitted to these ' +
-    'rates. An interval is over repetitions or seeds: it says how exact the ratio is, and not why it differs from 1.';
+    'rates. An interval is that of 95 %, or the range of fewer than 6, over repetitions or seeds: it says how exact the ratio is, and ' +
+    'not why it differs from 1.';
   const parts = list.map(agreement).join('\n');
   return `<section id="agreement"><h2>Native and simulated</h2><p class="about">${about}</p>${parts}</section>`;
 }
@@ -254,7 +274,7 @@ export function makePage(runs, pictures, computed) {
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
-<title>faultline: ${escapeHtml(runs.map(({ results }) => `${results.suite}, ${whereOf(results)}`).join('; '))}</title>
+<title>faultline: ${escapeHtml(runs.map(({ results }) => [results.suite, whereOf(results)].filter(Boolean).join(', ')).join('; '))}</title>
 <style>${own('page.css')}</style></head><body>
 <header><h1>faultline</h1><p>${where}</p>
 <nav>${links.map(([id, title]) => `<a href="#${id}">${escapeHtml(title)}</a>`).join(' ')}</nav></header>

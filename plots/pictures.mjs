@@ -1,7 +1,7 @@
 // Fits each Vega-Lite specification to its rows: scales, colours, columns of panels, and the
 // subtitle with the provenance.
 import { readFileSync } from 'node:fs';
-import { CEILING, CLEARING, PUBLISHED, REST, fitRows, rowsByPicture, whereOf, whyNotCounted } from './rows.mjs';
+import { CEILING, CLEARING, PUBLISHED, REST, TIMES, fitRows, rowsByPicture, whereOf, whyNotCounted } from './rows.mjs';
 
 const here = new URL('.', import.meta.url);
 const readJson = (name) => JSON.parse(readFileSync(new URL(name, here), 'utf8'));
@@ -12,6 +12,7 @@ const fromZero = { zero: true, nice: 5 };
 const shares = { domain: [0, 1] };
 
 // `curves`: the picture is drawn from curves.vl.json, and these are its differences from the other such pictures.
+// BAR in a text stands for what the bars of its rows are.
 const pictures = [
   {
     name: 'throughput',
@@ -25,8 +26,8 @@ const pictures = [
     },
     title: 'Throughput',
     about:
-      'Operations per second of all threads: the median of the repetitions, with its 95 % interval as a bar (often ' +
-      'smaller than the mark). The dotted ceiling is the same work with one address space for each thread. No lock is faster ' +
+      'Operations per second of all threads: the median of the repetitions, with BAR. ' +
+      'The dotted ceiling is the same work with one address space for each thread. No lock is faster ' +
       'here. Under page_fault1 a second ceiling only clears the same pages: schemes that reach it are limited by memory.',
     missing: 'No case was measured.',
   },
@@ -99,8 +100,9 @@ const pictures = [
     curves: {
       heading: 'Cache-line bounces per operation, each event by itself',
       y: { title: 'events per operation', scale: fromZero },
-      format: '~s',
-      tooltipFormat: '.3s',
+      // With SI prefixes 0.3 would read 300m.
+      format: '~f',
+      tooltipFormat: '.3r',
       headFontSize: 10.5,
     },
     title: 'Bounces',
@@ -125,7 +127,7 @@ const pictures = [
     name: 'events',
     title: 'Lock events',
     about:
-      'What the locks count about themselves: the median of the repetitions, with its 95 % interval as a bar. The scale is ' +
+      'What the locks count about themselves: the median of the repetitions, with BAR. The scale is ' +
       'logarithmic, so an event that most repetitions did not have has no mark, and an interval that reaches 0 has no bar.',
     missing: 'No lock published an event that happened in most repetitions.',
   },
@@ -134,13 +136,35 @@ const pictures = [
 /** Pictures that only native results have. */
 const nativeAlone = ['linux', 'bounces'];
 
-/** Where the numbers are from. Every picture has these lines as its subtitle. */
-export function provenance(runs) {
-  return runs.map(({ label, results }) => {
+/** Where the numbers are from: a line for each of the files `used`, which has the file's name if the report has several. */
+export function provenance(runs, used = runs) {
+  return used.map(({ label, results }) => {
     const mode = results.mode === 'sim' ? `simulated on ${whereOf(results)}` : `native \u00b7 ${whereOf(results)}`;
     const parts = [mode, results.date, `build ${results.build.commit}`].filter(Boolean);
     return (runs.length > 1 ? `${label}: ` : '') + parts.join(' \u00b7 ');
   });
+}
+
+/** The lines of a text, broken after commas where a line would have more letters than fit. */
+function wrapped(text, letters) {
+  const lines = [];
+  for (const part of text.split(', ')) {
+    const last = lines[lines.length - 1];
+    if (lines.length > 0 && last.length + part.length + 3 <= letters) lines[lines.length - 1] = `${last}, ${part}`;
+    else lines.push(part);
+  }
+  return lines.map((line, i) => (i < lines.length - 1 ? `${line},` : line));
+}
+
+/** What the bars of these rows are. */
+function barText(rows) {
+  const kinds = distinct(rows, 'interval').filter((kind) => kind !== '-');
+  if (kinds.length === 0) return 'no bar, since one repetition has no interval';
+  const ranges = kinds.filter((kind) => kind.startsWith('range'));
+  const what =
+    ranges.length === 0 ? 'its 95 % interval' : ranges.length === kinds.length ? 'their range' : 'its 95 % interval or their range';
+  const why = ranges.length === 0 ? '' : ' (fewer than 6 have no 95 % interval)';
+  return `${what}${why} as a bar, often smaller than the mark`;
 }
 
 function seriesScales(rows) {
@@ -153,9 +177,12 @@ function seriesScales(rows) {
   const parts = (line) => (line === 'plain' ? 0 : line.split(', ').length);
   const lines = distinct(rows, 'line').sort((a, b) => parts(a) - parts(b));
   let next = 0;
-  const dashes = lines.map((line) =>
-    line === CEILING ? style.ceiling_dash : line === CLEARING ? style.clearing_dash : style.dashes[next++ % style.dashes.length],
-  );
+  // A line of one of several files, or of a variant, names that too: "private: the ceiling, n1".
+  const dashes = lines.map((line) => {
+    const names = line.split(', ');
+    if (names.includes(CEILING)) return style.ceiling_dash;
+    return names.includes(CLEARING) ? style.clearing_dash : style.dashes[next++ % style.dashes.length];
+  });
   return {
     color: { domain, range: looks.map((look) => look.colour) },
     shape: { domain, range: looks.map((look) => look.shape) },
@@ -163,8 +190,21 @@ function seriesScales(rows) {
   };
 }
 
+function lineShapes(lines) {
+  return { domain: lines, range: lines.map((line, i) => style.line_shapes[i % style.line_shapes.length]) };
+}
+
 /** The x axis: a single place for one thread count, linear for few small counts, else logarithmic. */
 function threadAxis(rows) {
+  // A modelled machine has many more CPUs than the host, so each panel has the range of its own counts. It chooses its ticks too, since
+  // given ones outside of its range would still be drawn.
+  if (distinct(rows, 'simulated').length > 1) {
+    return {
+      type: 'quantitative',
+      axis: { format: 'd', labelOverlap: 'greedy', labelSeparation: 4 },
+      scale: { type: 'log', base: 2, nice: false, padding: 10 },
+    };
+  }
   const counts = distinct(rows, 'threads').sort((a, b) => a - b);
   const last = counts[counts.length - 1];
   if (counts.length === 1) return { type: 'ordinal', axis: { labelAngle: 0 } };
@@ -179,12 +219,12 @@ function threadAxis(rows) {
   };
 }
 
-/** The colours of a bar's parts: greys for times, colours for lines, yellow for the other lines. */
+/** The colours of a bar's parts: greys for times, yellow for the remaining lines, and for a line by its rank, which all pictures share. */
 function partScale(rows) {
-  const domain = distinct([...rows].sort((a, b) => a.rank - b.rank), 'part');
-  let next = 0;
-  const colourOf = (part) => style.times[part] ?? (part === REST ? style.rest : style.labels[next++ % style.labels.length]);
-  return { domain, range: domain.map(colourOf) };
+  const ranks = new Map([...rows].sort((a, b) => a.rank - b.rank).map(({ part, rank }) => [part, rank]));
+  const colourOf = ([part, rank]) =>
+    style.times[part] ?? (part === REST ? style.rest : style.labels[(rank - TIMES.length) % style.labels.length]);
+  return { domain: [...ranks.keys()], range: [...ranks].map(colourOf) };
 }
 
 function eachEncoding(spec, apply) {
@@ -214,16 +254,27 @@ function curvesSpec({ heading, y, format, tooltipFormat, rowSpacing, headFontSiz
   return spec;
 }
 
+/** Wraps the panels' heads, and makes room for those of more than three lines between the rows of panels. */
+function wrapHeads(spec, rows) {
+  const size = spec.facet.header.labelFontSize ?? style.config.header.labelFontSize;
+  // A letter of a head is 0.65 of its size wide.
+  const letters = Math.floor(Math.min(spec.spec.width + spec.spacing.column, style.config.header.labelLimit) / (0.65 * size));
+  const heads = new Map(distinct(rows, 'panel').map((panel) => [panel, panel.split('\n').flatMap((line) => wrapped(line, letters))]));
+  const most = Math.max(...[...heads.values()].map((lines) => lines.length));
+  spec.spacing.row += style.config.header.labelLineHeight * Math.max(0, most - 3);
+  return rows.map((row) => ({ ...row, panel: heads.get(row.panel).join('\n') }));
+}
+
 /** The specification of a picture with its rows and its provenance. */
 function framed(picture, rows, subtitle) {
   const spec = picture.curves ? curvesSpec(picture.curves) : readJson(`${picture.name}.vl.json`);
   spec.title.subtitle = subtitle;
-  spec.data = { values: rows };
   spec.config = style.config;
   const panels = distinct(rows, 'panel');
   spec.columns = Math.min(spec.columns, panels.length);
   // A single panel is as wide as two.
   if (panels.length === 1) spec.spec.width = 520;
+  spec.data = { values: wrapHeads(spec, rows) };
   return spec;
 }
 
@@ -249,7 +300,11 @@ function publishedAgainst(picture, { source, machine, systems }, subtitle) {
 
 function fit(picture, rows, subtitle) {
   const spec = framed(picture, rows, subtitle);
-  const scales = seriesScales(rows);
+  const bars = rows.some((one) => one.part);
+  const scales = bars ? { color: partScale(rows) } : seriesScales(rows);
+  // Lock events have marks alone: if they are of several lines, the shape tells these apart, and only the colour the schemes.
+  const shapeIsLine = picture.name === 'events' && distinct(rows, 'line').length > 1;
+  if (shapeIsLine) scales.shape = lineShapes(scales.strokeDash.domain);
   // On a modelled machine the ceiling lies decades above the schemes.
   const logarithmic = picture.name === 'throughput' && rows.some((one) => one.simulated);
   eachEncoding(spec.spec, (encoding) => {
@@ -258,19 +313,19 @@ function fit(picture, rows, subtitle) {
       encoding.y.axis = { format: '~s', tickCount: 5, labelOverlap: 'greedy' };
       if (encoding.y.title) encoding.y.title += ' (log)';
     }
-    if (encoding.color?.field === 'part') {
-      encoding.color.scale = partScale(rows);
-      encoding.color.legend = { columns: legendColumns(spec, encoding.color.scale.domain) };
-      return;
-    }
     for (const [channel, scale] of Object.entries(scales)) {
       if (!encoding[channel]) continue;
+      if (channel === 'shape' && shapeIsLine) encoding.shape.field = 'line';
       encoding[channel].scale = scale;
       const { domain } = scale;
       // A legend with one entry adds nothing to the title.
       encoding[channel].legend = domain.length === 1 ? null : { columns: legendColumns(spec, domain) };
     }
-    if (encoding.x?.field === 'threads') Object.assign(encoding.x, threadAxis(rows));
+    if (encoding.x?.field === 'threads' && !bars) {
+      Object.assign(encoding.x, threadAxis(rows));
+      // Without a domain for all panels, each has that of its rows.
+      if (encoding.x.scale && !encoding.x.scale.domain) spec.resolve.scale.x = 'independent';
+    }
   });
   const choice = (spec.params ?? []).find((param) => param.name === 'threads');
   if (choice) {
@@ -282,13 +337,18 @@ function fit(picture, rows, subtitle) {
   return spec;
 }
 
+/** The files with simulations that stand for a published system. */
+const fitted = (runs, { machine, systems }) =>
+  runs.filter(({ results }) =>
+    results.cases.some((one) => one.machine === machine && systems.some((system) => system.case.scheme === one.scheme)),
+  );
+
 /**
  * [{name, title, about, spec}], or {name, title, missing} for a picture without rows. `computed`: the statistics that
  * faultline computed over all files together.
  */
 export function makePictures(runs, computed) {
-  const rows = rowsByPicture(runs);
-  const subtitle = provenance(runs);
+  const all = rowsByPicture(runs);
   const simulated = runs.some(({ results }) => results.mode === 'sim');
   const native = runs.some(({ results }) => results.mode !== 'sim');
   const fitting = pictures.filter(({ name, simulated: own }) => (own ? simulated : native || !nativeAlone.includes(name)));
@@ -296,12 +356,22 @@ export function makePictures(runs, computed) {
     const { name, title } = picture;
     if (name === 'fit') {
       if (!computed.fit) return [];
+      const subtitle = provenance(runs, fitted(runs, computed.fit));
       return { name, title, about: picture.about, spec: publishedAgainst(picture, computed.fit, subtitle) };
     }
+    const { rows, runs: used, omitted } = all[name];
     const uncounted = name === 'bounces' ? whyNotCounted(runs) : '';
-    const about = picture.about + (uncounted && ` Not counted everywhere: ${uncounted}.`);
-    if (rows[name].length > 0) return { name, title, about, spec: fit(picture, rows[name], subtitle) };
-    const missing = uncounted ? `Bounces were not counted: ${uncounted}.` : picture.missing;
-    return { name, title, missing, subtitle };
+    if (rows.length === 0) {
+      const missing = uncounted ? `Bounces were not counted: ${uncounted}.` : picture.missing;
+      return { name, title, missing, subtitle: provenance(runs) };
+    }
+    const without = omitted.length > 0 ? `without bars of their own: ${omitted.join(', ')}` : '';
+    const about = [
+      picture.about.replace('BAR', () => barText(rows)),
+      uncounted && `Not counted everywhere: ${uncounted}.`,
+      without && `${without[0].toUpperCase()}${without.slice(1)}. A variant has bars if its plain scheme was not simulated.`,
+    ];
+    const subtitle = [...provenance(runs, used), ...(without ? wrapped(without, 120) : [])];
+    return { name, title, about: about.filter(Boolean).join(' '), spec: fit(picture, rows, subtitle) };
   });
 }

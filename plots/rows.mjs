@@ -87,6 +87,7 @@ export function entries(runs) {
       ].filter(Boolean);
       return {
         one,
+        run,
         panel: panelOf(one, run.axes),
         common: {
           scheme: base,
@@ -111,10 +112,20 @@ function besideFaults(all) {
   });
 }
 
+/** The fewest repetitions that have a 95 % interval. Of fewer, low and high are the smallest and the largest value. */
+const ENOUGH = 6;
+
+/** What low and high of a case's estimates are; undefined for one repetition, which has neither. */
+export function intervalOf({ throughput }) {
+  const count = throughput?.repetitions.length ?? 0;
+  if (count < 2) return undefined;
+  return count < ENOUGH ? `range of ${count}` : '95 % interval';
+}
+
 function spread(entry, panel, estimate) {
   if (!estimate) return [];
   const { median, low, high } = estimate;
-  return [{ panel, ...entry.common, median, low, high }];
+  return [{ panel, ...entry.common, median, low, high, interval: intervalOf(entry.one) ?? '-' }];
 }
 
 const isLinux = (entry) => entry.one.kernel === true;
@@ -144,7 +155,7 @@ function bounceRows(entry) {
   return Object.entries(entry.one.counters.events ?? {}).flatMap(([name, event]) => {
     const scaled = `scaled: counted ${(event.running_share * 100).toFixed(1)} % of the time`;
     const note = event.running_share < 1 ? withNote(entry.common.note, scaled) : entry.common.note;
-    return spread({ common: { ...entry.common, note } }, `${entry.panel}\n${name}`, event.per_operation);
+    return spread({ ...entry, common: { ...entry.common, note } }, `${entry.panel}\n${name}`, event.per_operation);
   });
 }
 
@@ -158,40 +169,65 @@ function eventRows(entry) {
 
 /** The parts of a bar, from the bottom. Labels of memory stand above them. */
 export const TIMES = ['work', 'spinning', 'sleeping', 'shootdown'];
-export const REST = 'other lines';
+export const REST = 'remaining lines';
 const LABELS = 10;
 
-/** The labels with the largest share in any case. REST sums up the others. */
-function mainLabels(simulated) {
+const stallsOf = ({ one }) => Object.entries(one.sim.time.stall);
+const transfersOf = ({ one }) => Object.entries(one.sim.transfers).map(([label, { per_operation }]) => [label, per_operation]);
+
+/** The labels by their largest value in any of the cases, largest first. */
+function byLargest(cases, valuesOf) {
   const most = new Map();
-  for (const { one } of simulated) {
-    for (const [label, share] of Object.entries(one.sim.time.stall)) {
-      most.set(label, Math.max(most.get(label) ?? 0, share));
-    }
-  }
-  return [...most].sort((a, b) => b[1] - a[1]).slice(0, LABELS).map(([label]) => label);
+  for (const [label, value] of cases.flatMap(valuesOf)) most.set(label, Math.max(most.get(label) ?? 0, value));
+  return [...most].sort((a, b) => b[1] - a[1]).map(([label]) => label);
 }
 
-/** The cases that get a panel of bars. Variants are too many, so only plain schemes do, if there are any. */
+/**
+ * The labels that have a colour of their own, the same in stall and transfers: the first of each panel, since a panel of REST alone
+ * would tell nothing, and then those with the largest share of the time in any case. REST sums up the others.
+ */
+function mainLabels(simulated) {
+  const panels = [...new Set(simulated.map(barPanel))].map((panel) => simulated.filter((entry) => barPanel(entry) === panel));
+  const firsts = panels.flatMap((cases) => [byLargest(cases, stallsOf)[0], byLargest(cases, transfersOf)[0]]).filter(Boolean);
+  const count = Math.max(LABELS, new Set(firsts).size);
+  return [...new Set([...firsts, ...byLargest(simulated, stallsOf)])].slice(0, count);
+}
+
+/**
+ * The cases that get panels of bars, and the names of the schemes that do not, since there would be too many panels: "none", and
+ * variants whose plain scheme is there.
+ */
 function withOwnBars(all) {
   const simulated = all.filter((entry) => entry.one.sim && !entry.one.private);
-  const plain = simulated.filter((entry) => entry.common.scheme === entry.one.scheme && entry.one.scheme !== 'none');
-  return plain.length > 0 ? plain : simulated;
+  const present = new Set(simulated.map((entry) => `${entry.one.scheme}\n${entry.panel}`));
+  const dropped = (entry) => entry.one.scheme !== entry.common.scheme && present.has(`${entry.common.scheme}\n${entry.panel}`);
+  const bars = simulated.filter((entry) => entry.one.scheme !== 'none' && !dropped(entry));
+  if (bars.length === 0) return { bars: simulated, omitted: [] };
+  const omitted = new Set(simulated.filter((entry) => !bars.includes(entry)).map((entry) => entry.one.scheme));
+  return { bars, omitted: [...omitted] };
 }
+
+/** The head of the panel of bars to which a case belongs. */
+function barPanel(entry) {
+  const of = entry.common.line === 'plain' ? entry.one.scheme : `${entry.common.scheme}, ${entry.common.line}`;
+  return `${of}\n${entry.panel}`;
+}
+
+/** The simulator labels memory that no scheme named "other", which would read like REST. */
+const partOf = (label) => (label === 'other' ? 'unnamed memory' : label);
 
 /** [{panel, threads, part, rank, ...fields(values)}] of one case's values by label; labels outside `labels` make one part. */
 function barRows(entry, values, labels, fields, times = []) {
   const rest = [];
   const parts = [...times];
   for (const [label, value] of Object.entries(values)) {
-    if (labels.includes(label)) parts.push([label, [value]]);
+    if (labels.includes(label)) parts.push([partOf(label), [value]]);
     else rest.push(value);
   }
   if (rest.length > 0) parts.push([REST, rest]);
-  const order = [...TIMES, ...labels, REST];
-  const of = entry.common.line === 'plain' ? entry.one.scheme : `${entry.common.scheme}, ${entry.common.line}`;
+  const order = [...TIMES, ...labels.map(partOf), REST];
   return parts.map(([part, list]) => ({
-    panel: `${of}\n${entry.panel}`,
+    panel: barPanel(entry),
     threads: entry.one.threads,
     part,
     rank: order.indexOf(part),
@@ -235,13 +271,17 @@ function ordered(rows) {
   return rows.sort((a, b) => order.get(a.panel) - order.get(b.panel));
 }
 
-/** {picture: rows}. */
+/** {picture: {rows, runs: the files that gave them, omitted: the names of schemes that the picture leaves out}}. */
 export function rowsByPicture(runs) {
   const all = entries(runs);
   const ours = all.filter((entry) => !isLinux(entry));
-  const each = (list, make) => ordered(list.flatMap(make));
-  const simulated = withOwnBars(all);
-  const labels = mainLabels(simulated);
+  const each = (list, make, omitted = []) => {
+    const given = list.map((entry) => ({ run: entry.run, rows: make(entry) })).filter(({ rows }) => rows.length > 0);
+    const used = new Set(given.map(({ run }) => run));
+    return { rows: ordered(given.flatMap(({ rows }) => rows)), runs: runs.filter((run) => used.has(run)), omitted };
+  };
+  const { bars, omitted } = withOwnBars(all);
+  const labels = mainLabels(bars);
   return {
     throughput: each(besideFaults(ours), (entry) => spread(entry, entry.panel, entry.one.throughput)),
     linux: each(all.filter(isLinux), (entry) => spread(entry, entry.panel, entry.one.scaling)),
@@ -250,8 +290,8 @@ export function rowsByPicture(runs) {
     waiting: each(ours, (entry) => spread(entry, entry.panel, entry.one.waiting_share)),
     bounces: each(all, bounceRows),
     events: each(all, eventRows),
-    stall: each(simulated, (entry) => stallRows(entry, labels)),
-    transfers: each(simulated, (entry) => transferRows(entry, labels)),
+    stall: each(bars, (entry) => stallRows(entry, labels), omitted),
+    transfers: each(bars, (entry) => transferRows(entry, labels), omitted),
   };
 }
 
