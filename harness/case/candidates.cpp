@@ -58,6 +58,7 @@ class Finder {
 
   void check(const SuiteEntry& entry) {
     const Entry& info = workload_named(entry.workload).entry();
+    require_own_name(entry.workload);
     if (entry.schemes.empty())
       throw std::invalid_argument("workload " + entry.workload +
                                   ": none of the selected schemes is for it, expected one at "
@@ -68,6 +69,19 @@ class Finder {
     }
     for (const Settings& settings : combinations(selection_.defaults.settings, entry.axes))
       check_settings(entry.workload, info, settings);
+  }
+
+  // Throws where two recordings would be one workload in the result, which names a recording by its
+  // file without folders and extensions.
+  void require_own_name(const std::string& workload) {
+    CaseSpec spec;
+    spec.workload = workload;
+    const auto [known, fresh] = named_.emplace(spec.workload_name(), workload);
+    if (!fresh && known->second != workload)
+      throw std::invalid_argument(
+          fmt::format("workload {}: the result would call it {}, as it calls {}, expected files "
+                      "with different names",
+                      workload, known->first, known->second));
   }
 
   void check_settings(const std::string& workload, const Entry& info, const Settings& settings) {
@@ -236,6 +250,7 @@ class Finder {
 
   const Selection& selection_;
   const Topology& topology_;
+  std::map<std::string, std::string> named_;  // the workload of each name in the result
   const NameFilter filter_;
   usize rank_ = 0;
   usize possible_ = 0;

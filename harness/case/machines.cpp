@@ -48,6 +48,12 @@ Plan plan_on(const std::string& given, const sim::Machine& machine, Selection se
   selection.defaults.machine = given;
   Plan plan;
   if (!asked || !selection.threads.empty()) plan = make_plan(selection, topology);
+  for (const PlannedCase& planned : plan.cases)
+    if (planned.spec.oversubscribed)
+      throw std::invalid_argument(fmt::format(
+          "--placement '{}': {} CPUs are more than the placement names, expected a CPU for each "
+          "simulated thread",
+          planned.spec.placement, planned.spec.threads));
   plan.left_out.insert(plan.left_out.end(), too_many.begin(), too_many.end());
   return plan;
 }

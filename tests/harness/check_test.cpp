@@ -130,6 +130,9 @@ TEST(Check, TriesOnlyTheSitesThatAreAskedFor) {
   EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
   EXPECT_TRUE(says(outcome, "locks/mutex/mcs.hpp:")) << outcome.text;
   EXPECT_FALSE(says(outcome, "locks/mutex/ticket.hpp:")) << outcome.text;
+  const Outcome nowhere = check("ticket --weakened --at locks/mutex/mcs.hpp:");
+  EXPECT_EQ(nowhere.exit_code, 2) << nowhere.text;
+  EXPECT_TRUE(says(nowhere, "for example locks/mutex/ticket.hpp:")) << nowhere.text;
 }
 
 TEST(Check, CatchesLocksThatAreBrokenByHand) {

@@ -194,6 +194,25 @@ TEST(Plan, RunsTheSchemeWithoutALockAtOneThreadAlone) {
   EXPECT_TRUE(plan.left_out.empty());
 }
 
+TEST(Plan, GivesEveryCaseItsLatencyTrialsWithoutABudget) {
+  Selection selection = one("local", {"mmap_sem"});
+  selection.entries.push_back({"mix", {"mmap_sem"}});
+  selection.ceiling = false;
+  const Plan plan = make_plan(selection, Topology::foreign("core:4 pu:1"));
+  EXPECT_EQ(plan.cases.size(), 6U);
+  for (const PlannedCase& planned : plan.cases)
+    EXPECT_EQ(planned.latency_repetitions, selection.latency_repetitions) << planned.spec.name();
+}
+
+TEST(Plan, ReportsWhatCannotRunAtOneThreadUnlessAnotherCountRuns) {
+  Selection selection = one("mix", {"mmap_sem", "mmap_sem:vmas=sorted_array"});
+  selection.threads = {1};
+  selection.defaults.settings.set("layout", "packed");
+  const Plan plan = make_plan(selection, Topology::foreign(two_cpus));
+  ASSERT_EQ(plan.left_out.size(), 1U);
+  EXPECT_EQ(plan.left_out[0].what, "mix on mmap_sem:vmas=sorted_array at 1 thread(s)");
+}
+
 TEST(Plan, PutsTheCeilingBesideEveryCountButOne) {
   const Plan plan = make_plan(one("local", {"mmap_sem"}), Topology::foreign("core:4 pu:1"));
   EXPECT_TRUE(has(plan, "local/none/compact/threads:4/private"));

@@ -227,7 +227,8 @@ TEST_F(CompareFiles, CasesOnOneSideAndOtherMachinesAndBuildsAreTold) {
     part["cases"][1]["reason"] = "killed by signal 11";
     part["build"]["commit"] = "fedcba9";
   });
-  compare_to(base, changed);
+  EXPECT_EQ(compare_to(base, changed), 1);
+  EXPECT_TRUE(says("1 case(s) that base measured are not in new")) << text_;
   EXPECT_TRUE(says("only in new: renamed")) << text_;
   EXPECT_TRUE(says("only in base: ")) << text_;
   EXPECT_TRUE(says("measured only in base: ")) << text_;
