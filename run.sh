@@ -62,8 +62,8 @@ chromium           chromium         the report opens without errors
 qemu-system-x86_64 qemu-system-x86  a guest of four memory nodes
 cpio               cpio             the guest's files
 xz                 xz-utils         compressed recordings
-clang++            clang            the other compiler
-python3            python3          the recipes are followed
+clang++            clang            the recipes' copy is built with it
+python3            python3          the script that follows the recipes
 END
 }
 

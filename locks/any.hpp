@@ -116,8 +116,8 @@ class AnyMutex {
 template <class P>
 class AnyShared {
  public:
-  // The fields of mm_struct behind mmap_lock. The compiler puts them into the rest of the lock's
-  // last line.
+  // The fields of mm_struct behind mmap_lock, for scheme refcount. The compiler puts them into the
+  // rest of the lock's last line, as it does with the hooks of a scheme whose lock is a member.
   using Behind = RefcountOwner<P, Layout::linux_6_18>;
 
   template <SharedLock L>

@@ -239,8 +239,8 @@ function agreements(computed) {
   if (list.length === 0) return '';
   const about =
     'The same cases on a machine and on the model that faultline calibrate made of it. No constant of the model was fitted to these ' +
-    'rates. An interval is that of 95 %, or the range of fewer than 6, over repetitions or seeds: it says how exact the ratio is, and ' +
-    'not why it differs from 1.';
+    'rates. An interval is the 95 % interval over repetitions or seeds, or the range of fewer than 6. It says how exact the ratio ' +
+    'is, and not why it differs from 1.';
   const parts = list.map(agreement).join('\n');
   return `<section id="agreement"><h2>Native and simulated</h2><p class="about">${about}</p>${parts}</section>`;
 }

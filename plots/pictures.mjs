@@ -12,7 +12,7 @@ const fromZero = { zero: true, nice: 5 };
 const shares = { domain: [0, 1] };
 
 // `curves`: the picture is drawn from curves.vl.json, and these are its differences from the other such pictures.
-// BAR in a text stands for what the bars of its rows are.
+// barText() replaces BAR in `about`.
 const pictures = [
   {
     name: 'throughput',
@@ -156,7 +156,7 @@ function wrapped(text, letters) {
   return lines.map((line, i) => (i < lines.length - 1 ? `${line},` : line));
 }
 
-/** What the bars of these rows are. */
+/** Says what the error bars of these rows are: the rest of a sentence after "the median of the repetitions, with". */
 function barText(rows) {
   const kinds = distinct(rows, 'interval').filter((kind) => kind !== '-');
   if (kinds.length === 0) return 'no bar, since one repetition has no interval';
@@ -177,7 +177,7 @@ function seriesScales(rows) {
   const parts = (line) => (line === 'plain' ? 0 : line.split(', ').length);
   const lines = distinct(rows, 'line').sort((a, b) => parts(a) - parts(b));
   let next = 0;
-  // A line of one of several files, or of a variant, names that too: "private: the ceiling, n1".
+  // With several files or variants, the name of a line ends with the file or the variant: "private: the ceiling, n1".
   const dashes = lines.map((line) => {
     const names = line.split(', ');
     if (names.includes(CEILING)) return style.ceiling_dash;
@@ -196,8 +196,8 @@ function lineShapes(lines) {
 
 /** The x axis: a single place for one thread count, linear for few small counts, else logarithmic. */
 function threadAxis(rows) {
-  // A modelled machine has many more CPUs than the host, so each panel has the range of its own counts. It chooses its ticks too, since
-  // given ones outside of its range would still be drawn.
+  // A modelled machine has many more CPUs than the host, so each panel has the range of its own counts. Vega chooses the ticks, since it
+  // would also draw ticks that are given and lie outside of a panel's range.
   if (distinct(rows, 'simulated').length > 1) {
     return {
       type: 'quantitative',
@@ -219,7 +219,7 @@ function threadAxis(rows) {
   };
 }
 
-/** The colours of a bar's parts: greys for times, yellow for the remaining lines, and for a line by its rank, which all pictures share. */
+/** The colours of a bar's parts: greys for times, yellow for the remaining lines; the rank of a line chooses its colour in all pictures. */
 function partScale(rows) {
   const ranks = new Map([...rows].sort((a, b) => a.rank - b.rank).map(({ part, rank }) => [part, rank]));
   const colourOf = ([part, rank]) =>
@@ -302,7 +302,7 @@ function fit(picture, rows, subtitle) {
   const spec = framed(picture, rows, subtitle);
   const bars = rows.some((one) => one.part);
   const scales = bars ? { color: partScale(rows) } : seriesScales(rows);
-  // Lock events have marks alone: if they are of several lines, the shape tells these apart, and only the colour the schemes.
+  // Lock events have marks and no dashes: with several lines, the mark's shape says the line, and its colour says the scheme.
   const shapeIsLine = picture.name === 'events' && distinct(rows, 'line').length > 1;
   if (shapeIsLine) scales.shape = lineShapes(scales.strokeDash.domain);
   // On a modelled machine the ceiling lies decades above the schemes.

@@ -112,7 +112,10 @@ function besideFaults(all) {
   });
 }
 
-/** The fewest repetitions that have a 95 % interval. Of fewer, low and high are the smallest and the largest value. */
+/**
+ * The fewest repetitions that have a 95 % interval (bounding_repetitions of results/summary.cpp). Of fewer, low and high are the
+ * smallest and the largest value.
+ */
 const ENOUGH = 6;
 
 /** What low and high of a case's estimates are; undefined for one repetition, which has neither. */

@@ -143,13 +143,10 @@ class Finder {
     const Entry& info = workload_named(spec.workload).entry();
     if (const std::string why = impossible(spec, info); !why.empty()) {
       // A scheme for one thread cannot run at other counts, and one thread cannot divide roles.
-      // Where the other count is among the counts too, both are expected and not reported.
-      const auto asked = [&](auto&& count) {
-        return std::any_of(counts.begin(), counts.end(), count);
-      };
-      const bool alone = is_alone(spec) && asked([](u32 count) { return count == 1; });
-      const bool undivided = spec.threads == 1 && !spec.value("roles").empty() &&
-                             asked([](u32 count) { return count > 1; });
+      // Neither is reported if the counts include one at which the scheme, or the roles, can run.
+      const auto [fewest, most] = std::minmax_element(counts.begin(), counts.end());
+      const bool alone = is_alone(spec) && *fewest == 1;
+      const bool undivided = spec.threads == 1 && !spec.value("roles").empty() && *most > 1;
       if (!alone && !undivided)
         found_.impossible.push_back({fmt::format("{} on {} at {} thread(s)", spec.workload_name(),
                                                  spec.scheme, spec.threads),

@@ -146,7 +146,7 @@ class Frames {
   }
 
  private:
-  // Under both layouts 12 bytes, so a line holds parts of up to seven frames, all of one slice. The
+  // Under both layouts 12 bytes, so a line holds parts of up to six frames, all of one slice. The
   // kernel's struct page, whose _refcount this count stands for, has 64 bytes and so a line of its
   // own. Here threads that map and unmap neighbouring frames of one slice share lines falsely.
   struct Frame {

@@ -25,31 +25,30 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   using Mm = MmOfScheme;
   using P = typename Mm::Platform;
   using VmaPool = typename Mm::VmaPool;
+  using SharedPool = std::shared_ptr<VmaPool>;
 
-  // The hooks use fields that the lock brings with it.
-  static constexpr bool hooks_lie_behind_the_lock =
-      std::constructible_from<typename Mm::Hooks, Lock&>;
+  // Of a lock that takes the options: whether the hooks use fields that the lock brings with it.
+  template <class L>
+  static constexpr bool hooks_behind =
+      TakesOptions<L>&& std::constructible_from<typename Mm::Hooks, L&>;
+  template <class L>
+  static constexpr bool hooks_alone = TakesOptions<L> && !hooks_behind<L>;
 
   // `pool`: the pool of VMAs, if other address spaces share it. There are three constructors, since
   // a member that may overlap its neighbour cannot be initialized with the result of a function.
-  explicit MmapSemBase(
-      const AddressSpaceOptions& options,
-      std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>()) requires(!TakesOptions<Lock>)
+  explicit MmapSemBase(const AddressSpaceOptions& options,
+                       SharedPool pool = new_pool()) requires(!TakesOptions<Lock>)
       : pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
     label();
   }
   explicit MmapSemBase(const AddressSpaceOptions& options,
-                       std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>()) requires
-      TakesOptions<Lock> &&(!hooks_lie_behind_the_lock)
+                       SharedPool pool = new_pool()) requires(hooks_alone<Lock>)
       : lock_(options), pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
     label();
   }
   explicit MmapSemBase(const AddressSpaceOptions& options,
-                       std::shared_ptr<VmaPool> pool = std::make_shared<VmaPool>()) requires
-      TakesOptions<Lock> && hooks_lie_behind_the_lock : lock_(options),
-                                                        hooks_(lock_),
-                                                        pool_(std::move(pool)),
-                                                        mm_(options, hooks_, *pool_) {
+                       SharedPool pool = new_pool()) requires(hooks_behind<Lock>)
+      : lock_(options), hooks_(lock_), pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
     label();
   }
 
@@ -61,6 +60,8 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
 
  protected:
   friend SchemeBase<P, Derived>;
+
+  static SharedPool new_pool() { return std::make_shared<VmaPool>(); }
 
   Error do_fault(u64 address, Access access) {
     lock_.lock_shared();
@@ -160,7 +161,7 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   // (RefcountOwner).
   [[no_unique_address]] Lock lock_;
   [[no_unique_address]] typename Mm::Hooks hooks_;
-  std::shared_ptr<VmaPool> pool_;
+  SharedPool pool_;
   Mm mm_;
 };
 

@@ -129,14 +129,13 @@ requires Mm::searchable_under_rcu class Refcount final
 };
 
 struct refcount_scheme {
-  template <class P, Layout layout>
-  using Owner = RefcountOwner<P, layout>;
+  // A lock behind a virtual interface brings the owner's fields of linux-6.18 with it.
   template <class P, class Lock, Layout layout>
-  using Hooks = RefcountHooks<P, layout,
-                              std::conditional_t<TakesOptions<Lock> && layout == Layout::linux_6_18,
-                                                 Owner<P, layout>&, Owner<P, layout>>>;
+  using Place = std::conditional_t<TakesOptions<Lock> && layout == Layout::linux_6_18,
+                                   RefcountOwner<P, layout>&, RefcountOwner<P, layout>>;
   template <class P, class Vmas, class Lock, Layout layout>
-  using Space = Refcount<Mm<P, Vmas, Hooks<P, Lock, layout>, layout>, Lock>;
+  using Space =
+      Refcount<Mm<P, Vmas, RefcountHooks<P, layout, Place<P, Lock, layout>>, layout>, Lock>;
 };
 
 }  // namespace faultline

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -211,6 +212,17 @@ TEST(Plan, ReportsWhatCannotRunAtOneThreadUnlessAnotherCountRuns) {
   const Plan plan = make_plan(selection, Topology::foreign(two_cpus));
   ASSERT_EQ(plan.left_out.size(), 1U);
   EXPECT_EQ(plan.left_out[0].what, "mix on mmap_sem:vmas=sorted_array at 1 thread(s)");
+}
+
+TEST(Plan, RefusesTwoRecordingsThatAResultWouldNameAlike) {
+  const std::string folder = testing::TempDir();
+  const std::string data = FAULTLINE_SOURCE_DIR "/tests/workloads/data/pack.txt.xz";
+  const std::string copy = folder + "/pack.txt.xz";
+  std::filesystem::copy_file(data, copy, std::filesystem::copy_options::overwrite_existing);
+  Selection selection = one("replay:file=" + data, {"mmap_sem"});
+  selection.entries.push_back({"replay:file=" + copy, {"mmap_sem"}});
+  EXPECT_NE(refusal(selection).find("expected files with different names"), std::string::npos)
+      << refusal(selection);
 }
 
 TEST(Plan, PutsTheCeilingBesideEveryCountButOne) {

@@ -23,18 +23,18 @@ TEST_P(BadSimulation, IsOneLineAndExitCode2AndLeavesNothing) {
 
 INSTANTIATE_TEST_SUITE_P(
     Everywhere, BadSimulation,
-    testing::Values("sim --machine no_such", "sim --machine no_such.json",
-                    "sim --workload local --machine e7-8870 --cpus 81",
-                    "sim --workload local --machine ideal-8,ideal-4 --cpus 9",
-                    "sim --workload local --cpus 0", "sim --workload local --cpus 1,two",
-                    "sim --workload local --scheme no_such",
-                    "sim --workload local --scheme linux --cpus 1",
-                    "sim --workload local --scheme mmap_sem:lock=pthread_rwlock --cpus 1",
-                    "sim --workload page_fault2 --cpus 1", "sim --workload no_such",
-                    "sim --suite no_such", "run --suite sim-quick", "sim --seed -1",
-                    "sim --seeds 0", "sim --processes 0", "sim --duration 0",
-                    "sim --workload local --placement nowhere", "sim --threads 2",
-                    "sim --workload local --cpus 1 --out no_such_folder/x.json"));
+    testing::Values(
+        "sim --machine no_such", "sim --machine no_such.json",
+        "sim --workload local --machine e7-8870 --cpus 81",
+        "sim --workload local --machine ideal-8,ideal-4 --cpus 9", "sim --workload local --cpus 0",
+        "sim --workload local --cpus 1,two", "sim --workload local --scheme no_such",
+        "sim --workload local --scheme linux --cpus 1",
+        "sim --workload local --scheme mmap_sem:lock=pthread_rwlock --cpus 1",
+        "sim --workload page_fault2 --cpus 1", "sim --workload no_such", "sim --suite no_such",
+        "run --suite sim-quick", "sim --seed -1", "sim --seeds 0", "sim --processes 0",
+        "sim --duration 0", "sim --workload local --placement nowhere",
+        "sim --workload local --machine ideal-4 --placement 0-1 --cpus 4", "sim --threads 2",
+        "sim --workload local --cpus 1 --out no_such_folder/x.json"));
 
 class Simulation : public CommandLine {
  protected:

@@ -237,6 +237,12 @@ TEST_F(CompareFiles, CasesOnOneSideAndOtherMachinesAndBuildsAreTold) {
   EXPECT_TRUE(says("build differs: commit 0123abc against fedcba9")) << text_;
 }
 
+TEST_F(CompareFiles, ACaseThatIsNotInNewIsExitOne) {
+  const std::string base = write("a.json", {});
+  EXPECT_EQ(compare_to(base, write("b.json", {}, [](json& part) { part["cases"].erase(0); })), 1);
+  EXPECT_TRUE(says("1 case(s) that base measured are not in new")) << text_;
+}
+
 TEST_F(CompareFiles, SettingsThatDifferBetweenCommonCasesAreToldOnceEach) {
   const std::string base = write("a.json", {});
   compare_to(base, write("b.json", {}, [](json& part) {
