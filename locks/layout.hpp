@@ -7,16 +7,20 @@
 // CONFIG_LOCKDEP):
 //
 //   struct rw_semaphore    count 0, owner 8, osq 16, wait_lock 20, wait_list 24; 40 bytes
-//   struct mm_struct       page_table_lock 180, mmap_lock 184, mmlist 224, vma_writer_wait 240,
-//                          mm_lock_seq 248. So mmap_lock.count ends the line at 128, and
-//                          mmap_lock.owner begins the line at 192, which ends with mm_lock_seq
+//   struct mm_struct       mm_mt 64, map_count 176, page_table_lock 180, mmap_lock 184, mmlist 224,
+//                          vma_writer_wait 240, mm_lock_seq 248, cpu_bitmap at the end. So
+//                          mmap_lock.count ends the line at 128, and mmap_lock.owner begins the
+//                          line at 192, which ends with mm_lock_seq
 //   struct vm_area_struct  aligned to 64. Line 0: vm_start 0, vm_end 8, vm_mm 16, vm_page_prot 24,
 //                          vm_flags 32, vm_lock_seq 40, anon_vma_chain 48. Line 1: anon_vma 64 and
 //                          the description of the mapping. Line 2: vm_refcnt 128, and the links of
 //                          the file's interval tree 136
+//   struct page            _refcount 52; 64 bytes
+//   struct ptdesc          ptl, the lock of a page of the page table, 40; 64 bytes
+//   futex_hash_bucket      aligned to 64
 //
-// `packed` keeps the fields of a lock, and those of a VMA, side by side in the order of their
-// declaration. This was the layout of this program before layouts could be chosen.
+// `packed` keeps the fields of a lock, those of a VMA, and the frames side by side in the order of
+// their declaration. This was the layout of this program before layouts could be chosen.
 #pragma once
 
 #include <array>

@@ -1,10 +1,8 @@
 #include "harness/calibrate/calibrate.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <cstdlib>
-#include <ctime>
 #include <filesystem>
 #include <iostream>
 #include <stdexcept>
@@ -13,6 +11,7 @@
 #include "harness/calibrate/machine_file.hpp"
 #include "harness/sim/machine/machine.hpp"
 #include "harness/topology/machine.hpp"
+#include "harness/trial/measurement.hpp"
 #include "results/files.hpp"
 
 namespace faultline::calibrate {
@@ -59,12 +58,11 @@ std::string load_average() {
 Provenance provenance_of(const Topology& topology, const Effort& effort,
                          const std::string& disturbed) {
   const nlohmann::json machine = machine_json(topology);
-  const std::time_t now = std::time(nullptr);
   return {machine["cpu_model"].get<std::string>(),
           fmt::format("{}, virtual: {}, load {} before{}", machine["kernel"].get<std::string>(),
                       machine["virtual"].get<std::string>(), load_average(),
                       disturbed.empty() ? "" : ", disturbed by " + disturbed),
-          fmt::format("{:%Y-%m-%d}", fmt::gmtime(now)),
+          utc_now().substr(0, 10),  // the date
           effort.samples,
           topology.private_cache_bytes(),
           machine["host"].get<std::string>()};

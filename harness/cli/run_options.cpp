@@ -47,8 +47,10 @@ void add_selection(CLI::App& run, RunArguments& to) {
     return add_text(run, name, value, help)->group(group);
   };
   add("--suite", to.suite,
-      to.simulated ? "sim-quick (the default), quick, full, smoke, or a suite's FILE.json"
-                   : "quick (the default), full, smoke, or a suite's FILE.json");
+      to.simulated ? "sim-quick (the default), another suite of 'faultline list', or a suite's "
+                     "FILE.json"
+                   : "quick (the default), another suite of 'faultline list', or a suite's "
+                     "FILE.json");
   add("--workload", to.workloads, "workloads instead of a suite, separated by commas");
   add("--scheme", to.schemes, "schemes (or locks, for lock_loop), separated by commas");
   add(to.simulated ? "--cpus" : "--threads", to.threads,

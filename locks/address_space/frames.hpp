@@ -14,6 +14,9 @@
 // the page, and a shootdown that comes too late for an entry that was only restricted.
 #pragma once
 
+#include <cstddef>
+#include <new>
+
 #include "locks/address_space/violations.hpp"
 #include "locks/layout.hpp"
 #include "locks/mutex/ticket.hpp"
@@ -34,10 +37,11 @@ class Frames {
 
   // `backed`: each frame has 4 KiB of memory, so that clearing a page is real. `oracle`: the frames
   // check each use (AddressSpaceOptions::oracle).
-  Frames(u64 per_thread, bool backed, bool oracle, Violations<P>& violations)
+  Frames(u64 per_thread, bool backed, bool oracle, Layout layout, Violations<P>& violations)
       : per_thread_(per_thread < max_per_thread ? per_thread : max_per_thread),
         backed_(backed),
         oracle_(oracle),
+        distance_(layout == Layout::packed ? sizeof(Frame) : frame_lines * line_size),
         violations_(violations) {}
 
   // Makes the calling thread's slice, on its node. Each thread calls this once, before its first
@@ -46,7 +50,7 @@ class Frames {
     Slice& slice = slices_.here();
     if (slice.frames != nullptr) return;
     slice.node = P::node() % max_nodes;
-    slice.frames = static_cast<Frame*>(P::allocate(per_thread_ * sizeof(Frame), cache_line));
+    slice.frames = static_cast<std::byte*>(P::allocate(per_thread_ * distance_, cache_line));
     if (backed_)
       slice.memory = static_cast<std::byte*>(P::allocate(per_thread_ * page_size, page_size));
     const u32 self = P::self();
@@ -54,7 +58,7 @@ class Frames {
     // page-table entry or from under a pool's lock; those order this store before.
     owners_[self].store(&slice, std::memory_order_relaxed);
     for (u64 i = per_thread_; i-- > 0;) {
-      new (&slice.frames[i]) Frame();
+      new (slice.frames + i * distance_) Frame();
       push(slice.list, (self << index_bits) | static_cast<u32>(i + 1));
     }
   }
@@ -146,9 +150,10 @@ class Frames {
   }
 
  private:
-  // Under both layouts 12 bytes, so a line holds parts of up to six frames, all of one slice. The
-  // kernel's struct page, whose _refcount this count stands for, has 64 bytes and so a line of its
-  // own. Here threads that map and unmap neighbouring frames of one slice share lines falsely.
+  // linux-6.18: each frame begins a line, as the kernel's struct page does, whose _refcount this
+  // count stands for (64 bytes on x86-64, include/linux/mm_types.h). packed: the frames of a slice
+  // lie side by side, so a line holds parts of up to seven, and threads that map and unmap
+  // neighbouring frames of one slice share lines falsely.
   struct Frame {
     Frame() { P::label(this, "frame"); }
     typename P::template atomic<u32> count{0};
@@ -156,18 +161,25 @@ class Frames {
     typename P::template data<u32> next;
   };
   static_assert(!PlainCells<P> || sizeof(Frame) == 12);
+  static constexpr usize frame_lines = (sizeof(Frame) + line_size - 1) / line_size;
   struct List {
     FrameNumber head = no_frame;
     u64 count = 0;
   };
   struct Slice {
-    Frame* frames = nullptr;
+    std::byte* frames = nullptr;
     std::byte* memory = nullptr;
     u32 node = 0;
     List list;
   };
+  // The lock shares a line with the list that it guards. In the kernel's struct zone the lock
+  // (1672) lies on the line after the free lists (256 to 1663).
   struct alignas(cache_line) NodePool {
-    NodePool() { P::label(this, "frames.pool"); }
+    NodePool() {
+      if constexpr (PlainCells<P>)
+        static_assert(line_of(offsetof(NodePool, list) + sizeof(list) - 1) == 0);
+      P::label(this, "frames.pool");
+    }
     Ticket<P> lock;
     List list;
   };
@@ -177,7 +189,10 @@ class Frames {
   Slice& slice_of(FrameNumber number) {
     return *owners_[number >> index_bits].load(std::memory_order_relaxed);  // relaxed: see enter()
   }
-  Frame& frame_of(FrameNumber number) { return slice_of(number).frames[index_of(number)]; }
+  Frame& frame_of(FrameNumber number) {
+    std::byte* frame = slice_of(number).frames + index_of(number) * distance_;
+    return *std::launder(reinterpret_cast<Frame*>(frame));
+  }
 
   // relaxed, both: this thread alone has the frame; the PTE lock or the pool's lock orders these
   // accesses when the frame is handed over.
@@ -235,6 +250,7 @@ class Frames {
   const u64 per_thread_;
   const bool backed_;
   const bool oracle_;
+  const usize distance_;  // bytes from one frame of a slice to the next
   Violations<P>& violations_;
   PerThread<P, Slice> slices_;
   typename P::template atomic<Slice*> owners_[P::max_threads] = {};

@@ -462,9 +462,12 @@ class Mm {
   VmaPool& pool_;
   Violations<P> violations_;
   PageTable<P> table_;
-  Container vmas_;
+  // Every fault reads the root of the container. linux-6.18: the kernel keeps it (mm_mt, 64) apart
+  // from map_count (176), which every map and unmap writes, and from the set of CPUs, which ends
+  // mm_struct.
+  alignas(cache_line) Container vmas_;
   PerThread<P, AnonVmas> anon_vmas_;
-  typename P::template data<u64> count_;
+  alignas(cache_line) typename P::template data<u64> count_;
   typename P::template data<u64> break_{break_start};
 };
 

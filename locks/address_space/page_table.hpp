@@ -75,7 +75,8 @@ class PageTable {
 
   PageTable(const AddressSpaceOptions& options, Violations<P>& violations)
       : options_(options),
-        frames_(options.frames_per_thread, options.clear_pages, options.oracle, violations) {
+        frames_(options.frames_per_thread, options.clear_pages, options.oracle, options.layout,
+                violations) {
     P::label(&users_, "mm.cpumask");
     if (options.page_table != page_table_per_cpu) return;
     void* memory = P::allocate(sizeof(OwnTables), cache_line);
@@ -224,14 +225,20 @@ class PageTable {
   }
 
  private:
+  // The lock has a line of its own, apart from the entries: the kernel keeps it in the struct
+  // ptdesc of the table page (`ptl`, include/linux/mm_types.h). The set of users is not the
+  // kernel's.
   struct alignas(cache_line) Leaf {
     Leaf() {
+      if constexpr (PlainCells<P>)
+        static_assert(offsetof(Leaf, many_users) == cache_line &&
+                      offsetof(Leaf, entries) % cache_line == 0);
       P::label(&lock, "pte_page.lock");
       P::label(&many_users, "pte_page.users");
       P::label(&entries, "pte_page.entries");
     }
     Ticket<P> lock;
-    typename P::template atomic<u64> many_users[max_cpus / 64] = {};
+    alignas(cache_line) typename P::template atomic<u64> many_users[max_cpus / 64] = {};
     // The number of entries that are marked `many`.
     typename P::template data<u32> many;
     // The address that entry 0 maps; written before the leaf is published.

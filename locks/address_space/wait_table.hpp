@@ -4,6 +4,7 @@
 // for another word go back to sleep.
 #pragma once
 
+#include "locks/layout.hpp"
 #include "locks/platform.hpp"
 #include "locks/random.hpp"
 
@@ -27,7 +28,9 @@ class WaitTable {
 
  private:
   static constexpr u32 bits = 8;
+  // A bucket has a line of its own, as futex_hash_bucket has (kernel/futex/futex.h).
   struct alignas(cache_line) Bucket {
+    Bucket() { static_assert(!PlainCells<P> || sizeof(Bucket) == cache_line); }
     typename P::template atomic<u32> turn{0};
   };
   static u64 hash(const void* word) {

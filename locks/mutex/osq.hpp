@@ -14,6 +14,9 @@
 // not running, or after `patience`, which replaces the scheduler's tick.
 #pragma once
 
+#include <cstddef>
+
+#include "locks/layout.hpp"
 #include "locks/per_thread.hpp"
 
 namespace faultline {
@@ -27,6 +30,10 @@ enum class OsqEntry : int { at_once, waited, left };
 // (optimistic_spin_node, a per-CPU variable aligned to a line).
 template <class P>
 struct alignas(cache_line) OsqNode {
+  OsqNode() {
+    if constexpr (PlainCells<P>)
+      static_assert(line_of(offsetof(OsqNode, thread) + sizeof(thread) - 1) == 0);
+  }
   typename P::template atomic<OsqNode*> next{nullptr};
   typename P::template atomic<OsqNode*> previous{nullptr};
   typename P::template atomic<u32> head{0};

@@ -61,8 +61,10 @@ class TreeRangeLock {
   TreeRangeLock()
       : events_({"range.waits", "range.false_conflicts", "range.sleeps", "range.trylock_failed",
                  "range.trylock_spurious"}) {
-    static_assert(!PlainCells<P> ||
-                  sizeof(mutex_) + sizeof(tree_) + sizeof(next_sequence_) <= line_size);
+    if constexpr (PlainCells<P>) {
+      constexpr usize last = offsetof(TreeRangeLock, next_sequence_) + sizeof(next_sequence_) - 1;
+      static_assert(line_of(offsetof(TreeRangeLock, mutex_)) == line_of(last));
+    }
     P::label(&mutex_, "range.mutex");
     P::label(&tree_, "range.tree");
   }
@@ -339,7 +341,8 @@ class TreeRangeLock {
            (blocking == 0 ? "" : ", behind " + std::to_string(blocking));
   }
 
-  // The mutex and the members that each of its holders reads and writes share one line.
+  // The mutex and the members that each of its holders reads and writes share one line, as the
+  // fields of the series' struct range_lock_tree do (root, leftmost, lock, seqnum).
   alignas(cache_line) mutable Spinlock<P> mutex_;
   Tree tree_;
   typename P::template data<u64> next_sequence_;

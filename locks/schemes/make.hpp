@@ -1,8 +1,7 @@
 // Turns a scheme's choices into a type, for the translation units of the schemes. Natively a star
 // is compiled: the defaults, and each other value of one option alone. On other platforms locks
-// stand behind virtual interfaces (locks/any.hpp), and every combination exists. Only
-// make_star.hpp includes the locks themselves, so that a change of one of them compiles no scheme
-// anew on the other platforms.
+// stand behind virtual interfaces (locks/any.hpp), and every combination exists. Only the native
+// units include the locks themselves, and only the families that the scheme can be made over.
 #pragma once
 
 #include <memory>
@@ -17,7 +16,7 @@
 
 namespace faultline {
 
-// Defined in the list.hpp of each family, which make_star.hpp includes.
+// Defined in the list.hpp of each family, which the native unit of a scheme over it includes.
 template <class Visit>
 void for_each_mutex(Visit&& visit);
 template <class Visit>

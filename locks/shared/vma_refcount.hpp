@@ -26,6 +26,7 @@
 // the hold.
 #pragma once
 
+#include <cstddef>
 #include <type_traits>
 
 #include "locks/layout.hpp"
@@ -51,6 +52,12 @@ struct RefcountOwner {
   // Readers of other address spaces that still use this one. The kernel counts them in mm_count.
   typename P::template atomic<u32> holds{0};
   alignas(apart) typename P::template atomic<u64> sequence{2};
+
+  RefcountOwner() {
+    if constexpr (PlainCells<P>)
+      static_assert(offsetof(RefcountOwner, sequence) ==
+                    (layout == Layout::packed ? cache_line : 2 * sizeof(drained)));
+  }
 
   void label() {
     P::label(&drained, "mm.vma_writer_wait");

@@ -3,6 +3,7 @@
 #include "locks/layout.hpp"
 
 #include "harness/native/platform.hpp"
+#include "locks/address_space/frames.hpp"
 #include "locks/any.hpp"
 #include "locks/shared/rwsem.hpp"
 #include "locks/shared/vma_refcount.hpp"
@@ -90,6 +91,39 @@ TEST_F(SimLayout, ThoseWhoQueueForTheLockInvalidateTheSequenceAsInTheKernel) {
   EXPECT_GT(false_sharing(counts<as_linux>(), "mm.mm_lock_seq"), 0u);
   EXPECT_EQ(false_sharing(counts<packed>(), "mm.mm_lock_seq"), 0u);
   EXPECT_GT(false_sharing(counts_of<VirtualMmapLock>(), "mm.mm_lock_seq"), 0u);
+}
+
+// Thread 0 makes two neighbouring frames. Each of two other threads pins and unpins one of them.
+template <Layout layout>
+struct NeighbouringFrames {
+  Violations<P> violations;
+  Frames<P> frames{2, false, false, layout, violations};
+  P::atomic<FrameNumber> numbers[2] = {};
+
+  void run(u32 thread) {
+    if (thread == 0) return make();
+    const FrameNumber number = numbers[thread - 1].load(std::memory_order_acquire);
+    if (number != no_frame && frames.pin(number)) frames.unpin(number);
+    P::work(50);
+  }
+  void make() {
+    if (numbers[0].load(std::memory_order_relaxed) != no_frame) return P::work(1000);
+    frames.enter();
+    for (auto& number : numbers) number.store(frames.take(), std::memory_order_release);
+  }
+};
+
+template <Layout layout>
+u64 false_sharing_of_frames() {
+  using Pair = NeighbouringFrames<layout>;
+  const LoopResult result = run_loop<Pair>(sim::Machine::load("e7-8870"), 3, 100'000,
+                                           [](Pair& pair, u32 thread) { pair.run(thread); });
+  return result.counts.of("frame").because(sim::Reason::false_sharing);
+}
+
+TEST_F(SimLayout, NeighbouringFramesShareALineOnlyWhenPacked) {
+  EXPECT_EQ(false_sharing_of_frames<Layout::linux_6_18>(), 0u);
+  EXPECT_GT(false_sharing_of_frames<Layout::packed>(), 100u);
 }
 
 TEST_F(SimLayout, TheSameSeedGivesTheSameTransfers) {

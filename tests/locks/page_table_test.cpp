@@ -205,7 +205,7 @@ TEST_F(PageTableTest, TheSenderOfABroadcastWaitsOnceARange) {
 }
 
 TEST_F(PageTableTest, NotesAFrameReusedBeforeItsShootdown) {
-  Frames<P> frames(1, true, true, violations_);
+  Frames<P> frames(1, true, true, Layout{}, violations_);
   frames.enter();
   const FrameNumber frame = frames.take();
   Frames<P>::Gathered gathered;
