@@ -48,7 +48,7 @@ struct Option {
   ValueKind kind = ValueKind::word;
   // The default comes first; it is the only element unless the kind is `word`. A `file` has no
   // default: the user must give it.
-  std::array<const char*, 4> words = {};
+  std::array<const char*, 5> words = {};
   const char* summary = "";
   Families families = 0;
   u64 least = 0;
@@ -72,6 +72,7 @@ struct Entry {
   bool roles = false;                  // a workload with faulters and updaters
   bool needs_files = false;  // a workload that maps files, so that it runs on the kernel alone
   bool needs_lock = false;   // a workload that runs on a lock instead of a scheme
+  bool bare = false;         // a workload that uses no address space
   bool needs_peers = false;  // a workload that means nothing with one thread
   // Answers why the chosen options do not go together, or an empty string. Null: all go together.
   std::string (*refuse)(const Chosen&) = nullptr;
@@ -153,7 +154,7 @@ std::vector<std::string> stars_of(Families families, bool native);
 
 namespace options {
 
-constexpr Option words(const char* key, std::array<const char*, 4> words, const char* summary) {
+constexpr Option words(const char* key, std::array<const char*, 5> words, const char* summary) {
   return {.key = key, .words = words, .summary = summary};
 }
 constexpr Option on(const char* key, const char* summary) {

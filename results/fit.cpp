@@ -23,7 +23,8 @@ constexpr const char* a_reference = "published curves as results/reference/ has 
 struct System {
   std::string name;
   std::string about;
-  json wanted;  // what the system's case must have
+  std::string kind;  // the kind of the operations whose rates the curve gives
+  json wanted;       // what the system's case must have
   Curve reference;
   std::map<int, json> estimates;  // simulated, by number of CPUs
 };
@@ -76,9 +77,9 @@ std::vector<System> read_systems(const json& reference) {
   std::vector<System> systems;
   for (const auto& [name, one] : reference.at("systems").items()) {
     if (!one.contains("case")) continue;
-    System system{name, one.at("about"), one.at("case"), {}, {}};
-    system.wanted["workload"] = reference.at("workload");
-    system.wanted["machine"] = reference.at("machine");
+    System system{name, one.at("about"), one.value("kind", reference.at("kind")), {}, {}, {}};
+    system.wanted = {{"workload", reference.at("workload")}, {"machine", reference.at("machine")}};
+    system.wanted.update(one.at("case"));
     for (const auto& [cpus, rate] : one.at("rates").items()) {
       if (rate.get<double>() <= 0)
         throw std::invalid_argument(
@@ -98,11 +99,11 @@ bool stands_for(const json& one, const json& wanted) {
   });
 }
 
-void take_cases(const json& part, const std::string& kind, std::vector<System>& systems) {
+void take_cases(const json& part, std::vector<System>& systems) {
   for (const json& one : part["cases"])
     for (System& system : systems) {
       if (!stands_for(one, system.wanted)) continue;
-      const json rate = one.value(json::json_pointer("/kinds") / kind / "rate", json());
+      const json rate = one.value(json::json_pointer("/kinds") / system.kind / "rate", json());
       // A rate of 0 has no logarithm.
       if (rate.is_object() && rate["median"].get<double>() > 0)
         system.estimates[one["threads"].get<int>()] = rate;
@@ -207,8 +208,9 @@ void print_trivial(std::ostream& out, const json& system) {
 }
 
 void print_system(std::ostream& out, const json& system) {
-  fmt::print(out, "\n{} ({}), represented by {}\n", system["name"].get<std::string>(),
-             system["about"].get<std::string>(), system["case"].value("scheme", ""));
+  fmt::print(out, "\n{} ({}), represented by {} on {}\n", system["name"].get<std::string>(),
+             system["about"].get<std::string>(), system["case"].value("workload", ""),
+             system["case"].value("scheme", ""));
   fmt::print(out, "  {:>5} {:>11} {:>11} {:>12}\n", "CPUs", "published", "simulated",
              "log10 error");
   for (const json& point : system["points"]) {
@@ -274,18 +276,16 @@ json fit_of(const std::vector<json>& parts, const std::string& path) {
   const std::string text = read_text(path, a_reference);
   json fit;
   std::vector<System> systems;
-  std::string kind;
   try {
     const json reference = json::parse(text);
     systems = read_systems(reference);
-    kind = reference.at("kind");
     for (const char* key : {"source", "machine", "workload"})
       fit[key] = reference.at(key).get<std::string>();
   } catch (const std::exception& error) {
     throw std::invalid_argument(
         fmt::format("not a reference, {}: {}, expected {}", path, error.what(), a_reference));
   }
-  for (const json& part : parts) take_cases(part, kind, systems);
+  for (const json& part : parts) take_cases(part, systems);
   fit["systems"] = json::array();
   for (const System& system : systems)
     if (error_of(system.reference, medians_of(system.estimates)).points != 0)

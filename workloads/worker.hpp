@@ -10,12 +10,24 @@
 
 namespace faultline {
 
-// The operations that are counted apart: those of the address space, and `lock` for a bare lock's
-// acquire and release.
-enum class Operation : int { fault, map, unmap, protect, brk, discard, walk, scan, lock };
-inline constexpr int operation_kinds = 9;
+// The operations that are counted apart: those of the address space, `lock` for a bare lock's
+// acquire and release, and `read` and `write` for accesses of a bare line.
+enum class Operation : int {
+  fault,
+  map,
+  unmap,
+  protect,
+  brk,
+  discard,
+  walk,
+  scan,
+  lock,
+  read,
+  write
+};
+inline constexpr int operation_kinds = 11;
 inline constexpr const char* operation_names[operation_kinds] = {
-    "fault", "map", "unmap", "protect", "brk", "discard", "walk", "scan", "lock"};
+    "fault", "map", "unmap", "protect", "brk", "discard", "walk", "scan", "lock", "read", "write"};
 
 // The role of a thread in a case with --roles. `all` in a case without.
 enum class Role : int { all, faulter, updater };
@@ -173,9 +185,9 @@ class Worker {
 
   // Performs and counts operations of `kind` until the window has closed. It is for operations of a
   // few nanoseconds, which cannot fail. The count stays in a register, so the loop costs no more
-  // than one written by hand.
+  // than one written by hand. The loop checks the window's phase after every `at_once` operations.
   template <class F>
-  void repeat(Operation kind, F&& perform) {
+  void repeat(Operation kind, F&& perform, u32 at_once = 1) {
     excused_.store(true, std::memory_order_relaxed);  // relaxed: see excused()
     while (timed_ && running()) count_timed(kind, perform);
     while (running()) {
@@ -184,8 +196,8 @@ class Worker {
       u64 done = 0;
       u32 phase;
       do {
-        perform();
-        ++done;
+        for (u32 i = 0; i < at_once; ++i) perform();
+        done += at_once;
         phase = window_phase.load(std::memory_order_relaxed);  // relaxed: passes no data
       } while (phase == entered);
       tally_.operations[static_cast<usize>(kind)] += done;

@@ -72,10 +72,8 @@ Provenance provenance_of(const Topology& topology, const Effort& effort,
 void summarise(const std::string& out) {
   const sim::Machine machine = sim::Machine::load(out);
   usize measured = 0, taken = 0;
-  for (const sim::Machine::Constant& constant : machine.constants) {
-    if (constant.key == "contention.requesters") continue;  // an axis of CPU counts, not a constant
+  for (const sim::Machine::Constant& constant : machine.constants)
     ++(constant.origin.starts_with("not measured") ? taken : measured);
-  }
   std::cout << fmt::format("{}: {}\n  {} constants measured, {} not; their origins say so\n", out,
                            machine.summary, measured, taken);
 }

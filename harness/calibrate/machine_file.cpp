@@ -47,8 +47,9 @@ std::string preset_for(const std::string& cpu_model) {
 
 // A preset's value at `distance`. If the preset lacks that distance, the value at the greatest
 // distance below it, or else at the least one.
-Time at_distance(const Machine::ByDistance& times, Distance distance) {
-  Time value = 0;
+template <class T>
+T at_distance(const std::array<T, sim::distances>& times, Distance distance) {
+  T value = 0;
   for (Distance d = 0; d < sim::distances; ++d)
     if (times[d] != 0 && (d <= distance || value == 0)) value = times[d];
   return value;
@@ -132,7 +133,8 @@ class Writer {
   void write_cpu_and_kernel();
   void write_sleeping();
   void write_shootdown_and_memory();
-  double factor(const std::string& distance, u32 cpus) const;
+  double factor(Distance distance, u32 cpus) const;
+  u32 most_contending(Distance distance) const;
   double mean_transfer(Distance distance, u32 cpus) const;
   std::string widest_spread(const std::string& prefix) const;
 
@@ -169,9 +171,7 @@ void Writer::write_caches() {
   else
     put_preset("caches.private_lines", preset_.private_lines);
   put_preset("caches.store_buffer", preset_.store_buffer);
-  put_preset("caches.nearest_share", rounded(preset_.nearest_share / 1024.0));
   put_preset("caches.jitter", rounded(preset_.jitter / 1024.0));
-  put_preset("caches.directory_response", to_ns(preset_.directory_response));
   put_preset("caches.directory_transaction", to_ns(preset_.directory_transaction));
   for (usize kind = 0; kind < sim::kinds; ++kind)
     put(fmt::format("caches.hit.{}", sim::kind_names[kind]), to_ns(preset_.hit[kind]));
@@ -198,14 +198,11 @@ void Writer::write_latencies() {
                  widest_spread("latency"));
 }
 
-// The factor by which queueing lengthens a transfer: the nanoseconds of a fetch-and-add that `cpus`
-// CPUs contend for, divided by the mean transfer between any two of them.
-double Writer::factor(const std::string& distance, u32 cpus) const {
-  for (Distance d = 0; d < sim::distances; ++d)
-    if (distance == sim::distance_names[d])
-      return findings_.median(fmt::format("contended.{}.{}", distance, cpus)) /
-             mean_transfer(d, cpus);
-  throw std::out_of_range(distance);
+// The factor by which queueing changes a transfer's time: the nanoseconds of a fetch-and-add that
+// `cpus` CPUs contend for, divided by the mean transfer between any two of them.
+double Writer::factor(Distance distance, u32 cpus) const {
+  return findings_.median(fmt::format("contended.{}.{}", sim::distance_names[distance], cpus)) /
+         mean_transfer(distance, cpus);
 }
 
 double Writer::mean_transfer(Distance distance, u32 cpus) const {
@@ -219,36 +216,36 @@ double Writer::mean_transfer(Distance distance, u32 cpus) const {
   return sum / (cpus * (cpus - 1.0));
 }
 
-// "requesters" counts the CPUs that queue: when n CPUs contend, one is served and n - 1 queue.
+// The greatest number of CPUs at most `distance` apart whose contention was measured. 0: only two
+// CPUs were measured, and requests of two CPUs never queue.
+u32 Writer::most_contending(Distance distance) const {
+  u32 most = 0;
+  for (u32 n = 3; n <= shape_.cpus.size(); n = 2 * n - 1)
+    if (findings_.has(fmt::format("contended.{}.{}", sim::distance_names[distance], n))) most = n;
+  return most;
+}
+
 void Writer::write_contention() {
-  json requesters = json::array({2});
-  for (u32 n = 4; n < shape_.cpus.size(); n *= 2) requesters.push_back(n);
-  file_["contention"]["requesters"] = requesters;
   std::string at_two;
   for (const Distance d : between_cpus()) {
     const std::string distance = sim::distance_names[d];
-    json factors = json::array();
-    for (const json& n : requesters) {
-      const u32 cpus = n.get<u32>() + 1;
-      if (findings_.has(fmt::format("contended.{}.{}", distance, cpus)))
-        factors.push_back(rounded(std::clamp(factor(distance, cpus), 0.1, 100.0)));
-      else
-        factors.push_back(factors.empty() ? json(1.0) : factors.back());
-    }
+    const std::string key = "contention.service." + distance;
+    if (const u32 cpus = most_contending(d); cpus != 0)
+      at(key) = rounded(std::clamp(factor(d, cpus), 0.01, 10.0));
+    else
+      put_preset(key, rounded(at_distance(preset_.service, d) / 1024.0));
     const std::string two = fmt::format("contended.{}.2", distance);
     if (findings_.has(two))
-      at_two += fmt::format(
-          "; two CPUs alone ({}): {} ns, {} of a transfer, for which the model "
-          "uses 1",
-          distance, rounded(findings_.median(two)), rounded(factor(distance, 2)));
-    if (findings_.has(fmt::format("contended.{}.3", distance)))
-      at("contention." + distance) = factors;
-    else
-      put_taken("contention." + distance, factors, "no three CPUs at this distance, taken as 1");
+      at_two += fmt::format("; two CPUs alone ({}): {} ns, {} of a transfer", distance,
+                            rounded(findings_.median(two)), rounded(factor(d, 2)));
   }
+  put_preset("contention.nearest_share", rounded(preset_.nearest_share / 1024.0));
+  put_preset("contention.residency", rounded(preset_.residency / 1024.0));
+  put_preset("contention.cluster_copy", to_ns(preset_.cluster_copy));
+  put_preset("contention.home_copy", to_ns(preset_.home_copy));
   put_origin("contention",
-             "the time of a fetch-and-add while n + 1 CPUs do nothing else, divided by the mean "
-             "transfer between them; constant beyond the number of CPUs at that distance" +
+             "the time of a fetch-and-add while as many CPUs as possible do nothing else, divided "
+             "by the mean transfer between them" +
                  at_two);
 }
 

@@ -184,7 +184,8 @@ class Finder {
 
   // Whether the scheme runs one thread, whatever count is asked for.
   static bool is_alone(const CaseSpec& spec) {
-    return scheme_or_lock_named(spec.scheme).max_threads() == 1 && !spec.is_on("private");
+    return scheme_or_lock_named(spec.scheme).max_threads() == 1 && !spec.is_on("private") &&
+           !workload_named(spec.workload).entry().bare;
   }
 
   // Called once per workload, since the answer may need a whole recording to be read.
@@ -213,7 +214,8 @@ class Finder {
     if (info.needs_files && !scheme.kernel) return "it needs files, which scheme linux alone has";
     if (spec.is_on("private") && (info.needs_peers || !scheme.can_be_private))
       return "it cannot have one address space for each thread";
-    if (!spec.is_on("private") && scheme.max_threads != 0 && spec.threads > scheme.max_threads)
+    if (!spec.is_on("private") && !info.bare && scheme.max_threads != 0 &&
+        spec.threads > scheme.max_threads)
       return fmt::format("scheme {} is for {} thread", spec.scheme, scheme.max_threads);
     return {};
   }

@@ -57,7 +57,7 @@ std::vector<Seat<P>> seat_threads(const CaseSpec& spec, Arenas<P>& arenas) {
 inline void validate_scheme(const CaseSpec& spec, const Entry& workload) {
   const Entry& scheme = scheme_named(spec.scheme).entry();
   const u32 sharing = spec.is_on("private") ? 1 : spec.threads;
-  if (scheme.max_threads != 0 && sharing > scheme.max_threads)
+  if (scheme.max_threads != 0 && !workload.bare && sharing > scheme.max_threads)
     refuse_case(spec, fmt::format("{} threads on scheme {}: expected at most {}", sharing,
                                   spec.scheme, scheme.max_threads));
   if (spec.is_on("private") && !scheme.can_be_private)

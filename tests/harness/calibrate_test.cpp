@@ -150,9 +150,8 @@ TEST_F(CalibratedFile, WhatWasMeasuredIsTheMedianAndAllElseSaysWhenceItIs) {
             60 * sim::ps_per_ns);
   EXPECT_EQ(file["measured"]["latency.load.modified.cluster"]["quartiles"], (json{55, 60, 65}));
   for (const Machine::Constant& constant : machine.constants)
-    EXPECT_EQ(
-        constant.origin.starts_with("not measured: "),
-        constant.key != "latency.load.modified.cluster" && constant.key != "contention.requesters")
+    EXPECT_EQ(constant.origin.starts_with("not measured: "),
+              constant.key != "latency.load.modified.cluster")
         << constant.key << ": " << constant.origin;
   EXPECT_NE(origin_of(machine, "latency.load.modified.hop1").find("xeon-6242x2"),
             std::string::npos);
@@ -170,7 +169,7 @@ TEST_F(CalibratedFile, AMachineOfAnyShapeLoads) {
   }
 }
 
-TEST_F(CalibratedFile, ContentionIsTheTimeOfAContendedAddOverATransfer) {
+TEST_F(CalibratedFile, ServiceIsTheTimeOfAContendedAddOverATransfer) {
   Findings findings;
   findings.add("latency.rmw.modified.cluster", 40);
   findings.add("contended.cluster.2", 30);
@@ -178,11 +177,9 @@ TEST_F(CalibratedFile, ContentionIsTheTimeOfAContendedAddOverATransfer) {
   findings.add("contended.cluster.5", 100);
   write(findings, "package:1 [numa] l3:1 core:8 pu:1");
   const Machine machine = Machine::load(path());
-  const auto& factors = machine.contention[sim::same_cluster];
-  EXPECT_EQ(factors[2], 1024 * 3 / 2);
-  EXPECT_EQ(factors[4], 1024 * 5 / 2);
-  EXPECT_EQ(factors[7], 1024 * 5 / 2);
-  EXPECT_NE(origin_of(machine, "contention.cluster").find("0.75 of a transfer"), std::string::npos);
+  EXPECT_EQ(machine.service[sim::same_cluster], 1024 * 5 / 2);
+  EXPECT_NE(origin_of(machine, "contention.service.cluster").find("0.75 of a transfer"),
+            std::string::npos);
 }
 
 TEST_F(CalibratedFile, AHandoffIsTheSumOfWhatTheModelMakesOfIt) {
@@ -233,14 +230,11 @@ TEST_F(Calibration, WritesAMachineThatSimulates) {
   const json here = machine_json(Topology::here());
   EXPECT_EQ(machine.calibrated.host, here["host"]);
   EXPECT_EQ(machine.calibrated.cpu_model, here["cpu_model"]);
-  usize grid = 0;
-  for (const Machine::Constant& constant : machine.constants)
-    grid += constant.key == "contention.requesters";
   const usize taken = static_cast<usize>(std::count_if(
       machine.constants.begin(), machine.constants.end(),
       [](const auto& constant) { return constant.origin.starts_with("not measured"); }));
   EXPECT_NE(outcome.out.find(fmt::format("{} constants measured, {} not",
-                                         machine.constants.size() - grid - taken, taken)),
+                                         machine.constants.size() - taken, taken)),
             std::string::npos)
       << outcome.out;
   for (const Machine::Constant& constant : machine.constants)

@@ -325,21 +325,69 @@ TEST_F(SimEngine, AShootdownTakesTimeFromItsTargetsAndWaitsForTheSlowest) {
         P::work(50 * us);
         P::settle();
       });
-  // base 500, one target 100, interrupt 500, handler 500, and one more read of the clock
-  EXPECT_EQ(took, 1610U);
-  EXPECT_EQ(pair.simulation.counts().accounts[1].shootdown, 500 * sim::ps_per_ns);
+  // base 500, one target 100, its queue's line 101, interrupt 500, handler 500, reading the call's
+  // arguments 100 and its answer 100, and one more read of the clock
+  EXPECT_EQ(took, 1911U);
+  EXPECT_EQ(pair.simulation.counts().accounts[1].shootdown, 600 * sim::ps_per_ns);
+}
+
+struct Nothing {};
+
+// The rate of shootdowns by 16 CPUs, plus the loops of thread 16, which sends none. Each shootdown
+// has the one target that `target_of` gives for its thread. The machine delivers one interrupt per
+// microsecond.
+double shootdowns_per_us(u32 (*target_of)(u32)) {
+  Machine machine = Machine::load("ideal-17");
+  machine.shootdown_delivery = 1000 * sim::ps_per_ns;
+  return run_loop<Nothing>(machine, 17, 2000 * us,
+                           [&](Nothing&, u32 thread) {
+                             if (thread == 16) return P::work(100);
+                             CpuSet target;
+                             target.add(target_of(thread));
+                             P::shootdown(target);
+                           })
+      .per_us();
 }
 
 TEST_F(SimEngine, InterruptsOfAllCpusShareTheInterconnect) {
-  Machine machine = Machine::load("ideal-16");
-  machine.shootdown_delivery = 1000 * sim::ps_per_ns;
-  struct Nothing {};
-  const LoopResult result = run_loop<Nothing>(machine, 16, 2000 * us, [](Nothing&, u32) {
-    CpuSet all;
-    for (u32 cpu = 0; cpu < 16; ++cpu) all.add(cpu);
-    P::shootdown(all);
-  });
-  EXPECT_NEAR(result.per_us() * 15, 1, 0.02);  // each operation interrupts 15 CPUs
+  const double idle = 10;  // loops a microsecond of the thread that sends none
+  EXPECT_NEAR(shootdowns_per_us([](u32 thread) { return (thread + 1) % 16; }) - idle, 1, 0.1);
+}
+
+TEST_F(SimEngine, CallsToACpuWhoseQueueIsNotEmptyNeedNoInterrupt) {
+  const double idle = 10;
+  EXPECT_GT(shootdowns_per_us([](u32) { return u32{16}; }) - idle, 4);
+}
+
+TEST_F(SimEngine, ACallIsARequestForTheLineOfItsTargetsQueue) {
+  const LoopResult result =
+      run_loop<Nothing>(Machine::load("ideal-8"), 3, 200 * us, [](Nothing&, u32 thread) {
+        if (thread == 2) return P::work(100);
+        CpuSet target;
+        target.add(2);
+        P::shootdown(target);
+      });
+  const sim::Transfers calls = result.counts.of("call_single_queue");
+  EXPECT_GT(calls.of(sim::Kind::rmw), 150U);
+  EXPECT_EQ(calls.total(), calls.of(sim::Kind::rmw));
+}
+
+TEST_F(SimEngine, AThreadThatWaitsAnywayLosesNothingToAHandler) {
+  Pair pair;
+  const auto flag = pair.simulation.make<Word>();
+  pair.run(
+      [&] {
+        P::work(10 * us);
+        CpuSet target;
+        target.add(1);
+        P::shootdown(target);
+        flag->value.store(1, release);
+      },
+      [&] {
+        while (flag->value.load(std::memory_order_acquire) == 0) P::pause(nullptr);
+        P::settle();
+      });
+  EXPECT_EQ(pair.simulation.counts().accounts[1].shootdown, 0U);
 }
 
 TEST_F(SimEngine, AGracePeriodWaitsForReadersAndMovesNoLine) {

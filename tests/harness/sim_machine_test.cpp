@@ -184,7 +184,7 @@ TEST(SimMachine, WhatAFileMayTellBeyondItsShapeIsTaken) {
   const auto beyond = [](json& m) {
     m["latency"]["load"]["owned"] = {{"cluster", 50}};
     m["latency"]["load"]["shared"]["hop5"] = 400;
-    m["contention"]["smt"] = {1, 1, 1};
+    m["contention"]["service"]["smt"] = 1;
     m["measured"] = {{"whatever", 1}};
     m["calibrated"] = {{"host", "here"}, {"cpu_model", "any"}};
   };

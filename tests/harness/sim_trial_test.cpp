@@ -54,6 +54,14 @@ TEST_F(SimTrial, EverySchemeRunsEveryWorkloadAndSatisfiesTheOracle) {
     }
 }
 
+TEST_F(SimTrial, ALineNeedsNoAddressSpaceAndRunsOnTheSchemeForOneThread) {
+  const json record = run_sim_trial(sim_trial("line:op=read_write", "none", 8));
+  EXPECT_EQ(record["status"], "ok") << record["reason"];
+  EXPECT_GT(record["kinds"]["read"]["rate"].get<double>(), 0);
+  EXPECT_GT(record["kinds"]["write"]["rate"].get<double>(), 0);
+  EXPECT_GT(transfers_in(record["sim"]["transfers"]["line"]), 0U);
+}
+
 TEST_F(SimTrial, TheSameSeedGivesTheSameBytesAndAnotherSeedDoesNot) {
   TrialSpec spec = sim_trial("mix:faults=1", "mmap_sem", 8, "e7-8870");
   const std::string first = run_sim_trial(spec).dump();

@@ -68,6 +68,9 @@ class SimLayout : public SimTest {
                  mmap_lock.rwsem.lock();
                  P::work(300);
                  mmap_lock.rwsem.unlock();
+                 // Without a pause the same thread locks again before a spinner has read the owner,
+                 // so that `count` never moves.
+                 P::work(100);
                },
                seed)
         .counts;

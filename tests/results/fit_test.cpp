@@ -70,7 +70,7 @@ TEST_F(FitFiles, TellsErrorsPeaksOrderAndTrivialModels) {
   std::ostringstream out;
   print_fit({simulated()}, reference(), out);
   for (const char* part :
-       {"published: made up", "simulated on testbox", "first (a), represented by mmap_sem",
+       {"published: made up", "simulated on testbox", "first (a), represented by local on mmap_sem",
         "over 3 of 4 points", "flat, fitted to it: 0.00 on average", "not beaten",
         "over 2 of 2 points", "order of the systems",
         "1 CPUs: second > first, published first > second"})
@@ -110,6 +110,22 @@ TEST_F(FitFiles, ACurveThatIsItselfLinearIsCalledSo) {
   print_fit({directory_.file("s.json")}, path, out);
   EXPECT_NE(out.str().find("not beaten: the curve is itself linear"), std::string::npos)
       << out.str();
+}
+
+TEST_F(FitFiles, ASystemMayHaveAWorkloadAndAKindOfItsOwn) {
+  const json rates = {{"1", 1e5}, {"2", 2e5}};
+  const json of_local = {{"scheme", "mmap_sem"}}, of_other = {{"workload", "line"}};
+  const json systems = {
+      {"faults", {{"about", "a"}, {"case", of_local}, {"rates", rates}}},
+      {"unmaps", {{"about", "b"}, {"kind", "unmap"}, {"case", of_local}, {"rates", rates}}},
+      {"other", {{"about", "c"}, {"case", of_other}, {"rates", rates}}}};
+  const json fit =
+      fit_of({load_results(simulated())["faultline"]}, reference({{"systems", systems}}));
+  ASSERT_EQ(fit["systems"].size(), 2U);  // nothing simulated `line`
+  const auto simulated_rate = [&](std::size_t system) {
+    return fit["systems"][system]["points"][0]["simulated"]["median"].get<double>();
+  };
+  EXPECT_GT(simulated_rate(0), 5 * simulated_rate(1));
 }
 
 TEST_F(FitFiles, PrintsNothingWhereAFileIsRefused) {

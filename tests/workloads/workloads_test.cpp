@@ -144,6 +144,22 @@ TEST(ClearPages, CountsFaultsAndAsksNothingOfTheAddressSpace) {
   EXPECT_TRUE(run.calls.empty());
 }
 
+TEST(Line, CountsLoadsAsReadsAndAllElseAsWrites) {
+  const auto counts = [](const std::string& workload, u32 threads) {
+    const FakeRun run = run_fake(workload, threads);
+    EXPECT_TRUE(run.calls.empty());
+    std::set<std::string> kinds;
+    for (const auto& [kind, entry] : run.record["kinds"].items())
+      if (entry["count"].get<u64>() > 0) kinds.insert(kind);
+    return kinds;
+  };
+  const std::set<std::string> reads = {"read"}, writes = {"write"};
+  EXPECT_EQ(counts("line:op=load", 2), reads);
+  EXPECT_EQ(counts("line:op=read_write", 1), writes);
+  for (const char* writing : {"line", "line:op=store", "line:op=cas", "line:own=on", "line:gap=50"})
+    EXPECT_EQ(counts(writing, 2), writes) << writing;
+}
+
 TEST(PageFault, ThreadsStartOutOfStep) {
   const std::vector<Call> calls = run_fake("page_fault1:size=64K", 4).calls;
   std::set<u64> depths;

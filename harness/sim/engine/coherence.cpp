@@ -19,34 +19,78 @@ Coherence::Coherence(const Machine& machine, const Arena& arena, std::span<Cpu> 
       interconnect_(machine, arena),
       residency_(machine),
       hit_{machine.hit[0], machine.hit[1], machine.hit[2]},
-      prefetch_pairs_(machine.prefetch_pairs) {}
+      prefetch_pairs_(machine.prefetch_pairs),
+      residency_share_(machine.residency),
+      cluster_copy_(machine.cluster_copy),
+      home_copy_(machine.home_copy) {}
 
-// The protocol: a load asks for a copy (GETS), a store or an RMW for the only copy (GETX), which
-// invalidates all others (INV).
-Time Coherence::transfer(Cpu& cpu, Line& line, LineAccess access, Time now, u32 requesters) {
-  if (access.kind == Kind::load && line.state == State::shared)
-    return read_clean(cpu, line, directory_.entry(line), access, now);
-
-  const Directory::Source source = directory_.source_for(cpu, line, access);
+Time Coherence::lone_transfer(Cpu& cpu, Line& line, LineAccess access, Time asked) {
+  const bool reads_copy = access.kind == Kind::load && line.state != State::invalid;
+  Time sent = cpu.clock;
   if (line.state != State::invalid && !line.ever_shared) {
     // The owner used the line without taking turns, so its clock may be ahead. It used this line at
     // most the lookahead into the future; other lines may have moved its clock farther.
-    now = std::max(now, std::min(cpus_[line.owner].clock, now + Scheduler::lookahead));
+    sent = std::max(sent, std::min(cpus_[line.owner].clock, sent + Scheduler::lookahead));
+    asked = sent;
     line.ever_shared = true;
   }
-  const Interconnect::Timing timing =
-      interconnect_.transfer(cpu, access, source.state, source.distance, now, requesters);
+  if (reads_copy) {
+    const Time released = sent + copy_interval(cpu, line);
+    const Time complete = give_copy(cpu, line, access, asked, sent);
+    line.busy_until = std::min(released, complete);
+    return complete;
+  }
+  const Directory::Source source = directory_.source_for(cpu, line, access);
+  const Time complete =
+      std::max(sent, interconnect_.lone(cpu, access, source.state, source.distance, asked));
   accounting_.count_transfer(line, access, source.distance, source.reason);
+  change_state(cpu, line, access, complete);
+  return complete;
+}
 
+Time Coherence::queued_transfer(Cpu& cpu, Line& line, LineAccess access, Time asked, Time start) {
+  const Directory::Source source = directory_.source_for(cpu, line, access);
+  const Time complete =
+      interconnect_.queued(cpu, access, source.state, source.distance, asked, start);
+  accounting_.count_transfer(line, access, source.distance, source.reason);
+  change_state(cpu, line, access, complete);
+  return complete;
+}
+
+// The protocol: a load asks for a copy (GETS), a store or an RMW for the only copy (GETX), which
+// invalidates all others (INV).
+void Coherence::change_state(Cpu& cpu, Line& line, LineAccess access, Time complete) {
   if (access.kind == Kind::load) {
     directory_.get_shared(cpu, line, access.mask());
   } else {
-    spinning_.wake_spinners(line, access.at, timing.complete);
+    spinning_.wake_spinners(line, access.at, complete);
     directory_.get_exclusive(cpu, line, access.mask());
   }
-  line.busy_until = timing.released;
-  if (prefetch_pairs_) prefetch_adjacent(cpu, access.at, timing.complete);
-  return timing.complete;
+  line.busy_until = complete;
+  if (prefetch_pairs_) prefetch_adjacent(cpu, access.at, complete);
+}
+
+// The time until a copy for the CPU is sent. The CPU's cluster sends it if it has the line, and
+// otherwise the home.
+Time Coherence::copy_interval(const Cpu& cpu, const Line& line) const {
+  return directory_.cluster_has_copy(cpu.place.cluster, line) ? cluster_copy_ : home_copy_;
+}
+
+Time Coherence::give_first_copy(Cpu& cpu, Line& line, LineAccess access, Time asked, Time sent) {
+  if (line.owner == cpu.index) return std::max(asked, sent);
+  const Distance distance = directory_.source_for(cpu, line, access).distance;
+  const Time complete = interconnect_.copied(cpu, access, line.state, distance, asked, sent);
+  count_copy(line, access, distance);
+  directory_.get_shared(cpu, line, access.mask());
+  if (prefetch_pairs_) prefetch_adjacent(cpu, access.at, complete);
+  return complete;
+}
+
+Time Coherence::give_passing_copy(Cpu& cpu, const Line& line, LineAccess access, Time asked,
+                                  Time sent) {
+  count_copy(line, access, same_cluster);
+  Residency::take_in(cpu);
+  return interconnect_.copied(cpu, access, State::shared, same_cluster, asked, sent);
 }
 
 // The adjacent-line prefetcher: the CPU also gets a copy of the other line of the 128-byte pair,
@@ -116,30 +160,41 @@ bool Coherence::store_shared(Cpu& cpu, Line& line, u64 at, usize bytes, u64 valu
   ++cpu.misses;
   const LineAccess access = {at, static_cast<u32>(bytes), Kind::store};
   // TSO: the store also waits behind the CPU's older stores that have not got their lines.
-  if (cpu.stores.waiting != 0 || line.busy_until > cpu.clock || queues_.is_queued(line)) {
+  if (cpu.stores.waiting != 0 || is_taken(line, cpu.clock)) {
     queues_.enqueue_store(cpu, line, access, value);
     return false;
   }
   // The CPU goes on at once; other CPUs wait until the transfer is complete.
-  StoreBuffers::post_granted(cpu, transfer(cpu, line, access, cpu.clock, 1));
+  StoreBuffers::post_granted(cpu, lone_transfer(cpu, line, access, cpu.clock));
   return true;
 }
 
 // Blocks until the CPU has the line and has performed the access.
 void Coherence::obtain(Cpu& cpu, Line& line, LineAccess access) {
-  const Time since = cpu.clock;
+  const Time asked = cpu.clock;
   ++cpu.misses;
-  if (line.busy_until > cpu.clock || queues_.is_queued(line)) {
-    queues_.enqueue(cpu, line, access);
+  if (residency_share_ != 0 && !is_taken(line, asked)) leave_to_owner(cpu, line, access);
+  if (is_taken(line, cpu.clock)) {
+    queues_.enqueue(cpu, line, access, asked);
     cpu.awaited = access.at;
     scheduler_.block(cpu, Status::queued);
   } else {
-    cpu.clock = transfer(cpu, line, access, cpu.clock, 1);
+    cpu.clock = lone_transfer(cpu, line, access, asked);
   }
-  accounting_.charge_stall(cpu, line, access.at, since);
+  accounting_.charge_stall(cpu, line, access.at, asked);
   // After the line has arrived, the access takes as long as a load's hit. The line may move on
   // meanwhile.
   cpu.clock += hit_[static_cast<usize>(Kind::load)];
+}
+
+// The owner goes on with the line while the request travels.
+void Coherence::leave_to_owner(Cpu& cpu, const Line& line, LineAccess access) {
+  const bool owned = line.state == State::modified || line.state == State::exclusive;
+  if (!owned || !line.ever_shared) return;
+  const Directory::Source source = directory_.source_for(cpu, line, access);
+  cpu.clock +=
+      interconnect_.latency(access.kind, source.state, source.distance) * residency_share_ >> 10;
+  scheduler_.take_turn(cpu);
 }
 
 void Coherence::refill(Cpu& cpu, Line& line, u64 at) {
@@ -149,6 +204,16 @@ void Coherence::refill(Cpu& cpu, Line& line, u64 at) {
   ++cpu.misses;
   accounting_.count_transfer(line, {at, 1, Kind::load}, same_cluster, Reason::capacity);
   accounting_.charge_stall(cpu, line, at, since);
+}
+
+void Coherence::move_to_handler(Cpu& cpu, const void* address) {
+  const LineAccess access = {Arena::place_of(address), sizeof(u64), Kind::rmw};
+  Line& line = directory_.line_at(access.at);
+  if (queues_.is_queued(line) || line.state == State::invalid) return;
+  line.ever_shared = true;
+  const Directory::Source source = directory_.source_for(cpu, line, access);
+  accounting_.count_transfer(line, access, source.distance, source.reason);
+  directory_.get_exclusive(cpu, line, access.mask());
 }
 
 void Coherence::outside_store(const void* address) {

@@ -68,16 +68,32 @@ class Coherence {
     if (StoreBuffers::may_hold(cpu, at)) [[unlikely]]
       stores_.drain(cpu);
   }
+  // An RMW by a handler on the CPU. It costs the CPU's thread no time.
+  void move_to_handler(Cpu& cpu, const void* address);
   // A store from outside every CPU.
   void outside_store(const void* address);
 
-  // Starts the transfer of the line to the CPU at `now`, while `requesters` CPUs ask for it. The
-  // line's state, sharers and counts change at once. Answers the time at which the CPU has the
-  // line.
-  Time transfer(Cpu& cpu, Line& line, LineAccess access, Time now, u32 requesters);
-  // The same as transfer(), for a load of a clean line. `entry` is the line's entry.
-  [[gnu::always_inline]] inline Time read_clean(Cpu& cpu, Line& line, DirectoryEntry& entry,
-                                                LineAccess access, Time now);
+  // Both start a transfer of the line to the CPU, which asked for it at `asked`. The line's state,
+  // sharers and counts change at once. Both answer the time at which the CPU has the line.
+  // lone_transfer(): the line is free. queued_transfer(): other CPUs had the line until `start`.
+  Time lone_transfer(Cpu& cpu, Line& line, LineAccess access, Time asked);
+  Time queued_transfer(Cpu& cpu, Line& line, LineAccess access, Time asked, Time start);
+  // Gives the CPU a copy that a cache with the line sends at `sent`. Answers the time at which the
+  // CPU has the copy.
+  [[gnu::always_inline]] inline Time give_copy(Cpu& cpu, Line& line, LineAccess access, Time asked,
+                                               Time sent);
+  // Like give_copy(), for a copy that a cache of the CPU's own cluster sends while a writer takes
+  // the line away. The CPU reads the copy once and does not keep it.
+  Time give_passing_copy(Cpu& cpu, const Line& line, LineAccess access, Time asked, Time sent);
+  // When a request made at `asked` has travelled so far that it can be served without a wait for
+  // its way.
+  Time arrival(const Cpu& cpu, const Line& line, LineAccess access, Time asked) const {
+    if (!interconnect_.hides_ways()) return asked;
+    const Directory::Source source = directory_.source_for(cpu, line, access);
+    return asked +
+           interconnect_.way(interconnect_.latency(access.kind, source.state, source.distance),
+                             source.distance);
+  }
 
  private:
   void begin_access(Cpu& cpu) {
@@ -97,6 +113,18 @@ class Coherence {
   void load_shared(Cpu& cpu, Line& line, u64 at, usize bytes);
   bool store_shared(Cpu& cpu, Line& line, u64 at, usize bytes, u64 value);
   void obtain(Cpu& cpu, Line& line, LineAccess access);
+  bool is_taken(const Line& line, Time now) const {
+    return line.busy_until > now || queues_.is_queued(line);
+  }
+  void leave_to_owner(Cpu& cpu, const Line& line, LineAccess access);
+  Time copy_interval(const Cpu& cpu, const Line& line) const;
+  Time give_first_copy(Cpu& cpu, Line& line, LineAccess access, Time asked, Time sent);
+  void count_copy(const Line& line, LineAccess access, Distance distance) {
+    const bool is_true = (line.used & access.mask()) != 0;
+    accounting_.count_transfer(line, access, distance,
+                               is_true ? Reason::true_sharing : Reason::false_sharing);
+  }
+  void change_state(Cpu& cpu, Line& line, LineAccess access, Time complete);
   void prefetch_adjacent(Cpu& cpu, u64 at, Time complete);
 
   const std::span<Cpu> cpus_;
@@ -111,23 +139,21 @@ class Coherence {
   // Copies of the machine's values, at hand for every access.
   const std::array<Time, kinds> hit_;
   const bool prefetch_pairs_;
+  const u32 residency_share_;
+  const Time cluster_copy_, home_copy_;
 };
 
-// The line can move on after the directory's response.
-Time Coherence::read_clean(Cpu& cpu, Line& line, DirectoryEntry& entry, LineAccess access,
-                           Time now) {
-  const u64 mask = access.mask();
+Time Coherence::give_copy(Cpu& cpu, Line& line, LineAccess access, Time asked, Time sent) {
+  if (!Directory::has_copies(line)) return give_first_copy(cpu, line, access, asked, sent);
+  DirectoryEntry& entry = directory_.entry(line);
   const Distance distance = directory_.nearest_copy(cpu, entry);
-  const Interconnect::Timing timing = interconnect_.copy_clean(cpu, access.at, distance, now);
-  accounting_.count_transfer(
-      line, access, distance,
-      (line.used & mask) != 0 ? Reason::true_sharing : Reason::false_sharing);
-  Residency::take_in(cpu);
-  entry.read |= mask;
-  line.busy_until = timing.released;
-  if (prefetch_pairs_) prefetch_adjacent(cpu, access.at, timing.complete);
+  const Time complete = interconnect_.copied(cpu, access, line.state, distance, asked, sent);
+  count_copy(line, access, distance);
+  entry.read |= access.mask();
   entry.add(cpu.index, cpu.place);
-  return timing.complete;
+  Residency::take_in(cpu);
+  if (prefetch_pairs_) prefetch_adjacent(cpu, access.at, complete);
+  return complete;
 }
 
 }  // namespace faultline::sim

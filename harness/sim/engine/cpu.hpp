@@ -2,6 +2,7 @@
 // `os` is the kernel's number of the CPU.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 
 #include "harness/sim/engine/line.hpp"
@@ -36,7 +37,8 @@ struct alignas(cache_line) Cpu {
   u32 read_count = 0;
   Machine::Place place = {};
   Status status = Status::unborn;
-  bool in_arena = false;   // ArenaScope
+  bool in_arena = false;        // ArenaScope
+  bool is_interrupted = false;  // Interrupts: a handler runs while the thread waits
   u16 releases_queue = 0;  // the queue whose line this CPU passes on when it runs next; 0: none
 
   // SpinParking. A turn of a spin is the code between two calls of pause().
@@ -80,6 +82,14 @@ struct alignas(cache_line) Cpu {
   bool lazy_tlb = false;  // the CPU left the address space in this sleep, so no shootdown needs it
   Time stolen = 0;        // time of handlers that is not charged to the thread yet
   Time handler_until = 0;
+  Time handler_time = 0;  // how long the last handler takes
+
+  // Called at the end of the thread's wait. A handler that started during the wait delays the
+  // thread only for the rest of the handler's time.
+  void end_interrupted_wait(Time now) {
+    is_interrupted = false;
+    if (handler_until > now) stolen += std::min(handler_until - now, handler_time);
+  }
 
   // Rcu.
   u32 rcu_depth = 0;

@@ -38,6 +38,15 @@ class Directory {
     return line.owner == cpu.index &&
            (line.state == State::modified || line.state == State::exclusive);
   }
+  // Whether several caches may have the line.
+  static bool has_copies(const Line& line) {
+    return line.state == State::shared || line.state == State::owned;
+  }
+  // Whether a cache of the cluster has the line. Some cache must have the line.
+  bool cluster_has_copy(u32 cluster, const Line& line) const {
+    if (!has_copies(line)) return cpus_[line.owner].place.cluster == cluster;
+    return (entry(line).clusters[cluster / 64] >> (cluster % 64)) & 1;
+  }
   u16 queue_of(const Line& line) const { return line.entry == 0 ? u16{0} : entry(line).queue; }
 
   // The line must have an entry.

@@ -9,37 +9,86 @@ namespace faultline::sim {
 void Interrupts::shootdown(Cpu& cpu, const CpuSet& targets) {
   stores_.drain(cpu);
   scheduler_.take_turn(cpu);
-  const Time since = cpu.clock;
-  Time sent = cpu.clock + machine_.shootdown_base;
-  // The interrupts of all CPUs share the interconnect, which delivers one after the other.
-  delivery_until_ = std::max(delivery_until_, cpu.clock);
-  Time answered = 0;
-  targets.for_each([&](u32 target) {
-    const u32 thread = thread_on_[target];
-    if (thread == max_cpus || thread == cpu.index || cpus_[thread].lazy_tlb) return;
-    delivery_until_ += machine_.shootdown_delivery;
-    sent = std::max(sent + machine_.shootdown_per_target, delivery_until_);
-    answered = std::max(answered, interrupt(cpu, cpus_[thread], sent));
+  const Time since = cpu.clock, stalled = cpu.stalled;
+  cpu.clock += machine_.shootdown_base;
+  // The sender reads the answers in the order of the targets, and waits for missing answers.
+  Time reading = 0, read = 0;
+  targets.for_each([&](u32 number) {
+    const u32 thread = thread_on_[number];
+    if (thread == max_cpus || thread == cpu.index) return;
+    Cpu& target = cpus_[thread];
+    if (target.lazy_tlb || target.status == Status::done) return;
+    const Time answered = call(cpu, target);
+    reading += line_latency(cpu, target);
+    read = std::max(read, answered) + line_latency(cpu, target);
   });
-  if (answered != 0) cpu.clock = std::max(answered, sent);
-  cpu.shootdown += cpu.clock - since;
+  cpu.clock = std::max(cpu.clock + reading, read);
+  cpu.shootdown += cpu.clock - since - (cpu.stalled - stalled);
 }
 
-// Returns the time at which the target has answered. The handler runs when the interrupt has
-// arrived and earlier handlers are done. It takes its time from the target's thread. A sleeping
-// thread loses no time; its CPU leaves the address space and gets no more shootdowns during this
-// sleep (lazy TLB mode: Linux's arch/x86/mm/tlb.c, leave_mm).
-Time Interrupts::interrupt(const Cpu& sender, Cpu& target, Time sent) {
-  if (target.status == Status::done) return sent;
-  Time arrival = sent + machine_.interrupt[machine_.between(sender.place, target.place)];
+// Queues the call. Returns the time at which the target has executed it.
+Time Interrupts::call(Cpu& sender, Cpu& target) {
+  Calls& calls = calls_of(target);
+  sender.clock += machine_.shootdown_per_target;
+  scheduler_.take_turn(sender);
+  // The handler has no event. If it has taken the queue since the last call, its access to the line
+  // is made up for here.
+  if (calls.with_sender && calls.taken <= sender.clock) {
+    coherence_.move_to_handler(target, calls.line);
+    calls.with_sender = false;
+  }
+  coherence_.before_rmw(sender, calls.line, sizeof(u64));
+  calls.with_sender = true;
+  if (calls.taken <= sender.clock) interrupt(sender, target, calls);
+  return execute(target, calls, line_latency(sender, target));
+}
+
+// The handler executes one more call. It reads the call's arguments from the sender's line.
+Time Interrupts::execute(Cpu& target, Calls& calls, Time takes) {
+  calls.answered += takes;
+  target.handler_until = calls.answered;
+  target.handler_time += takes;
+  if (target.status == Status::ready) target.stolen += takes;
+  return calls.answered;
+}
+
+// How long `reader` takes to read a line that `writer` has written.
+Time Interrupts::line_latency(const Cpu& reader, const Cpu& writer) const {
+  return machine_.latency[static_cast<usize>(Kind::load)][static_cast<usize>(State::modified)]
+                         [machine_.between(reader.place, writer.place)];
+}
+
+Interrupts::Calls& Interrupts::calls_of(const Cpu& target) {
+  Calls& calls = calls_[target.index];
+  if (calls.line != nullptr) return calls;
+  calls.line =
+      arena_.allocate(target.index, target.place.node, Arena::line_bytes, Arena::line_bytes);
+  accounting_.name(directory_.lines(), Arena::offset(calls.line), Arena::line_bytes,
+                   "call_single_queue");
+  return calls;
+}
+
+// The handler runs when the interrupt has arrived and earlier handlers are done. It takes its time
+// from the target's thread, unless the thread waits anyway. The CPU of a sleeping thread leaves the
+// address space and gets no more shootdowns during this sleep (lazy TLB mode: Linux's
+// arch/x86/mm/tlb.c, leave_mm).
+void Interrupts::interrupt(Cpu& sender, Cpu& target, Calls& calls) {
+  // The interrupts of all CPUs share the interconnect, which delivers one after the other.
+  sender.clock = std::max(sender.clock, delivery_until_);
+  delivery_until_ = sender.clock + machine_.shootdown_delivery;
+  Time arrival = sender.clock + machine_.interrupt[machine_.between(sender.place, target.place)];
   const bool idle = target.status == Status::asleep;
   target.lazy_tlb = idle;
   if (idle)
     arrival += idle_exit(machine_, arrival - std::min(arrival, target.blocked_since));
-  else
+  else if (target.status == Status::ready)
     target.stolen += machine_.shootdown_handler;
-  target.handler_until = std::max(arrival, target.handler_until) + machine_.shootdown_handler;
-  return target.handler_until;
+  else
+    target.is_interrupted = true;
+  calls.taken = std::max(arrival, target.handler_until);
+  calls.answered = calls.taken + machine_.shootdown_handler;
+  target.handler_until = calls.answered;
+  target.handler_time = machine_.shootdown_handler;
 }
 
 void Interrupts::settle(Cpu& cpu) {

@@ -1,8 +1,15 @@
 // The requests that wait for a line while a transfer of it is under way, and the choice of the
 // request that gets the line next.
+//
+// Writers (stores and RMWs) are served one at a time; Arbiter draws one of the waiting writers.
+// After a write, waiting readers are served first. The home gives a copy to one cluster after the
+// other, and a cluster with a copy serves its own CPUs from it. When the first cluster has its
+// copy, waiting writers are served before the next cluster. While a writer takes the line away, the
+// cluster that got copies last goes on serving its CPUs until the line is gone.
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "harness/sim/engine/directory.hpp"
 #include "harness/sim/engine/scheduler.hpp"
@@ -14,13 +21,14 @@ class StoreBuffers;
 
 // A request that waits for its line.
 struct Request {
-  u64 address = 0;   // the address in the arena
-  u64 value = 0;     // the value of a posted store
-  Time arrival = 0;  // the request is not served before
-  u32 next = 0;      // the next request of the line's queue
+  u64 address = 0;  // the address in the arena
+  u64 value = 0;    // the value of a posted store
+  Time asked = 0;   // when the CPU asks; a woken spinner can ask later than now
+  u32 next = 0;     // the next request of its RequestList
   u16 cpu = 0;
-  u16 slot = 0;  // a posted store's slot in its CPU's store buffer
-  // The queue whose first request it is, while its CPU's older stores have no lines.
+  u16 cluster = 0;  // the CPU's cluster
+  u16 slot = 0;     // a posted store's slot in its CPU's store buffer
+  // The queue that waits for this store, while its CPU's older stores have no lines.
   u16 held_queue = 0;
   Kind kind = Kind::load;
   bool posted = false;  // A store buffer sent it. Otherwise its CPU is blocked for it.
@@ -35,35 +43,71 @@ struct RequestList {
   u32 count = 0;
 };
 
+// A queued writer, with those fields of its request that Arbiter reads. They are copied here so
+// that a choice reads few lines of the host's cache.
+struct WaitingWriter {
+  Time asked;
+  u32 request;
+  u16 cpu;
+  Kind kind;
+  bool posted;
+};
+
 // The queue of one line.
 struct LineQueue {
+  static constexpr Time never = ~Time{0};
+
   u32 line = 0;
-  RequestList list;
-  RequestList woken;  // Reads of spinners. They join the list when the write under way is complete.
-  u32 posted = 0;     // stores in the list
+  std::vector<WaitingWriter> writers;  // in no order
+  std::vector<RequestList> readers;    // by cluster
+  std::vector<u16> turns;              // clusters with waiting readers, the next one first
+  RequestList later;                   // requests that joined after the posted store
+  u32 store = 0;                       // the posted store among the writers; 0: none
+  u32 posted = 0;                      // posted stores among the writers and in `later`
+  u32 drawn = 0;            // a place in `writers` that Arbiter has drawn for the next choice
+  u16 cluster = 0;          // the cluster that got copies last
+  Time next_copy = never;   // when that cluster can send its next copy; never: it has lost the line
+  bool only_reads = false;  // the queue waits only to send further copies to one cluster
   u16 next_free = 0;
   // The blocked CPU that got the line last. It passes the line on when it runs.
   u16 successor = no_cpu;
+
+  bool is_empty() const { return writers.empty() && turns.empty() && later.count == 0; }
 };
 
-// Chooses among the requests that queue for a line. Usually it takes the oldest; in the share
-// `caches.nearest_share` of the choices it takes the one nearest to the line's owner. No request
-// overtakes a posted store, since the store's CPU has gone on as if the store were done.
+// Chooses among the writers that queue for a line. It draws a few at random and prefers a writer
+// whose request has arrived. In the share `contention.nearest_share` of the choices it prefers,
+// among the drawn ones, the writer nearest to the line's owner. So its effort does not grow with
+// the queue.
 class Arbiter {
  public:
-  // A request and the request before it in the list. `before` is 0 for the first.
-  struct Choice {
-    u32 request, before;
-  };
-  Arbiter(const Machine& machine, std::span<const Cpu> cpus, Xorshift& random)
-      : machine_(machine), cpus_(cpus), random_(random) {}
-  Choice choose(const RequestList& list, const LazyArray<Request>& requests, const Line& line);
+  Arbiter(const Machine& machine, std::span<const Cpu> cpus, const Coherence& coherence,
+          Xorshift& random)
+      : machine_(machine), cpus_(cpus), coherence_(coherence), random_(random) {}
+  // Answers a place in `writers`, which must not be empty.
+  u32 choose(const LineQueue& queue, const Line& line, Time now);
+  // Draws a writer for the next choice, and prefetches into the host's cache what serving it reads.
+  void prepare(LineQueue& queue, const LazyArray<Request>& requests);
+  // Whether the writer is a store whose CPU has older stores without lines. TSO makes stores
+  // visible in program order.
+  bool is_held(const WaitingWriter& writer, const LazyArray<Request>& requests) const {
+    return writer.posted &&
+           !cpus_[writer.cpu].stores.is_oldest_waiting(requests[writer.request].slot);
+  }
 
  private:
-  static constexpr u32 window = 16;  // only this many of the oldest requests are candidates
+  static constexpr u32 draws = 4;          // at most this many, until a request has arrived
+  static constexpr u32 draws_nearby = 16;  // the same, until one of the owner's cluster has arrived
+  // Added to the rank of a request that has not arrived. It exceeds the rank of every distance.
+  static constexpr u32 under_way = distances;
+
+  // The writer with the least rank is preferred. No rank is less than 0.
+  u32 rank(const LineQueue& queue, u32 place, const Line& line, bool by_distance, Time now) const;
+  u32 below(u32 n) { return static_cast<u32>((random_.next() >> 32) * n >> 32); }
 
   const Machine& machine_;
   const std::span<const Cpu> cpus_;
+  const Coherence& coherence_;
   Xorshift& random_;
 };
 
@@ -85,12 +129,12 @@ class LineQueues {
     return entry.queue != 0 ? queues_[entry.queue] : open_fresh(entry, at, release);
   }
 
-  // The CPU asks for the line and then blocks until it has it.
-  void enqueue(Cpu& cpu, Line& line, LineAccess access);
+  // The CPU asked for the line at `asked`. The caller then blocks it until it has the line.
+  void enqueue(Cpu& cpu, Line& line, LineAccess access, Time asked);
   // The CPU's store buffer asks for the line, and the CPU runs on.
   void enqueue_store(Cpu& cpu, Line& line, LineAccess access, u64 value);
-  // A spinner will read the place again from `arrival` on. It blocks until it has the line.
-  void enqueue_retry(Cpu& cpu, RequestList& list, u64 at, Time arrival);
+  // A spinner will read the place again from `asked` on. It blocks until it has the line.
+  void enqueue_retry(Cpu& cpu, LineQueue& queue, u64 at, Time asked);
 
   // The line of that queue can move on.
   void release(u32 queue, Time now);
@@ -101,15 +145,24 @@ class LineQueues {
 
  private:
   static constexpr u32 max_requests = 1U << 18;
+  static constexpr u32 copies_at_once = 16;  // one event gives at most this many copies
+  static constexpr u32 none = ~u32{0};
 
   LineQueue& open_fresh(DirectoryEntry& entry, u64 at, Time release);
-  [[gnu::always_inline]] inline Request& append(RequestList& list);
-  u32 append_access(LineQueue& queue, const Cpu& cpu, LineAccess access);
+  u32 make_request(const Cpu& cpu, LineAccess access, Time asked);
   void free_request(u32 number);
-  u32 take_next(LineQueue& queue, const Line& line);
-  void take_in_woken(LineQueue& queue);
-  void serve(LineQueue& queue, Line& line, Time now);
-  void serve_readers(LineQueue& queue, Line& line);
+  void append(RequestList& list, u32 number);
+  u32 take_first(RequestList& list);
+  void add(LineQueue& queue, u32 number);
+  void admit(LineQueue& queue, u32 number);
+  void admit_later_ones(LineQueue& queue);
+  void hasten(LineQueue& queue, const Line& line, Time now);
+  u32 next_writer(const LineQueue& queue, const Line& line, Time now);
+  void serve_writer(LineQueue& queue, Line& line, u32 place, Time now);
+  void serve_readers(LineQueue& queue, Line& line, Time now);
+  void serve_cold_reader(LineQueue& queue, Line& line, Time now);
+  void serve_passing_readers(LineQueue& queue, const Line& line, u32 waiting, Time now, Time gone);
+  void schedule(LineQueue& queue, u32 number, const Line& line, Time now);
   void close(u32 number, Line& line);
 
   const std::span<Cpu> cpus_;
@@ -118,10 +171,11 @@ class LineQueues {
   Coherence& coherence_;
   StoreBuffers& stores_;
   Arbiter arbiter_;
+  const Time cluster_copy_, home_copy_;
+  const u32 clusters_;
   LazyArray<Request> requests_;
-  LazyArray<LineQueue> queues_;
+  std::vector<LineQueue> queues_;  // the first is none
   u32 requests_made_ = 0, first_free_request_ = 0;
-  u32 queues_made_ = 0;
   u16 first_free_queue_ = 0;
 };
 

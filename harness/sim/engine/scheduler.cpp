@@ -83,6 +83,8 @@ Cpu& Scheduler::next_to_run(Key next) {
   Cpu& to = cpus_[actor_of(next)];
   to.clock = now_;
   to.status = Status::ready;
+  if (to.is_interrupted) [[unlikely]]
+    to.end_interrupted_wait(now_);
   if (to.releases_queue != 0) queues_.release(std::exchange(to.releases_queue, u16{0}), now_);
   fetch_next();
   return to;

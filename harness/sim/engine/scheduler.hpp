@@ -82,6 +82,11 @@ class Scheduler {
   }
   // Makes LineQueues::release(queue) be called at `time`.
   void release_at(u32 queue, Time time) { events_.push(make_key(time, first_queue_actor + queue)); }
+  // Makes the call that release_at() set for a later time come at `time`.
+  void release_sooner(u32 queue, Time time) {
+    events_.remove(first_queue_actor + queue);
+    release_at(queue, time);
+  }
 
  private:
   struct Action {

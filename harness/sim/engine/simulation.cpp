@@ -24,7 +24,8 @@ Simulation::Simulation(const Machine& machine, const std::vector<u32>& cpus, con
       coherence_(machine, arena_, cpus_, directory_, queues_, stores_, spinning_, scheduler_,
                  accounting_),
       futexes_(machine, cpus_, scheduler_, stores_),
-      interrupts_(machine, cpus_, thread_on_, scheduler_, stores_),
+      interrupts_(machine, arena_, cpus_, thread_on_, scheduler_, stores_, coherence_, accounting_,
+                  directory_),
       rcu_(machine, cpus_, scheduler_),
       memory_(machine, arena_, scheduler_) {
   place_threads(cpus);

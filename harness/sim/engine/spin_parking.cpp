@@ -57,7 +57,7 @@ Status SpinParking::prepare_spin(Cpu& cpu) {
     const Line& line = directory_.line_at(cpu.reads[i]);
     if (directory_.has_copy(cpu, line) && !queues_.awaits_store(line)) continue;
     if (!queues_.is_queued(line)) return Status::ready;
-    queues_.enqueue_retry(cpu, queues_.of(line).list, cpu.reads[i], cpu.clock);
+    queues_.enqueue_retry(cpu, queues_.of(line), cpu.reads[i], cpu.clock);
     return Status::queued;
   }
   park(cpu);
@@ -113,12 +113,13 @@ void SpinParking::wake_spinners(Line& line, u64 at, Time complete) {
   // The loop may end early, since a CPU that read the line twice in its turn is in the ring twice.
   for (u32 i = 0; entry.spinners != 0; ++i) {
     Cpu& cpu = cpus_[(entry.spinners - 1u) / Cpu::max_reads];
+    __builtin_prefetch(&cpus_[(watches_[entry.spinners].next - 1u) / Cpu::max_reads], 1);
     const u32 which = (entry.spinners - 1u) % Cpu::max_reads;
     unwatch(cpu);
     cpu.park_turns = 1;
     scheduler_.cancel_timer(cpu);
     // The ends of the spinners' turns are spread evenly over one turn.
-    queues_.enqueue_retry(cpu, queue.woken, cpu.reads[which],
+    queues_.enqueue_retry(cpu, queue, cpu.reads[which],
                           std::max(cpu.clock, complete + cpu.turn_time * i / number));
   }
 }

@@ -190,9 +190,7 @@ class Reader {
     machine_.prefetch_pairs = caches.at("prefetch_pairs").flag();
     machine_.private_lines = caches.at("private_lines").count(1U << 30);
     machine_.store_buffer = caches.at("store_buffer").count(256);
-    machine_.nearest_share = static_cast<u32>(caches.at("nearest_share").share() * 1024);
     machine_.jitter = static_cast<u32>(caches.at("jitter").share() * 1024);
-    machine_.directory_response = caches.at("directory_response").time();
     machine_.directory_transaction = caches.at("directory_transaction").time();
     for (usize kind = 0; kind < kinds; ++kind)
       machine_.hit[kind] = caches.at("hit").at(kind_names[kind]).time();
@@ -224,40 +222,18 @@ class Reader {
 
   void read_contention() {
     const Field contention = group("contention");
-    const Field requesters = contention.at("requesters");
-    const usize points = requesters.value().size();
-    requesters.list(points, "a list of numbers of requesters");
-    std::vector<u32> at;
-    for (usize i = 0; i < points; ++i) {
-      at.push_back(requesters.element(i).count(Machine::max_requesters));
-      if (i > 0 && at[i] <= at[i - 1]) requesters.refuse("ascending numbers");
-    }
-    if (at.empty()) requesters.refuse("at least one number");
-    know_distances(contention);
-    for (const Distance d : to_cpu_) {
-      const Field factors = contention.at(distance_names[d]);
-      factors.list(points, fmt::format("{} factors, one a number of requesters", points));
-      std::vector<double> values;
-      for (usize i = 0; i < points; ++i)
-        values.push_back(factors.element(i).number(0.1, 100, "a factor from 0.1 to 100"));
-      fill_contention(machine_.contention[d], at, values);
-    }
-    for (auto& factors : machine_.contention)
-      if (factors[1] == 0) factors = machine_.contention[*to_cpu_.rbegin()];
-  }
-  // Interpolates linearly between the points, beginning with 1 at one requester. The factor is
-  // constant beyond the last point.
-  static void fill_contention(std::array<u32, Machine::max_requesters + 1>& factors,
-                              const std::vector<u32>& at, const std::vector<double>& values) {
-    double low = 1, low_value = 1;
-    usize i = 0;
-    for (u32 n = 0; n <= Machine::max_requesters; ++n) {
-      while (i < at.size() && at[i] < n) low = at[i], low_value = values[i], ++i;
-      double factor = low_value;
-      if (n > 1 && i < at.size() && at[i] > low)
-        factor += (values[i] - low_value) * (n - low) / (at[i] - low);
-      factors[n] = static_cast<u32>(factor * 1024 + 0.5);
-    }
+    const Field service = contention.at("service");
+    know_distances(service);
+    for (const Distance d : to_cpu_)
+      machine_.service[d] = static_cast<u32>(
+          service.at(distance_names[d]).number(0.01, 10, "a factor from 0.01 to 10") * 1024 + 0.5);
+    // The home node may be at a distance at which there is no other CPU.
+    for (u32& share : machine_.service)
+      if (share == 0) share = machine_.service[*to_cpu_.rbegin()];
+    machine_.nearest_share = static_cast<u32>(contention.at("nearest_share").share() * 1024);
+    machine_.residency = static_cast<u32>(contention.at("residency").share() * 1024);
+    machine_.cluster_copy = contention.at("cluster_copy").time();
+    machine_.home_copy = contention.at("home_copy").time();
   }
 
   void read_kernel() {

@@ -64,16 +64,20 @@ struct Machine {
   bool prefetch_pairs = false;  // a miss also brings the other line of the 128-byte pair
   Time hit[kinds] = {};         // an access to a line that the CPU's own cache holds
   ByDistance latency[kinds][states] = {};
-  // By distance and n: the factor, in 1/1024, by which n requests for one line lengthen a transfer.
-  static constexpr u32 max_requesters = 1024;
-  std::array<std::array<u32, max_requesters + 1>, distances> contention = {};
-  Time directory_response = 0;  // how long a read of a clean line keeps other requests off the line
   Time directory_transaction = 0;  // how long a transfer occupies the line's home node
-  // In 1/1024: how often the nearest request is chosen instead of the oldest.
-  u32 nearest_share = 0;
-  u32 store_buffer = 0;   // how many posted stores can be under way at once
-  u32 private_lines = 0;  // how many lines a CPU's own cache holds
-  u32 jitter = 0;         // in 1/1024: the greatest deviation of a latency
+  u32 store_buffer = 0;            // how many posted stores can be under way at once
+  u32 private_lines = 0;           // how many lines a CPU's own cache holds
+  u32 jitter = 0;                  // in 1/1024: the greatest deviation of a latency
+
+  // How several CPUs share a line. Shares are in 1/1024.
+  // By distance: how long a queued transfer keeps the line, as a share of its latency.
+  std::array<u32, distances> service = {};
+  u32 nearest_share = 0;  // how often the nearest writer is chosen instead of any
+  // How long an owner keeps a line for which no other CPU queues, as a share of the latency of the
+  // request that takes the line away.
+  u32 residency = 0;
+  Time cluster_copy = 0;  // between the copies that a cluster with the line sends to its CPUs
+  Time home_copy = 0;     // between the copies that the home sends to one cluster and the next
 
   Time pause = 0;
   Time clock_read = 0;
