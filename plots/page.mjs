@@ -174,10 +174,13 @@ const decades = (value) => `${value < 0 ? '\u2212' : '+'}${Math.abs(value).toFix
 
 const name = (text) => `<span class="name">${escapeHtml(text)}</span>`;
 
-function systemRow({ name: system, case: own, error, published_points, peak }) {
+/** The mean error of a curve, and the greatest with its number of CPUs. */
+const errorCells = ({ mean, worst, worst_at }) => [mean.toFixed(2), `${worst.toFixed(2)} at ${worst_at}`];
+
+function systemRow({ name: system, case: own, error, published_points, peak, fitted }) {
   const points = `${error.points} of ${published_points}`;
   const peaks = `${peak.simulated} (${peak.published})`;
-  return row([name(system), name(standsFor(own)), points, error.mean.toFixed(2), error.worst.toFixed(2), peaks]);
+  return row([name(system), name(standsFor(own)), points, ...errorCells(error), peaks, name(fitted || 'none: a prediction')]);
 }
 
 /** The error of a model without mechanism, and whether the simulation is nearer. A linear curve cannot beat the linear model. */
@@ -198,7 +201,7 @@ function pointsTable({ name: system, about, points }) {
 
 /** The errors of each curve and of three models without mechanism, and the order of the systems. */
 function fitTables({ systems, orders }) {
-  const head = ['curve', 'simulated by', 'points', 'mean error', 'worst', 'peak at CPUs (published)'];
+  const head = ['curve', 'simulated by', 'points', 'mean error', 'worst, at CPUs', 'peak at CPUs (published)', 'fitted constants'];
   const models = ['flat', 'linear', 'Amdahl'];
   const rows = systems.map((system) => row([name(system.name), ...models.map((model) => trivialCell(system, model))]));
   const orderRows = orders.map(({ cpus, simulated, published, same }) =>
@@ -210,6 +213,26 @@ function fitTables({ systems, orders }) {
 ${table(['curve', ...models], rows)}
 ${systems.map(pointsTable).join('\n')}
 ${order}`;
+}
+
+/** All published curves by rung: those that constants were fitted to, and apart from them the predictions. */
+function ladder(fits) {
+  if (fits.length === 0) return '';
+  const head = ['rung', 'reference', 'curve', 'points', 'mean error', 'worst, at CPUs'];
+  const part = (title, wanted) => {
+    const rows = fits.flatMap((fit) =>
+      fit.systems
+        .filter(({ fitted }) => Boolean(fitted) === wanted)
+        .map((system) => row([fit.rung, name(fit.name), name(system.name), system.error.points, ...errorCells(system.error)])),
+    );
+    return `<h3>${title}</h3>${rows.length > 0 ? table(head, rows) : '<p class="missing">None among these results.</p>'}`;
+  };
+  const about =
+    'How far simulated cases are from published curves, in decades: 0.3 is a factor of two. A curve is believed as far as the rung ' +
+    'below it holds: a line, a lock, an address space.';
+  return `<section id="ladder"><h2>The ladder</h2><p class="about">${about}</p>
+${part('Predictions: no constant was fitted to these curves', false)}
+${part('Development data: constants were fitted to these curves', true)}</section>`;
 }
 
 /** The cases of one host beside those of the machine that was calibrated on it. */
@@ -259,11 +282,14 @@ const policy =
 
 /** `computed`: the statistics that faultline computed over all files together; see makePictures. */
 export function makePage(runs, pictures, computed) {
-  const tables = computed.fit ? { fit: fitTables(computed.fit) } : {};
+  const fits = computed.fits ?? [];
+  const tables = Object.fromEntries(fits.map((one) => [`fit-${one.name}`, fitTables(one)]));
+  const rungs = ladder(fits);
   const specs = Object.fromEntries(pictures.filter((one) => one.spec).map((one) => [one.name, one.spec]));
   const agreed = agreements(computed);
   const links = [
     ...pictures.map((one) => [one.name, one.title]),
+    ...(rungs ? [['ladder', 'The ladder']] : []),
     ...(agreed ? [['agreement', 'Native and simulated']] : []),
     ['numbers', 'Numbers'],
     ['run', 'Run, machine, build'],
@@ -281,6 +307,7 @@ export function makePage(runs, pictures, computed) {
 <main>
 <p class="about">${own('reading.html').trim()}</p>
 ${pictures.map((picture) => section(picture, tables)).join('\n')}
+${rungs}
 ${agreed}
 <section id="numbers"><h2>Numbers</h2>${numbers(runs)}</section>
 <section id="incidents"><h2>What did not go by plan</h2>${incidents(runs)}</section>

@@ -54,11 +54,11 @@ const pictures = [
     title: 'Simulated against published',
     simulated: true,
     about:
-      'Published curves of whole kernels on the real machine, beside the simulation of the same ' +
-      'workload under the scheme that stands for each. Both scales are logarithmic; a decade is as high in every panel. ' +
-      'Errors are in decades over the points that both curves have; 0.3 is a factor of two. The three models have no mechanism ' +
-      'and were fitted to the published curve itself; the simulation is worth something if it is nearer. Constants of its machine ' +
-      'may be fitted to these curves too, as their origins say; no constant belongs to one scheme.',
+      'Published curves of the real machine, beside the simulation of the case that stands for each. Both scales are ' +
+      'logarithmic; a decade is as high in every panel. Errors are in decades over the points that both curves have; 0.3 is a ' +
+      'factor of two. The three models have no mechanism and were fitted to the published curve itself; the simulation is worth ' +
+      'something if it is nearer. The head of a panel says which constants of the machine were fitted to its curve, or that the ' +
+      'curve is a prediction. No constant belongs to one scheme.',
   },
   {
     name: 'linux',
@@ -279,7 +279,7 @@ function framed(picture, rows, subtitle) {
 }
 
 /** The one picture in which published and simulated curves share a panel. Marks and legend tell them apart. */
-function publishedAgainst(picture, { source, machine, systems }, subtitle) {
+function publishedAgainst(picture, { source, machine, systems, unit }, subtitle) {
   const simulated = `simulated on ${machine}`;
   const spec = framed(picture, fitRows(systems, simulated), [...subtitle, `published: ${source}`]);
   const looks = style.published_and_simulated;
@@ -290,6 +290,7 @@ function publishedAgainst(picture, { source, machine, systems }, subtitle) {
     fill: looks.map((look) => look.fill ?? look.colour),
   };
   eachEncoding(spec.spec, (encoding) => {
+    if (encoding.y?.title) encoding.y.title = `${unit} (log)`;
     for (const [channel, range] of Object.entries(scales)) {
       if (encoding[channel]) encoding[channel].scale = { domain: [PUBLISHED, simulated], range };
     }
@@ -355,9 +356,10 @@ export function makePictures(runs, computed) {
   return fitting.flatMap((picture) => {
     const { name, title } = picture;
     if (name === 'fit') {
-      if (!computed.fit) return [];
-      const subtitle = provenance(runs, fitted(runs, computed.fit));
-      return { name, title, about: picture.about, spec: publishedAgainst(picture, computed.fit, subtitle) };
+      return (computed.fits ?? []).map((one) => {
+        const spec = publishedAgainst(picture, one, provenance(runs, fitted(runs, one)));
+        return { name: `fit-${one.name}`, title: `${title}: ${one.name}`, about: picture.about, spec };
+      });
     }
     const { rows, runs: used, omitted } = all[name];
     const uncounted = name === 'bounces' ? whyNotCounted(runs) : '';

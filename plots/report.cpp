@@ -40,8 +40,7 @@ nlohmann::json compute(const std::vector<std::string>& files) {
   std::vector<nlohmann::json> parts;
   for (const std::string& file : files) parts.push_back(load_results(file)["faultline"]);
   nlohmann::json computed = nlohmann::json::object();
-  if (nlohmann::json fit = fit_of(parts, published_curves_path()); !fit["systems"].empty())
-    computed["fit"] = std::move(fit);
+  computed["fits"] = fits_of(parts, published_curves());
   computed["axes"] = axes_of(parts);
   computed["native_and_simulated"] = native_and_simulated(parts);
   computed["results"] = std::move(parts);

@@ -298,15 +298,15 @@ export function rowsByPicture(runs) {
   };
 }
 
-/** The case that stands for a published system: "mmap_sem:lock=rwsem_2012, shootdown cpumask". */
-export function standsFor({ scheme, shootdown }) {
-  return [scheme, shootdown && `shootdown ${shootdown}`].filter(Boolean).join(', ');
+/** The case that stands for a published system: "local, mmap_sem:lock=rwsem_2012, shootdown cpumask". */
+export function standsFor({ workload, scheme, shootdown }) {
+  return [workload, scheme, shootdown && `shootdown ${shootdown}`].filter(Boolean).join(', ');
 }
 
 /** Rows of published and simulated curves, one panel for each system. `simulated`: the legend's name of the simulated curve. */
 export function fitRows(systems, simulated) {
-  return systems.flatMap(({ name, case: own, points, error }) => {
-    const off = `mean error ${error.mean.toFixed(2)} decades`;
+  return systems.flatMap(({ name, case: own, points, error, fitted }) => {
+    const off = `mean error ${error.mean.toFixed(2)} decades, ${fitted ? 'fitted' : 'prediction'}`;
     const panel = [name, standsFor(own), off].join('\n');
     const place = (cpus) => ({ panel, threads: cpus });
     return points.flatMap((point) => [

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <stdexcept>
 
 #include "results/data_files.hpp"
@@ -23,8 +24,9 @@ constexpr const char* a_reference = "published curves as results/reference/ has 
 struct System {
   std::string name;
   std::string about;
-  std::string kind;  // the kind of the operations whose rates the curve gives
-  json wanted;       // what the system's case must have
+  std::string kind;    // the kind of the operations whose rates the curve gives
+  std::string fitted;  // the constants that were fitted to the curve
+  json wanted;         // what the system's case must have
   Curve reference;
   std::map<int, json> estimates;  // simulated, by number of CPUs
 };
@@ -77,7 +79,13 @@ std::vector<System> read_systems(const json& reference) {
   std::vector<System> systems;
   for (const auto& [name, one] : reference.at("systems").items()) {
     if (!one.contains("case")) continue;
-    System system{name, one.at("about"), one.value("kind", reference.at("kind")), {}, {}, {}};
+    System system{name,
+                  one.at("about"),
+                  one.value("kind", reference.at("kind")),
+                  one.value("fitted", reference.value("fitted", "")),
+                  {},
+                  {},
+                  {}};
     system.wanted = {{"workload", reference.at("workload")}, {"machine", reference.at("machine")}};
     system.wanted.update(one.at("case"));
     for (const auto& [cpus, rate] : one.at("rates").items()) {
@@ -140,9 +148,14 @@ json system_json(const System& system) {
       {"name", system.name},
       {"about", system.about},
       {"case", system.wanted},
+      {"fitted", system.fitted},
       {"points", points_of(system)},
       {"published_points", system.reference.size()},
-      {"error", {{"mean", error.mean}, {"worst", error.worst}, {"points", error.points}}},
+      {"error",
+       {{"mean", error.mean},
+        {"worst", error.worst},
+        {"worst_at", error.worst_at},
+        {"points", error.points}}},
       {"peak",
        {{"published", peak_of(common)}, {"simulated", peak_of(common_points(simulated, common))}}},
       {"linear", false},
@@ -222,11 +235,12 @@ void print_system(std::ostream& out, const json& system) {
   }
   const json& error = system["error"];
   fmt::print(out,
-             "  error over {} of {} points {:.2f} on average, {:.2f} at worst; peak at {} CPUs, "
-             "published at {}\n",
+             "  error over {} of {} points {:.2f} on average, {:.2f} at worst, at {} CPUs; peak at "
+             "{} CPUs, published at {}\n",
              error["points"].get<std::size_t>(), system["published_points"].get<std::size_t>(),
              error["mean"].get<double>(), error["worst"].get<double>(),
-             system["peak"]["simulated"].get<int>(), system["peak"]["published"].get<int>());
+             error["worst_at"].get<int>(), system["peak"]["simulated"].get<int>(),
+             system["peak"]["published"].get<int>());
   print_trivial(out, system);
 }
 
@@ -240,6 +254,43 @@ void print_orders(std::ostream& out, const json& orders) {
                                          : ", published " + order["published"].get<std::string>());
 }
 
+std::size_t rank_of(const std::string& rung) {
+  const auto found = std::find(rungs.begin(), rungs.end(), rung);
+  if (found == rungs.end())
+    throw std::invalid_argument(
+        fmt::format("rung: '{}', expected one of {}", rung, fmt::join(rungs, ", ")));
+  return static_cast<std::size_t>(found - rungs.begin());
+}
+
+void print_reference(std::ostream& out, const json& fit) {
+  fmt::print(out, "\n== {}: {}\npublished: {}\n", fit["rung"].get<std::string>(),
+             fit["name"].get<std::string>(), fit["source"].get<std::string>());
+  for (const json& system : fit["systems"]) print_system(out, system);
+  print_orders(out, fit["orders"]);
+}
+
+/** All curves: first those that constants were fitted to, then the predictions. */
+void print_table(std::ostream& out, const std::vector<json>& fits) {
+  for (const bool fitted : {true, false}) {
+    std::string rows;
+    for (const json& fit : fits)
+      for (const json& system : fit["systems"]) {
+        if (system["fitted"].get<std::string>().empty() == fitted) continue;
+        const json& error = system["error"];
+        rows += fmt::format("{:<14} {:<26} {:<24} {:>6.2f} {:>6.2f} {:>5} {:>6}\n",
+                            fit["rung"].get<std::string>(), fit["name"].get<std::string>(),
+                            system["name"].get<std::string>(), error["mean"].get<double>(),
+                            error["worst"].get<double>(), error["worst_at"].get<int>(),
+                            error["points"].get<std::size_t>());
+      }
+    if (rows.empty()) continue;
+    fmt::print(out, "\n{}; errors in decades\n{:<14} {:<26} {:<24} {:>6} {:>6} {:>5} {:>6}\n{}",
+               fitted ? "Development data: constants were fitted to these curves"
+                      : "Predictions: no constant was fitted to these curves",
+               "rung", "reference", "curve", "mean", "worst", "at", "points", rows);
+  }
+}
+
 }  // namespace
 
 FitError error_of(const Curve& reference, const Curve& model) {
@@ -249,7 +300,7 @@ FitError error_of(const Curve& reference, const Curve& model) {
     if (found == model.end()) continue;
     const double decades = std::abs(std::log10(found->second / rate));
     error.mean += decades;
-    error.worst = std::max(error.worst, decades);
+    if (decades >= error.worst) error.worst = decades, error.worst_at = cpus;
     ++error.points;
   }
   if (error.points > 0) error.mean /= static_cast<double>(error.points);
@@ -268,18 +319,23 @@ int peak_of(const Curve& curve) {
       ->first;
 }
 
-std::string published_curves_path() {
-  return data_file("curves/mapbench-local-e7-8870.json").string();
+std::vector<std::string> published_curves() {
+  std::vector<std::string> paths;
+  for (const auto& file : std::filesystem::directory_iterator(data_file("curves")))
+    if (file.path().extension() == ".json") paths.push_back(file.path().string());
+  std::sort(paths.begin(), paths.end());
+  return paths;
 }
 
 json fit_of(const std::vector<json>& parts, const std::string& path) {
   const std::string text = read_text(path, a_reference);
-  json fit;
+  json fit = {{"name", std::filesystem::path(path).stem().string()}};
   std::vector<System> systems;
   try {
     const json reference = json::parse(text);
     systems = read_systems(reference);
-    for (const char* key : {"source", "machine", "workload"})
+    rank_of(reference.at("rung"));
+    for (const char* key : {"rung", "source", "machine", "workload", "unit"})
       fit[key] = reference.at(key).get<std::string>();
   } catch (const std::exception& error) {
     throw std::invalid_argument(
@@ -294,20 +350,32 @@ json fit_of(const std::vector<json>& parts, const std::string& path) {
   return fit;
 }
 
-void print_fit(const std::vector<std::string>& results, const std::string& reference,
+std::vector<json> fits_of(const std::vector<json>& parts,
+                          const std::vector<std::string>& references) {
+  std::vector<json> fits;
+  for (const std::string& reference : references) {
+    json fit = fit_of(parts, reference);
+    if (!fit["systems"].empty()) fits.push_back(std::move(fit));
+  }
+  std::stable_sort(fits.begin(), fits.end(), [](const json& a, const json& b) {
+    return rank_of(a["rung"]) < rank_of(b["rung"]);
+  });
+  return fits;
+}
+
+void print_fit(const std::vector<std::string>& results, const std::vector<std::string>& references,
                std::ostream& out) {
   std::vector<json> parts;
   for (const std::string& file : results) parts.push_back(load_results(file)["faultline"]);
-  const json fit = fit_of(parts, reference);
-  if (fit["systems"].empty())
+  const std::vector<json> fits = fits_of(parts, references);
+  if (fits.empty())
     throw std::invalid_argument(
         fmt::format("nothing to fit, {}: no case that {} names, expected one at least",
-                    fmt::join(results, ", "), reference));
-  fmt::print(out, "published: {}\n", fit["source"].get<std::string>());
+                    fmt::join(results, ", "), fmt::join(references, ", ")));
   for (std::size_t i = 0; i < parts.size(); ++i)
     fmt::print(out, "{}: {}\n", results[i], provenance(parts[i]));
-  for (const json& system : fit["systems"]) print_system(out, system);
-  print_orders(out, fit["orders"]);
+  for (const json& fit : fits) print_reference(out, fit);
+  print_table(out, fits);
 }
 
 }  // namespace faultline

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <ostream>
@@ -15,6 +16,7 @@ using Curve = std::map<int, double>;
 struct FitError {
   double mean = 0;   // of the absolute log10 errors
   double worst = 0;  // the largest absolute log10 error
+  int worst_at = 0;  // the number of CPUs of that point
   std::size_t points = 0;
 };
 FitError error_of(const Curve& reference, const Curve& model);
@@ -29,20 +31,25 @@ std::map<std::string, Curve> trivial_models(const Curve& reference);
 /** The number of CPUs at which the curve is highest; the smallest such number. */
 int peak_of(const Curve& curve);
 
-/** The published curves of the project, a file under results/reference/. */
-std::string published_curves_path();
+/** The rungs of the ladder, the lowest first. A curve is believed as far as the rung below holds.
+ */
+inline constexpr std::array<const char*, 3> rungs = {"line", "lock", "address space"};
+
+/** The published curves of the project: the files in results/reference/, by name. */
+std::vector<std::string> published_curves();
 
 /**
  * How far simulated cases are from published curves. `parts`: the "faultline" parts of results;
  * `reference`: a file as results/reference/ has them, which says which case stands for which
  * system.
- *   {"source", "machine", "workload", "systems": [{"name", "about", "case",
- *      "points": [{"cpus", "published", "simulated": {"median", "low", "high"}, "decades"}],
- *      "published_points", "error": {"mean", "worst", "points"},
- *      "peak": {"published", "simulated"}, "linear",
- *      "trivial": [{"name", "mean", "worst", "beaten"}]}],
+ *   {"name", "rung", "source", "machine", "workload", "unit", "systems": [{"name", "about", "case",
+ *      "fitted", "points": [{"cpus", "published", "simulated": {"median", "low", "high"},
+ * "decades"}], "published_points", "error": {"mean", "worst", "worst_at", "points"}, "peak":
+ * {"published", "simulated"}, "linear", "trivial": [{"name", "mean", "worst", "beaten"}]}],
  *    "orders": [{"cpus", "published", "simulated", "same"}]}
  *
+ * "name" is the file's name without its extension, "rung" one of `rungs`. "fitted" names the
+ * model's constants that were fitted to the curve (development data); it is empty for a prediction.
  * Errors and peaks are over the points that both curves have. "linear": the published curve is
  * within 0.1 decades of a line, on average. There are no trivial models over less than three
  * points, and no systems where no case represents one. Throws
@@ -50,12 +57,16 @@ std::string published_curves_path();
  */
 nlohmann::json fit_of(const std::vector<nlohmann::json>& parts, const std::string& reference);
 
+/** fit_of for those of the references that name a case of the results, the lowest rung first. */
+std::vector<nlohmann::json> fits_of(const std::vector<nlohmann::json>& parts,
+                                    const std::vector<std::string>& references);
+
 /**
- * Prints what fit_of tells of the results in these files. Throws std::invalid_argument, before
- * anything is printed, for a file that cannot be read, and where no result has a case that the
- * reference names.
+ * Prints what fits_of tells of the results in these files: each curve, and then all of them as one
+ * table. Throws std::invalid_argument, before anything is printed, for a file that cannot be read,
+ * and where no result has a case that a reference names.
  */
-void print_fit(const std::vector<std::string>& results, const std::string& reference,
+void print_fit(const std::vector<std::string>& results, const std::vector<std::string>& references,
                std::ostream& out);
 
 }  // namespace faultline

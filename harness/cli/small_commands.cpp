@@ -93,16 +93,17 @@ void add_report(CLI::App& app, int& exit_code) {
 void add_fit(CLI::App& app, int& exit_code) {
   struct Arguments {
     std::vector<std::string> files;
-    std::string reference = published_curves_path();
+    std::vector<std::string> references;
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* fit =
       app.add_subcommand("fit", "shows how far simulated results are from published curves");
   fit->add_option("FILE", arguments->files, "results of `faultline sim`")->required();
-  fit->add_option("--reference", arguments->reference,
-                  "the curves; mapbench `local` on 8 x 10 cores if not given");
+  fit->add_option("--reference", arguments->references,
+                  "files of published curves; all of the project's if not given");
   fit->callback([arguments, &exit_code] {
-    print_fit(arguments->files, arguments->reference, std::cout);
+    const auto& given = arguments->references;
+    print_fit(arguments->files, given.empty() ? published_curves() : given, std::cout);
     exit_code = 0;
   });
 }

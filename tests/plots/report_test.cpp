@@ -140,16 +140,20 @@ TEST(Report, ShowsTheFitToPublishedCurvesAsItIsComputed) {
   const json results = published_case({1, 10, 20, 32});
   write_results(results, directory.file("s.json"));
   ASSERT_EQ(report({directory.file("s.json")}, directory.file("r.html"), directory.file("svg")), 0);
-  const json fit = fit_of({results["faultline"]}, published_curves_path());
+  const std::vector<json> fits = fits_of({results["faultline"]}, published_curves());
+  ASSERT_EQ(fits.size(), 1u);
+  const json& fit = fits[0];
   ASSERT_EQ(fit["systems"].size(), 2u);  // mmap_sem and lock_in_tree
-  const std::string svg = text_of(directory.file("svg/fit.svg"));
+  const std::string svg = text_of(directory.file("svg/fit-mapbench-local-e7-8870.svg"));
   for (const char* part : {">published<", ">simulated on e7-8870<", "published: A. Clements"})
     EXPECT_NE(svg.find(part), std::string::npos) << part;
   const std::string html = text_of(directory.file("r.html"));
-  std::vector<std::string> parts = {"<section id=\"fit\">", "3 of 9", "linux, point by point"};
+  std::vector<std::string> parts = {"<section id=\"fit-mapbench-local-e7-8870\">",
+                                    "<section id=\"ladder\">", "3 of 9", "linux, point by point"};
   for (const json& system : fit["systems"]) {
-    for (const char* key : {"mean", "worst"})
-      parts.push_back(fmt::format("<td>{:.2f}</td>", system["error"][key].get<double>()));
+    parts.push_back(fmt::format("<td>{:.2f}</td>", system["error"]["mean"].get<double>()));
+    parts.push_back(fmt::format("<td>{:.2f} at {}</td>", system["error"]["worst"].get<double>(),
+                                system["error"]["worst_at"].get<int>()));
     for (const json& trivial : system["trivial"])
       parts.push_back(fmt::format("<td>{:.2f}, {:.2f} ", trivial["mean"].get<double>(),
                                   trivial["worst"].get<double>()));
@@ -164,8 +168,8 @@ TEST(Report, HasNoFitWhereNoCaseStandsForAPublishedSystem) {
   const TemporaryDirectory directory;
   report({write_sample(directory, "s.json", {.repetitions = 2, .mode = "sim"})},
          directory.file("r.html"), directory.file("svg"));
-  EXPECT_EQ(text_of(directory.file("r.html")).find("<section id=\"fit\">"), std::string::npos);
-  EXPECT_FALSE(std::filesystem::exists(directory.file("svg/fit.svg")));
+  EXPECT_EQ(text_of(directory.file("r.html")).find("<section id=\"fit"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(directory.file("svg/fit-mapbench-local-e7-8870.svg")));
 }
 
 /** A simulation on a machine that was calibrated on `host`. The native samples are of testhost. */

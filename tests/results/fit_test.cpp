@@ -40,6 +40,8 @@ class FitFiles : public testing::Test {
  protected:
   std::string reference(const json& change = json::object()) const {
     json one = {{"source", "made up"},
+                {"rung", "address space"},
+                {"unit", "pages"},
                 {"workload", "local"},
                 {"machine", "testbox"},
                 {"kind", "fault"},
@@ -68,7 +70,7 @@ class FitFiles : public testing::Test {
 
 TEST_F(FitFiles, TellsErrorsPeaksOrderAndTrivialModels) {
   std::ostringstream out;
-  print_fit({simulated()}, reference(), out);
+  print_fit({simulated()}, {reference()}, out);
   for (const char* part :
        {"published: made up", "simulated on testbox", "first (a), represented by local on mmap_sem",
         "over 3 of 4 points", "flat, fitted to it: 0.00 on average", "not beaten",
@@ -94,7 +96,7 @@ TEST_F(FitFiles, TheSameFiguresAreThereForThePage) {
   EXPECT_EQ(first["linear"], false);
   EXPECT_TRUE(fit["systems"][1]["trivial"].empty());  // over two points
   std::ostringstream out;
-  print_fit({directory_.file("s.json")}, reference(), out);
+  print_fit({directory_.file("s.json")}, {reference()}, out);
   EXPECT_NE(out.str().find(fmt::format("{:.2f} on average", first["error"]["mean"].get<double>())),
             std::string::npos);
 }
@@ -107,7 +109,7 @@ TEST_F(FitFiles, ACurveThatIsItselfLinearIsCalledSo) {
   const std::string path = reference({{"systems", systems}});
   EXPECT_EQ(fit_of({load_results(simulated())["faultline"]}, path)["systems"][0]["linear"], true);
   std::ostringstream out;
-  print_fit({directory_.file("s.json")}, path, out);
+  print_fit({directory_.file("s.json")}, {path}, out);
   EXPECT_NE(out.str().find("not beaten: the curve is itself linear"), std::string::npos)
       << out.str();
 }
@@ -128,11 +130,36 @@ TEST_F(FitFiles, ASystemMayHaveAWorkloadAndAKindOfItsOwn) {
   EXPECT_GT(simulated_rate(0), 5 * simulated_rate(1));
 }
 
+TEST_F(FitFiles, FittedCurvesAndPredictionsStandApart) {
+  const json rates = {{"1", 1e5}, {"2", 2e5}};
+  const json one = {{"scheme", "mmap_sem"}};
+  const json systems = {
+      {"tuned", {{"about", "a"}, {"fitted", "memory.*"}, {"case", one}, {"rates", rates}}},
+      {"kept", {{"about", "b"}, {"case", one}, {"rates", rates}}}};
+  std::ostringstream out;
+  print_fit({simulated()}, {reference({{"systems", systems}})}, out);
+  const std::string text = out.str();
+  const std::size_t fitted = text.find("Development data"), predicted = text.find("Predictions");
+  ASSERT_LT(fitted, predicted);
+  EXPECT_LT(text.find("tuned", fitted), predicted);
+  EXPECT_EQ(text.find("kept", fitted), text.find("kept", predicted));
+}
+
+TEST_F(FitFiles, LowerRungsComeFirst) {
+  const std::string path = directory_.file("line.json");
+  sample::put_text(path, sample::text_of(reference({{"rung", "line"}})));
+  const std::vector<json> fits =
+      fits_of({load_results(simulated())["faultline"]}, {reference(), path});
+  ASSERT_EQ(fits.size(), 2U);
+  EXPECT_EQ(fits[0]["rung"], "line");
+  EXPECT_EQ(fits[1]["rung"], "address space");
+}
+
 TEST_F(FitFiles, PrintsNothingWhereAFileIsRefused) {
   std::ostringstream out;
   const std::string good = simulated();
   sample::put_text(directory_.file("cut.json"), sample::text_of(good).substr(0, 500));
-  EXPECT_THROW(print_fit({good, directory_.file("cut.json")}, reference(), out),
+  EXPECT_THROW(print_fit({good, directory_.file("cut.json")}, {reference()}, out),
                std::invalid_argument);
   EXPECT_EQ(out.str(), "");
 }
@@ -140,9 +167,11 @@ TEST_F(FitFiles, PrintsNothingWhereAFileIsRefused) {
 TEST_F(FitFiles, RefusesWhatIsNoReferenceAndWhatHasNoCaseOfIt) {
   std::ostringstream out;
   const std::string results = simulated();
-  EXPECT_THROW(print_fit({results}, directory_.file("none"), out), std::invalid_argument);
-  EXPECT_THROW(print_fit({results}, reference({{"systems", 1}}), out), std::invalid_argument);
-  EXPECT_THROW(print_fit({results}, reference({{"machine", "other"}}), out), std::invalid_argument);
+  EXPECT_THROW(print_fit({results}, {directory_.file("none")}, out), std::invalid_argument);
+  EXPECT_THROW(print_fit({results}, {reference({{"systems", 1}})}, out), std::invalid_argument);
+  EXPECT_THROW(print_fit({results}, {reference({{"rung", "sky"}})}, out), std::invalid_argument);
+  EXPECT_THROW(print_fit({results}, {reference({{"machine", "other"}})}, out),
+               std::invalid_argument);
 }
 
 }  // namespace
