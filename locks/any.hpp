@@ -69,6 +69,8 @@ template <class P>
 class AnyMutex {
  public:
   using Node = AnyNode;
+  // A word right behind the lock, for workload lock_loop. So have the other kinds of lock.
+  using Beside = typename P::template atomic<u64>;
 
   template <Mutex L>
   static AnyMutex of() {
@@ -82,6 +84,7 @@ class AnyMutex {
   bool try_lock(Node& node) { return verbs_->try_lock(node); }
   void unlock(Node& node) { verbs_->unlock(node); }
   void label(const char* name) { verbs_->label(name); }
+  Beside& beside() { return verbs_->beside(); }
 
  private:
   struct Verbs {
@@ -90,6 +93,7 @@ class AnyMutex {
     virtual bool try_lock(Node& node) = 0;
     virtual void unlock(Node& node) = 0;
     virtual void label(const char* name) = 0;
+    virtual Beside& beside() = 0;
   };
   template <class L>
   struct Adapter final : Verbs {
@@ -105,7 +109,9 @@ class AnyMutex {
       node.as<N>().~N();
     }
     void label(const char* name) override { label_lock<P>(own, name); }
-    alignas(cache_line) L own;
+    Beside& beside() override { return word_beside; }
+    alignas(cache_line) [[no_unique_address]] L own;
+    Beside word_beside{0};
   };
 
   explicit AnyMutex(std::unique_ptr<Verbs> verbs) : verbs_(std::move(verbs)) {}
@@ -119,6 +125,7 @@ class AnyShared {
   // The fields of mm_struct behind mmap_lock, for scheme refcount. The compiler puts them into the
   // rest of the lock's last line, as it does with the hooks of a scheme whose lock is a member.
   using Behind = RefcountOwner<P, Layout::linux_6_18>;
+  using Beside = typename P::template atomic<u64>;
 
   template <SharedLock L>
   static AnyShared of() {
@@ -138,6 +145,7 @@ class AnyShared {
   std::string describe() const { return verbs_->describe(); }
   void label(const char* name) { verbs_->label(name); }
   Behind& behind() { return verbs_->behind(); }
+  Beside& beside() { return verbs_->beside(); }
 
  private:
   struct Verbs {
@@ -153,6 +161,7 @@ class AnyShared {
     virtual std::string describe() const = 0;
     virtual void label(const char* name) = 0;
     virtual Behind& behind() = 0;
+    virtual Beside& beside() = 0;
   };
   template <class L>
   struct Adapter final : Verbs {
@@ -167,9 +176,11 @@ class AnyShared {
     std::string describe() const override { return own.describe(); }
     void label(const char* name) override { label_lock<P>(own, name); }
     Behind& behind() override { return fields_behind; }
+    Beside& beside() override { return word_beside; }
 
     alignas(cache_line) [[no_unique_address]] L own;
     [[no_unique_address]] Behind fields_behind;
+    Beside word_beside{0};
   };
 
   AnyShared(std::unique_ptr<Verbs> verbs, bool atomic)
@@ -186,6 +197,7 @@ template <class P>
 class AnyRange {
  public:
   using Node = AnyNode;
+  using Beside = typename P::template atomic<u64>;
 
   template <RangeLock L>
   static AnyRange of() {
@@ -204,6 +216,7 @@ class AnyRange {
   void append_events(Events& events) const { verbs_->append_events(events); }
   std::vector<std::string> describe() const { return verbs_->describe(); }
   void label(const char* name) { verbs_->label(name); }
+  Beside& beside() { return verbs_->beside(); }
 
  private:
   struct Verbs {
@@ -216,6 +229,7 @@ class AnyRange {
     virtual void append_events(Events& events) const = 0;
     virtual std::vector<std::string> describe() const = 0;
     virtual void label(const char* name) = 0;
+    virtual Beside& beside() = 0;
   };
   template <class L>
   struct Adapter final : Verbs {
@@ -239,7 +253,9 @@ class AnyRange {
     void append_events(Events& events) const override { own.append_events(events); }
     std::vector<std::string> describe() const override { return own.describe(); }
     void label(const char* name) override { label_lock<P>(own, name); }
-    alignas(cache_line) L own;
+    Beside& beside() override { return word_beside; }
+    alignas(cache_line) [[no_unique_address]] L own;
+    Beside word_beside{0};
   };
 
   explicit AnyRange(std::unique_ptr<Verbs> verbs) : verbs_(std::move(verbs)) {}

@@ -326,6 +326,7 @@ const std::string& Chosen::word(std::string_view key) const {
 
 u64 Chosen::number(std::string_view key) const {
   const std::string& text = word(key);
+  if (const Value* other = find(text)) return number(other->option->key);
   const Option& option = *find(key)->option;
   return option.kind == ValueKind::size ? *parse_size(text, option.most) : *parse_number(text);
 }
@@ -359,6 +360,9 @@ u32 Chosen::max_threads() const {
 std::vector<std::string> option_values(const Option& option) {
   if (option.kind == ValueKind::entry) {
     std::vector<std::string> names = names_of(option.families);
+    std::erase_if(names, [&](const std::string& name) {
+      return find_entry(option.families, name)->lock_loop_only;
+    });
     const auto usual = std::find(names.begin(), names.end(), option.words[0]);
     if (usual != names.end()) std::rotate(names.begin(), usual, usual + 1);
     return names;

@@ -61,15 +61,16 @@ struct Entry {
   Family family = scheme_family;
   const char* name = nullptr;
   const char* summary = "";
-  std::array<Option, 6> options = {};  // the options that have a key, in canonical order
-  bool kernel = false;                 // it is the running kernel, reached by system calls
-  bool native_only = false;            // its source is not a template over a platform
-  bool can_be_private = true;          // one process can use several instances
-  u32 max_threads = 0;                 // 0: any number
-  bool rcu = false;                    // a container that can be searched under RCU
-  bool needs_rcu = false;              // a scheme whose container must be searchable under RCU
-  bool is_modelled = false;            // a scheme that the checker runs under its memory model too
-  bool roles = false;                  // a workload with faulters and updaters
+  std::array<Option, 10> options = {};  // the options that have a key, in canonical order
+  bool kernel = false;                  // it is the running kernel, reached by system calls
+  bool native_only = false;             // its source is not a template over a platform
+  bool can_be_private = true;           // one process can use several instances
+  u32 max_threads = 0;                  // 0: any number
+  bool lock_loop_only = false;          // a lock for lock_loop alone, which no scheme can choose
+  bool rcu = false;                     // a container that can be searched under RCU
+  bool needs_rcu = false;               // a scheme whose container must be searchable under RCU
+  bool is_modelled = false;             // a scheme that the checker runs under its memory model too
+  bool roles = false;                   // a workload with faulters and updaters
   bool needs_files = false;  // a workload that maps files, so that it runs on the kernel alone
   bool needs_lock = false;   // a workload that runs on a lock instead of a scheme
   bool bare = false;         // a workload that uses no address space
@@ -99,7 +100,8 @@ class Chosen {
   // has throws std::logic_error.
   const std::string& word(std::string_view key) const;
   bool is_on(std::string_view key) const { return word(key) == "on"; }
-  u64 number(std::string_view key) const;  // the value of a number, or of a size in bytes
+  // The value of a number, or of a size in bytes. A number that was left out may be another's.
+  u64 number(std::string_view key) const;
   // The entry that the option chooses, with its options. Null where this entry has no such option.
   const Chosen* part(std::string_view key) const;
 
@@ -171,6 +173,11 @@ constexpr Option number(const char* key, const char* otherwise, u64 least, u64 m
           .summary = summary,
           .least = least,
           .most = most};
+}
+// `instead` says what an option that is left out means: the key of another number.
+constexpr Option number_as(const char* key, const char* instead, u64 least, u64 most,
+                           const char* summary) {
+  return number(key, instead, least, most, summary);
 }
 constexpr Option size(const char* key, const char* otherwise, const char* summary) {
   return {.key = key,

@@ -35,6 +35,7 @@ inline constexpr u32 max_cpus = 1024;
 struct CpuSet {
   u64 words[max_cpus / 64] = {};
   void add(u32 cpu) { words[cpu / 64] |= u64{1} << (cpu % 64); }
+  void remove(u32 cpu) { words[cpu / 64] &= ~(u64{1} << (cpu % 64)); }
   void add(const CpuSet& other) {
     for (u32 i = 0; i < max_cpus / 64; ++i) words[i] |= other.words[i];
   }
@@ -64,13 +65,19 @@ struct CpuSet {
 //   wait_end       spent waiting and, when a case stalls, "who waits for what"
 //   running(t)     answers whether thread t is on a CPU now: a hint, which may be stale at once
 //   shootdown      returns when no CPU of the set can hold a stale translation any more
+//   store_low      stores the low bytes of a word, as many as a Part has, and leaves the others as
+//                  they are: one store, as the kernel's qspinlock makes it. The thread's next
+//                  access to the whole word should be a read-modify-write: a load may see the word
+//                  without the other bytes until the store is complete
 //   settle         pays, at the start of an operation, the time that other CPUs' shootdowns have
 //                  charged to this CPU
 //   allocate       returns zeroed memory on the caller's node, which lives until the platform ends
 template <class P>
-concept Platform = requires(typename P::template atomic<u32>& word, void* memory, u32 n, u64 time,
+concept Platform = requires(typename P::template atomic<u32>& word,
+                            typename P::template atomic<u64>& wide, void* memory, u32 n, u64 time,
                             const CpuSet& cpus) {
   typename P::template data<u64>;
+  P::store_low(wide, std::uint8_t{}, std::memory_order_release);
   { P::max_threads } -> std::convertible_to<u32>;
   { P::wait(word, n, time) } -> std::same_as<bool>;
   P::wake(word, n);

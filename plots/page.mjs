@@ -72,7 +72,8 @@ function panelTable(name, list) {
       const line = common.line === 'plain' ? '' : ` <span class="soft">${escapeHtml(common.line)}</span>`;
       const after = [
         one.scaling ? `${one.scaling.median.toFixed(2)}` : '',
-        time(one.kinds.fault?.latency_ns?.p99),
+        // The kernel's faults are timed as the accesses that take them.
+        time((one.kernel ? one.kinds.write ?? one.kinds.read ?? one.kinds.fault : one.kinds.fault)?.latency_ns?.p99),
         // The kernel does not report how long its threads wait.
         one.kernel ? '' : percent(one.waiting_share?.median),
         one.threads > 1 ? one.fairness?.jain.median.toFixed(3) ?? '' : '',

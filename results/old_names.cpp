@@ -1,5 +1,7 @@
 #include "results/old_names.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <vector>
@@ -90,9 +92,10 @@ void rename_case(json& one) {
 }  // namespace
 
 std::string present_scheme(std::string_view name) {
+  constexpr std::string_view both_off = "reader_steal=off:writer_steal=off";
   static const std::map<std::string, std::string, std::less<>> present = {
       {"mmap_sem:no-osq", "mmap_sem:osq=off"},
-      {"mmap_sem:no-steal", "mmap_sem:steal=off"},
+      {"mmap_sem:no-steal", fmt::format("mmap_sem:{}", both_off)},
       {"mmap_sem:no-handoff", "mmap_sem:handoff=off"},
       {"mmap_sem:rwsem_2012", "mmap_sem:lock=rwsem_2012"},
       {"mmap_sem:pthread_rwlock", "mmap_sem:lock=pthread_rwlock"},
@@ -101,12 +104,17 @@ std::string present_scheme(std::string_view name) {
       {"range_lock:rwsem", "range_lock:structure=rwsem"},
       {"range_lock:full", "full_range"},
       {"rwsem:no-osq", "rwsem:osq=off"},
-      {"rwsem:no-steal", "rwsem:steal=off"},
+      {"rwsem:no-steal", fmt::format("rwsem:{}", both_off)},
       {"rwsem:no-handoff", "rwsem:handoff=off"},
       {"std::shared_mutex", "std_shared_mutex"},
   };
-  const auto found = present.find(name);
-  return found == present.end() ? std::string(name) : found->second;
+  if (const auto found = present.find(name); found != present.end()) return found->second;
+  std::string text(name);
+  // The former option stopped readers and writers.
+  constexpr std::string_view former = ":steal=off";
+  if (const std::size_t at = text.find(former); at != std::string::npos)
+    text.replace(at + 1, former.size() - 1, both_off);
+  return text;
 }
 
 std::string present_workload(std::string_view name) {
@@ -116,7 +124,9 @@ std::string present_workload(std::string_view name) {
   if (base == "replay")
     return text.starts_with("replay:file=") ? text : "replay:file=" + text.substr(7);
   const std::vector<std::string> fields = split(text, ":,");
-  if (base == "lock_loop") return present_lock_loop(fields);
+  const bool former =
+      text.find(',') != std::string::npos || text.find("layout=") != std::string::npos;
+  if (base == "lock_loop") return former ? present_lock_loop(fields) : text;
   if (base == "mix") return present_mix(fields, text);
   const bool sized = base == "mmap1" || base == "clear_pages" || base.starts_with("page_fault");
   if (!sized || fields.size() != 2 || fields[1].find('=') != std::string::npos) return text;

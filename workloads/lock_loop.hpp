@@ -1,7 +1,12 @@
 // A bare lock in a loop: acquire, a section of some nanoseconds, release, a gap. A share of the
-// acquisitions reads, where the lock has a read side. Threads lock a range lock over the `full`
-// range, over `disjoint` ranges (one for each thread), or over `random` ranges out of 256 slots
-// (ArrBench's layout).
+// acquisitions reads, where the lock has a read side; sections and gaps of those that read may be
+// different. Where the lock has no read side, all exclude one another. Threads lock a range lock
+// over the `full` range, over `disjoint` ranges (one for each thread), or over `random` ranges out
+// of 256 slots (ArrBench's layout).
+//
+// Arm's lockhammer (github.com/ARM-software/synchronization-benchmarks) is such a loop. It reports
+// the time of all acquisitions over their number: the inverse of this workload's rate. Its
+// tbb_spin_rw_mutex writes once in 64 acquisitions of a thread (`write_every=64`).
 #pragma once
 
 #include "locks/any.hpp"
@@ -14,16 +19,36 @@
 namespace faultline {
 
 struct LockLoopShape {
+  struct Mode {
+    u64 section_ns;
+    u64 gap_ns;
+  };
+
   explicit LockLoopShape(const Chosen& chosen)
-      : section_ns(chosen.number("section")),
-        gap_ns(chosen.number("gap")),
+      : write{chosen.number("section"), chosen.number("gap")},
+        read{chosen.number("read_section"), chosen.number("read_gap")},
         read_percent(chosen.number("read")),
+        write_every(chosen.number("write_every")),
+        readers(chosen.number("readers")),
+        updates_beside(chosen.word("update") == "beside"),
+        updates_apart(chosen.word("update") == "apart"),
         disjoint(chosen.word("ranges") == "disjoint"),
         random(chosen.word("ranges") == "random") {}
 
-  u64 section_ns;
-  u64 gap_ns;
+  bool ever_reads() const { return read_percent != 0 || write_every != 0 || readers != 0; }
+  // Nothing but the lock, to write.
+  bool is_bare() const {
+    return write.section_ns == 0 && write.gap_ns == 0 && !ever_reads() && !updates_beside &&
+           !updates_apart;
+  }
+
+  Mode write;
+  Mode read;
   u64 read_percent;
+  u64 write_every;
+  u64 readers;
+  bool updates_beside;
+  bool updates_apart;
   bool disjoint;
   bool random;
 };
@@ -33,33 +58,42 @@ class LockLoop final : public Workload<P> {
  public:
   // `options` say which virtual lock to use.
   explicit LockLoop(const Chosen& chosen, const AddressSpaceOptions& options = {})
-      : shape_(chosen), lock_(lock_of<L>(options)) {}
+      : shape_(chosen), own_(options) {
+    P::label(&word_beside(), "word beside the lock");
+    P::label(&apart_, "word apart from the lock");
+  }
 
   void demands(AddressSpaceOptions& options) const override { options.frames_per_thread = 1; }
 
   void run(Worker<P>& worker) override {
-    P::work(shape_.gap_ns * worker.index() / worker.threads());  // threads start out of step
+    P::work(shape_.write.gap_ns * worker.index() / worker.threads());  // threads start out of step
     // A copy, since the memory ordering of a lock would make the compiler load the members again.
     const LockLoopShape shape = shape_;
     // The bare lock gets a loop of its own, which contains nothing but the lock.
-    if (shape.section_ns == 0 && shape.gap_ns == 0 && shape.read_percent == 0)
-      worker.repeat(Operation::lock, [&] { return acquire_and_release(worker, false, 0); });
-    while (worker.running()) {
-      const bool reads = shape.read_percent != 0 && P::random() % 100 < shape.read_percent;
-      worker.count(Operation::lock,
-                   [&] { return acquire_and_release(worker, reads, shape.section_ns); });
-      if (shape.gap_ns != 0) P::work(shape.gap_ns);
+    if (shape.is_bare())
+      worker.repeat(Operation::lock, [&] { return acquire_and_release(worker, false, [] {}); });
+    for (u64 turn = 1; worker.running(); ++turn) {
+      const bool reads = shape.ever_reads() && reads_in(shape, worker.index(), turn);
+      const LockLoopShape::Mode& mode = reads ? shape.read : shape.write;
+      worker.count(Operation::lock, [&] {
+        return acquire_and_release(worker, reads, [&] {
+          if (shape.updates_beside) touch(word_beside(), reads);
+          if (shape.updates_apart) touch(apart_, reads);
+          if (mode.section_ns != 0) P::work(mode.section_ns);
+        });
+      });
+      if (mode.gap_ns != 0) P::work(mode.gap_ns);
     }
   }
 
   void append_events(Events& events) const override {
-    if constexpr (requires { lock_.append_events(events); }) lock_.append_events(events);
+    if constexpr (requires { own_.lock.append_events(events); }) own_.lock.append_events(events);
   }
   std::vector<std::string> holders() const override {
     if constexpr (RangeLock<L>)
-      return lock_.describe();
+      return own_.lock.describe();
     else if constexpr (SharedLock<L>)
-      return {lock_.describe()};
+      return {own_.lock.describe()};
     else
       return {};
   }
@@ -67,28 +101,49 @@ class LockLoop final : public Workload<P> {
  private:
   static constexpr u64 slots = 256;
 
-  bool acquire_and_release(const Worker<P>& worker, bool reads, u64 section_ns) {
+  // Whether the turn of that number reads.
+  static bool reads_in(const LockLoopShape& shape, u32 thread, u64 turn) {
+    if (thread < shape.readers) return true;
+    if (shape.write_every != 0) return turn % shape.write_every != 0;
+    return shape.read_percent != 0 && P::random() % 100 < shape.read_percent;
+  }
+
+  template <class Section>
+  bool acquire_and_release(const Worker<P>& worker, bool reads, Section&& section) {
+    L& lock = own_.lock;
     if constexpr (RangeLock<L>) {
       typename L::Node node;
-      lock_.lock(node, range_for(worker), !reads);
-      section(section_ns);
-      lock_.unlock(node);
+      lock.lock(node, range_for(worker), !reads);
+      section();
+      lock.unlock(node);
     } else if constexpr (SharedLock<L>) {
-      reads ? lock_.lock_shared() : lock_.lock();
-      section(section_ns);
-      reads ? lock_.unlock_shared() : lock_.unlock();
+      reads ? lock.lock_shared() : lock.lock();
+      section();
+      reads ? lock.unlock_shared() : lock.unlock();
     } else {
       static_assert(Mutex<L>);
       typename L::Node node;
-      lock_.lock(node);
-      section(section_ns);
-      lock_.unlock(node);
+      lock.lock(node);
+      section();
+      lock.unlock(node);
     }
     return true;
   }
 
-  static void section(u64 ns) {
-    if (ns != 0) P::work(ns);
+  using Cell = typename P::template atomic<u64>;
+
+  // relaxed, all: the lock orders. Holders of disjoint ranges may lose an increment.
+  static void touch(Cell& word, bool reads) {
+    const u64 value = word.load(std::memory_order_relaxed);
+    if (!reads) word.store(value + 1, std::memory_order_relaxed);
+  }
+
+  // Right behind the lock: on its line, or on its last line if it has several and room on the last.
+  Cell& word_beside() {
+    if constexpr (requires(L & lock) { lock.beside(); })
+      return own_.lock.beside();
+    else
+      return own_.word;
   }
 
   Range range_for(const Worker<P>& worker) const {
@@ -99,8 +154,18 @@ class LockLoop final : public Workload<P> {
     return {(a < b ? a : b) * page_size, ((a < b ? b : a) + 1) * page_size};
   }
 
+  struct Own {
+    explicit Own(const AddressSpaceOptions& options) requires TakesOptions<L> : lock(options) {}
+    explicit Own(const AddressSpaceOptions&) requires(!TakesOptions<L>) {}
+
+    // The compiler puts the word into the rest of the lock's last line.
+    alignas(cache_line) [[no_unique_address]] L lock;
+    Cell word{0};
+  };
+
   LockLoopShape shape_;
-  alignas(cache_line) L lock_;
+  Own own_;
+  alignas(cache_line) Cell apart_{0};
 };
 
 }  // namespace faultline

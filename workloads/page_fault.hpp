@@ -1,6 +1,6 @@
 // The tests page_fault1 to 4 of will-it-scale (github.com/antonblanchard/will-it-scale): map a
 // region, touch every page, unmap. page_fault1 is anonymous. 2 to 4 map the thread's own file:
-// private and written, shared and written, private and read. Touches are counted, as in
+// private and written, shared and written, private and read. The rate is that of the touches, as in
 // will-it-scale: at one read fault the kernel maps up to 16 pages of a file.
 #pragma once
 

@@ -11,7 +11,9 @@
 namespace faultline {
 
 // The operations that are counted apart: those of the address space, `lock` for a bare lock's
-// acquire and release, and `read` and `write` for accesses of a bare line.
+// acquire and release, and `read` and `write` for accesses to memory: of a bare line, or a
+// program's accesses to its pages. An access to a page that is not mapped also counts the fault
+// that it takes.
 enum class Operation : int {
   fault,
   map,
@@ -32,11 +34,13 @@ inline constexpr const char* operation_names[operation_kinds] = {
 // The role of a thread in a case with --roles. `all` in a case without.
 enum class Role : int { all, faulter, updater };
 
-// The trial's phases, in order. Threads load the phase after every operation; only the trial's main
-// thread stores it.
+// The trial's phases, in order. Threads load the phase after every operation. The trial's main
+// thread stores it. A thread that fails stores phase_failed: threads that wait for one another then
+// leave, since the failed thread will not come.
 inline constexpr u32 phase_warm_up = 0;
 inline constexpr u32 phase_measure = 1;
 inline constexpr u32 phase_stop = 2;
+inline constexpr u32 phase_failed = 3;
 
 template <class P>
 struct alignas(cache_line) Window {
@@ -89,6 +93,8 @@ class WindowObserver {
 struct Tally {
   std::array<u64, operation_kinds> operations{};
   std::array<u64, operation_kinds> errors{};
+  u64 nested = 0;  // of `operations`: the faults of reads and writes, which are a part of these
+  u64 rounds = 0;  // whole rounds from first_ns to last_ns; 0 for a workload without rounds
   u64 first_ns = 0;
   u64 last_ns = 0;
   std::vector<LatencyHistogram> latency;  // one per operation kind in a latency trial, else empty
@@ -119,12 +125,25 @@ class Worker {
   // are not in it. All zero if the window never opened for this thread.
   const Tally& tally() const { return closed_; }
 
+  // The trial's phase now. relaxed: the phase passes no data.
+  u32 phase() const { return window_.phase.load(std::memory_order_relaxed); }
   // False once the window has closed: a workload's loop then ends, and leaves the address space in
-  // any state. relaxed: the phase passes no data.
-  bool running() const { return window_.phase.load(std::memory_order_relaxed) != phase_stop; }
+  // any state.
+  bool running() const { return phase() < phase_stop; }
+  // Whether a thread of the trial has failed.
+  bool failed() const { return phase() == phase_failed; }
 
+  // An access to a page that should be missing. It counts the fault; where the page is mapped for
+  // this CPU after all, it counts the read or the write. The kernel does not say which it was: on
+  // scheme `linux` it counts the access, and the trial's record has the faults.
   Error fault(u64 address, Access access) {
-    return count(Operation::fault, [&] { return space_->fault(address, access); });
+    const u64 start = timed_ ? P::now() : 0;
+    const bool mapped = space_->touch(address, access);
+    const Error error = mapped ? Error::none : space_->fault(address, access);
+    const Operation kind = mapped ? kind_of(access) : Operation::fault;
+    if (timed_) note_time(kind, start);
+    complete(kind, error != Error::none);
+    return error;
   }
   MapResult map(u64 hint, u64 length, u32 prot, u32 flags) {
     return count(Operation::map, [&] { return space_->map(hint, length, prot, flags); });
@@ -148,10 +167,39 @@ class Worker {
     return count(Operation::scan, [&] { return space_->scan(); });
   }
 
-  // A workload calls this before it waits for other threads at a barrier of its own. If the window
-  // closes there, the last completion was now.
+  // Write or read the page at `address` as a program does. A page that is mapped for this CPU takes
+  // no fault. Else the fault is counted too, and the access is made again, as the CPU restarts the
+  // instruction.
+  Error write(u64 address) {
+    return count(Operation::write, [&] { return access(address, Access::write); });
+  }
+  Error read(u64 address) {
+    return count(Operation::read, [&] { return access(address, Access::read); });
+  }
+
+  // Rounds. A workload whose threads work in rounds calls begin_rounds() before its first round and
+  // end_round() after each. The window then opens and closes for this thread between two rounds, so
+  // that it holds whole rounds; what a thread does after its last whole round is not counted.
+  // `phase` is the trial's phase, or the phase on which the threads have agreed at this round's
+  // end. False: the window has closed, and the loop ends.
+  void begin_rounds() { in_rounds_ = true; }
+  bool end_round(u32 phase) {
+    if (phase_ == phase_measure)
+      remember_round();
+    else if (phase == phase_measure)
+      open();
+    if (phase < phase_stop) return true;
+    close_rounds();
+    return false;
+  }
+  bool in_rounds() const { return in_rounds_; }
+  // The whole rounds of the window so far. For this thread, or for the simulator.
+  u64 rounds() const { return tally_.rounds; }
+
+  // A workload calls this before it waits for other threads. If the window closes there, the last
+  // completion was now.
   void about_to_wait() {
-    idle_since_ = P::now();
+    if (!in_rounds_) idle_since_ = P::now();
     excused_.store(true, std::memory_order_relaxed);  // relaxed: see excused()
   }
   // A workload calls this when all threads have come.
@@ -162,6 +210,7 @@ class Worker {
   // Called after run() has returned. A thread that saw the window close between two operations
   // closes its tally here.
   void finish() {
+    if (in_rounds_) return close_rounds();
     const bool idle = idle_since_ != 0 && excused();
     if (phase_ == phase_measure && !running()) close(idle ? idle_since_ : P::now());
   }
@@ -215,42 +264,92 @@ class Worker {
 
   template <class F>
   auto count_timed(Operation kind, F& perform) {
-    const u64 start = P::now();
-    auto result = perform();
-    const u64 end = P::now();
-    // Counts every operation that begins in the window, however late it ends.
-    if (phase_ == phase_measure) tally_.latency[static_cast<usize>(kind)].add(end - start);
+    auto result = timed(kind, perform);
     complete(kind, is_error(result));
     return result;
   }
-
-  void complete(Operation kind, bool error) {
-    ++tally_.operations[static_cast<usize>(kind)];
-    completed_.store(completed() + 1, std::memory_order_relaxed);  // relaxed: see completed()
-    if (error) [[unlikely]]
-      ++tally_.errors[static_cast<usize>(kind)];
-    // relaxed: the phase passes no data
-    const u32 phase = window_.phase.load(std::memory_order_relaxed);
-    if (phase != phase_) [[unlikely]]
-      cross(phase);
+  template <class F>
+  auto timed(Operation kind, F& perform) {
+    const u64 start = P::now();
+    auto result = perform();
+    note_time(kind, start);
+    return result;
+  }
+  // Counts every operation that begins in the window, however late it ends.
+  void note_time(Operation kind, u64 start) {
+    const u64 end = P::now();
+    if (phase_ == phase_measure) tally_.latency[static_cast<usize>(kind)].add(end - start);
+  }
+  static Operation kind_of(Access access) {
+    return access == Access::write ? Operation::write : Operation::read;
   }
 
-  // This thread has seen the window open or close. The clock is read here and nowhere else.
+  Error access(u64 address, Access access) {
+    while (!space_->touch(address, access))
+      if (const Error error = nested_fault(address, access); error != Error::none) return error;
+    return Error::none;
+  }
+  Error nested_fault(u64 address, Access access) {
+    const auto perform = [&] { return space_->fault(address, access); };
+    const Error error = timed_ ? timed(Operation::fault, perform) : perform();
+    ++tally_.nested;
+    add(Operation::fault, error != Error::none);
+    return error;
+  }
+
+  void add(Operation kind, bool error) {
+    ++tally_.operations[static_cast<usize>(kind)];
+    if (error) [[unlikely]]
+      ++tally_.errors[static_cast<usize>(kind)];
+  }
+  void complete(Operation kind, bool error) {
+    add(kind, error);
+    completed_.store(completed() + 1, std::memory_order_relaxed);  // relaxed: see completed()
+    const u32 now = phase();
+    if (now != phase_ && !in_rounds_) [[unlikely]]
+      cross(now);
+  }
+
+  // This thread has seen the window open or close. Without rounds the clock is read here and
+  // nowhere else.
   void cross(u32 phase) {
-    if (phase == phase_stop && phase_ == phase_measure) close(P::now());
-    if (phase == phase_measure) {
-      if (observer_ != nullptr) observer_->opened();
-      tally_.operations = {};
-      tally_.errors = {};
-      tally_.first_ns = P::now();
-    }
+    if (phase >= phase_stop && phase_ == phase_measure) close(P::now());
+    if (phase == phase_measure) open();
     phase_ = phase;
+  }
+
+  void open() {
+    if (observer_ != nullptr) observer_->opened();
+    tally_.operations = {};
+    tally_.errors = {};
+    tally_.nested = 0;
+    tally_.first_ns = P::now();
+    phase_ = phase_measure;
   }
 
   void close(u64 now) {
     tally_.last_ns = now;
     if (observer_ != nullptr) observer_->closed();
     closed_ = tally_;
+    phase_ = phase_stop;
+  }
+
+  // The histograms stay in tally_ until the window closes, since a copy would take longer than a
+  // round. So they also hold the operations of a round that the window's close cut short.
+  void remember_round() {
+    ++tally_.rounds;
+    closed_.operations = tally_.operations;
+    closed_.errors = tally_.errors;
+    closed_.nested = tally_.nested;
+    closed_.rounds = tally_.rounds;
+    closed_.first_ns = tally_.first_ns;
+    closed_.last_ns = P::now();
+  }
+  void close_rounds() {
+    if (phase_ == phase_measure) {
+      if (observer_ != nullptr) observer_->closed();
+      if (tally_.rounds != 0) closed_.latency = tally_.latency;
+    }
     phase_ = phase_stop;
   }
 
@@ -261,7 +360,8 @@ class Worker {
   u32 threads_;
   Role role_;
   bool timed_;
-  u32 phase_ = phase_warm_up;
+  u32 phase_ = phase_warm_up;  // the last phase that this thread has seen
+  bool in_rounds_ = false;
   u64 idle_since_ = 0;
   typename P::template atomic<u64> completed_{0};
   typename P::template atomic<bool> excused_{false};

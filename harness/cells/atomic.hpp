@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <type_traits>
 
 namespace faultline::cells {
@@ -79,11 +80,32 @@ class Atomic {
     return cell_.compare_exchange(expected, desired, true, success, failure, where);
   }
 
+  // Platform::store_low. A cell without a store of parts changes the word in one step.
+  template <class Part>
+  void store_low(Part part, Order order, Where where) {
+    constexpr T low = static_cast<T>(static_cast<Part>(~Part{0}));
+    if constexpr (requires { cell_.store_low(part, order, where); })
+      cell_.store_low(part, order, where);
+    else
+      cell_.modify(
+          "store_low", [=](T before) { return (before & ~low) | part; }, order, where);
+  }
+
   // For the platform's wait and wake. A lock that calls it does not compile natively.
   const Cell<T>& cell() const { return cell_; }
 
  private:
   Cell<T> cell_;
+};
+
+// Platform::store_low of a platform whose atomics have this cell.
+template <template <class> class Cell>
+struct StoresParts {
+  template <class Part, class Where = typename Cell<std::uint64_t>::Where>
+  static void store_low(Atomic<std::uint64_t, Cell>& word, Part part, std::memory_order order,
+                        Where where = Where::current()) {
+    word.store_low(part, order, where);
+  }
 };
 
 // Plain memory. Cell<T> is constructed from a T and has Where, T load(Where) const and void

@@ -5,6 +5,7 @@
 #include <urcu/urcu-memb.h>
 
 #include <atomic>
+#include <bit>
 #include <ctime>
 #include <string>
 #include <utility>
@@ -135,6 +136,21 @@ struct NativePlatform {
   };
 
   static constexpr u32 max_threads = native::max_threads;
+
+  // x86-64 and AArch64 order accesses of different sizes byte by byte. C++ has no such access,
+  // hence the compiler's own.
+  template <class Part>
+  static void store_low(atomic<u64>& word, Part part, std::memory_order order) {
+    static_assert(std::endian::native == std::endian::little);
+    using Bytes [[gnu::may_alias]] = Part;
+    auto* bytes = reinterpret_cast<Bytes*>(&word);
+    if (order == std::memory_order_release)
+      __atomic_store_n(bytes, part, __ATOMIC_RELEASE);
+    else if (order == std::memory_order_relaxed)
+      __atomic_store_n(bytes, part, __ATOMIC_RELAXED);
+    else
+      __atomic_store_n(bytes, part, __ATOMIC_SEQ_CST);
+  }
 
   static bool wait(atomic<u32>& word, u32 old, u64 deadline = no_deadline) {
     return native::futex_wait(word, old, deadline);

@@ -115,7 +115,7 @@ void Team::fail(const std::string& reason) {
   if (failure_.empty()) failure_ = reason;
   // The window ends, since the other threads would wait in vain for the one that failed. relaxed:
   // the phase passes no data.
-  window_.phase.store(phase_stop, std::memory_order_relaxed);
+  window_.phase.store(phase_failed, std::memory_order_relaxed);
   changed_.notify_all();
 }
 
@@ -163,7 +163,8 @@ void Team::sample_waiting() {
 
 void Team::take_turns_into_account(u64 opened, u64 closed) {
   for (Member& member : members_) {
-    if (member.tally.last_ns == 0) continue;
+    // A thread that works in rounds has timed whole rounds, in which all threads had their turns.
+    if (member.tally.last_ns == 0 || member.tally.rounds != 0) continue;
     member.tally.first_ns = opened;
     member.tally.last_ns = closed;
   }

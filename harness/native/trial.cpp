@@ -94,8 +94,8 @@ class Trial {
     if (command_) observer_failure_ = command_->stop();
   }
 
-  // Enters `phase` from the phase before it. If a thread has failed, the phase is already
-  // phase_stop and stays so. relaxed: the phase passes no data.
+  // Enters `phase` from the phase before it. If a thread has failed, the phase is phase_failed and
+  // stays so. relaxed: the phase passes no data.
   void enter_phase(u32 phase) {
     u32 before = phase - 1;
     team_->window().phase.compare_exchange_strong(before, phase, std::memory_order_relaxed);
@@ -143,7 +143,16 @@ class Trial {
     record_["events"] = events_;
     add_operations(record_, spec_.trial_case, participants(team_->members()));
     record_["software"] = software_json(team_->members(), steal_);
+    if (spec_.trial_case.is_kernel()) add_kernel_faults();
     record_["counters"] = hardware_json(team_->members(), spec_.counters);
+  }
+
+  // Threads count their accesses, and the kernel counts its faults.
+  void add_kernel_faults() {
+    const u64 faults = record_["software"]["minor_faults"];
+    if (faults == 0) return;
+    record_["kinds"]["fault"] = {
+        {"count", faults}, {"errors", 0}, {"rate", static_cast<double>(faults) / window_s_}};
   }
 
   void judge() {

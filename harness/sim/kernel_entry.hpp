@@ -17,6 +17,7 @@ class KernelEntry : public AddressSpace {
   void enter() override { space_->enter(); }
   u64 fixed_base() const override { return space_->fixed_base(); }
 
+  bool touch(u64 address, Access access) override { return space_->touch(address, access); }
   Error fault(u64 address, Access access) override {
     charge(simulation().machine().page_fault);
     return space_->fault(address, access);

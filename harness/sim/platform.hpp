@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "harness/cells/atomic.hpp"
 #include "harness/sim/engine/simulation.hpp"
@@ -78,6 +79,19 @@ class Word {
     else
       store(value, where);
   }
+  // The store buffer keeps the part alone. So a load of the word by this CPU would see the part
+  // without the other bytes while the store waits; a read-modify-write waits for the store.
+  template <class Part>
+  void store_low(Part part, Order, Where) {
+    Cpu* cpu = here.cpu;
+    if (cpu != nullptr && !simulation().before_store(*cpu, this, sizeof(Part), part)) return;
+    T value = value_;
+    std::memcpy(&value, &part, sizeof(Part));  // little-endian
+    if (cpu == nullptr)
+      store_outside(value);
+    else
+      value_ = value;
+  }
   template <class F>
   T modify(const char*, F&& change, Order, Where) {
     if (Cpu* cpu = here.cpu) simulation().before_rmw(*cpu, this, sizeof(T));
@@ -113,7 +127,7 @@ class Word {
 
 }  // namespace sim
 
-struct SimPlatform {
+struct SimPlatform : cells::StoresParts<sim::Word> {
   using Outside = sim::Outside;
   template <class T>
   using atomic = cells::Atomic<T, sim::Word>;
@@ -192,6 +206,14 @@ struct SimPlatform {
   }
   static void shootdown(const CpuSet& cpus) {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().shootdown(*cpu, cpus);
+  }
+  // Performs `act` as other CPUs' interrupt handlers would: its accesses cost the caller nothing
+  // and move no line. What the handlers take is in the machine's cost of an interrupt.
+  template <class F>
+  static void in_interrupt(F&& act) {
+    sim::Cpu* cpu = std::exchange(sim::here.cpu, nullptr);
+    act();
+    sim::here.cpu = cpu;
   }
   static void settle() {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().settle(*cpu);

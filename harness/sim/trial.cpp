@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/sim/counts_json.hpp"
 #include "harness/sim/kernel_entry.hpp"
 #include "harness/sim/registry.hpp"
@@ -27,6 +29,17 @@ constexpr u64 latest_close_ns = 30'000'000'000;  // a window that ends later is 
 u64 to_ns(double seconds) {
   return static_cast<u64>(seconds * ns_per_s + 0.5);
 }
+
+// Remembers that the first thread has seen the window open.
+class OpeningWatch final : public WindowObserver {
+ public:
+  void opened() override { seen_ = true; }
+  void closed() override {}
+  bool seen() const { return seen_; }
+
+ private:
+  bool seen_ = false;
+};
 
 class SimTrial {
  public:
@@ -80,7 +93,7 @@ class SimTrial {
     simulation_.meet();
     Arena<P>& arena = *seat.arena;
     Worker<P> worker(arena.space.get(), *window_, seat.index, seat.threads, seat.role,
-                     spec_.latency, nullptr);
+                     spec_.latency, thread == 0 ? &opening_ : nullptr);
     workers_[thread] = &worker;
     if (arena.space) arena.space->enter();
     simulation_.meet();
@@ -92,6 +105,7 @@ class SimTrial {
     arena.workload->run(worker);
     worker.finish();
     member.tally = worker.tally();
+    workers_[thread] = nullptr;
   }
 
   // Set-up takes simulated time, so warm-up begins when look() finds all threads ready. If no
@@ -117,25 +131,51 @@ class SimTrial {
     return sum;
   }
 
+  // Whether each thread that works in rounds has completed one in the window.
+  bool rounds_completed() const {
+    return std::all_of(workers_.begin(), workers_.end(), [](const Worker<P>* worker) {
+      return !worker->in_rounds() || worker->rounds() != 0;
+    });
+  }
+
+  void note_opened() {
+    opened_ = simulation_.counts();
+    events_before_ = sum_events(arenas_);
+  }
+  void note_closed() {
+    counted_ = simulation_.counts().since(opened_);
+    events_ = events_since(arenas_, events_before_);
+  }
+
+  // Where threads work in rounds, the window opens for them at a round's end, and the counts begin
+  // there too.
+  void await_round() {
+    if (opening_.seen()) return note_opened();
+    if (workers_[0] != nullptr)
+      simulation_.at(simulation_.now_ns() + look_ns, [this] { await_round(); });
+  }
+
   // relaxed, both: the phase passes no data.
   void open() {
-    opened_ = simulation_.counts();
+    note_opened();
     completed_ = completed();
-    events_ = sum_events(arenas_);
     window_->phase.store(phase_measure, std::memory_order_relaxed);
+    if (workers_[0]->in_rounds()) await_round();
   }
+  // Threads that work in rounds complete theirs after the close: collect() takes their counts.
   void close(u32 windows) {
     const std::optional<u64> done = completed();
-    if (completed_ && done && *done < *completed_ + least_operations * members_.size() &&
-        windows < most_windows && simulation_.now_ns() < latest_close_ns)
+    const bool few = completed_ && done && *done < *completed_ + least_operations * members_.size();
+    if ((few || !rounds_completed()) && windows < most_windows &&
+        simulation_.now_ns() < latest_close_ns)
       return simulation_.at(simulation_.now_ns() + to_ns(spec_.trial_case.duration_s),
                             [this, windows] { close(windows + 1); });
-    counted_ = simulation_.counts().since(opened_);
-    events_ = events_since(arenas_, events_);
+    note_closed();
     window_->phase.store(phase_stop, std::memory_order_relaxed);
   }
 
   void collect() {
+    if (members_[0].tally.rounds != 0) note_closed();
     const double window_ns = static_cast<double>(counted_.time) / sim::ps_per_ns;
     record_["window_s"] = window_ns / ns_per_s;
     record_["events"] = events_;
@@ -152,11 +192,12 @@ class SimTrial {
 
   // A simulated window is short compared with a long wait, so the rate is taken over the whole
   // window. A thread's count equals the operations that completed between opening and close, since
-  // it leaves out the first operation of the window and contains the first one after the close.
+  // it leaves out the first operation of the window and contains the first one after the close. A
+  // thread that works in rounds has timed whole rounds.
   void finish_member(usize i) {
     Participant& member = members_[i];
     member.waiting_ns = counted_.accounts[i].waiting / sim::ps_per_ns;
-    if (member.tally.last_ns == 0) return;
+    if (member.tally.last_ns == 0 || member.tally.rounds != 0) return;
     member.tally.first_ns = opened_.time / sim::ps_per_ns;
     member.tally.last_ns = (opened_.time + counted_.time) / sim::ps_per_ns;
   }
@@ -184,12 +225,14 @@ class SimTrial {
   Arenas<P> arenas_;
   std::vector<Seat<P>> seats_;
   std::vector<Participant> members_;
-  std::vector<const Worker<P>*> workers_;  // each lives while its thread works
+  std::vector<const Worker<P>*> workers_;  // null when its thread has ended
   json record_;
   bool ready_ = false;
   sim::Counts opened_, counted_;
   std::optional<u64> completed_;  // at the opening
+  json events_before_ = json::object();
   json events_ = json::object();
+  OpeningWatch opening_;
 };
 
 }  // namespace

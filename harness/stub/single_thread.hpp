@@ -82,7 +82,7 @@ struct Free {
 
 // The platform. Each `Tag` has a state of its own, so that two users do not share one.
 template <class Tag>
-class SingleThread {
+class SingleThread : public cells::StoresParts<Word> {
  public:
   template <class T>
   using atomic = cells::Atomic<T, Word>;

@@ -14,8 +14,9 @@ namespace {
 using nlohmann::json;
 using Tallies = std::vector<const Tally*>;
 
+// A fault that a read or a write took is a part of it.
 u64 operations_of(const Tally& tally) {
-  return std::accumulate(tally.operations.begin(), tally.operations.end(), u64{0});
+  return std::accumulate(tally.operations.begin(), tally.operations.end(), u64{0}) - tally.nested;
 }
 
 // Operations a second, from the thread's first completion in the window to its last.

@@ -21,6 +21,7 @@
 #include "locks/layout.hpp"
 #include "locks/mutex/ticket.hpp"
 #include "locks/per_thread.hpp"
+#include "locks/types.hpp"
 
 namespace faultline {
 
@@ -82,6 +83,21 @@ class Frames {
     const Slice& slice = slice_of(number);
     return slice.memory == nullptr ? nullptr
                                    : slice.memory + static_cast<u64>(index_of(number)) * page_size;
+  }
+
+  // Reads or writes the first word of the frame's memory, if it has any. So the line moves to this
+  // CPU, as in a program whose threads access the same page. The memory is zeroed, and no Word is
+  // made in it before, since a simulation would then hold the memory of all frames. relaxed: no
+  // thread uses the content.
+  void access(FrameNumber number, Access access) {
+    void* start = memory(number);
+    if (start == nullptr) return;
+    Word& content = *std::launder(static_cast<Word*>(start));
+    P::label(&content, "page");
+    if (access == Access::write)
+      content.store(0, std::memory_order_relaxed);
+    else
+      static_cast<void>(content.load(std::memory_order_relaxed));
   }
 
   // A chain of the frames whose entries were cleared, kept until the shootdown has returned:
@@ -162,6 +178,8 @@ class Frames {
   };
   static_assert(!PlainCells<P> || sizeof(Frame) == 12);
   static constexpr usize frame_lines = (sizeof(Frame) + line_size - 1) / line_size;
+  // The first word of a frame's memory.
+  using Word = typename P::template atomic<u64>;
   struct List {
     FrameNumber head = no_frame;
     u64 count = 0;

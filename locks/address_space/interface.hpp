@@ -19,6 +19,9 @@ struct AddressSpaceOptions {
   u64 frames_per_thread = 1024;  // page frames in each thread's pool, on its node
   // VMAs that each thread is likely to hold at once; they are reserved before the window.
   u64 vmas_per_thread = 64;
+  // Pages of the page table's lowest level, 2 MiB of addresses each, that each thread fills
+  // sparsely. They are reserved before the window, beside those that frames_per_thread fills.
+  u64 tables_per_thread = 8;
   // Whether a fault really clears 4 KiB. False (--page-clear model): it costs modelled_clear_ns.
   bool clear_pages = true;
   u64 modelled_clear_ns = 100;  // nanoseconds that clearing a page costs where clear_pages is false
@@ -66,6 +69,9 @@ class AddressSpace {
   // this address on.
   virtual u64 fixed_base() const { return u64{1} << 44; }
 
+  // The access to memory itself. True: the page is mapped for this CPU with enough rights, and the
+  // access is done. False: it takes a fault, and nothing is done. It takes no lock and is no fault.
+  virtual bool touch(u64 address, Access access) = 0;
   virtual Error fault(u64 address, Access access) = 0;
   // Maps `length` bytes: with map_fixed exactly at `hint`, replacing what is there; else at `hint`
   // or where there is room.

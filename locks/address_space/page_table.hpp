@@ -3,21 +3,30 @@
 // never removed: the tables live as long as their address space. Linux frees empty tables at
 // munmap; the results here do not contain the cost of that.
 //
+// A scheme whose own locks exclude other threads for a page needs no lock of the table page
+// (`caller_excludes`): then the threads that fault on a page, zap or restrict it hold a lock of
+// that page, which orders their accesses to its entry. Different entries of a table page share
+// nothing but lines.
+//
 // An entry is one word: the frame, what the entry permits, and for the `precise` shootdown policy
 // the CPUs that have used it. An entry with one user names that CPU itself. When a second CPU uses
-// the page, the entry is marked `many`, and the CPUs are recorded in a set of the table page. All
-// entries of the page that are marked `many` share this set, and the set is emptied when the last
-// of these entries is cleared. So a shootdown may reach users of another page in the same 2 MiB,
-// but never misses a user.
+// the page, the entry is marked `many`, and the CPUs are recorded in a set: a set of the table page
+// under its lock (UsersOfTable), else a set of the page itself (UsersOfPages).
 //
 // With one table per CPU (RadixVM: Clements, Kaashoek, Zeldovich, EuroSys 2013) this table is the
 // record of what is mapped and which CPUs have used it. Each CPU also has its own table, which its
 // hardware would walk. So a page that other CPUs have used already still costs this CPU a fault. An
-// entry of a CPU's own table changes only under the lock of the record's table page.
+// entry of a CPU's own table changes only where the record's entry may: under the lock of the
+// record's table page, or of the page. A CPU clears its own entries in the interrupt of the
+// shootdown, as in sv6 (kernel/hwvm.cc, mmu_per_core_page_table): it has their lines, and the
+// sender does not fetch them.
 #pragma once
+
+#include <type_traits>
 
 #include "locks/address_space/frames.hpp"
 #include "locks/address_space/interface.hpp"
+#include "locks/mutex/qspinlock.hpp"
 #include "locks/pool.hpp"
 
 namespace faultline {
@@ -61,7 +70,84 @@ constexpr u32 table_level_bits() {
     return 9;
 }
 
-template <class P>
+// Performs what the CPUs of a shootdown do in their interrupts. The platform charges the interrupts
+// (P::shootdown). A platform that can tell the CPUs' accesses apart charges the sender nothing for
+// these, and leaves the lines with the CPUs (P::in_interrupt). Elsewhere the sender performs them.
+template <class P, class F>
+void in_interrupt(F&& act) {
+  if constexpr (requires { P::in_interrupt(act); })
+    P::in_interrupt(act);
+  else
+    act();
+}
+
+// The CPUs that have used entries marked `many`, as one set for a whole table page, whose lock the
+// caller holds. The set is emptied when the last of these entries is cleared. So a shootdown may
+// reach users of another page in the same 2 MiB, but never misses a user.
+template <class P, u32 entries>
+class UsersOfTable {
+ public:
+  // Entry `at` is marked `many` from now on.
+  void begin(u32) { many_.store(many_.load() + 1); }
+  void add(u32, u32 cpu) {
+    auto& word = words_[cpu / 64];
+    // relaxed, here and below: under the table page's lock.
+    const u64 old = word.load(std::memory_order_relaxed);
+    word.store(old | u64{1} << (cpu % 64), std::memory_order_relaxed);
+  }
+  void collect(u32, CpuSet& users) const {
+    for (u32 i = 0; i < max_cpus / 64; ++i)
+      users.words[i] |= words_[i].load(std::memory_order_relaxed);
+  }
+  // The entry has been cleared.
+  void end(u32) {
+    many_.store(many_.load() - 1);
+    if (many_.load() != 0) return;
+    for (auto& word : words_) word.store(0, std::memory_order_relaxed);
+  }
+
+ private:
+  typename P::template atomic<u64> words_[max_cpus / 64] = {};
+  // The number of entries that are marked `many`.
+  typename P::template data<u32> many_;
+};
+
+// The same as a set for each page, whose lock the caller holds. Neighbouring pages share no set, so
+// their holders need not exclude one another, and a shootdown reaches the page's users alone. A
+// page gets its set when a second CPU first uses it, and keeps it.
+template <class P, u32 entries>
+class UsersOfPages {
+ public:
+  void begin(u32 at) {
+    if (sets_[at].load() != nullptr) return;
+    void* memory = P::allocate(sizeof(Set), cache_line);
+    sets_[at].store(new (memory) Set());
+  }
+  void add(u32 at, u32 cpu) {
+    auto& word = sets_[at].load()->words[cpu / 64];
+    word.store(word.load() | u64{1} << (cpu % 64));
+  }
+  void collect(u32 at, CpuSet& users) const {
+    const Set& set = *sets_[at].load();
+    for (u32 i = 0; i < max_cpus / 64; ++i) users.words[i] |= set.words[i].load();
+  }
+  void end(u32 at) {
+    for (auto& word : sets_[at].load()->words)
+      if (word.load() != 0) word.store(0);
+  }
+
+ private:
+  struct alignas(cache_line) Set {
+    Set() { P::label(this, "page.users"); }
+    typename P::template data<u64> words[max_cpus / 64];
+  };
+  typename P::template data<Set*> sets_[entries];
+};
+
+// `caller_excludes`: of the threads that call fault_in(), zap() and restrict() for one page, one is
+// in at a time. The lock that gives this orders each call before the next (release, acquire).
+// `Spinlock`, a mutex (locks/mutex/concept.hpp), guards one page of the lowest level otherwise.
+template <class P, bool caller_excludes = false, template <class> class Spinlock = Qspinlock>
 class PageTable {
  public:
   static constexpr u32 level_bits = table_level_bits<P>();
@@ -86,10 +172,11 @@ class PageTable {
   // Each thread calls this once, before its first operation.
   void enter() {
     frames_.enter();
-    leaves_.reserve(options_.frames_per_thread / entries + 8);
+    const u64 leaves = options_.frames_per_thread / entries + options_.tables_per_thread;
+    leaves_.reserve(leaves);
     uppers_.reserve(own_ != nullptr ? 8 : 4);
     if (own_ != nullptr) {
-      leaves_.reserve(options_.frames_per_thread / entries + 16);
+      leaves_.reserve(leaves + 8);
       // Threads on one CPU share its table. release: pairs with the acquire loads of `roots`.
       // relaxed on failure: nothing is read.
       Upper* expected = nullptr;
@@ -99,6 +186,22 @@ class PageTable {
     auto& word = users_[P::cpu() / 64];
     // relaxed: shootdowns that come later read it; a CPU too many in the set does no harm.
     word.fetch_or(u64{1} << (P::cpu() % 64), std::memory_order_relaxed);
+  }
+
+  // What this CPU's hardware does at an access: walks its table, and accesses the page where the
+  // entry permits it. Answers whether it does. No TLB is modelled, so each access walks the table.
+  // An access that another thread's zap overtakes may still reach the frame, as a CPU's stale
+  // translation does until the shootdown; but no shootdown waits for it, so the frame may have a
+  // new owner by then.
+  bool touch(u64 address, Access access) {
+    u64 unused = 0;
+    const Leaf* leaf = find_leaf(own_root(), address, unused);
+    if (leaf == nullptr) return false;
+    // acquire: pairs with the release in install().
+    const Pte pte{leaf->entries[index(address, 0)].load(std::memory_order_acquire)};
+    if (!pte.present() || !pte.permits(access)) return false;
+    frames_.access(pte.frame(), access);
+    return true;
   }
 
   // Serves a fault at `address` in a VMA that permits `access` and has protection `prot`. The
@@ -132,17 +235,17 @@ class PageTable {
     typename Frames<P>::Gathered gathered;
     CpuSet users;
     for_each_leaf(root_, range, [&](Leaf& leaf, u32 from, u32 to) {
-      Locked lock(leaf);
+      const Guard guard(leaf);
       CpuSet here;
       for (u32 i = from; i < to; ++i) {
-        // relaxed: under the leaf's lock.
+        // relaxed: under the lock.
         const Pte old{leaf.entries[i].load(std::memory_order_relaxed)};
         if (!old.present()) continue;
         // relaxed: walk() checks its entry again after it has pinned the frame, and the frame's
         // count orders that.
         leaf.entries[i].store(0, std::memory_order_relaxed);
-        note_users(leaf, old, here);
-        if (old.many()) forget_many(leaf);
+        note_users(leaf, i, old, here);
+        if (old.many()) leaf.users.end(i);
         frames_.gather(gathered, old.frame());
       }
       change_own(leaf, from, to, here, [](Pte) { return Pte{}; });
@@ -160,17 +263,17 @@ class PageTable {
     CpuSet users;
     bool changed = false;
     for_each_leaf(root_, range, [&](Leaf& leaf, u32 from, u32 to) {
-      Locked lock(leaf);
+      const Guard guard(leaf);
       CpuSet here;
       for (u32 i = from; i < to; ++i) {
-        // relaxed: under the leaf's lock.
+        // relaxed: under the lock.
         const Pte old{leaf.entries[i].load(std::memory_order_relaxed)};
         if (!old.present() || (old.prot() & ~kept) == 0) continue;
         // release: pairs with the acquire in walk(), which may reach the frame through this word.
         // weakened release survives, release_sequence: the thread that installed the frame does
         // this too.
         leaf.entries[i].store(old.with_prot(old.prot() & kept).word, std::memory_order_release);
-        note_users(leaf, old, here);
+        note_users(leaf, i, old, here);
         changed = true;
       }
       change_own(leaf, from, to, here, [&](Pte old) { return old.with_prot(old.prot() & kept); });
@@ -228,19 +331,19 @@ class PageTable {
   // The lock has a line of its own, apart from the entries: the kernel keeps it in the struct
   // ptdesc of the table page (`ptl`, include/linux/mm_types.h). The set of users is not the
   // kernel's.
+  using Users =
+      std::conditional_t<caller_excludes, UsersOfPages<P, entries>, UsersOfTable<P, entries>>;
   struct alignas(cache_line) Leaf {
     Leaf() {
       if constexpr (PlainCells<P>)
-        static_assert(offsetof(Leaf, many_users) == cache_line &&
+        static_assert(offsetof(Leaf, users) == cache_line &&
                       offsetof(Leaf, entries) % cache_line == 0);
       P::label(&lock, "pte_page.lock");
-      P::label(&many_users, "pte_page.users");
+      P::label(&users, "pte_page.users");
       P::label(&entries, "pte_page.entries");
     }
-    Ticket<P> lock;
-    alignas(cache_line) typename P::template atomic<u64> many_users[max_cpus / 64] = {};
-    // The number of entries that are marked `many`.
-    typename P::template data<u32> many;
+    Spinlock<P> lock;
+    alignas(cache_line) Users users;
     // The address that entry 0 maps; written before the leaf is published.
     u64 start = 0;
     Leaf* next_free = nullptr;
@@ -266,8 +369,12 @@ class PageTable {
 
    private:
     Leaf& leaf_;
-    typename Ticket<P>::Node node_;
+    typename Spinlock<P>::Node node_;
   };
+  struct Unlocked {
+    explicit Unlocked(const Leaf&) {}
+  };
+  using Guard = std::conditional_t<caller_excludes, Unlocked, Locked>;
 
   static u32 index(u64 address, u32 level) {
     return static_cast<u32>(address >> (page_shift + level * level_bits)) & (entries - 1);
@@ -280,60 +387,44 @@ class PageTable {
       P::work(options_.modelled_clear_ns);
   }
 
-  // Under the leaf's lock. If entry `at` is empty, installs `fresh` and sets it to no_frame; else
+  // If entry `at` is empty, installs `fresh` and sets it to no_frame; else
   // widens the rights of the entry. Does the same in the CPU's own table, if there is one. False
   // when the entry is empty and `fresh` is no_frame.
   bool install(Leaf& leaf, Leaf* own, u32 at, FrameNumber& fresh, Access access, u32 prot) {
-    Locked lock(leaf);
+    const Guard guard(leaf);
     auto& entry = leaf.entries[at];
-    const Pte old{entry.load(std::memory_order_relaxed)};  // relaxed: under the leaf's lock
+    const Pte old{entry.load(std::memory_order_relaxed)};  // relaxed: under the lock
     if (!old.present() && fresh == no_frame) return false;
     const u32 granted = hardware_prot(prot) & (access == Access::write ? ~u32{0} : ~prot_write);
     Pte pte = old.present() ? old.with_prot(old.prot() | granted) : Pte::make(fresh, granted);
     if (!old.present()) fresh = no_frame;
-    if (knows_users()) pte = record_user(leaf, pte);
+    if (knows_users()) pte = record_user(leaf, at, pte);
     // release: pairs with the acquire in walk(): a thread that reaches the frame through this entry
     // sees the frame cleared.
     if (pte.word != old.word) entry.store(pte.word, std::memory_order_release);
-    // relaxed: under the leaf's lock.
+    // relaxed: under the lock.
     if (own != nullptr) own->entries[at].store(pte.word, std::memory_order_relaxed);
     return true;
   }
 
   bool knows_users() const { return options_.shootdown == shootdown_precise || own_ != nullptr; }
 
-  Pte record_user(Leaf& leaf, Pte pte) {
+  Pte record_user(Leaf& leaf, u32 at, Pte pte) {
     const u32 cpu = P::cpu();
     if (pte.user() == 0) return pte.with_user(cpu);
     if (pte.user() == cpu + 1) return pte;
-    add_user(leaf, cpu);
-    if (pte.many()) return pte;
-    add_user(leaf, pte.user() - 1);
-    leaf.many.store(leaf.many.load() + 1);
+    if (!pte.many()) {
+      leaf.users.begin(at);
+      leaf.users.add(at, pte.user() - 1);
+    }
+    leaf.users.add(at, cpu);
     return pte.with_many();
   }
-  // Under the leaf's lock. An entry marked `many` has been cleared, and note_users has collected
-  // its users.
-  static void forget_many(Leaf& leaf) {
-    leaf.many.store(leaf.many.load() - 1);
-    if (leaf.many.load() != 0) return;
-    // relaxed: under the leaf's lock.
-    for (auto& word : leaf.many_users) word.store(0, std::memory_order_relaxed);
-  }
-  static void add_user(Leaf& leaf, u32 cpu) {
-    auto& word = leaf.many_users[cpu / 64];
-    // relaxed, both: under the leaf's lock.
-    const u64 old = word.load(std::memory_order_relaxed);
-    word.store(old | u64{1} << (cpu % 64), std::memory_order_relaxed);
-  }
 
-  void note_users(const Leaf& leaf, Pte pte, CpuSet& users) const {
+  void note_users(const Leaf& leaf, u32 at, Pte pte, CpuSet& users) const {
     if (!knows_users()) return;
     if (pte.user() != 0) users.add(pte.user() - 1);
-    if (!pte.many()) return;
-    // relaxed: under the leaf's lock.
-    for (u32 i = 0; i < max_cpus / 64; ++i)
-      users.words[i] |= leaf.many_users[i].load(std::memory_order_relaxed);
+    if (pte.many()) leaf.users.collect(at, users);
   }
 
   void shoot_down(CpuSet& users) {
@@ -346,19 +437,23 @@ class PageTable {
   }
 
   // Applies `change` to the entries [from, to) of this leaf in the tables of `cpus`. The caller
-  // holds the lock of the record's leaf.
+  // holds the lock of the record's entries.
   template <class F>
   void change_own(const Leaf& leaf, u32 from, u32 to, const CpuSet& cpus, F&& change) {
     if (own_ == nullptr) return;
-    for_each_own(cpus, [&](Upper& root) {
+    const auto change_in = [&](Upper& root) {
       u64 unused = 0;
       Leaf* own = find_leaf(root, leaf.start, unused);
       for (u32 i = from; own != nullptr && i < to; ++i) {
-        // relaxed, both: under the lock of the record's leaf.
+        // relaxed, both: under the lock of the record's entries.
         const Pte old{own->entries[i].load(std::memory_order_relaxed)};
         if (old.present()) own->entries[i].store(change(old).word, std::memory_order_relaxed);
       }
-    });
+    };
+    if (cpus.has(P::cpu())) change_in(own_root());
+    CpuSet others = cpus;
+    others.remove(P::cpu());
+    in_interrupt<P>([&] { for_each_own(others, change_in); });
   }
 
   template <class F>
@@ -420,10 +515,13 @@ class PageTable {
 
   // The leaf of this CPU's own table; null where all CPUs share one table.
   Leaf* own_leaf_for(u64 address) {
-    if (own_ == nullptr) return nullptr;
+    return own_ == nullptr ? nullptr : &leaf_for(own_root(), address);
+  }
+  // The root of the table that this CPU walks.
+  Upper& own_root() {
+    if (own_ == nullptr) return root_;
     // acquire: pairs with the release in enter().
-    Upper* root = own_->roots[P::cpu()].load(std::memory_order_acquire);
-    return &leaf_for(*root, address);
+    return *own_->roots[P::cpu()].load(std::memory_order_acquire);
   }
 
   // The leaf that maps `address`. Null where an entry above the leaf is missing; `span` is then the

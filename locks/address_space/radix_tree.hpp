@@ -12,18 +12,19 @@
 //   unlock          unlocks slots in any order
 //
 // There is no deadlock: all slots that a thread holds lie left of the slot it waits for. Waiters
-// spin for a while, then sleep (WaitTable). Nodes are neither folded again nor freed while the tree
-// lives. RadixVM frees them by Refcache; that would change little of what is measured here, and the
-// number of pages that were ever mapped bounds the memory.
+// spin, as RadixVM's do (bit_spinlock.hh of sv6, which tries again at each turn; here a waiter only
+// reads until the slot looks free). Where threads share a CPU, P::pause yields it to the holder.
+// Nodes are neither folded again nor freed while the tree lives. RadixVM frees them by Refcache;
+// that would change little of what is measured here, and the number of pages that were ever mapped
+// bounds the memory.
 //
-// A slot is 8 bytes, so 8 slots share a line, and faults on neighbouring pages contend for that
-// line. RadixVM's own slots are larger.
+// The slots of the leaves have one of two forms. A WordSlot is 8 bytes, so 8 slots share a line,
+// and faults on neighbouring pages contend for that line. An Sv6Slot is as large as RadixVM's.
 #pragma once
 
 #include <utility>
 #include <vector>
 
-#include "locks/address_space/wait_table.hpp"
 #include "locks/events.hpp"
 #include "locks/layout.hpp"
 #include "locks/pool.hpp"
@@ -31,20 +32,46 @@
 
 namespace faultline {
 
-// A slot's word by value. Bit 0: the slot is locked. Bit 1: the word holds a child's address. Bit
-// 2: a thread sleeps until the slot is unlocked. The rest is the user's value, where 0 stands for a
-// hole.
+// A slot's word by value. Bit 0: the slot is locked. Bit 1: the word holds a child's address. The
+// rest is the user's value, where 0 stands for a hole.
 struct RadixWord {
-  static constexpr u64 lock_bit = 1, child_bit = 2, waiters_bit = 4, control_bits = 7;
+  static constexpr u64 lock_bit = 1, child_bit = 2, control_bits = 3;
 };
 
-template <class P, u32 bits = 9, u32 levels = 4>
+template <class P>
+struct WordSlot {
+  typename P::template atomic<u64> word{0};
+};
+
+// vmdesc of sv6 (include/vm.hh; NCPU is 80 in the kernel of the published curves): the CPUs that
+// use the page, the flags with the lock bit, the page, the file and its offset. 48 bytes. A leaf is
+// a page of memory and has 64 slots, since sv6 rounds the size of a slot up to a power of two when
+// it counts them (radix_array.hh). Only the word is used here.
+template <class P>
+struct Sv6Slot {
+  u64 users[2] = {};
+  typename P::template atomic<u64> word{0};
+  u64 rest[3] = {};
+
+  Sv6Slot() { static_assert(!PlainCells<P> || sizeof(Sv6Slot) == 48); }
+};
+
+// `levels` is 2 or more. Nodes above the leaves have 2^bits slots of a word, leaves 2^leaf_bits
+// LeafSlots.
+template <class P, u32 bits = 9, u32 levels = 4, template <class> class LeafSlot = WordSlot,
+          u32 leaf_bits = bits>
 class RadixTree {
  public:
   using Slot = typename P::template atomic<u64>;
-  static constexpr u64 pages = u64{1} << (bits * levels);  // the tree holds page numbers below this
+  // The tree holds page numbers below this.
+  static constexpr u64 pages = u64{1} << (leaf_bits + bits * (levels - 1));
+  static constexpr u64 leaf_pages = u64{1} << leaf_bits;
 
-  void reserve(usize nodes) { nodes_.reserve(nodes); }
+  // For the calling thread.
+  void reserve(usize leaves) {
+    leaves_.reserve(leaves);
+    nodes_.reserve(8);
+  }
 
   // Locks the pages [first, end) and no others. Slots that the edges cut are expanded.
   void lock(u64 first, u64 end) {
@@ -126,18 +153,19 @@ class RadixTree {
   // false_conflicts counts waits for a folded slot that its holder then expanded without keeping
   // the waiter's page. A fault at a hole also locks a folded slot, and unlocks it without expanding
   // it. Waits for such a fault are counted under `waits` alone.
-  enum Event : usize { waits, sleeps, expansions, false_conflicts, event_count };
+  enum Event : usize { waits, expansions, false_conflicts, event_count };
   static constexpr std::array<const char*, event_count> event_names = {
-      "lock_in_tree.waits", "lock_in_tree.sleeps", "lock_in_tree.expansions",
-      "lock_in_tree.false_conflicts"};
-
-  static constexpr u64 fan_out = u64{1} << bits;
-  static constexpr u64 spin_ns = 8'000;  // how long a waiter spins before it sleeps
+      "lock_in_tree.waits", "lock_in_tree.expansions", "lock_in_tree.false_conflicts"};
 
   struct alignas(cache_line) Node {
     Node() { P::label(&slots, "radix_tree.slots"); }
-    Slot slots[fan_out] = {};
+    Slot slots[u64{1} << bits] = {};
     Node* next_free = nullptr;
+  };
+  struct alignas(cache_line) Leaf {
+    Leaf() { P::label(&slots, "radix_tree.slots"); }
+    LeafSlot<P> slots[leaf_pages] = {};
+    Leaf* next_free = nullptr;
   };
   static_assert(!PlainCells<P> || sizeof(Slot[line_size / 8]) == line_size);
   struct Place {
@@ -146,11 +174,19 @@ class RadixTree {
     u64 first;  // the slot's first page
   };
 
-  static constexpr u64 span(u32 level) { return u64{1} << (bits * level); }
+  static constexpr u64 span(u32 level) {
+    return level == 0 ? 1 : u64{1} << (leaf_bits + bits * (level - 1));
+  }
+  static constexpr u64 slots_of(u32 level) { return level == 0 ? leaf_pages : u64{1} << bits; }
+  // `node` is a Leaf at level 0, else a Node.
+  static Slot& slot_of(void* node, u32 level, u64 i) {
+    return level == 0 ? static_cast<Leaf*>(node)->slots[i].word
+                      : static_cast<Node*>(node)->slots[i];
+  }
   static bool is_child(u64 word) { return (word & RadixWord::child_bit) != 0; }
   static bool is_locked(u64 word) { return (word & RadixWord::lock_bit) != 0; }
-  static Node* child_of(u64 word) {
-    return reinterpret_cast<Node*>(word & ~RadixWord::control_bits);
+  static void* child_of(u64 word) {
+    return reinterpret_cast<void*>(word & ~RadixWord::control_bits);
   }
   static u64 value(const Slot& slot) {
     // relaxed: the caller holds the slot.
@@ -158,9 +194,9 @@ class RadixTree {
   }
 
   Place find(u64 page) {
-    Node* node = &root_;
+    void* node = &root_;
     for (u32 level = levels - 1;; --level) {
-      Slot& slot = node->slots[page / span(level) % fan_out];
+      Slot& slot = slot_of(node, level, page / span(level) % slots_of(level));
       // acquire: pairs with the release in expand(), so that the child is seen constructed.
       const u64 word = slot.load(std::memory_order_acquire);
       if (!is_child(word)) return {&slot, level, page / span(level) * span(level)};
@@ -183,11 +219,8 @@ class RadixTree {
   static bool try_lock(Slot& slot) {
     u64 word = slot.load(std::memory_order_relaxed);  // relaxed: the exchange decides
     while (!is_child(word) && !is_locked(word))
-      // acquire: pairs with unlock_slot's release. find() has already acquired from the same word.
-      // This order acquires only what another thread released between find()'s load and this
-      // exchange.
-      // weakened acquire survives, program: no program releases something newly made between those
-      // two accesses.
+      // acquire: pairs with unlock_slot's release, so that this thread sees what the last holder
+      // did, to the page's entry in the page table too.
       if (slot.compare_exchange_weak(word, word | RadixWord::lock_bit, std::memory_order_acquire,
                                      std::memory_order_relaxed))
         return true;
@@ -201,42 +234,24 @@ class RadixTree {
     if (!held(slot.load(std::memory_order_relaxed))) return false;
     WaitScope<P> waiting(&slot, "slot of lock_in_tree");
     counters_.add(waits);
-    for (const u64 limit = P::now() + spin_ns; P::now() < limit;) {
-      if (!held(slot.load(std::memory_order_relaxed))) return true;
-      P::pause(&slot);
-    }
-    for (;;) {
-      const u32 ticket = sleepers_.ticket(&slot);
-      u64 word = slot.load(std::memory_order_relaxed);
-      if (!held(word)) return true;
-      // relaxed: the bit carries no data. If the exchange succeeds, the holder's unlock or
-      // expansion comes later, sees the bit and wakes. The ticket was taken before that wake-up, so
-      // the wake-up ends the sleep below.
-      if ((word & RadixWord::waiters_bit) == 0 &&
-          !slot.compare_exchange_strong(word, word | RadixWord::waiters_bit,
-                                        std::memory_order_relaxed, std::memory_order_relaxed))
-        continue;
-      counters_.add(sleeps);
-      sleepers_.wait(&slot, ticket);
-    }
+    while (held(slot.load(std::memory_order_relaxed))) P::pause(&slot);
+    return true;
   }
 
+  // Only the holder changes the word of a locked slot, so its plain stores lose nothing.
   void unlock_slot(Slot& slot) {
     // release: pairs with try_lock's acquire.
-    const u64 old =
-        slot.fetch_and(~(RadixWord::lock_bit | RadixWord::waiters_bit), std::memory_order_release);
-    if ((old & RadixWord::waiters_bit) != 0) sleepers_.wake(&slot);
+    slot.store(value(slot), std::memory_order_release);
   }
 
-  // The caller holds the slot. Sleepers may set their bit meanwhile.
+  // The caller holds the slot.
   static void set_value(Slot& slot, u64 fresh) {
-    u64 word = slot.load(std::memory_order_relaxed);  // relaxed: the caller holds the slot
+    // relaxed: the caller holds the slot.
+    const u64 held = slot.load(std::memory_order_relaxed) & RadixWord::control_bits;
     // release: a thread that reads the value without the lock (scan) sees what the value stands for
-    // constructed. relaxed on failure: the next turn decides.
+    // constructed.
     // weakened release survives, program: no program reads values without the lock.
-    while (!slot.compare_exchange_weak(word, fresh | (word & RadixWord::control_bits),
-                                       std::memory_order_release, std::memory_order_relaxed)) {
-    }
+    slot.store(fresh | held, std::memory_order_release);
   }
 
   // The caller holds the slot. Keeps what lies in [first, end) locked and unlocks the rest. Expands
@@ -244,49 +259,48 @@ class RadixTree {
   void narrow(Slot& slot, u32 level, u64 slot_first, u64 first, u64 end) {
     if (slot_first >= first && slot_first + span(level) <= end) return;
     const u64 child_span = span(level - 1);
-    Node& child = expand(slot, child_span, slot_first, first, end);
-    for (u64 i = 0; i < fan_out; ++i) {
+    void* child = expand(slot, level - 1, slot_first, first, end);
+    for (u64 i = 0; i < slots_of(level - 1); ++i) {
       const u64 child_first = slot_first + i * child_span;
       if (child_first < end && child_first + child_span > first)
-        narrow(child.slots[i], level - 1, child_first, first, end);
+        narrow(slot_of(child, level - 1, i), level - 1, child_first, first, end);
     }
   }
 
-  Node& expand(Slot& slot, u64 child_span, u64 slot_first, u64 first, u64 end) {
+  // Answers the child, whose level is `level`.
+  void* expand(Slot& slot, u32 level, u64 slot_first, u64 first, u64 end) {
     counters_.add(expansions);
-    Node& child = *nodes_.take();
+    void* child = level == 0 ? static_cast<void*>(leaves_.take()) : nodes_.take();
     const u64 inherited = value(slot);
-    for (u64 i = 0; i < fan_out; ++i) {
-      const u64 child_first = slot_first + i * child_span;
-      const bool wanted = child_first < end && child_first + child_span > first;
-      // relaxed: published by the exchange below.
-      child.slots[i].store(inherited | (wanted ? RadixWord::lock_bit : 0),
-                           std::memory_order_relaxed);
+    for (u64 i = 0; i < slots_of(level); ++i) {
+      const u64 child_first = slot_first + i * span(level);
+      const bool wanted = child_first < end && child_first + span(level) > first;
+      // relaxed: published by the store below.
+      slot_of(child, level, i)
+          .store(inherited | (wanted ? RadixWord::lock_bit : 0), std::memory_order_relaxed);
     }
-    // release: pairs with find()'s acquire. Threads that slept for the slot descend into the child.
-    const u64 old = slot.exchange(reinterpret_cast<u64>(&child) | RadixWord::child_bit,
-                                  std::memory_order_release);
-    if ((old & RadixWord::waiters_bit) != 0) sleepers_.wake(&slot);
+    // release: pairs with find()'s acquire. Threads that wait for the slot descend into the child.
+    slot.store(reinterpret_cast<u64>(child) | RadixWord::child_bit, std::memory_order_release);
     return child;
   }
 
   template <class F>
   void visit(u64 first, u64 end, F&& see) {
-    visit_node(root_, levels - 1, 0, first, end, see);
+    visit_node(&root_, levels - 1, 0, first, end, see);
   }
 
   // Calls see(slot, value, first page, one past the last) from left to right until it answers
   // false.
   template <class F>
-  bool visit_node(Node& node, u32 level, u64 node_first, u64 first, u64 end, F& see) {
+  bool visit_node(void* node, u32 level, u64 node_first, u64 first, u64 end, F& see) {
     const u64 from = first > node_first ? (first - node_first) / span(level) : 0;
-    for (u64 i = from; i < fan_out; ++i) {
+    for (u64 i = from; i < slots_of(level); ++i) {
       const u64 slot_first = node_first + i * span(level);
       if (slot_first >= end) return true;
-      Slot& slot = node.slots[i];
+      Slot& slot = slot_of(node, level, i);
       const u64 word = slot.load(std::memory_order_acquire);  // acquire: as in find()
       if (is_child(word)) {
-        if (!visit_node(*child_of(word), level - 1, slot_first, first, end, see)) return false;
+        if (!visit_node(child_of(word), level - 1, slot_first, first, end, see)) return false;
       } else if (!see(slot, word & ~RadixWord::control_bits, slot_first,
                       slot_first + span(level))) {
         return false;
@@ -297,7 +311,7 @@ class RadixTree {
 
   Node root_;
   Pool<P, Node> nodes_;
-  WaitTable<P> sleepers_;
+  Pool<P, Leaf> leaves_;
   EventCounters<P, event_count> counters_{event_names};
 };
 

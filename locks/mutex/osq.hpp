@@ -51,32 +51,21 @@ class OsqTail {
 
   OsqEntry enter(OsqNodes<P>& nodes) {
     Spinner& self = nodes.here();
-    // relaxed, all: the exchange below publishes them.
-    self.thread.store(P::self(), std::memory_order_relaxed);
-    self.next.store(nullptr, std::memory_order_relaxed);
-    self.head.store(0, std::memory_order_relaxed);
+    prepare(self);
     // acq_rel: publishes self to the thread that queues behind it (acquire of the same exchange);
     // sees the predecessor's node initialised.
     Spinner* previous = tail_.exchange(&self, std::memory_order_acq_rel);
-    if (previous == nullptr) return OsqEntry::at_once;
-    // relaxed: the store below publishes it.
-    self.previous.store(previous, std::memory_order_relaxed);
-    // release: pairs with the acquire in successor(), by which the predecessor reaches self.
-    previous->next.store(&self, std::memory_order_release);
-    const u64 limit = P::now() + patience;
-    for (u32 turn = 1;; ++turn) {
-      // acquire: pairs with exit()'s release
-      if (self.head.load(std::memory_order_acquire) != 0) return OsqEntry::waited;
-      // acquire: pairs with the release in leave(), which may have replaced `previous`.
-      // weakened acquire survives, hint: what is read from the predecessor only says when to give
-      // up.
-      const Spinner* before = self.previous.load(std::memory_order_acquire);
-      const bool late = turn % 64 == 0 && P::now() > limit;
-      // relaxed: the value is a hint.
-      if (late || !P::running(before->thread.load(std::memory_order_relaxed))) break;
-      P::pause(this);
-    }
-    return leave(self) ? OsqEntry::left : OsqEntry::waited;
+    return previous == nullptr ? OsqEntry::at_once : wait_in_queue(self, *previous);
+  }
+
+  // Enters only an empty queue, as its head. The kernel has no such function.
+  bool try_enter(OsqNodes<P>& nodes) {
+    Spinner& self = nodes.here();
+    prepare(self);
+    Spinner* expected = nullptr;
+    // acq_rel: as for the exchange in enter(). relaxed on failure: nothing is read.
+    return tail_.compare_exchange_strong(expected, &self, std::memory_order_acq_rel,
+                                         std::memory_order_relaxed);
   }
 
   void exit(OsqNodes<P>& nodes) {
@@ -93,6 +82,35 @@ class OsqTail {
 
  private:
   using Spinner = OsqNode<P>;
+
+  // relaxed, all: the exchange of the tail publishes them.
+  static void prepare(Spinner& self) {
+    self.thread.store(P::self(), std::memory_order_relaxed);
+    self.next.store(nullptr, std::memory_order_relaxed);
+    self.head.store(0, std::memory_order_relaxed);
+  }
+
+  [[gnu::noinline]] OsqEntry wait_in_queue(Spinner& self, Spinner& previous) {
+    WaitScope<P> waiting(this, "osq");
+    // relaxed: the store below publishes it.
+    self.previous.store(&previous, std::memory_order_relaxed);
+    // release: pairs with the acquire in successor(), by which the predecessor reaches self.
+    previous.next.store(&self, std::memory_order_release);
+    const u64 limit = P::now() + patience;
+    for (u32 turn = 1;; ++turn) {
+      // acquire: pairs with exit()'s release
+      if (self.head.load(std::memory_order_acquire) != 0) return OsqEntry::waited;
+      // acquire: pairs with the release in leave(), which may have replaced `previous`.
+      // weakened acquire survives, hint: what is read from the predecessor only says when to give
+      // up.
+      const Spinner* before = self.previous.load(std::memory_order_acquire);
+      const bool late = turn % 64 == 0 && P::now() > limit;
+      // relaxed: the value is a hint.
+      if (late || !P::running(before->thread.load(std::memory_order_relaxed))) break;
+      P::pause(this);
+    }
+    return leave(self) ? OsqEntry::left : OsqEntry::waited;
+  }
 
   // False: the predecessor handed the head to self after all, so self has not left.
   bool leave(Spinner& self) {
@@ -159,11 +177,30 @@ template <class P>
 class Osq {
  public:
   OsqEntry enter() { return tail_.enter(nodes_); }
+  bool try_enter() { return tail_.try_enter(nodes_); }
   void exit() { tail_.exit(nodes_); }
 
  private:
   OsqTail<P> tail_;
   OsqNodes<P> nodes_;
+};
+
+// The queue as a mutex: its head has the lock. A thread that leaves the queue enters it again. So
+// does lockhammer's osq_lock (github.com/ARM-software/synchronization-benchmarks), where a thread
+// leaves after a million turns, and then sleeps for some microseconds.
+template <class P>
+class OsqMutex {
+ public:
+  struct Node {};
+
+  void lock(Node&) {
+    while (queue_.enter() == OsqEntry::left) P::pause(this);
+  }
+  bool try_lock(Node&) { return queue_.try_enter(); }
+  void unlock(Node&) { queue_.exit(); }
+
+ private:
+  Osq<P> queue_;
 };
 
 }  // namespace faultline

@@ -15,7 +15,7 @@
 
 #include "locks/events.hpp"
 #include "locks/layout.hpp"
-#include "locks/mutex/ticket.hpp"
+#include "locks/mutex/qspinlock.hpp"
 #include "locks/per_thread.hpp"
 #include "locks/platform.hpp"
 #include "locks/rbtree.hpp"
@@ -25,7 +25,7 @@ namespace faultline {
 
 // `Spinlock`, a mutex (locks/mutex/concept.hpp), guards the tree. A thread holds it for one walk of
 // the overlapping ranges, never over a sleep or a wake-up.
-template <class P, template <class> class Spinlock = Ticket>
+template <class P, template <class> class Spinlock = Qspinlock>
 class TreeRangeLock {
   // The word on which a waiter sleeps. It belongs to the thread, not to the node: the waiter may
   // return as soon as it sees itself granted, and so end the node's life before the waker has

@@ -47,6 +47,11 @@ class LinuxScheme final : public AddressSpace {
 
   void enter() override { files_.here(); }
 
+  // The kernel does not say whether the access took a fault.
+  bool touch(u64 address, Access access) override {
+    return P::touch(reinterpret_cast<void*>(address), access);
+  }
+
   Error fault(u64 address, Access access) override {
     return P::touch(reinterpret_cast<void*>(address), access) ? Error::none : Error::segv;
   }

@@ -2,7 +2,8 @@
 // after RadixVM (Clements, Kaashoek, Zeldovich, EuroSys 2013, section 3). A fault locks the slot of
 // its page. map, unmap and protect lock the slots of their range from left to right, holes
 // included, and keep them until the pages are zapped and shot down. Operations on disjoint ranges
-// share no lock word.
+// share no lock word. The slot's lock also guards the page's entry in the page table, whose own
+// locks are not taken.
 //
 // How the model differs from RadixVM and from the kernel:
 // - A mapping is a value in each of its slots, so nothing is split or merged: the merge option has
@@ -18,6 +19,7 @@
 
 #include <array>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "locks/address_space/break.hpp"
@@ -27,6 +29,7 @@
 #include "locks/events.hpp"
 #include "locks/per_thread.hpp"
 #include "locks/schemes/scheme_base.hpp"
+#include "locks/star.hpp"
 
 namespace faultline {
 
@@ -54,14 +57,14 @@ struct SlotValue {
 
 // `Tree` has the public functions of RadixTree. Only tests pass another class.
 template <class P, class Tree = RadixTree<P>>
-class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
+class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
  public:
   explicit LockInTree(const AddressSpaceOptions& options)
       : options_(options), table_(options, violations_) {}
 
   void enter() override {
     table_.enter();
-    tree_.reserve(options_.frames_per_thread / 512 + 16);
+    tree_.reserve(options_.frames_per_thread / Tree::leaf_pages + options_.tables_per_thread);
     cursors_.here();
   }
 
@@ -103,6 +106,8 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
   enum Event : usize { placements_retried, stack_growth, event_count };
   static constexpr std::array<const char*, event_count> event_names = {
       "lock_in_tree.placement_retries", "lock_in_tree.stack_growth"};
+
+  bool do_touch(u64 address, Access access) { return table_.touch(address, access); }
 
   Error do_fault(u64 address, Access access) {
     const u64 page = address / page_size;
@@ -364,7 +369,7 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
 
   const AddressSpaceOptions options_;
   Violations<P> violations_;
-  PageTable<P> table_;
+  PageTable<P, true> table_;
   Tree tree_;
   PerThread<P, Cursor> cursors_;
   PerThread<P, Instances> instances_;
@@ -372,9 +377,13 @@ class LockInTree final : public SchemeBase<P, LockInTree<P, Tree>> {
   EventCounters<P, event_count> counters_{event_names};
 };
 
+// RadixVM's tree on sv6, whose leaves have 64 slots. It takes one level more to reach all pages.
+template <class P>
+using Sv6Tree = RadixTree<P, 9, 5, Sv6Slot, 6>;
+
 struct lock_in_tree_scheme {
-  template <class P, class, class, Layout>
-  using Space = LockInTree<P>;
+  template <class P, Choices choices>
+  using Made = LockInTree<P, std::conditional_t<choices[0] == 0, RadixTree<P>, Sv6Tree<P>>>;
 };
 
 }  // namespace faultline

@@ -62,7 +62,9 @@ class SpaceMaker {
                                   "': it is for the native platform alone");
     } else {
       if constexpr (lock_key.key != nullptr) options_.lock = chosen_.part(lock_key.key);
-      if constexpr (vmas_key.key == nullptr)
+      if constexpr (requires { typename Scheme::template Made<P, Choices{}>; })
+        make_chosen(std::make_index_sequence<count_combinations(entry)>());
+      else if constexpr (vmas_key.key == nullptr)
         make_over<void>();
       else
         for_each_container([&]<class Line>() {
@@ -76,6 +78,16 @@ class SpaceMaker {
 
  private:
   static constexpr const Entry& entry = SchemeLine<Scheme>::entry;
+
+  // A scheme whose options are words of its own. It has one layout, whatever the case says.
+  template <usize... i>
+  void make_chosen(std::index_sequence<i...>) {
+    const auto make = [&]<Choices choices>() {
+      if (chosen_.text() == name_of(entry, choices))
+        made_ = std::make_unique<typename Scheme::template Made<P, choices>>(options_);
+    };
+    (make.template operator()<combination(entry, i)>(), ...);
+  }
   static constexpr Option lock_key = option_of(entry, lock_families);
   static constexpr Option vmas_key = option_of(entry, vmas_family);
 
@@ -85,7 +97,9 @@ class SpaceMaker {
     if constexpr (lock_key.key == nullptr) {
       make_both<Line, void>();
     } else if constexpr (runs_natively<P>) {
-      for_each_lock([&]<class LockLine>() { make_over_star<Line, LockLine>(); });
+      for_each_lock([&]<class LockLine>() {
+        if constexpr (!LockLine::entry.lock_loop_only) make_over_star<Line, LockLine>();
+      });
     } else {
       const Family family = options_.lock->entry().family;
       if constexpr ((lock_key.families & mutex_family) != 0)

@@ -63,6 +63,8 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
 
   static SharedPool new_pool() { return std::make_shared<VmaPool>(); }
 
+  bool do_touch(u64 address, Access access) { return mm_.table().touch(address, access); }
+
   Error do_fault(u64 address, Access access) {
     lock_.lock_shared();
     auto* vma = mm_.find(address);

@@ -130,6 +130,8 @@ class RangeLockScheme final
 
   // --- operations ---
 
+  bool do_touch(u64 address, Access access) { return mm_.table().touch(address, access); }
+
   Error do_fault(u64 address, Access access) {
     for (;;) {
       Node node;

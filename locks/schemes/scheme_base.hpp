@@ -9,7 +9,8 @@ namespace faultline {
 // (P::settle), then checks its arguments as the kernel does. `Derived` may rely on these
 // guarantees:
 //
-//   Error do_fault(u64 address, Access)        `address` is below address_space_end
+//   bool do_touch(u64 address, Access), Error do_fault(u64 address, Access)
+//                                              `address` is below address_space_end
 //   MapResult do_map(u64 hint, u64 length, u32 prot, u32 flags)
 //                                              `length` is whole pages and fits into the address
 //                                              space; with map_fixed, so does the range
@@ -25,6 +26,11 @@ namespace faultline {
 template <class P, class Derived>
 class SchemeBase : public AddressSpace {
  public:
+  bool touch(u64 address, Access access) final {
+    P::settle();
+    return address < address_space_end && self().do_touch(address, access);
+  }
+
   Error fault(u64 address, Access access) final {
     P::settle();
     if (address >= address_space_end) return Error::segv;

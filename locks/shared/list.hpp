@@ -10,11 +10,13 @@ namespace shared_lines {
 
 using namespace options;
 
-// The policy of the catalogue's `rwsem`. The options are osq, steal and handoff, in this order.
+// The policy of the catalogue's `rwsem`. The options are osq, reader_steal, writer_steal and
+// handoff, in this order.
 constexpr RwsemPolicy rwsem_policy(const Choices& choices, Layout layout) {
   return {.osq = choices[0] == 0,
-          .steal = choices[1] == 0,
-          .handoff = choices[2] == 0,
+          .reader_steal = choices[1] == 0,
+          .writer_steal = choices[2] == 0,
+          .handoff = choices[3] == 0,
           .layout = layout};
 }
 

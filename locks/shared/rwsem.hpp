@@ -41,7 +41,7 @@
 #include "locks/events.hpp"
 #include "locks/layout.hpp"
 #include "locks/mutex/osq.hpp"
-#include "locks/mutex/ticket.hpp"
+#include "locks/mutex/qspinlock.hpp"
 #include "locks/per_thread.hpp"
 #include "locks/shared/concept.hpp"
 #include "locks/shared/rwsem_events.hpp"
@@ -52,9 +52,10 @@ namespace faultline {
 
 // Ablations, which show what each part of the algorithm is worth, and the layout of its words.
 struct RwsemPolicy {
-  bool osq = true;      // spinners queue; without it all spin on the lock itself
-  bool steal = true;    // newcomers may take a free lock past the queue
-  bool handoff = true;  // a waiter may demand the lock after 4 ms
+  bool osq = true;           // spinners queue; without it all spin on the lock itself
+  bool reader_steal = true;  // readers may take a free lock past the queue
+  bool writer_steal = true;  // so may writers, the spinners among them
+  bool handoff = true;       // a waiter may demand the lock after 4 ms
   Layout layout = Layout::linux_6_18;
 };
 
@@ -106,7 +107,7 @@ struct RwsemSlowPath {
 };
 
 // `Spinlock`, a mutex (locks/mutex/concept.hpp), guards the queue. No thread holds it over a sleep.
-template <class P, RwsemPolicy policy = RwsemPolicy{}, template <class> class Spinlock = Ticket>
+template <class P, RwsemPolicy policy = RwsemPolicy{}, template <class> class Spinlock = Qspinlock>
 class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
  public:
   static constexpr bool atomic_downgrade = true;
@@ -258,7 +259,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
   [[gnu::noinline]] void lock_shared_slow(u64 count) {
     counters_.add(rwsem_event::read_slow);
     const bool stream = owner_.held_by_readers() && readers(count) > 1 && (count & writer_bit) == 0;
-    if (policy.steal && !stream && (count & (writer_bit | handoff_bit | guard_bit)) == 0) {
+    if (policy.reader_steal && !stream && (count & (writer_bit | handoff_bit | guard_bit)) == 0) {
       counters_.add(rwsem_event::reader_steal);
       owner_.add_reader();
       // The first reader of a phase brings the queued readers with it.
@@ -360,7 +361,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
   // queue.
   bool try_lock_queued(Waiter& waiter) {
     Waiter& first = *queue_.first();
-    if (!policy.steal && &first != &waiter) return false;
+    if (!policy.writer_steal && &first != &waiter) return false;
     u64 count = count_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
     u64 fresh;
     do {
@@ -391,7 +392,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
 
   bool must_queue() const {
     // relaxed: a waiter that comes after this load is not passed unfairly.
-    return !policy.steal && (count_.load(std::memory_order_relaxed) & waiters_bit) != 0;
+    return !policy.writer_steal && (count_.load(std::memory_order_relaxed) & waiters_bit) != 0;
   }
 
   // rwsem_can_spin_on_owner() in the kernel.
@@ -450,7 +451,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
 
   // rwsem_try_write_lock_unqueued() in the kernel.
   bool try_lock_unqueued() {
-    constexpr u64 queued = policy.steal ? 0 : waiters_bit;
+    constexpr u64 queued = policy.writer_steal ? 0 : waiters_bit;
     u64 count = count_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
     while ((count & (lock_mask | handoff_bit | queued)) == 0)
       // acquire: as in try_lock. relaxed on failure: the next turn decides.

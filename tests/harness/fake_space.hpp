@@ -32,6 +32,15 @@ class FakeSpace final : public AddressSpace {
 
   void enter() override {}
 
+  bool touch(u64 address, Access access) override {
+    const std::lock_guard guard(mutex_);
+    const auto page = pages_.find(page_floor(address));
+    if (page == pages_.end() || page->second.prot == prot_none || !page->second.present)
+      return false;
+    const Operation kind = access == Access::write ? Operation::write : Operation::read;
+    note({NativePlatform::self(), kind, address, 0, 0, false});
+    return true;
+  }
   Error fault(u64 address, Access) override {
     on_fault();
     const std::lock_guard guard(mutex_);

@@ -162,6 +162,56 @@ TEST_F(SimTrial, NotesFewOperationsWhetherOrNotItsWindowCouldGoOn) {
   }
 }
 
+TEST_F(SimTrial, LockInTreeTakesNoLockOfThePageTableAndNeverSleeps) {
+  const auto run = [](const std::string& scheme) {
+    TrialSpec spec = sim_trial("global", scheme, 8, "e7-8870");
+    spec.trial_case.settings.set("shootdown", "precise");
+    const json record = run_sim_trial(spec);
+    EXPECT_EQ(record["status"], "ok") << record["reason"];
+    return record["sim"];
+  };
+  for (const char* scheme : {"lock_in_tree", "lock_in_tree:slots=sv6"}) {
+    const json sim = run(scheme);
+    EXPECT_FALSE(sim["transfers"].contains("pte_page.lock")) << scheme;
+    for (const json& asleep : sim["time"]["sleeping"]) EXPECT_EQ(asleep, 0) << scheme;
+  }
+  EXPECT_TRUE(run("mmap_sem")["transfers"].contains("pte_page.lock"));
+}
+
+TEST_F(SimTrial, CountsOfWholeRoundsCoverTheSameTimeAsTheirOperations) {
+  const json record = run_sim_trial(sim_trial("global", "mmap_sem", 8, "e7-8870"));
+  ASSERT_EQ(record["status"], "ok") << record["reason"];
+  const json& kinds = record["kinds"];
+  EXPECT_EQ(kinds["map"]["count"].get<u64>() % 8, 0u);
+  EXPECT_EQ(kinds["write"]["count"].get<u64>() % 8, 0u);
+  const double counted_s =
+      kinds["write"]["count"].get<double>() / kinds["write"]["rate"].get<double>();
+  EXPECT_NEAR(record["window_s"].get<double>(), counted_s, 20e-6);
+}
+
+struct alignas(cache_line) OneWord {
+  SimPlatform::atomic<u64> word{0};
+};
+
+TEST_F(SimTrial, WhatATargetDoesInItsInterruptTakesNoLineFromIt) {
+  using P = SimPlatform;
+  constexpr auto relaxed = std::memory_order_relaxed;
+  const auto turns = [](bool in_interrupt) {
+    const auto turn = [in_interrupt](OneWord& shared, u32 thread) {
+      P::work(100);
+      const auto store = [&] { shared.word.store(thread, relaxed); };
+      if (thread == 0 && in_interrupt)
+        P::in_interrupt(store);
+      else
+        store();
+    };
+    return run_loop<OneWord>(sim::Machine::load("ideal-2"), 2, 100'000, turn).operations;
+  };
+  // Nearly 1,000 turns for each of two threads, unless the line goes to and fro.
+  EXPECT_GT(turns(true), 1800u);
+  EXPECT_LT(turns(false), 1400u);
+}
+
 // Two locks that threads take in different orders.
 class Deadlock final : public Workload<SimPlatform> {
  public:

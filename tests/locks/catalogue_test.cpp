@@ -37,10 +37,11 @@ TEST(Names, LeaveDefaultsOutAndComeInOneOrder) {
       {"mmap_sem:lock=rwsem:vmas=rbtree:osq=on", "mmap_sem"},
       {"mmap_sem:vmas=sorted_array:osq=off", "mmap_sem:osq=off:vmas=sorted_array"},
       {"mmap_sem:handoff=off:osq=off", "mmap_sem:osq=off:handoff=off"},
-      {"range_lock:structure=rwsem:steal=off", "range_lock:structure=rwsem:steal=off"},
+      {"range_lock:structure=rwsem:writer_steal=off",
+       "range_lock:structure=rwsem:writer_steal=off"},
       {"refcount:lock=rwsem_2012", "refcount:lock=rwsem_2012"}};
   for (const auto& [text, name] : names) EXPECT_EQ(canonical(scheme_family, text), name);
-  EXPECT_EQ(canonical(lock_families, "rwsem:steal=on:osq=off"), "rwsem:osq=off");
+  EXPECT_EQ(canonical(lock_families, "rwsem:reader_steal=on:osq=off"), "rwsem:osq=off");
   EXPECT_EQ(canonical_workload("page_fault1:size=2048K"), "page_fault1");
   EXPECT_EQ(canonical_workload("page_fault1:size=1024K"), "page_fault1:size=1M");
   EXPECT_EQ(canonical_workload("mix:shared=on:faults=01"), "mix:faults=1:shared=on");
@@ -60,7 +61,7 @@ TEST(Names, ThatAreWrongAreAnsweredWithThoseThatExist) {
       {"mmap_sem:osq", "'osq' is not KEY=VALUE"},
       {"mmap_sem:osq=off:osq=on", "osq is given twice"},
       {"mmap_sem:lock=rwsem_2012:osq=off", "there is no option osq, expected one of lock, vmas"},
-      {"lock_in_tree:vmas=rbtree", "there is no option vmas, expected no options"},
+      {"lock_in_tree:vmas=rbtree", "there is no option vmas, expected one of slots"},
       {"refcount:vmas=sorted_array", "expected vmas=rbtree"},
       {"", "expected one of none"}};
   for (const auto& [text, part] : refused) {
@@ -105,6 +106,21 @@ TEST(Catalogue, NamesAreUniqueAndDefaultsExist) {
       EXPECT_TRUE(names.insert(entry.name).second) << entry.name;
       EXPECT_EQ(choose(family, entry.name).departures(), 0U) << entry.name;
     }
+}
+
+TEST(Catalogue, ALockForTheLoopAloneIsNoChoiceOfAScheme) {
+  EXPECT_NO_THROW(choose(lock_families, "swap_mutex"));
+  EXPECT_NO_THROW(choose(scheme_family, "range_lock:structure=qspinlock"));
+  EXPECT_THROW(choose(scheme_family, "range_lock:structure=swap_mutex"), std::invalid_argument);
+  EXPECT_THROW(choose(scheme_family, "mmap_sem:lock=incdec_refcount"), std::invalid_argument);
+}
+
+TEST(Catalogue, ANumberThatIsLeftOutMayBeThatOfAnotherOption) {
+  const Chosen both = choose_workload("lock_loop:section=70:read_gap=5");
+  EXPECT_EQ(both.number("read_section"), 70U);
+  EXPECT_EQ(both.number("read_gap"), 5U);
+  EXPECT_EQ(both.text(), "lock_loop:section=70:read_gap=5");
+  EXPECT_EQ(choose_workload("lock_loop:section=70:read_section=0").number("read_section"), 0U);
 }
 
 TEST(Catalogue, SaysWhatIsTheKernelAndWhatIsNativeAlone) {

@@ -99,9 +99,11 @@ class InjectingCell {
   mutable std::atomic<T> word_{};
 };
 
-struct InjectingPlatform : NativePlatform {
+struct InjectingPlatform : NativePlatform, cells::StoresParts<InjectingCell> {
   template <class T>
   using atomic = cells::Atomic<T, InjectingCell>;
+
+  using cells::StoresParts<InjectingCell>::store_low;
 
   static bool wait(atomic<u32>& word, u32 old, u64 deadline = no_deadline) {
     return NativePlatform::wait(word.cell().word(), old, deadline);

@@ -56,6 +56,19 @@ TEST_F(PageTableTest, GrantsNoMoreThanTheAccessAskedFor) {
   EXPECT_FALSE(table.walk(base));
 }
 
+TEST_F(PageTableTest, AnAccessNeedsAnEntryWithEnoughRights) {
+  PageTable<P> table(options(shootdown_cpumask), violations_);
+  table.enter();
+  EXPECT_FALSE(table.touch(base, Access::read));
+  ASSERT_TRUE(table.fault_in(base, Access::read, rw, true));
+  EXPECT_TRUE(table.touch(base, Access::read));
+  EXPECT_FALSE(table.touch(base, Access::write));
+  ASSERT_TRUE(table.fault_in(base, Access::write, rw, true));
+  EXPECT_TRUE(table.touch(base, Access::write));
+  table.zap({base, base + page_size});
+  EXPECT_FALSE(table.touch(base, Access::read));
+}
+
 TEST_F(PageTableTest, ZapsRangesThatSpanTablesAndHolesWithoutTouchingTheRest) {
   PageTable<P> table(options(shootdown_cpumask), violations_);
   table.enter();
@@ -70,6 +83,7 @@ TEST_F(PageTableTest, ZapsRangesThatSpanTablesAndHolesWithoutTouchingTheRest) {
 
 // Three threads on three CPUs. The charge of a thread's next operation shows which CPUs a shootdown
 // interrupted.
+template <bool caller_excludes = false>
 class ThreeCpus {
  public:
   ThreeCpus(const AddressSpaceOptions& options, Violations<P>& violations)
@@ -104,7 +118,7 @@ class ThreeCpus {
   void restrict(u32 id, u64 address, u32 prot) {
     as_thread(id, [&] { table_.restrict({address, address + page_size}, prot); });
   }
-  PageTable<P>& table() { return table_; }
+  PageTable<P, caller_excludes>& table() { return table_; }
 
  private:
   template <class F>
@@ -115,7 +129,7 @@ class ThreeCpus {
     native::this_thread = before;
   }
 
-  PageTable<P> table_;
+  PageTable<P, caller_excludes> table_;
   native::ThreadRecord* records_ = native::thread_table.records;
 };
 
@@ -148,8 +162,19 @@ TEST_F(PageTableTest, ForgetsUsersWithTheLastPageThatHadMany) {
   EXPECT_EQ(cpus.charged_by_zap(1, base), (std::vector<bool>{false, false, true}));
 }
 
+TEST_F(PageTableTest, APageHasUsersOfItsOwnWhereTheCallerExcludesOthers) {
+  ThreeCpus<true> cpus(options(shootdown_precise), violations_);
+  for (const u32 id : {1, 2}) cpus.fault(id, base);
+  for (const u32 id : {1, 3}) cpus.fault(id, base + page_size);
+  EXPECT_EQ(cpus.charged_by_zap(1, base), (std::vector<bool>{false, true, false}));
+  EXPECT_EQ(cpus.charged_by_zap(1, base + page_size), (std::vector<bool>{false, false, true}));
+  for (const u32 id : {1, 3}) cpus.fault(id, base);
+  EXPECT_EQ(cpus.charged_by_zap(1, base), (std::vector<bool>{false, false, true}));
+  EXPECT_EQ(cpus.table().check(), "");
+}
+
 // The number of pages that the CPUs' own tables map together.
-u64 own_pages(ThreeCpus& cpus) {
+u64 own_pages(ThreeCpus<>& cpus) {
   u64 pages = 0;
   cpus.table().for_each_own_entry([&](u64, Pte) { ++pages; });
   return pages;

@@ -12,7 +12,8 @@ namespace faultline {
 namespace {
 
 using P = NativePlatform;
-using SmallTree = RadixTree<P, 2, 3>;  // 64 pages: every range cuts slots
+using SmallTree = RadixTree<P, 2, 3>;             // 64 pages: every range cuts slots
+using Sv6Sized = RadixTree<P, 3, 3, Sv6Slot, 2>;  // 256 pages, 4 in a leaf
 constexpr u64 value_unit = RadixWord::control_bits + 1;
 
 template <class Tree>
@@ -43,6 +44,20 @@ TEST(RadixTree, FillsExactlyTheLockedRange) {
   tree.unlock(3, 21);
   EXPECT_EQ(values(tree, 2, 5), (std::vector<u64>{0, 7, 7}));
   EXPECT_EQ(values(tree, 19, 23), (std::vector<u64>{7, 7, 0, 0}));
+  EXPECT_TRUE(tree.locked().empty());
+}
+
+TEST(RadixTree, LeavesMayHaveOtherSlotsThanNodes) {
+  static_assert(sizeof(WordSlot<P>) == 8 && sizeof(Sv6Slot<P>) == 48);
+  static_assert(RadixTree<P, 9, 5, Sv6Slot, 6>::leaf_pages == 64);
+  NativeThread thread(0, 0, 0, 1);
+  Sv6Sized tree;
+  tree.lock(30, 101);
+  EXPECT_EQ(tree.locked(), (std::vector<std::pair<u64, u64>>{{30, 101}}));
+  tree.fill(30, 101, 7 * value_unit);
+  tree.unlock(30, 101);
+  EXPECT_EQ(values(tree, 28, 33), (std::vector<u64>{0, 0, 7, 7, 7}));
+  EXPECT_EQ(values(tree, 99, 103), (std::vector<u64>{7, 7, 0, 0}));
   EXPECT_TRUE(tree.locked().empty());
 }
 
@@ -113,9 +128,9 @@ TEST(RadixTree, TheCheckerSeesThreadsThatDoNotLock) {
   EXPECT_TRUE(overlap_seen(false, 100'000));
 }
 
-// One thread locks a whole folded slot. Another waits for page 5 of it and sleeps, until `let_go`.
+// One thread locks a whole folded slot. Another waits for page 5 of it, until `let_go`.
 template <class F>
-void with_a_sleeper(SmallTree& tree, F&& let_go) {
+void with_a_waiter(SmallTree& tree, F&& let_go) {
   u64 first = 0;
   u64 end = 0;
   tree.lock_folded(0, first, end);
@@ -126,7 +141,7 @@ void with_a_sleeper(SmallTree& tree, F&& let_go) {
     locked = true;
     tree.unlock(5, 6);
   });
-  while (event(tree, "lock_in_tree.sleeps") == 0) std::this_thread::yield();
+  while (event(tree, "lock_in_tree.waits") == 0) std::this_thread::yield();
   EXPECT_FALSE(locked);
   let_go(first, end);
   waiter.join();
@@ -138,17 +153,17 @@ TEST(RadixTree, ASlotExpandedWhileOneWaitsIsDescendedInto) {
   for (int round = 0; round < 50; ++round) {
     SmallTree tree;
     // Page 5 is free, although page 0 is still held, so the wait was not necessary.
-    with_a_sleeper(tree, [&](u64, u64) { tree.narrow_to(0, 1); });
+    with_a_waiter(tree, [&](u64, u64) { tree.narrow_to(0, 1); });
     tree.unlock(0, 1);
     EXPECT_EQ(event(tree, "lock_in_tree.false_conflicts"), 1u);
   }
 }
 
-TEST(RadixTree, ASlotUnlockedWhileOneSleepsWakesIt) {
+TEST(RadixTree, ASlotUnlockedWhileOneWaitsIsTaken) {
   NativeThread thread(0, 0, 0, 1);
   for (int round = 0; round < 50; ++round) {
     SmallTree tree;
-    with_a_sleeper(tree, [&](u64 first, u64 end) { tree.unlock(first, end); });
+    with_a_waiter(tree, [&](u64 first, u64 end) { tree.unlock(first, end); });
     EXPECT_EQ(event(tree, "lock_in_tree.false_conflicts"), 0u);
   }
 }

@@ -258,8 +258,8 @@ TEST_F(RwsemTest, WithoutHandoffNobodyDemandsTheLock) {
   EXPECT_EQ(event(lock, "rwsem.handoff_requested"), 0U);
 }
 
-TEST_F(RwsemTest, WithoutStealingNobodyPassesTheQueue) {
-  Rwsem<P, RwsemPolicy{.steal = false}> lock;
+TEST_F(RwsemTest, WithoutTheirStealingReadersNeverPassTheQueue) {
+  Rwsem<P, RwsemPolicy{.reader_steal = false}> lock;
   stress::hammer(lock, {.threads = 6});
   EXPECT_EQ(event(lock, "rwsem.reader_steal"), 0U);
 }

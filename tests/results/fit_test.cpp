@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <sstream>
 
+#include "harness/case/names.hpp"
 #include "results/reader.hpp"
 #include "results/writer.hpp"
+#include "tests/paths.hpp"
 #include "tests/results/sample.hpp"
 
 namespace faultline {
@@ -101,6 +104,13 @@ TEST_F(FitFiles, TheSameFiguresAreThereForThePage) {
             std::string::npos);
 }
 
+TEST_F(FitFiles, AFileWithoutPageWritesIsComparedByItsFaults) {
+  const std::vector<json> parts = {load_results(simulated())["faultline"]};
+  const json by_faults = fit_of(parts, reference());
+  ASSERT_EQ(by_faults["systems"].size(), 2u);
+  EXPECT_EQ(fit_of(parts, reference({{"kind", "write"}})), by_faults);
+}
+
 TEST_F(FitFiles, ACurveThatIsItselfLinearIsCalledSo) {
   const json systems = {{"line",
                          {{"about", "a"},
@@ -153,6 +163,41 @@ TEST_F(FitFiles, LowerRungsComeFirst) {
   ASSERT_EQ(fits.size(), 2U);
   EXPECT_EQ(fits[0]["rung"], "line");
   EXPECT_EQ(fits[1]["rung"], "address space");
+}
+
+TEST_F(FitFiles, ACurveMayHaveAWorkloadOfItsOwnAndOrdersStayWithinAGroup) {
+  const auto system = [](const char* group, const char* workload, const char* scheme) {
+    return json{{"about", "a"},
+                {"group", group},
+                {"case", {{"scheme", scheme}, {"workload", workload}}},
+                {"rates", {{"1", 1e5}, {"2", 2e5}}}};
+  };
+  const json systems = {{"first", system("x", "local", "mmap_sem")},
+                        {"second", system("y", "local", "refcount")},
+                        {"third", system("y", "local", "mmap_sem")},
+                        {"other", system("z", "mix", "mmap_sem")}};
+  const json fit =
+      fit_of({load_results(simulated())["faultline"]}, reference({{"systems", systems}}));
+  EXPECT_EQ(fit["systems"].size(), 4u);
+  ASSERT_EQ(fit["orders"].size(), 2u);
+  EXPECT_EQ(fit["orders"][0]["group"], "y");
+}
+
+TEST(PublishedCurves, NameCasesThatExist) {
+  for (const auto& file :
+       std::filesystem::directory_iterator(FAULTLINE_SOURCE_DIR "/results/reference")) {
+    if (file.path().extension() != ".json") continue;
+    EXPECT_NO_THROW(fit_of({}, file.path().string())) << file.path();
+    const json reference = json::parse(sample::text_of(file.path().string()));
+    for (const json& system : reference["systems"]) {
+      if (!system.contains("case")) continue;
+      const std::string workload =
+          system["case"].value("workload", reference["workload"].get<std::string>());
+      const std::string scheme = system["case"]["scheme"];
+      EXPECT_EQ(workload_named(workload).text(), workload);
+      EXPECT_EQ(scheme_or_lock_named(scheme).text(), scheme);
+    }
+  }
 }
 
 TEST_F(FitFiles, PrintsNothingWhereAFileIsRefused) {

@@ -13,6 +13,11 @@ namespace {
 TEST(OldNames, OfSchemesAndLocksHaveTheirPresentForm) {
   for (const auto& [old, now] : std::map<std::string, std::string>{
            {"mmap_sem:no-handoff", "mmap_sem:handoff=off"},
+           {"mmap_sem:no-steal", "mmap_sem:reader_steal=off:writer_steal=off"},
+           {"mmap_sem:steal=off", "mmap_sem:reader_steal=off:writer_steal=off"},
+           {"rwsem:no-steal", "rwsem:reader_steal=off:writer_steal=off"},
+           {"rwsem:osq=off:steal=off:handoff=off",
+            "rwsem:osq=off:reader_steal=off:writer_steal=off:handoff=off"},
            {"mmap_sem:rwsem_2012", "mmap_sem:lock=rwsem_2012"},
            {"mmap_sem:std::shared_mutex", "mmap_sem:lock=std_shared_mutex"},
            {"range_lock:mcs", "range_lock:structure=mcs"},
@@ -36,6 +41,9 @@ TEST(OldNames, OfWorkloadsHaveTheirPresentCanonicalForm) {
                                           {"mix:40:3", "mix:faults=40:updates=3"},
                                           {"lock_loop:section=100,gap=100,read=50,layout=random",
                                            "lock_loop:section=100:gap=100:read=50:ranges=random"},
+                                          {"lock_loop:layout=random", "lock_loop:ranges=random"},
+                                          {"lock_loop:section=100:read_gap=5:write_every=64",
+                                           "lock_loop:section=100:read_gap=5:write_every=64"},
                                           {"replay:pack", "replay:file=pack"},
                                           {"local", "local"}}) {
     EXPECT_EQ(present_workload(old), now);

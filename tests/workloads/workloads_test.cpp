@@ -66,7 +66,10 @@ TEST(Workloads, ATextThatDoesNotFitIsRefusedWithWhatExists) {
       {"mix:shared=both", "expected off or on"},
       {"lock_loop:read=101", "expected a whole number from 0 to 100"},
       {"lock_loop:ranges=half", "expected full or disjoint or random"},
-      {"lock_loop:gaps=1", "expected one of section, gap, read, ranges"},
+      {"lock_loop:gaps=1", "expected one of section, gap, read_section, read_gap, read"},
+      {"lock_loop:read_gap=same", "expected a whole number from 0"},
+      {"lock_loop:update=on", "expected none or beside or apart"},
+      {"global:order=random", "expected same or own"},
       {"nonsense", "expected one of page_fault1, page_fault2"},
       {"", "expected one of page_fault1, page_fault2"},
       {"replay", "expected file=PATH"},
@@ -110,7 +113,10 @@ INSTANTIATE_TEST_SUITE_P(Catalogue, EveryWorkload, testing::ValuesIn(plain_workl
 
 TEST(Workloads, LockLoopRunsOnEveryPrimitive) {
   for (const std::string& lock : stars_of(lock_families, true))
-    for (const char* text : {"lock_loop", "lock_loop:section=50:gap=50:read=50:ranges=random"}) {
+    for (const char* text :
+         {"lock_loop", "lock_loop:section=50:gap=50:read=50:ranges=random",
+          "lock_loop:section=50:read_section=20:read_gap=9:write_every=4:update=beside",
+          "lock_loop:readers=1:update=apart"}) {
       TrialSpec spec = short_trial(text, lock, 2);
       spec.trial_case.duration_s = 0.02;
       const json record = run_long_enough(spec);
@@ -171,42 +177,111 @@ TEST(PageFault, ThreadsStartOutOfStep) {
   EXPECT_EQ(depths.size(), 4u);
 }
 
-TEST(Local, SlotsAreAMebibyteApart) {
+TEST(Local, PlacesAreAMebibyteApart) {
   const std::vector<Call> calls = run_fake("local", 2).calls;
-  std::map<u32, std::set<u64>> slots;
-  for (const Call& call : calls) slots[call.thread].insert(call.address);
-  ASSERT_EQ(slots.size(), 2u);
-  EXPECT_EQ(slots[0].size(), 1u);
-  EXPECT_EQ(slots[1].size(), 1u);
-  EXPECT_EQ(*slots[1].begin() - *slots[0].begin(), u64{1} << 20);
+  std::map<u32, std::set<u64>> places;
+  for (const Call& call : calls) places[call.thread].insert(call.address);
+  ASSERT_EQ(places.size(), 2u);
+  EXPECT_EQ(places[0].size(), 1u);
+  EXPECT_EQ(places[1].size(), 1u);
+  EXPECT_EQ(*places[1].begin() - *places[0].begin(), u64{1} << 20);
 }
 
-TEST(Pipeline, EachPageIsWrittenByItsOwnerAndUnmappedByANeighbour) {
-  const FakeRun run = run_fake("pipeline", 3);
+u64 count_of(const json& record, const char* kind) {
+  return record["kinds"].contains(kind) ? record["kinds"][kind]["count"].get<u64>() : 0;
+}
+
+TEST(Local, AFaultIsAPartOfItsPageWrite) {
+  const FakeRun run = run_fake("local", 1);
+  const std::vector<Operation> turn = {Operation::map, Operation::fault, Operation::write,
+                                       Operation::unmap};
+  ASSERT_GT(run.calls.size(), turn.size());
+  for (usize i = 0; i < turn.size(); ++i) EXPECT_EQ(run.calls[i].kind, turn[i]) << i;
+  EXPECT_EQ(count_of(run.record, "write"), count_of(run.record, "fault"));
+  EXPECT_EQ(run.record["operations"], count_of(run.record, "map") + count_of(run.record, "write") +
+                                          count_of(run.record, "unmap"));
+}
+
+TEST(Pipeline, EachPageIsWrittenByItsOwnerThenWrittenAndUnmappedByTheOneBefore) {
+  constexpr u32 threads = 3;
+  const FakeRun run = run_fake("pipeline", threads);
   std::map<u64, std::vector<Call>> by_page;
   for (const Call& call : run.calls) by_page[call.address].push_back(call);
-  ASSERT_EQ(by_page.size(), 3u);
-  for (const auto& [page, calls] : by_page) {
-    ASSERT_GE(calls.size(), 4u);
-    EXPECT_EQ(calls[0].kind, Operation::map);
-    EXPECT_EQ(calls[1].kind, Operation::fault);
-    EXPECT_EQ(calls[1].thread, calls[0].thread);
-    EXPECT_EQ(calls[2].kind, Operation::fault);
-    EXPECT_EQ(calls[3].kind, Operation::unmap);
-    EXPECT_EQ(calls[2].thread, calls[3].thread);
-    EXPECT_NE(calls[3].thread, calls[0].thread);
+  EXPECT_GT(by_page.size(), threads);
+  const std::vector<Operation> turn = {Operation::map, Operation::fault, Operation::write,
+                                       Operation::write, Operation::unmap};
+  for (const auto& [page, calls] : by_page)
+    for (usize i = 0; i < std::min(calls.size(), turn.size()); ++i) {
+      EXPECT_EQ(calls[i].kind, turn[i]) << i;
+      const u32 owner = calls[0].thread;
+      EXPECT_EQ(calls[i].thread, i < 3 ? owner : (owner + threads - 1) % threads) << i;
+    }
+}
+
+TEST(Pipeline, EachThreadMapsItsPlacesInTurnFarFromTheOthers) {
+  const std::vector<Call> calls = run_fake("pipeline", 2).calls;
+  std::map<u32, std::vector<u64>> maps;
+  for (const Call& call : calls)
+    if (call.kind == Operation::map) maps[call.thread].push_back(call.address);
+  ASSERT_GT(maps[0].size(), 2u);
+  ASSERT_FALSE(maps[1].empty());
+  for (const auto& [thread, pages] : maps)
+    for (usize round = 1; round < pages.size(); ++round)
+      ASSERT_EQ(pages[round] - pages[0], round % 80 * (u64{1} << 20)) << thread << " " << round;
+  EXPECT_EQ(maps[1][0] - maps[0][0], u64{16} << 30);
+}
+
+// The pages that each thread wrote in its rounds, in order.
+std::map<u32, std::vector<std::vector<u64>>> rounds_of(const std::vector<Call>& calls) {
+  std::map<u32, std::vector<std::vector<u64>>> rounds;
+  for (const Call& call : calls) {
+    EXPECT_NE(call.kind, Operation::unmap);
+    if (call.kind == Operation::map) rounds[call.thread].emplace_back();
+    if (call.kind == Operation::write) rounds[call.thread].back().push_back(call.address);
+  }
+  return rounds;
+}
+
+TEST(Global, AThreadWritesEachPageThatItDrawsOnceARound) {
+  constexpr u32 threads = 3;
+  constexpr usize pages = 16 * threads;
+  const FakeRun run = run_fake("global", threads);
+  for (auto& [thread, rounds] : rounds_of(run.calls)) {
+    ASSERT_GT(rounds.size(), 1u);
+    rounds.pop_back();  // the calls that are kept may end in it
+    for (const std::vector<u64>& written : rounds) {
+      const std::set<u64> distinct(written.begin(), written.end());
+      EXPECT_EQ(distinct.size(), written.size());
+      EXPECT_LE(*distinct.rbegin() - *distinct.begin(), (pages - 1) * page_size);
+      EXPECT_GT(written.size(), pages / 3);
+      EXPECT_LT(written.size(), pages * 9 / 10);
+    }
   }
 }
 
-TEST(Global, AllWriteWhatAllHaveMapped) {
-  const FakeRun run = run_fake("global", 3);
-  std::map<u32, std::set<u64>> slices_written;
-  u64 base = ~u64{0};
-  for (const Call& call : run.calls) base = std::min(base, call.address);
-  for (const Call& call : run.calls)
-    if (call.kind == Operation::fault)
-      slices_written[call.thread].insert((call.address - base) / (16 * page_size));
-  for (u32 thread = 0; thread < 3; ++thread) EXPECT_EQ(slices_written[thread].size(), 3u) << thread;
+TEST(Global, AllThreadsWriteInOneOrderOrEachInItsOwn) {
+  for (const char* order : {"same", "own"}) {
+    auto rounds = rounds_of(run_fake(std::string("global:order=") + order, 2).calls);
+    ASSERT_FALSE(rounds[0].empty());
+    ASSERT_FALSE(rounds[1].empty());
+    EXPECT_EQ(rounds[0][0] == rounds[1][0], order == std::string("same")) << order;
+  }
+}
+
+TEST(Global, AWindowHoldsWholeRoundsAndOneAtLeast) {
+  constexpr u64 threads = 3;
+  for (double duration_s : {1e-6, 0.05}) {
+    TrialSpec spec = short_trial("global", "fake", threads);
+    spec.trial_case.duration_s = duration_s;
+    spec.counters = false;
+    const json record = run_trial_on(spec, fake_arenas(spec, [](FakeSpace&) {}));
+    ASSERT_EQ(record["status"], "ok") << record["reason"];
+    EXPECT_GE(count_of(record, "map"), threads);
+    EXPECT_EQ(count_of(record, "map") % threads, 0u);
+    // In one order all threads write the same pages of a round.
+    EXPECT_EQ(count_of(record, "write") % threads, 0u);
+    EXPECT_GT(count_of(record, "write"), count_of(record, "map"));
+  }
 }
 
 TEST(Mix, KeepsItsRatioAndEveryFaultFindsItsPageMissing) {
@@ -301,6 +376,9 @@ TEST(LockLoop, DisjointRangesNeverWaitForOneAnother) {
   EXPECT_GT(acquired, 0u);
 }
 
+// An arrival does not take the line on which the others wait.
+static_assert(sizeof(Barrier<P>) == 2 * cache_line);
+
 TEST(Barrier, OpensForAllWhenAllHaveCome) {
   constexpr u32 threads = 3;
   Window<P> window;
@@ -323,29 +401,87 @@ TEST(Barrier, OpensForAllWhenAllHaveCome) {
   EXPECT_EQ(out_of_step, 0u);
 }
 
-TEST(Barrier, AClosingWindowFreesThoseWhoWait) {
+TEST(Barrier, AFailedThreadFreesThoseWhoWait) {
   Window<P> window;
   Barrier<P> barrier;
-  Tally tally;
-  std::atomic<bool> opened{true};
+  std::atomic<bool> came_back{false};
   std::thread waiting([&] {
     const NativeThread registered(0, 0, 0, 1);
     Worker<P> worker(nullptr, window, 0, 2, Role::all, false, nullptr);
-    window.phase.store(phase_measure);
-    for (u32 i = 0; i < 5; ++i) worker.count(Operation::lock, [] { return true; });
-    opened = barrier.wait(worker);
+    EXPECT_FALSE(barrier.wait(worker));
     EXPECT_TRUE(worker.excused());
-    worker.finish();
-    tally = worker.tally();
+    came_back = true;
   });
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  const u64 closed = P::now();
+  // The window's close does not free it: the other thread completes the round.
   window.phase.store(phase_stop);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_FALSE(came_back);
+  window.phase.store(phase_failed);
   waiting.join();
-  EXPECT_FALSE(opened);
-  EXPECT_EQ(tally.operations[static_cast<usize>(Operation::lock)], 4u);
-  // The time at the barrier is not part of the time from which the rate is computed.
-  EXPECT_LT(tally.last_ns, closed);
+}
+
+TEST(Worker, CountsWhatCompletedUpToTheLastWholeRound) {
+  const NativeThread registered(0, 0, 0, 1);
+  Window<P> window;
+  Worker<P> worker(nullptr, window, 0, 1, Role::all, false, nullptr);
+  const auto work = [&](u32 operations) {
+    for (u32 i = 0; i < operations; ++i) worker.count(Operation::lock, [] { return true; });
+  };
+  worker.begin_rounds();
+  work(5);
+  window.phase.store(phase_measure);
+  work(7);  // in the round in which the window opens
+  EXPECT_TRUE(worker.end_round(worker.phase()));
+  for (u32 round = 0; round < 2; ++round) {
+    work(10);
+    EXPECT_TRUE(worker.end_round(worker.phase()));
+  }
+  const u64 ended = P::now();
+  work(3);  // in the round in which the window closes
+  window.phase.store(phase_stop);
+  worker.finish();
+  EXPECT_EQ(worker.tally().operations[static_cast<usize>(Operation::lock)], 20u);
+  EXPECT_EQ(worker.tally().rounds, 2u);
+  EXPECT_LE(worker.tally().last_ns, ended);
+}
+
+TEST(Worker, AnAccessToAMappedPageIsNoFault) {
+  const NativeThread registered(0, 0, 0, 1);
+  Window<P> window;
+  FakeSpace space;
+  space.map(page_size, page_size, prot_read | prot_write, map_fixed);
+  Worker<P> worker(&space, window, 0, 1, Role::all, false, nullptr);
+  window.phase.store(phase_measure);
+  worker.count(Operation::lock, [] { return true; });  // opens the count
+  EXPECT_EQ(worker.fault(page_size, Access::write), Error::none);
+  EXPECT_EQ(worker.fault(page_size, Access::write), Error::none);
+  EXPECT_EQ(worker.read(page_size), Error::none);
+  EXPECT_EQ(worker.write(2 * page_size), Error::segv);
+  window.phase.store(phase_stop);
+  worker.finish();
+  const auto count = [&](Operation kind) {
+    return worker.tally().operations[static_cast<usize>(kind)];
+  };
+  EXPECT_EQ(count(Operation::fault), 2u);
+  EXPECT_EQ(count(Operation::write), 2u);
+  EXPECT_EQ(count(Operation::read), 1u);
+  EXPECT_EQ(worker.tally().nested, 1u);
+  EXPECT_EQ(worker.tally().errors[static_cast<usize>(Operation::write)], 1u);
+}
+
+TEST(Worker, AnIdleThreadsCountEndsWhenItBeganToWait) {
+  const NativeThread registered(0, 0, 0, 1);
+  Window<P> window;
+  Worker<P> worker(nullptr, window, 0, 2, Role::all, false, nullptr);
+  window.phase.store(phase_measure);
+  for (u32 i = 0; i < 5; ++i) worker.count(Operation::lock, [] { return true; });
+  worker.about_to_wait();
+  const u64 waiting = P::now();
+  std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  window.phase.store(phase_stop);
+  worker.finish();
+  EXPECT_EQ(worker.tally().operations[static_cast<usize>(Operation::lock)], 4u);
+  EXPECT_LE(worker.tally().last_ns, waiting);
 }
 
 }  // namespace

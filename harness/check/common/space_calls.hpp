@@ -21,6 +21,23 @@ inline constexpr u64 space_base = lowest_address;
 // programs' pages lie within the tree; the break and the area for placement do not.
 template <class P>
 using SmallTree = RadixTree<P, 1, 8>;
+template <class P>
+using SmallSv6Tree = RadixTree<P, 1, 8, Sv6Slot>;
+
+// `Scheme` with a page table for each CPU, and with shootdowns of a page's users alone. So the sets
+// of users and the CPUs' own tables are explored too.
+template <class Scheme>
+class WithOwnTables : public Scheme {
+ public:
+  explicit WithOwnTables(AddressSpaceOptions options) : Scheme(changed(options)) {}
+
+ private:
+  static AddressSpaceOptions changed(AddressSpaceOptions options) {
+    options.shootdown = shootdown_precise;
+    options.page_table = page_table_per_cpu;
+    return options;
+  }
+};
 
 // The address space is small, since every execution makes one. It has enough frames for a thread
 // that maps all pages after other threads have taken frames from this thread's pool.

@@ -8,13 +8,14 @@
 
 namespace faultline {
 
-struct PctPlatform {
+struct PctPlatform : cells::StoresParts<pct::AtomicCell> {
   template <class T>
   using atomic = cells::Atomic<T, pct::AtomicCell>;
   template <class T>
   using data = cells::Data<T, pct::DataCell>;
   using Where = pct::Where;
   static constexpr u32 max_threads = pct::most_threads;
+  static constexpr u32 most_looks = 1;        // see locks/backoff.hpp
   static constexpr u32 table_level_bits = 2;  // every execution makes a new page table
 
   // The retiring thread reclaims, after a grace period that begins here, when its priority lets it

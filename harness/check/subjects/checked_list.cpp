@@ -97,7 +97,7 @@ void append_schemes(std::vector<Checked>& list) {
       checked.make = make_subject<SpaceSubject<MmapSem<TreeMm<P>, LightRwsem>>>;
     if (name == "range_lock") checked.make = make_subject<SpaceSubject<LightRangeLockScheme>>;
     if (name == "lock_in_tree")
-      checked.make = make_subject<SpaceSubject<LockInTree<P, SmallTree<P>>>>;
+      checked.make = make_subject<SpaceSubject<WithOwnTables<LockInTree<P, SmallTree<P>>>>>;
     if (name == "refcount")
       checked.make = make_subject<SpaceSubject<Refcount<TreeMm<P, RefcountHooks<P>>, LightRwsem>>>;
     const Chosen chosen = choose(scheme_family, name);
@@ -130,7 +130,7 @@ const std::vector<Checked>& checked_list() {
   static const std::vector<Checked> list = [] {
     std::vector<Checked> all;
     append<MutexSubject>(all, Family::mutex, mutex_list<P>());
-    all.push_back({"osq", Family::queue, make_subject<QueueSubject<Osq<P>>>});
+    all.push_back({"osq_queue", Family::queue, make_subject<QueueSubject<Osq<P>>>});
     all.push_back({"vma_refcount", Family::refcount, make_subject<RefcountSubject<Ticket<P>>>,
                    make_subject<RefcountSubject<StepMutex<P>>>});
     append<RangeSubject>(all, Family::range, range_list<P>());

@@ -30,7 +30,10 @@ std::vector<ExploredScheme> explored_schemes() {
     const Chosen chosen = choose(scheme_family, name);
     if (chosen.max_threads() == 1) continue;
     if (name == "lock_in_tree")
-      schemes.push_back({name.c_str(), make_type<LockInTree<P, SmallTree<P>>>, true});
+      schemes.push_back(
+          {name.c_str(), make_type<WithOwnTables<LockInTree<P, SmallTree<P>>>>, true});
+    else if (name == "lock_in_tree:slots=sv6")
+      schemes.push_back({name.c_str(), make_type<LockInTree<P, SmallSv6Tree<P>>>, true});
     else
       schemes.push_back({name.c_str(), [chosen](const AddressSpaceOptions& options) {
                            return make_scheme<P>(chosen, options);

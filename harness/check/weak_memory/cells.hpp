@@ -214,7 +214,9 @@ class AtomicCell : private Kept {
     const T after = change(before);
     value_.exchange(stored(after), relacy_order(order), info_of(where));
     accesses_.note();
-    note_write(conflicts_);
+    // A thread that waits for a change has nothing new to see in the same value. Two waiters of a
+    // test-and-set lock would wake each other for ever.
+    if (after != before) note_write(conflicts_);
     note_read(conflicts_, false);
     log_access(what, this, as_number(before), as_number(after), order, where, Values::two);
     return before;

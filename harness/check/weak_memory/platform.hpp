@@ -11,13 +11,14 @@
 
 namespace faultline {
 
-struct CheckPlatform {
+struct CheckPlatform : cells::StoresParts<check::AtomicCell> {
   template <class T>
   using atomic = cells::Atomic<T, check::AtomicCell>;
   template <class T>
   using data = cells::Data<T, check::DataCell>;
   using Where = check::Where;
   static constexpr u32 max_threads = check::most_threads;
+  static constexpr u32 most_looks = 1;        // see locks/backoff.hpp
   static constexpr u32 table_level_bits = 2;  // every execution makes a new page table
 
   // A grace period begins and ends with a fence in every thread, as membarrier(2) makes it. It

@@ -1,0 +1,141 @@
+// The kernel's queued spinlock (kernel/locking/qspinlock.c; Waiman Long and Peter Zijlstra, Linux
+// 4.2): a word, and an MCS queue of the threads that wait for it. Arm's lockhammer calls it
+// queued_spinlock.
+//
+//   word   byte 0 locked (_Q_LOCKED_VAL), byte 1 pending (_Q_PENDING_VAL), bytes 2 to 7 the tail of
+//          the queue
+//   lock   0 -> locked. The first thread that finds the word locked sets pending and spins on the
+//          word. A thread that finds more than a holder queues: it makes its node the tail, waits
+//          until it is the head, then waits until neither locked nor pending is set, takes the lock
+//          and makes its successor the head
+//   unlock stores 0 to the byte `locked`
+//
+// In the kernel the tail is a number of a CPU and a context, so that the lock has four bytes, and
+// where a kernel has fewer than 16384 CPUs a thread exchanges the tail's two bytes. Here the tail
+// is the node's address, so that the lock has eight bytes, and a loop of exchanges replaces the
+// tail, as xchg_tail() does in a kernel with more CPUs. So threads that queue all at once need more
+// exchanges than in the kernel. Threads that queue one after the other do not.
+#pragma once
+
+#include <cstdint>
+
+#include "locks/layout.hpp"
+#include "locks/mutex/concept.hpp"
+#include "locks/platform.hpp"
+
+namespace faultline {
+
+template <class P>
+class Qspinlock {
+ public:
+  // Only a thread that queues touches its node.
+  struct alignas(cache_line) Node {
+    typename P::template atomic<Node*> next{nullptr};
+    typename P::template atomic<u32> waiting{0};
+  };
+
+  Qspinlock() {
+    if constexpr (PlainCells<P>) static_assert(sizeof(Qspinlock) == sizeof(u64));
+  }
+
+  void lock(Node& node) {
+    u64 seen = 0;
+    // acquire: pairs with unlock's release. relaxed on failure: the slow path looks again.
+    if (!word_.compare_exchange_strong(seen, locked, std::memory_order_acquire,
+                                       std::memory_order_relaxed)) [[unlikely]]
+      lock_slow(node, seen);
+  }
+
+  bool try_lock(Node&) {
+    u64 seen = word_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
+    // acquire: as in lock. relaxed on failure: nothing is read.
+    return seen == 0 && word_.compare_exchange_strong(seen, locked, std::memory_order_acquire,
+                                                      std::memory_order_relaxed);
+  }
+
+  // release: pairs with the acquires of `word_`.
+  void unlock(Node&) { P::store_low(word_, Byte{0}, std::memory_order_release); }
+
+ private:
+  using Byte = std::uint8_t;
+  using TwoBytes = std::uint16_t;
+  static constexpr u64 locked = 1, pending = 1 << 8;
+  static constexpr u64 held_mask = 0xFFFF;  // locked and pending
+  static constexpr u32 tail_shift = 16;     // user space has addresses of 48 bits
+  // How long a thread waits for a pending thread to take the free lock: _Q_PENDING_LOOPS.
+  static constexpr u32 pending_turns = 512;
+
+  // queued_spin_lock_slowpath() in the kernel.
+  [[gnu::noinline]] void lock_slow(Node& node, u64 seen) {
+    WaitScope<P> waiting(this, "qspinlock");
+    if (!lock_as_pending(seen)) lock_queued(node);
+  }
+
+  // False: others wait already.
+  bool lock_as_pending(u64 seen) {
+    for (u32 turn = 0; seen == pending && turn < pending_turns; ++turn) {
+      P::pause(this);
+      seen = word_.load(std::memory_order_relaxed);  // relaxed: a hint
+    }
+    if ((seen & ~locked) != 0) return false;
+    // acquire: pairs with unlock's release, if the lock is free by now.
+    seen = word_.fetch_or(pending, std::memory_order_acquire);
+    if ((seen & ~locked) != 0) {
+      // relaxed: the bit passes no data.
+      if ((seen & pending) == 0) word_.fetch_and(~pending, std::memory_order_relaxed);
+      return false;
+    }
+    if ((seen & locked) != 0)
+      // acquire: pairs with unlock's release.
+      while ((word_.load(std::memory_order_acquire) & locked) != 0) P::pause(this);
+    // relaxed: the acquire above orders; only this thread may change the two bytes.
+    P::store_low(word_, static_cast<TwoBytes>(locked), std::memory_order_relaxed);
+    return true;
+  }
+
+  void lock_queued(Node& node) {
+    // relaxed, both: the exchange of the tail publishes them.
+    node.next.store(nullptr, std::memory_order_relaxed);
+    node.waiting.store(1, std::memory_order_relaxed);
+    if (try_lock(node)) return;
+    if (Node* previous = exchange_tail(node)) {
+      // release: pairs with the acquire of `next` below, after which the predecessor stores to this
+      // node's `waiting`.
+      previous->next.store(&node, std::memory_order_release);
+      // acquire: pairs with the release of the store to `waiting` below.
+      while (node.waiting.load(std::memory_order_acquire) != 0) P::pause(this);
+    }
+    u64 seen;
+    // acquire: pairs with unlock's release.
+    while (((seen = word_.load(std::memory_order_acquire)) & held_mask) != 0) P::pause(this);
+    // relaxed: the acquire above orders. On failure a thread has queued behind this one, or is
+    // about to: it has set pending and will find the tail.
+    if (tail_of(seen) == &node &&
+        word_.compare_exchange_strong(seen, locked, std::memory_order_relaxed,
+                                      std::memory_order_relaxed))
+      return;
+    P::store_low(word_, static_cast<Byte>(locked), std::memory_order_relaxed);  // relaxed: as above
+    Node* next;
+    // acquire: pairs with the release of the store to `next` above.
+    while ((next = node.next.load(std::memory_order_acquire)) == nullptr) P::pause(this);
+    // release: pairs with the acquire of `waiting` above.
+    next->waiting.store(0, std::memory_order_release);
+  }
+
+  // xchg_tail() in the kernel. Answers the former tail, or null.
+  Node* exchange_tail(Node& node) {
+    u64 seen = word_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
+    // acq_rel: publishes the node to the next thread that exchanges the tail, which acquires.
+    // relaxed on failure: the next turn decides.
+    while (!word_.compare_exchange_weak(
+        seen, (seen & held_mask) | reinterpret_cast<std::uintptr_t>(&node) << tail_shift,
+        std::memory_order_acq_rel, std::memory_order_relaxed)) {
+    }
+    return tail_of(seen);
+  }
+  static Node* tail_of(u64 word) { return reinterpret_cast<Node*>(word >> tail_shift); }
+
+  typename P::template atomic<u64> word_{0};
+};
+
+}  // namespace faultline
