@@ -1,7 +1,7 @@
 // The report is one file with everything in it, since users mail it, archive it and open it
 // offline.
 import { readFileSync } from 'node:fs';
-import { entries, intervalOf, standsFor, whereOf } from './rows.mjs';
+import { doubtsOf, entries, intervalOf, standsFor, whereOf } from './rows.mjs';
 import { provenance } from './pictures.mjs';
 
 const here = new URL('.', import.meta.url);
@@ -50,12 +50,21 @@ function table(head, rows) {
 
 const interval = ({ low, high }, text) => (low === undefined ? '\u2013' : `${text(low)} \u2026 ${text(high)}`);
 
+/** A question mark, whose title in the browser says why a case is doubtful; empty for an empty `why`. */
+const doubtMark = (why) => (why ? ` <span class="soft" title="${escapeHtml(why)}">?</span>` : '');
+
+const whyDoubtful = (one) => doubtsOf(one).map(({ why }) => why).join('; ');
+
+/** "790 k (4 seeds), 1.29 M (2 seeds)" */
+const modesText = (modes) => modes.map(({ median, repetitions }) => `${human(median)} (${repetitions} seeds)`).join(', ');
+
 /** `kind`: what low and high are, where the head of the table does not say it. */
 function throughputCell(one, best, kind) {
   if (!one.throughput) return `<td class="none" colspan="3">not measured: ${escapeHtml(one.reason ?? '')}</td>`;
-  const { median } = one.throughput;
+  const { median, modes } = one.throughput;
   const relative = best > 0 && !one.private && !one.kernel ? (median / best).toFixed(2) : '\u2013';
-  return `<td>${human(median)}</td><td class="soft">${interval(one.throughput, human)}${kind ? ` (${kind})` : ''}</td><td>${relative}</td>`;
+  const rate = (modes ? modesText(modes) : human(median)) + doubtMark(whyDoubtful(one));
+  return `<td>${rate}</td><td class="soft">${interval(one.throughput, human)}${kind ? ` (${kind})` : ''}</td><td>${relative}</td>`;
 }
 
 /** All numbers of one panel, fastest first within a thread count. */
@@ -135,11 +144,11 @@ function stallText(stall) {
   return lines.length > 0 ? `<br><span class="soft">${lines.map(escapeHtml).join('<br>')}</span>` : '';
 }
 
-/** [{note, names: those of its cases}] of one file */
-function notesOf(results) {
+/** [{note, names: those of its cases}] of one file. `textsOf`: the notes of a case. */
+function notesOf(results, textsOf) {
   const names = new Map();
-  for (const { name, notes } of results.cases) {
-    for (const note of notes ?? []) names.set(note, [...(names.get(note) ?? []), name]);
+  for (const one of results.cases) {
+    for (const note of textsOf(one)) names.set(note, [...(names.get(note) ?? []), one.name]);
   }
   return [...names].map(([note, cases]) => ({ note, names: cases }));
 }
@@ -163,10 +172,13 @@ function incidents(runs) {
     return `<h3>${title}</h3>${rows.length > 0 ? table([...(several ? ['file'] : []), ...head], rows) : `<p>${none}</p>`}`;
   };
   const trial = ['case', 'repetition', 'reason'];
+  const noted = (results) => notesOf(results, ({ notes }) => notes ?? []);
+  const doubtful = (results) => notesOf(results, (one) => doubtsOf(one).map(({ why }) => why));
   return [
     part('Failures', 'No trial failed.', (results) => results.failures, trial, trialCells),
     part('Discarded', 'No trial was discarded.', (results) => results.discarded, trial, trialCells),
-    part('Notes', 'No case has a note.', notesOf, ['note', 'cases'], noteCells),
+    part('Doubtful', 'No case is doubtful.', doubtful, ['reason', 'cases'], noteCells),
+    part('Notes', 'No case has a note.', noted, ['note', 'cases'], noteCells),
     part('Left out', 'Nothing was left out.', (results) => results.left_out, ['what', 'why'], (one) => [one.what, one.why].map(escapeHtml)),
   ].join('\n');
 }
@@ -242,7 +254,7 @@ function agreement({ machine, host, cases, median, worst, why_not }) {
   if (why_not) return `${title}<p class="missing">Not compared: ${escapeHtml(why_not)}.</p>`;
   const rows = cases.map((one) =>
     row([
-      name(one.case),
+      name(one.case) + doubtMark(one.doubtful),
       human(one.native.median),
       interval(one.native, human),
       human(one.simulated.median),

@@ -167,6 +167,36 @@ function barText(rows) {
   return `${what}${why} as a bar, often smaller than the mark`;
 }
 
+/** What is wrong with the cases of each kind of doubt (doubts_of of results/doubt.cpp), in the order of the text. */
+const doubtTexts = {
+  unsettled: 'Throughput had not settled when the warm-up reached its cap',
+  one_thread: 'One thread did nearly everything',
+  modes: 'The seeds fall into two modes: each has a point, and the line follows the mode of more seeds',
+  spread: 'The seeds are far apart, and too few to show whether they fall into modes',
+};
+
+/** "mix, simulated on x: mmap_sem at 64, 128" for each panel and line of these rows. */
+function placesOf(rows) {
+  const places = new Map();
+  for (const { panel, scheme, line, threads } of rows) {
+    const name = [scheme ?? '', line && line !== 'plain' ? line : ''].filter(Boolean).join(', ');
+    const place = [panel.replaceAll('\n', ', '), name].filter(Boolean).join(': ');
+    places.set(place, new Set([...(places.get(place) ?? []), threads]));
+  }
+  return [...places].map(([place, counts]) => `${place} at ${[...counts].sort((a, b) => a - b).join(', ')}`);
+}
+
+/** Says which of the picture's points are doubtful, and why; empty if none is. */
+function doubtText(rows) {
+  const parts = Object.entries(doubtTexts).flatMap(([kind, text]) => {
+    const places = placesOf(rows.filter((row) => row.doubtful?.split(' ').includes(kind)));
+    return places.length > 0 ? [`${text}: ${places.join('; ')}.`] : [];
+  });
+  return parts.length > 0 ? ['Hollow points are doubtful.', ...parts].join(' ') : '';
+}
+
+const HOLLOW = 'hollow points are doubtful';
+
 function seriesScales(rows) {
   const known = Object.keys(style.schemes);
   const present = distinct(rows, 'scheme');
@@ -183,8 +213,11 @@ function seriesScales(rows) {
     if (names.includes(CEILING)) return style.ceiling_dash;
     return names.includes(CLEARING) ? style.clearing_dash : style.dashes[next++ % style.dashes.length];
   });
+  const colours = { domain, range: looks.map((look) => look.colour) };
   return {
-    color: { domain, range: looks.map((look) => look.colour) },
+    color: colours,
+    fill: colours,
+    stroke: colours,
     shape: { domain, range: looks.map((look) => look.shape) },
     strokeDash: { domain: lines, range: dashes },
   };
@@ -319,6 +352,7 @@ function fit(picture, rows, subtitle) {
       if (channel === 'shape' && shapeIsLine) encoding.shape.field = 'line';
       encoding[channel].scale = scale;
       const { domain } = scale;
+      if (encoding[channel].legend === null) continue;
       // A legend with one entry adds nothing to the title.
       encoding[channel].legend = domain.length === 1 ? null : { columns: legendColumns(spec, domain) };
     }
@@ -336,6 +370,14 @@ function fit(picture, rows, subtitle) {
     spec.title.subtitle = { signal: `[${subtitle.map((line) => JSON.stringify(line)).join(', ')}, ${at}]` };
   }
   return spec;
+}
+
+/** Says which simulated points are doubtful, and why; empty if none is. */
+function fitDoubtText({ systems }) {
+  const parts = systems.flatMap(({ name, points }) =>
+    points.filter((point) => point.doubtful).map((point) => `${name} at ${point.cpus}: ${point.doubtful}`),
+  );
+  return parts.length > 0 ? `Simulated points filled white are doubtful. ${parts.join('; ')}.` : '';
 }
 
 /** The files with simulations that stand for a published system. */
@@ -357,8 +399,9 @@ export function makePictures(runs, computed) {
     const { name, title } = picture;
     if (name === 'fit') {
       return (computed.fits ?? []).map((one) => {
+        const about = [picture.about, fitDoubtText(one)].filter(Boolean).join(' ');
         const spec = publishedAgainst(picture, one, provenance(runs, fitted(runs, one)));
-        return { name: `fit-${one.name}`, title: `${title}: ${one.name}`, about: picture.about, spec };
+        return { name: `fit-${one.name}`, title: `${title}: ${one.name}`, about, spec };
       });
     }
     const { rows, runs: used, omitted } = all[name];
@@ -371,9 +414,11 @@ export function makePictures(runs, computed) {
     const about = [
       picture.about.replace('BAR', () => barText(rows)),
       uncounted && `Not counted everywhere: ${uncounted}.`,
+      picture.curves && doubtText(rows),
       without && `${without[0].toUpperCase()}${without.slice(1)}. A variant has bars if its plain scheme was not simulated.`,
     ];
-    const subtitle = [...provenance(runs, used), ...(without ? wrapped(without, 120) : [])];
+    const hollow = picture.curves && rows.some((row) => row.doubtful);
+    const subtitle = [...provenance(runs, used), ...(hollow ? [HOLLOW] : []), ...(without ? wrapped(without, 120) : [])];
     return { name, title, about: about.filter(Boolean).join(' '), spec: fit(picture, rows, subtitle) };
   });
 }

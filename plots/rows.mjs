@@ -69,6 +69,9 @@ function lineSettings(one, axes) {
   return apart.map((axis) => settingLabel(one, axis));
 }
 
+/** [{kind, why}]: why the case should not be trusted. Results of older versions have no doubts. */
+export const doubtsOf = (one) => one.doubtful ?? [];
+
 /** Every case of every file, with the fields that all rows of the case share. */
 export function entries(runs) {
   const panelOf = panelNamer(runs);
@@ -83,6 +86,7 @@ export function entries(runs) {
       const notes = [
         one.oversubscribed ? 'more threads than CPUs' : '',
         one.throughput?.repetitions.length === 1 ? 'one repetition: no interval' : '',
+        ...doubtsOf(one).map(({ why }) => `doubtful: ${why}`),
         ...(one.notes ?? []),
       ].filter(Boolean);
       return {
@@ -94,6 +98,9 @@ export function entries(runs) {
           line: line || 'plain',
           threads: one.threads,
           simulated: Boolean(one.machine),
+          doubtful: doubtsOf(one)
+            .map(({ kind }) => kind)
+            .join(' '),
           note: notes.join('; ') || '-',
         },
       };
@@ -120,15 +127,24 @@ const ENOUGH = 6;
 
 /** What low and high of a case's estimates are; undefined for one repetition, which has neither. */
 export function intervalOf({ throughput }) {
-  const count = throughput?.repetitions.length ?? 0;
+  // Estimates are over the mode with the most repetitions; of two equal ones the numbers are equal.
+  const count = throughput?.modes ? Math.max(...throughput.modes.map((mode) => mode.repetitions)) : throughput?.repetitions.length ?? 0;
   if (count < 2) return undefined;
   return count < ENOUGH ? `range of ${count}` : '95 % interval';
 }
 
+/**
+ * `estimate` with `modes` gives a row for each. The estimate itself is that of one mode; the rows of the others have `aside`, so that
+ * no line passes through them.
+ */
 function spread(entry, panel, estimate) {
   if (!estimate) return [];
-  const { median, low, high } = estimate;
-  return [{ panel, ...entry.common, median, low, high, interval: intervalOf(entry.one) ?? '-' }];
+  const { median, low, high, modes } = estimate;
+  const others = (modes ?? []).filter((mode) => mode.median !== median);
+  return [
+    { panel, ...entry.common, median, low, high, interval: intervalOf(entry.one) ?? '-' },
+    ...others.map((mode) => ({ panel, ...entry.common, median: mode.median, interval: '-', aside: true })),
+  ];
 }
 
 const isLinux = (entry) => entry.one.kernel === true;
@@ -303,6 +319,8 @@ export function standsFor({ workload, scheme, shootdown }) {
   return [workload, scheme, shootdown && `shootdown ${shootdown}`].filter(Boolean).join(', ');
 }
 
+const fitDoubt = ({ doubtful }) => ({ doubtful: doubtful ?? '', note: doubtful ? `doubtful: ${doubtful}` : '-' });
+
 /** Rows of published and simulated curves, one panel for each system. `simulated`: the legend's name of the simulated curve. */
 export function fitRows(systems, simulated) {
   return systems.flatMap(({ name, case: own, points, error, fitted }) => {
@@ -311,7 +329,7 @@ export function fitRows(systems, simulated) {
     const place = (cpus) => ({ panel, threads: cpus });
     return points.flatMap((point) => [
       ...(point.published ? [{ ...place(point.cpus), series: PUBLISHED, median: point.published }] : []),
-      ...(point.simulated ? [{ ...place(point.cpus), series: simulated, ...point.simulated, decades: point.decades }] : []),
+      ...(point.simulated ? [{ ...place(point.cpus), series: simulated, ...point.simulated, ...fitDoubt(point), decades: point.decades }] : []),
     ]);
   });
 }

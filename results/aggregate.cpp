@@ -9,6 +9,7 @@
 
 #include "harness/stats/histogram.hpp"
 #include "harness/stats/stats.hpp"
+#include "results/doubt.hpp"
 #include "results/simulated.hpp"
 
 namespace faultline {
@@ -236,6 +237,18 @@ json notes_of(const Records& records) {
   return texts;
 }
 
+/** `main`: see main_mode_of. */
+json throughput_of(const CaseTrials& trials, const CaseTrials& main) {
+  json throughput = estimate(rates(main));
+  throughput.update(
+      {{"unit", "operations/s"}, {"confidence", confidence}, {"repetitions", rates(trials)}});
+  const std::vector<std::vector<double>> found = modes_of(trials);
+  if (found.size() < 2) return throughput;
+  for (const std::vector<double>& mode : found)
+    throughput["modes"].push_back({{"median", median(mode)}, {"repetitions", mode.size()}});
+  return throughput;
+}
+
 std::string why_nothing(const CaseTrials& trials) {
   for (const json* record : trials.all) {
     const std::string reason = record->value("reason", "");
@@ -268,24 +281,22 @@ std::vector<double> rates(const CaseTrials& trials) {
 
 json aggregate_case(const CaseTrials& trials) {
   json result = trials.description;
-  const std::vector<double> measured = rates(trials);
-  if (measured.empty()) {
+  const CaseTrials main = main_mode_of(trials);
+  if (rates(trials).empty())
     result["reason"] = why_nothing(trials);
-  } else {
-    result["throughput"] = estimate(measured);
-    result["throughput"].update(
-        {{"unit", "operations/s"}, {"confidence", confidence}, {"repetitions", measured}});
+  else
+    result["throughput"] = throughput_of(trials, main);
+  result["kinds"] = kinds_of(main, "");
+  for (const std::string& role : keys_of(both_of(main), json::json_pointer("/roles"))) {
+    result["by_role"][role] = kinds_of(main, role);
   }
-  result["kinds"] = kinds_of(trials, "");
-  for (const std::string& role : keys_of(both_of(trials), json::json_pointer("/roles"))) {
-    result["by_role"][role] = kinds_of(trials, role);
-  }
-  add_sharing(result, trials);
-  result["events"] = events_of(trials);
-  result["software"] = totals(trials.throughput, "software");
-  result["counters"] = counters_of(trials);
+  add_sharing(result, main);
+  result["events"] = events_of(main);
+  result["software"] = totals(main.throughput, "software");
+  result["counters"] = counters_of(main);
+  if (json doubts = doubts_of(trials); !doubts.empty()) result["doubtful"] = std::move(doubts);
   if (json notes = notes_of(trials.throughput); !notes.empty()) result["notes"] = std::move(notes);
-  if (json simulated = simulated_of(trials.throughput); !simulated.is_null())
+  if (json simulated = simulated_of(main.throughput); !simulated.is_null())
     result["sim"] = std::move(simulated);
   for (const json* record : trials.all) {
     json trial = *record;

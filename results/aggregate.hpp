@@ -16,7 +16,8 @@ struct CaseTrials {
 
 /**
  * One entry of the final file's "cases": medians with bootstrap 95 % intervals over repetitions,
- * merged histograms, totals of events. Values that no trial measured are absent. Throws
+ * merged histograms, totals of events. Where the repetitions have two modes, all of these are over
+ * one of them; see main_mode_of. Values that no trial measured are absent. Throws
  * nlohmann::json::exception for a malformed record.
  */
 nlohmann::json aggregate_case(const CaseTrials& trials);

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "results/case_axes.hpp"
+#include "results/doubt.hpp"
 #include "results/reader.hpp"
 #include "results/summary.hpp"
 
@@ -237,6 +238,13 @@ void print_one_sided(const Side& here, const Side& there, const char* label, std
   }
 }
 
+/** A doubtful case keeps its verdict, since the doubt may be about either side. */
+void print_doubts(const Side& here, const char* label, std::ostream& out) {
+  for (const auto& [key, one] : here.cases)
+    if (const std::string why = doubts_text(*one); !why.empty())
+      fmt::print(out, "doubtful in {}: {} ({})\n", label, name_of(*one), why);
+}
+
 void print_not_compared(const Side& base, const Side& changed, std::ostream& out) {
   for (const auto& [key, one] : base.cases) {
     const auto other = changed.cases.find(key);
@@ -354,6 +362,8 @@ int compare(const std::string& base_path, const std::string& changed_path,
   print_one_sided(base, changed, "base", out);
   print_one_sided(changed, base, "new", out);
   print_not_compared(base, changed, out);
+  print_doubts(base, "base", out);
+  print_doubts(changed, "new", out);
   print_latency(base, changed, out);
   const auto slower = std::count_if(cases.begin(), cases.end(), [](const CaseShift& one) {
     return one.verdict == ShiftVerdict::slower;

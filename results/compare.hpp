@@ -53,11 +53,11 @@ std::size_t repetitions_to_find(const CaseShift& one, double shift, std::size_t 
 
 /**
  * Compares two final files and prints, per case, the shift with its bootstrap 95 % interval and
- * corrected p; what is on one side only, or measured on neither; whether machine, build or settings
- * differ; the shift of the p99 latency by kind, for information. Returns 3 on a regression, 1 if a
- * case that base measured has no throughput in the other, otherwise 0. Throws std::invalid_argument
- * for what cannot be compared: native against simulated, nothing in common, a file that is no
- * result, options out of range.
+ * corrected p; what is on one side only, or measured on neither; which cases are doubtful, and why;
+ * whether machine, build or settings differ; the shift of the p99 latency by kind, for information.
+ * Returns 3 on a regression, 1 if a case that base measured has no throughput in the other,
+ * otherwise 0. Throws std::invalid_argument for what cannot be compared: native against simulated,
+ * nothing in common, a file that is no result, options out of range.
  */
 int compare(const std::string& base, const std::string& changed, const CompareOptions& options,
             std::ostream& out);

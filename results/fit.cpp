@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "results/data_files.hpp"
+#include "results/doubt.hpp"
 #include "results/files.hpp"
 #include "results/reader.hpp"
 #include "results/summary.hpp"
@@ -29,7 +30,8 @@ struct System {
   std::string group;   // orders compare the systems of one group
   json wanted;         // what the system's case must have
   Curve reference;
-  std::map<int, json> estimates;  // simulated, by number of CPUs
+  std::map<int, json> estimates;      // simulated, by number of CPUs
+  std::map<int, std::string> doubts;  // about the simulated case; see doubts_text
 };
 
 /** `shape` times the factor that brings it nearest to the reference: the mean of the logarithms'
@@ -87,6 +89,7 @@ std::vector<System> read_systems(const json& reference) {
                   one.value("group", ""),
                   {},
                   {},
+                  {},
                   {}};
     system.wanted = {{"workload", reference.at("workload")}, {"machine", reference.at("machine")}};
     system.wanted.update(one.at("case"));
@@ -122,8 +125,9 @@ void take_cases(const json& part, std::vector<System>& systems) {
       if (!stands_for(one, system.wanted)) continue;
       const json rate = rate_of(one, system.kind);
       // A rate of 0 has no logarithm.
-      if (rate.is_object() && rate["median"].get<double>() > 0)
-        system.estimates[one["threads"].get<int>()] = rate;
+      if (!rate.is_object() || rate["median"].get<double>() <= 0) continue;
+      system.estimates[one["threads"].get<int>()] = rate;
+      system.doubts[one["threads"].get<int>()] = doubts_text(one);
     }
 }
 
@@ -138,6 +142,8 @@ json points_of(const System& system) {
   std::map<int, json> points;
   for (const auto& [cpus, rate] : system.reference) points[cpus]["published"] = rate;
   for (const auto& [cpus, estimate] : system.estimates) points[cpus]["simulated"] = estimate;
+  for (const auto& [cpus, why] : system.doubts)
+    if (!why.empty()) points[cpus]["doubtful"] = why;
   json list = json::array();
   for (auto& [cpus, point] : points) {
     point["cpus"] = cpus;
@@ -254,10 +260,11 @@ void print_system(std::ostream& out, const json& system) {
              "log10 error");
   for (const json& point : system["points"]) {
     if (!point.contains("decades")) continue;
-    fmt::print(out, "  {:>5} {:>11} {:>11} {:>+12.2f}\n", point["cpus"].get<int>(),
+    const std::string why = point.value("doubtful", "");
+    fmt::print(out, "  {:>5} {:>11} {:>11} {:>+12.2f}{}\n", point["cpus"].get<int>(),
                human_rate(point["published"].get<double>()),
                human_rate(point["simulated"]["median"].get<double>()),
-               point["decades"].get<double>());
+               point["decades"].get<double>(), why.empty() ? "" : "  doubtful: " + why);
   }
   const json& error = system["error"];
   fmt::print(out,

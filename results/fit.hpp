@@ -43,13 +43,17 @@ std::vector<std::string> published_curves();
  * `reference`: a file as results/reference/ has them, which says which case stands for which
  * system.
  *   {"name", "rung", "source", "machine", "workload", "unit", "systems": [{"name", "about", "case",
- *      "fitted", "points": [{"cpus", "published", "simulated": {"median", "low", "high"},
- * "decades"}], "published_points", "error": {"mean", "worst", "worst_at", "points"}, "peak":
- * {"published", "simulated"}, "linear", "trivial": [{"name", "mean", "worst", "beaten"}]}],
- *    "orders": [{"cpus", "published", "simulated", "same"}]}
+ *      "fitted", "group",
+ *      "points": [{"cpus", "published", "simulated": {"median", "low", "high"}, "decades",
+ *                  "doubtful"}],
+ *      "published_points", "error": {"mean", "worst", "worst_at", "points"},
+ *      "peak": {"published", "simulated"}, "linear",
+ *      "trivial": [{"name", "mean", "worst", "beaten"}]}],
+ *    "orders": [{"group", "cpus", "published", "simulated", "same"}]}
  *
  * "name" is the file's name without its extension, "rung" one of `rungs`. "fitted" names the
  * model's constants that were fitted to the curve (development data); it is empty for a prediction.
+ * "doubtful" says why the simulated point should not be trusted; most points have none.
  * Errors and peaks are over the points that both curves have. "linear": the published curve is
  * within 0.1 decades of a line, on average. There are no trivial models over less than three
  * points, and no systems where no case represents one. Throws

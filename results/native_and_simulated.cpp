@@ -10,6 +10,7 @@
 #include "harness/stats/stats.hpp"
 #include "results/aggregate.hpp"
 #include "results/case_axes.hpp"
+#include "results/doubt.hpp"
 
 namespace faultline {
 namespace {
@@ -27,10 +28,12 @@ json compared(const json& native, const json& simulated) {
   const std::vector<double> model = repetitions_of(simulated);
   const bool positive = std::all_of(base.begin(), base.end(), [](double rate) { return rate > 0; });
   if (base.empty() || model.empty() || !positive) return nullptr;
-  return {{"case", native["name"]},
-          {"native", estimate(base)},
-          {"simulated", estimate(model)},
-          {"ratio", ratio_estimate(base, model)}};
+  json pair = {{"case", native["name"]},
+               {"native", estimate(base)},
+               {"simulated", estimate(model)},
+               {"ratio", ratio_estimate(base, model)}};
+  if (const std::string why = doubts_text(simulated); !why.empty()) pair["doubtful"] = why;
+  return pair;
 }
 
 json cases_of(const json& native, const json& simulated, const json& machine) {

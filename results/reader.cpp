@@ -69,6 +69,17 @@ class Checker {
     }
   }
 
+  /** Calls `see` with every element, which must be an object, and with its place. */
+  template <class F>
+  void list(const json& object, const std::string& place, const char* key, F&& see) const {
+    const json& elements = member(object, place, key, json::value_t::array);
+    for (std::size_t i = 0; i < elements.size(); ++i) {
+      const std::string here = fmt::format("{}/{}/{}", place, key, i);
+      if (!elements[i].is_object()) refuse(here, "is no object", json::value_t::object);
+      see(elements[i], here);
+    }
+  }
+
   void texts(const json& object, const std::string& place, const char* key) const {
     const json& list = member(object, place, key, json::value_t::array);
     for (std::size_t i = 0; i < list.size(); ++i)
@@ -114,6 +125,20 @@ void check_throughput(const Checker& check, const json& one, const std::string& 
                    json::value_t::number_float);
     }
   }
+  if (!one["throughput"].contains("modes")) return;
+  check.list(one["throughput"], place + "/throughput", "modes",
+             [&](const json& mode, const std::string& here) {
+               check.member(mode, here, "median", json::value_t::number_float);
+               check.whole_number(mode, here, "repetitions");
+             });
+}
+
+/** Why a simulated case should not be trusted; absent in older files and in cases without doubt. */
+void check_doubts(const Checker& check, const json& one, const std::string& place) {
+  if (!one.contains("doubtful")) return;
+  check.list(one, place, "doubtful", [&](const json& doubt, const std::string& here) {
+    for (const char* key : {"kind", "why"}) check.text(doubt, here, key);
+  });
 }
 
 void check_kinds(const Checker& check, const json& object, const std::string& place,
@@ -166,6 +191,7 @@ void check_case(const Checker& check, const json& one, const std::string& place)
     check.optional(one, place, key, json::value_t::boolean);
   check.whole_number(one, place, "threads");
   check_throughput(check, one, place);
+  check_doubts(check, one, place);
   if (one.contains("notes")) check.texts(one, place, "notes");
   check.estimate(one, place, "scaling");
   check.estimate(one, place, "waiting_share");

@@ -19,7 +19,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t columns_a_block = 4;
-constexpr int cell_width = 24;
+constexpr int cell_width = 26;
 // In 2^(1-n) of all cases all n repetitions fall on one side of the true median. From n = 6 on that
 // is below 5 %.
 constexpr std::size_t bounding_repetitions = 6;
@@ -86,14 +86,25 @@ std::string spread_of(const json& rate) {
                      median > 0 ? fmt::format("{:4.1f} %", half / median * 100) : "-");
 }
 
+/** "4 x 790 k, 2 x 1.29 M": how many seeds have which median. */
+std::string modes_text(const json& modes) {
+  std::string text;
+  for (const json& mode : modes)
+    text += fmt::format("{}{} x {}", text.empty() ? "" : ", ", mode["repetitions"].dump(),
+                        human_rate(mode["median"].get<double>()));
+  return text;
+}
+
 std::string cell(const json* one, double best) {
   if (one == nullptr) return "";
   if (!one->contains("throughput")) return "not measured";
   const json& rate = (*one)["throughput"];
+  const char* mark = one->contains("doubtful") ? " ?" : "";
+  if (rate.contains("modes")) return modes_text(rate["modes"]) + mark;
   const double median = rate["median"].get<double>();
   const std::string relative =
       ranked(*one) && best > 0 ? fmt::format("{:5.2f}", median / best) : "    -";
-  return fmt::format("{:>7} {} {}", human_rate(median), spread_of(rate), relative);
+  return fmt::format("{:>7} {} {}{}", human_rate(median), spread_of(rate), relative, mark);
 }
 
 /** Pads by characters on the screen, since the plus-minus sign is two bytes. */
@@ -148,7 +159,12 @@ std::size_t fewest_repetitions(const json& cases) {
   return fewest;
 }
 
-/** Texts that differ only in their numbers, and the case of the first. */
+std::string without_digits(std::string text) {
+  std::erase_if(text, [](unsigned char c) { return std::isdigit(c) != 0; });
+  return text;
+}
+
+/** Texts of one kind, which differ only in their numbers, and the case of the first. */
 struct TextKind {
   std::size_t count = 0;
   bool alike = true;
@@ -156,10 +172,8 @@ struct TextKind {
   std::string where;
 };
 
-void add_text(std::map<std::string, TextKind>& kinds, const std::string& text,
-              const std::string& where) {
-  std::string kind = text;
-  std::erase_if(kind, [](unsigned char c) { return std::isdigit(c) != 0; });
+void add_text(std::map<std::string, TextKind>& kinds, const std::string& kind,
+              const std::string& text, const std::string& where) {
   TextKind& one = kinds[kind];
   if (one.count++ == 0) one = {1, true, text, where};
   one.alike &= text == one.first;
@@ -178,13 +192,33 @@ void print_kinds(std::ostream& out, const std::map<std::string, TextKind>& kinds
 void print_by_kind(std::ostream& out, const json& part) {
   std::map<std::string, TextKind> notes;
   for (const json& one : part["cases"])
-    for (const json& note : one.value("notes", json::array()))
-      add_text(notes, note.get<std::string>(), one["name"].get<std::string>());
+    for (const json& note : one.value("notes", json::array())) {
+      const auto text = note.get<std::string>();
+      add_text(notes, without_digits(text), text, one["name"].get<std::string>());
+    }
   print_kinds(out, notes, "note", "case");
   std::map<std::string, TextKind> discarded;
-  for (const json& one : part["discarded"])
-    add_text(discarded, one["reason"].get<std::string>(), "");
+  for (const json& one : part["discarded"]) {
+    const auto text = one["reason"].get<std::string>();
+    add_text(discarded, without_digits(text), text, "");
+  }
   print_kinds(out, discarded, "discarded", "trial");
+}
+
+/** Prints how many cases are doubtful, and for each kind of doubt how many and one example. */
+void print_doubts(std::ostream& out, const json& cases) {
+  std::size_t doubtful = 0;
+  std::map<std::string, TextKind> kinds;
+  for (const json& one : cases) {
+    const json doubts = one.value("doubtful", json::array());
+    doubtful += doubts.empty() ? 0 : 1;
+    for (const json& doubt : doubts)
+      add_text(kinds, doubt["kind"].get<std::string>(), doubt["why"].get<std::string>(),
+               one["name"].get<std::string>());
+  }
+  if (doubtful == 0) return;
+  fmt::print(out, "{} of {} cases are doubtful, which a ? marks\n", doubtful, cases.size());
+  print_kinds(out, kinds, "doubtful", "case");
 }
 
 /** Prints what was left out, by reason: all entries if they are few, else the first and the number
@@ -216,6 +250,7 @@ void print_unfinished(std::ostream& out, const json& part) {
       }
     }
   }
+  print_doubts(out, part["cases"]);
   print_by_kind(out, part);
   print_left_out(out, part["left_out"]);
   const json& counters = part["counters"];

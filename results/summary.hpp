@@ -18,9 +18,9 @@ std::string provenance(const nlohmann::json& part);
 
 /**
  * The table that ends a run: per workload and placement, per scheme a row, per number of threads
- * the median throughput, half its 95 % interval and its ratio to the best; then failures, discarded
- * trials and what was left out. `results` is a whole final file, as load_results or recover return
- * it.
+ * the median throughput, half its 95 % interval and its ratio to the best, or the medians of two
+ * modes; then failures, doubtful cases, discarded trials and what was left out. `results` is a
+ * whole final file, as load_results or recover return it.
  */
 void print_summary(std::ostream& out, const nlohmann::json& results);
 

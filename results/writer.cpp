@@ -10,6 +10,7 @@
 
 #include "harness/stats/stats.hpp"
 #include "results/aggregate.hpp"
+#include "results/doubt.hpp"
 #include "results/files.hpp"
 
 namespace faultline {
@@ -61,11 +62,12 @@ std::string curve_of(const json& description) {
 void add_scaling(std::vector<CaseTrials>& cases, json& aggregated) {
   std::map<std::string, std::vector<double>> at_one;
   for (const CaseTrials& one : cases) {
-    if (one.description.at("threads") == 1) at_one[curve_of(one.description)] = rates(one);
+    if (one.description.at("threads") == 1)
+      at_one[curve_of(one.description)] = rates(main_mode_of(one));
   }
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const auto base = at_one.find(curve_of(cases[i].description));
-    const std::vector<double> measured = rates(cases[i]);
+    const std::vector<double> measured = rates(main_mode_of(cases[i]));
     if (base == at_one.end() || base->second.empty() || measured.empty()) continue;
     if (*std::min_element(base->second.begin(), base->second.end()) <= 0) continue;
     aggregated[i]["scaling"] = ratio_estimate(base->second, measured);

@@ -218,7 +218,7 @@ class Worker {
   // For a watch by another thread: the operations completed since the beginning, and whether none
   // need be expected, since the thread waits for its peers or repeat() does not announce its
   // operations. relaxed: a hint.
-  u64 completed() const { return completed_.load(std::memory_order_relaxed); }
+  u64 completed() const { return completed_.load(std::memory_order_relaxed) + repeated_; }
   bool excused() const { return excused_.load(std::memory_order_relaxed); }
 
   // Performs and counts one operation of `kind`. For operations of the address space, use the
@@ -235,6 +235,8 @@ class Worker {
   // Performs and counts operations of `kind` until the window has closed. It is for operations of a
   // few nanoseconds, which cannot fail. The count stays in a register, so the loop costs no more
   // than one written by hand. The loop checks the window's phase after every `at_once` operations.
+  // A platform with `counts_freely` runs all threads in one, and its memory beside P::atomic and
+  // P::data costs nothing, so there repeat() announces its operations.
   template <class F>
   void repeat(Operation kind, F&& perform, u32 at_once = 1) {
     excused_.store(true, std::memory_order_relaxed);  // relaxed: see excused()
@@ -247,6 +249,7 @@ class Worker {
       do {
         for (u32 i = 0; i < at_once; ++i) perform();
         done += at_once;
+        if constexpr (requires { requires P::counts_freely; }) repeated_ += at_once;
         phase = window_phase.load(std::memory_order_relaxed);  // relaxed: passes no data
       } while (phase == entered);
       tally_.operations[static_cast<usize>(kind)] += done;
@@ -304,7 +307,8 @@ class Worker {
   }
   void complete(Operation kind, bool error) {
     add(kind, error);
-    completed_.store(completed() + 1, std::memory_order_relaxed);  // relaxed: see completed()
+    // relaxed, both: see completed()
+    completed_.store(completed_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     const u32 now = phase();
     if (now != phase_ && !in_rounds_) [[unlikely]]
       cross(now);
@@ -365,6 +369,7 @@ class Worker {
   u64 idle_since_ = 0;
   typename P::template atomic<u64> completed_{0};
   typename P::template atomic<bool> excused_{false};
+  u64 repeated_ = 0;  // operations of repeat(), where it announces them
   Tally tally_;
   Tally closed_;
 };

@@ -122,7 +122,9 @@ class Finder {
   }
 
   void add_entry(const SuiteEntry& entry, const std::string& placement) {
-    const std::vector<u32> counts = by_importance(counts_for(entry, placement));
+    std::vector<u32> counts = by_importance(counts_for(entry, placement));
+    if (const u32 most = selection_.most_counts; most != 0 && selection_.threads.empty())
+      counts.resize(std::min<usize>(most, counts.size()));
     const std::vector<Settings> every = combinations(selection_.defaults.settings, entry.axes);
     for (usize order = 0; order < counts.size(); ++order)
       for (const Settings& settings : every) {

@@ -27,6 +27,7 @@ struct Selection {
   // Empty: 1, the powers of two and the machine's edges.
   std::vector<u32> threads;
   u32 most_threads = 0;  // cap on the automatic thread counts; 0 means none
+  u32 most_counts = 0;   // how many automatic thread counts, the most important first; 0 means all
   // The modelled machines. Empty: this machine.
   std::vector<std::string> machines = {};
   // Settings, warm-up and duration that all cases share.

@@ -95,8 +95,8 @@ class SuiteReader {
   SuiteReader(std::string file, const json& root)
       : file_(std::move(file)),
         root_(file_, "", root,
-              {"$schema", "summary", "simulated", "machines", "most_threads", "budget_s",
-               "repetitions", "duration_s", "schemes", "entries"}) {}
+              {"$schema", "summary", "simulated", "machines", "most_threads", "most_counts",
+               "budget_s", "repetitions", "duration_s", "schemes", "entries"}) {}
 
   Suite read() {
     suite_.name = fs::path(file_).stem();
@@ -104,6 +104,7 @@ class SuiteReader {
     suite_.simulated = root_.flag("simulated");
     if (root_.has("machines")) suite_.machines = root_.texts("machines", "names of machines");
     suite_.most_threads = root_.whole("most_threads", 0, 0);
+    suite_.most_counts = root_.whole("most_counts", 0, 0);
     suite_.budget_s = root_.number("budget_s", 0, 0);
     suite_.repetitions = root_.whole("repetitions", suite_.repetitions, 1);
     suite_.duration_s = root_.number("duration_s", suite_.duration_s, 1e-6);

@@ -24,6 +24,7 @@ struct Suite {
   bool simulated = false;                  // for `faultline sim` alone
   std::vector<std::string> machines = {};  // the modelled machines
   unsigned most_threads = 0;               // cap on the automatic thread counts; 0 means none
+  unsigned most_counts = 0;                // how many automatic thread counts; 0 means all
   std::vector<SuiteEntry> entries;
 };
 

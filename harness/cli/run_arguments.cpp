@@ -86,6 +86,7 @@ void select_suite(const RunArguments& arguments, Selection& selection) {
   selection.defaults.duration_s =
       arguments.simulated && !suite.simulated ? sim_duration_s : suite.duration_s;
   selection.most_threads = suite.most_threads;
+  selection.most_counts = suite.most_counts;
   selection.machines = suite.machines;
   if (const std::vector<std::string> schemes = named_schemes(arguments); !schemes.empty()) {
     for (SuiteEntry& entry : selection.entries)

@@ -102,8 +102,11 @@ void add_simulation(CLI::App& sim, RunArguments& to) {
   };
   add("--machine", to.machines,
       "the modelled machines: presets that `faultline list` names, ideal-N, or FILE.json");
-  add("--duration", to.duration, "simulated length of the window; 2ms in sim-quick, else 5ms");
-  add("--warmup", to.warmup, "simulated time that threads run before the window")
+  add("--duration", to.duration,
+      "least simulated length of the window; 2ms in sim-quick, else 5ms");
+  add("--warmup", to.warmup,
+      "least simulated time that threads run before the window; they run on until throughput has "
+      "settled, at most 256 times --duration")
       ->capture_default_str();
   add("--repetitions,--seeds", to.repetitions, "seeds of each case; 6 by default, 3 in sim-quick");
   add("--latency-repetitions", to.latency_repetitions,

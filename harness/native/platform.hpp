@@ -142,6 +142,16 @@ struct NativePlatform {
   template <class Part>
   static void store_low(atomic<u64>& word, Part part, std::memory_order order) {
     static_assert(std::endian::native == std::endian::little);
+#if defined(__SANITIZE_THREAD__)
+    // ThreadSanitizer takes a store to a part for a store to the whole word, and forgets what other
+    // threads have released by the other bytes.
+    constexpr u64 low = Part(~Part{0});
+    u64 seen = word.load(std::memory_order_relaxed);  // relaxed: the exchange decides
+    while (
+        !word.compare_exchange_weak(seen, (seen & ~low) | part, order, std::memory_order_relaxed)) {
+    }
+    return;
+#endif
     using Bytes [[gnu::may_alias]] = Part;
     auto* bytes = reinterpret_cast<Bytes*>(&word);
     if (order == std::memory_order_release)
@@ -155,7 +165,9 @@ struct NativePlatform {
   static bool wait(atomic<u32>& word, u32 old, u64 deadline = no_deadline) {
     return native::futex_wait(word, old, deadline);
   }
-  static void wake(atomic<u32>& word, u32 n) { native::futex_wake(word, n); }
+  static void wake(atomic<u32>& word, u32 n) {
+    native::futex_wake(word, n);
+  }
   static void pause(const void*) {
     native::relax();
     // Where threads share a CPU, the thread that this one spins for may need this very CPU: yield
@@ -165,11 +177,19 @@ struct NativePlatform {
   }
   static void wait_begin(const void* object, const char* what);
   static void wait_end();
-  static u64 now() { return native::now_ns(); }
+  static u64 now() {
+    return native::now_ns();
+  }
   // relaxed: only this thread writes its record's `cpu`.
-  static u32 cpu() { return native::self_record().cpu.load(std::memory_order_relaxed); }
-  static u32 node() { return native::self_record().node; }
-  static u32 self() { return native::self_record().id; }
+  static u32 cpu() {
+    return native::self_record().cpu.load(std::memory_order_relaxed);
+  }
+  static u32 node() {
+    return native::self_record().node;
+  }
+  static u32 self() {
+    return native::self_record().id;
+  }
 
   // Approximates the kernel's "the owner is on a CPU": the thread is not asleep in `wait`, and it
   // is not pinned on the caller's own CPU, where it cannot run while the caller does. It errs for a
@@ -183,18 +203,30 @@ struct NativePlatform {
            record.cpu.load(std::memory_order_relaxed) != cpu();
   }
 
-  static u64 random() { return xorshift64_star(native::self_record().random_state); }
-  static void work(u64 ns) { native::spin_for(ns); }
-  static void clear_page(void* page) { __builtin_memset(page, 0, page_size); }
-  static void shootdown(const CpuSet& cpus) { native::shootdown(cpus); }
+  static u64 random() {
+    return xorshift64_star(native::self_record().random_state);
+  }
+  static void work(u64 ns) {
+    native::spin_for(ns);
+  }
+  static void clear_page(void* page) {
+    __builtin_memset(page, 0, page_size);
+  }
+  static void shootdown(const CpuSet& cpus) {
+    native::shootdown(cpus);
+  }
   static void settle() {
     // relaxed: a thread that misses a charge now pays it one operation later.
     if (native::self_record().charged_ns.load(std::memory_order_relaxed) != 0) native::settle();
   }
   // Reads or writes one byte; false if that raised SIGSEGV or SIGBUS. Only scheme `linux` uses it.
-  static bool touch(void* address, Access access) { return native::touch(address, access); }
+  static bool touch(void* address, Access access) {
+    return native::touch(address, access);
+  }
   static void label(const void*, const char*) {}
-  static void* allocate(usize bytes, usize alignment) { return native::allocate(bytes, alignment); }
+  static void* allocate(usize bytes, usize alignment) {
+    return native::allocate(bytes, alignment);
+  }
 };
 
 static_assert(Platform<NativePlatform>);

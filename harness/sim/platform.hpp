@@ -134,6 +134,8 @@ struct SimPlatform : cells::StoresParts<sim::Word> {
   template <class T>
   using data = cells::Data<T, sim::Word>;
   static constexpr u32 max_threads = SimTag::max_threads;
+  // See Worker::repeat(). Memory that is no cell of this platform costs no simulated time.
+  static constexpr bool counts_freely = true;
 
   struct rcu {
     using Node = sim::RcuNode;

@@ -8,6 +8,7 @@
 #include "harness/sim/kernel_entry.hpp"
 #include "harness/sim/registry.hpp"
 #include "harness/sim/short_window.hpp"
+#include "harness/sim/warm_up.hpp"
 #include "harness/trial/measurement.hpp"
 
 namespace faultline {
@@ -20,11 +21,6 @@ constexpr double ns_per_s = 1e9;
 constexpr u64 look_ns = 10'000;           // between two checks whether all threads are ready
 constexpr usize stack_bytes = 256 << 10;  // the first thread of an arena reads recordings on it
 constexpr usize most_waiting = 32;        // the most stuck threads that a record names
-// A window is extended until `least_operations` per thread have completed in it, at most to this
-// many times its length. Where each thread waits for 127 others, few operations may complete in a
-// short window.
-constexpr u32 most_windows = 32;
-constexpr u64 latest_close_ns = 30'000'000'000;  // a window that ends later is not extended
 
 u64 to_ns(double seconds) {
   return static_cast<u64>(seconds * ns_per_s + 0.5);
@@ -55,7 +51,8 @@ class SimTrial {
         seats_(seat_threads(spec.trial_case, arenas_)),
         members_(spec.trial_case.threads),
         workers_(spec.trial_case.threads),
-        record_(begin_record(spec)) {
+        record_(begin_record(spec)),
+        warm_up_(to_ns(spec.trial_case.duration_s), least_operations * spec.trial_case.threads) {
     P::label(window_.get(), "window");
   }
 
@@ -116,25 +113,33 @@ class SimTrial {
       if (!simulation_.stands_still()) simulation_.at(now + look_ns, [this] { look(); });
       return;
     }
-    const u64 opens = now + to_ns(spec_.trial_case.warmup_s);
-    simulation_.at(opens, [this] { open(); });
-    simulation_.at(opens + to_ns(spec_.trial_case.duration_s), [this] { close(1); });
+    began_ns_ = now;
+    simulation_.at(now + to_ns(spec_.trial_case.warmup_s), [this] { warm_up(); });
   }
 
-  // The operations since the beginning. Nothing where a workload does not announce each operation.
-  std::optional<u64> completed() const {
+  // The operations since the beginning. A thread that has ended counts no more.
+  u64 completed() const {
     u64 sum = 0;
-    for (const Worker<P>* worker : workers_) {
-      if (worker->excused() && worker->completed() == 0) return std::nullopt;
-      sum += worker->completed();
-    }
+    for (const Worker<P>* worker : workers_)
+      if (worker != nullptr) sum += worker->completed();
     return sum;
   }
 
   // Whether each thread that works in rounds has completed one in the window.
   bool rounds_completed() const {
     return std::all_of(workers_.begin(), workers_.end(), [](const Worker<P>* worker) {
-      return !worker->in_rounds() || worker->rounds() != 0;
+      return worker == nullptr || !worker->in_rounds() || worker->rounds() != 0;
+    });
+  }
+
+  // Runs the warm-up's next window, or opens the measured one after the last.
+  void warm_up() {
+    const u64 before = completed();
+    simulation_.at(simulation_.now_ns() + warm_up_.window_ns(), [this, before] {
+      if (warm_up_.end_window(completed() - before))
+        open();
+      else if (!simulation_.stands_still())
+        warm_up();
     });
   }
 
@@ -158,18 +163,15 @@ class SimTrial {
   // relaxed, both: the phase passes no data.
   void open() {
     note_opened();
-    completed_ = completed();
     window_->phase.store(phase_measure, std::memory_order_relaxed);
-    if (workers_[0]->in_rounds()) await_round();
+    if (workers_[0] != nullptr && workers_[0]->in_rounds()) await_round();
+    simulation_.at(simulation_.now_ns() + warm_up_.window_ns(), [this] { close(); });
   }
   // Threads that work in rounds complete theirs after the close: collect() takes their counts.
-  void close(u32 windows) {
-    const std::optional<u64> done = completed();
-    const bool few = completed_ && done && *done < *completed_ + least_operations * members_.size();
-    if ((few || !rounds_completed()) && windows < most_windows &&
-        simulation_.now_ns() < latest_close_ns)
-      return simulation_.at(simulation_.now_ns() + to_ns(spec_.trial_case.duration_s),
-                            [this, windows] { close(windows + 1); });
+  void close() {
+    const u64 now = simulation_.now_ns();
+    if (!rounds_completed() && now < WarmUp::latest_ns && !simulation_.stands_still())
+      return simulation_.at(now + warm_up_.window_ns(), [this] { close(); });
     note_closed();
     window_->phase.store(phase_stop, std::memory_order_relaxed);
   }
@@ -178,6 +180,10 @@ class SimTrial {
     if (members_[0].tally.rounds != 0) note_closed();
     const double window_ns = static_cast<double>(counted_.time) / sim::ps_per_ns;
     record_["window_s"] = window_ns / ns_per_s;
+    const u64 opened_ns = opened_.time / sim::ps_per_ns;
+    record_["warmup_s"] = static_cast<double>(opened_ns - began_ns_) / ns_per_s;
+    record_["settled"] = warm_up_.settled();
+    if (const std::optional<double> drift = warm_up_.drift()) record_["drift"] = *drift;
     record_["events"] = events_;
     for (usize i = 0; i < members_.size(); ++i) finish_member(i);
     add_operations(record_, spec_.trial_case, participants(members_));
@@ -228,8 +234,9 @@ class SimTrial {
   std::vector<const Worker<P>*> workers_;  // null when its thread has ended
   json record_;
   bool ready_ = false;
+  u64 began_ns_ = 0;  // when the threads began to work
+  WarmUp warm_up_;
   sim::Counts opened_, counted_;
-  std::optional<u64> completed_;  // at the opening
   json events_before_ = json::object();
   json events_ = json::object();
   OpeningWatch opening_;

@@ -175,4 +175,24 @@ double jain(std::span<const double> values) {
   return squares > 0 ? sum * sum / (static_cast<double>(values.size()) * squares) : 1;
 }
 
+std::vector<std::vector<double>> modes(std::span<const double> values) {
+  std::vector<double> sorted(values.begin(), values.end());
+  std::sort(sorted.begin(), sorted.end());
+  std::size_t divide = 0;  // where the second group begins
+  if (!sorted.empty() && sorted.front() > 0) {
+    double widest = std::log(mode_gap);
+    for (std::size_t i = fewest_for_modes / 2; i + fewest_for_modes / 2 <= sorted.size(); ++i) {
+      const double gap = std::log(sorted[i] / sorted[i - 1]);
+      const double group =
+          std::max(std::log(sorted[i - 1] / sorted.front()), std::log(sorted.back() / sorted[i]));
+      if (gap < widest || gap < mode_clearance * group) continue;
+      widest = gap;
+      divide = i;
+    }
+  }
+  const auto second = sorted.begin() + static_cast<std::ptrdiff_t>(divide);
+  if (divide == 0) return {sorted};
+  return {{sorted.begin(), second}, {second, sorted.end()}};
+}
+
 }  // namespace faultline

@@ -66,4 +66,22 @@ std::vector<double> holm(std::span<const double> p_values);
  * when all but one are 0. Throws std::invalid_argument if there are no values. */
 double jain(std::span<const double> values);
 
+/** How many times the value below the one above a gap between two modes() must at least be. */
+inline constexpr double mode_gap = 1.3;
+/** How many times wider, on a logarithmic scale, that gap must be than the wider of its two groups.
+ */
+inline constexpr double mode_clearance = 3;
+/** How many values modes() needs: two on each side of a gap, since one value apart is an outlier as
+ * well as it is a mode. */
+inline constexpr std::size_t fewest_for_modes = 4;
+
+/**
+ * The values in ascending order, in two groups if a clear gap divides them, else in one. The gap is
+ * clear by mode_gap and mode_clearance, with two values or more on either side. If more than one
+ * gap is clear, the widest divides. Among values of one lognormal distribution, whatever its width,
+ * at most 7 in 100 samples of four and 2 in 100 of six seem to have two modes. Values of 0 or less
+ * are never divided.
+ */
+std::vector<std::vector<double>> modes(std::span<const double> values);
+
 }  // namespace faultline

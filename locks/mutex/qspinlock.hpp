@@ -2,19 +2,20 @@
 // 4.2): a word, and an MCS queue of the threads that wait for it. Arm's lockhammer calls it
 // queued_spinlock.
 //
-//   word   byte 0 locked (_Q_LOCKED_VAL), byte 1 pending (_Q_PENDING_VAL), bytes 2 to 7 the tail of
-//          the queue
+//   word   byte 0 locked (_Q_LOCKED_VAL), byte 1 pending (_Q_PENDING_VAL), bit 16: threads queue
+//   tail   the last node of the queue
 //   lock   0 -> locked. The first thread that finds the word locked sets pending and spins on the
 //          word. A thread that finds more than a holder queues: it makes its node the tail, waits
 //          until it is the head, then waits until neither locked nor pending is set, takes the lock
 //          and makes its successor the head
 //   unlock stores 0 to the byte `locked`
 //
-// In the kernel the tail is a number of a CPU and a context, so that the lock has four bytes, and
-// where a kernel has fewer than 16384 CPUs a thread exchanges the tail's two bytes. Here the tail
-// is the node's address, so that the lock has eight bytes, and a loop of exchanges replaces the
-// tail, as xchg_tail() does in a kernel with more CPUs. So threads that queue all at once need more
-// exchanges than in the kernel. Threads that queue one after the other do not.
+// In the kernel the tail is the number of a CPU and of a context, in bytes 2 and 3 of the word, and
+// a thread that queues exchanges these bytes, which cannot fail (xchg_tail). Here the tail is the
+// node's address and has a word of its own on the same line, for the same reason: compare-and-swap
+// on the one word would fail at each change of the other bytes. Bit 16 stands for a tail that is
+// not 0. The head sets it, so a thread may still take the free lock past a head that has only just
+// made itself the tail.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,7 @@ class Qspinlock {
   };
 
   Qspinlock() {
-    if constexpr (PlainCells<P>) static_assert(sizeof(Qspinlock) == sizeof(u64));
+    if constexpr (PlainCells<P>) static_assert(sizeof(Qspinlock) == 2 * sizeof(u64));
   }
 
   void lock(Node& node) {
@@ -61,7 +62,7 @@ class Qspinlock {
   using TwoBytes = std::uint16_t;
   static constexpr u64 locked = 1, pending = 1 << 8;
   static constexpr u64 held_mask = 0xFFFF;  // locked and pending
-  static constexpr u32 tail_shift = 16;     // user space has addresses of 48 bits
+  static constexpr u64 queued = 1 << 16;    // a thread is, or is about to be, in the queue
   // How long a thread waits for a pending thread to take the free lock: _Q_PENDING_LOOPS.
   static constexpr u32 pending_turns = 512;
 
@@ -98,23 +99,17 @@ class Qspinlock {
     node.next.store(nullptr, std::memory_order_relaxed);
     node.waiting.store(1, std::memory_order_relaxed);
     if (try_lock(node)) return;
-    if (Node* previous = exchange_tail(node)) {
+    // acq_rel: publishes the node to the next thread that exchanges the tail, which acquires.
+    if (Node* previous = tail_.exchange(&node, std::memory_order_acq_rel)) {
       // release: pairs with the acquire of `next` below, after which the predecessor stores to this
       // node's `waiting`.
       previous->next.store(&node, std::memory_order_release);
       // acquire: pairs with the release of the store to `waiting` below.
       while (node.waiting.load(std::memory_order_acquire) != 0) P::pause(this);
+    } else {
+      word_.fetch_or(queued, std::memory_order_relaxed);  // relaxed: the bit passes no data
     }
-    u64 seen;
-    // acquire: pairs with unlock's release.
-    while (((seen = word_.load(std::memory_order_acquire)) & held_mask) != 0) P::pause(this);
-    // relaxed: the acquire above orders. On failure a thread has queued behind this one, or is
-    // about to: it has set pending and will find the tail.
-    if (tail_of(seen) == &node &&
-        word_.compare_exchange_strong(seen, locked, std::memory_order_relaxed,
-                                      std::memory_order_relaxed))
-      return;
-    P::store_low(word_, static_cast<Byte>(locked), std::memory_order_relaxed);  // relaxed: as above
+    if (take_as_head(node)) return;
     Node* next;
     // acquire: pairs with the release of the store to `next` above.
     while ((next = node.next.load(std::memory_order_acquire)) == nullptr) P::pause(this);
@@ -122,20 +117,32 @@ class Qspinlock {
     next->waiting.store(0, std::memory_order_release);
   }
 
-  // xchg_tail() in the kernel. Answers the former tail, or null.
-  Node* exchange_tail(Node& node) {
-    u64 seen = word_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
-    // acq_rel: publishes the node to the next thread that exchanges the tail, which acquires.
-    // relaxed on failure: the next turn decides.
-    while (!word_.compare_exchange_weak(
-        seen, (seen & held_mask) | reinterpret_cast<std::uintptr_t>(&node) << tail_shift,
-        std::memory_order_acq_rel, std::memory_order_relaxed)) {
+  // Answers whether the queue is empty now. relaxed, all but the first load: that load orders the
+  // section, and neither the bit nor an empty tail passes data.
+  bool take_as_head(Node& node) {
+    u64 seen;
+    for (;;) {
+      // acquire: pairs with unlock's release.
+      while (((seen = word_.load(std::memory_order_acquire)) & held_mask) != 0) P::pause(this);
+      if (tail_.load(std::memory_order_relaxed) != &node) break;
+      // A failure means that another thread has set pending. It finds the queue, and clears it.
+      if (!word_.compare_exchange_strong(seen, locked, std::memory_order_relaxed,
+                                         std::memory_order_relaxed))
+        continue;
+      Node* last = &node;
+      if (tail_.compare_exchange_strong(last, nullptr, std::memory_order_relaxed,
+                                        std::memory_order_relaxed))
+        return true;
+      word_.fetch_or(queued, std::memory_order_relaxed);
+      return false;
     }
-    return tail_of(seen);
+    // Nobody else takes the lock: the bit is set, and this thread is the head.
+    P::store_low(word_, static_cast<Byte>(locked), std::memory_order_relaxed);
+    return false;
   }
-  static Node* tail_of(u64 word) { return reinterpret_cast<Node*>(word >> tail_shift); }
 
   typename P::template atomic<u64> word_{0};
+  typename P::template atomic<Node*> tail_{nullptr};
 };
 
 }  // namespace faultline

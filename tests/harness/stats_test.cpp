@@ -111,6 +111,21 @@ TEST(Holm, MultipliesStepByStepAndStaysMonotonous) {
   EXPECT_EQ(holm(Values{0.9, 0.8})[0], 1);
 }
 
+TEST(Modes, AreTwoIfAClearGapDividesTheValues) {
+  using Groups = std::vector<std::vector<double>>;
+  EXPECT_EQ(modes(Values{100, 305, 103, 300, 101}), (Groups{{100, 101, 103}, {300, 305}}));
+  // The gap is too narrow, or no wider than what lies within a group.
+  EXPECT_EQ(modes(Values{100, 101, 120, 121}).size(), 1u);
+  EXPECT_EQ(modes(Values{100, 150, 225, 300}).size(), 1u);
+}
+
+TEST(Modes, NeedTwoValuesOnEitherSide) {
+  EXPECT_EQ(modes(Values{100, 101, 102, 103, 500}).size(), 1u);
+  EXPECT_EQ(modes(Values{100, 101, 500}).size(), 1u);
+  EXPECT_EQ(modes(Values{0, 0, 5, 5}).size(), 1u);
+  EXPECT_EQ(modes(Values{}).size(), 1u);
+}
+
 TEST(Jain, IsOneForEqualSharesAndOneOverNForOneThatTakesAll) {
   EXPECT_DOUBLE_EQ(jain(Values{4, 4, 4, 4}), 1);
   EXPECT_DOUBLE_EQ(jain(Values{8, 0, 0, 0}), 0.25);

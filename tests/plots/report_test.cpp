@@ -231,6 +231,43 @@ TEST(Report, ShowsNotesWithTheirCases) {
             std::string::npos);
 }
 
+TEST(Report, DrawsDoubtfulPointsHollowAndSaysWhy) {
+  const TemporaryDirectory directory;
+  const sample::Shape shape{.repetitions = 4, .spoiled = false, .mode = "sim"};
+  json results = build_results({sample::header(shape), sample::trials(shape), false}, "here");
+  report({write_sample(directory, "sure.json", shape)}, "", directory.file("sure"));
+  json& one = results["faultline"]["cases"][0];
+  one["doubtful"] = {{{"kind", "unsettled"}, {"why", "it <drifts>"}},
+                     {{"kind", "modes"}, {"why", "it has modes"}}};
+  const double median = one["throughput"]["median"];
+  one["throughput"]["modes"] = {{{"median", median}, {"repetitions", 2}},
+                                {{"median", 2 * median}, {"repetitions", 2}}};
+  write_results(results, directory.file("s.json"));
+  report({directory.file("s.json")}, directory.file("r.html"), directory.file("svg"));
+  const std::string svg = text_of(directory.file("svg/throughput.svg"));
+  const std::string sure = text_of(directory.file("sure/throughput.svg"));
+  EXPECT_NE(svg.find("hollow points are doubtful"), std::string::npos);
+  EXPECT_EQ(sure.find("hollow points are doubtful"), std::string::npos);
+  // The point of each mode.
+  const auto hollow = [](const std::string& text) {
+    return std::regex_search(text, std::regex("role=\"graphics-symbol\"[^>]*fill=\"white\""));
+  };
+  EXPECT_TRUE(hollow(svg));
+  EXPECT_FALSE(hollow(sure));
+  const std::string html = text_of(directory.file("r.html"));
+  const std::string where = one["workload"].get<std::string>() +
+                            ", simulated on testbox: " + one["scheme"].get<std::string>() + " at " +
+                            one["threads"].dump();
+  for (const std::string& part :
+       {"Hollow points are doubtful. Throughput had not settled when the warm-up reached its "
+        "cap: " +
+            where,
+        std::string("The seeds fall into two modes: "), std::string("(2 seeds), "),
+        std::string("it &lt;drifts&gt;</td><td><details><summary>1 case</summary>")})
+    EXPECT_NE(html.find(part), std::string::npos) << part;
+  EXPECT_EQ(console_of(open_page(directory, directory.file("r.html"))), "");
+}
+
 TEST(Report, RefusesADamagedSimulationByFileAndPlace) {
   const TemporaryDirectory directory;
   const sample::Shape shape{.repetitions = 2, .mode = "sim"};

@@ -282,6 +282,18 @@ TEST_F(CompareFiles, ACaseThatNewLostIsExitOneUnlessAnotherRegressed) {
   EXPECT_EQ(compare_to(base, write("f.json", {})), 0);
 }
 
+TEST_F(CompareFiles, DoubtfulCasesAreToldWithTheirReasonOnEitherSide) {
+  const auto doubt = [&](const std::string& name, const char* why) {
+    return write(name, {.mode = "sim"}, [&](json& part) {
+      part["cases"][0]["doubtful"] = {{{"kind", "modes"}, {"why", why}}};
+    });
+  };
+  const std::string base = doubt("a.json", "made-up modes");
+  compare_to(base, doubt("b.json", "a made-up cap"));
+  EXPECT_TRUE(says("doubtful in base: ") && says(" (made-up modes)")) << text_;
+  EXPECT_TRUE(says("doubtful in new: ") && says(" (a made-up cap)")) << text_;
+}
+
 TEST_F(CompareFiles, ACaseWithARateOfZeroInBaseIsNamed) {
   const std::string base = write(
       "a.json", {}, [](json& part) { part["cases"][0]["throughput"]["repetitions"][0] = 0.0; });

@@ -111,6 +111,27 @@ TEST_F(FitFiles, AFileWithoutPageWritesIsComparedByItsFaults) {
   EXPECT_EQ(fit_of(parts, reference({{"kind", "write"}})), by_faults);
 }
 
+TEST_F(FitFiles, ADoubtfulPointSaysWhy) {
+  const std::string file = simulated();
+  json results = load_results(file);
+  for (json& one : results["faultline"]["cases"])
+    if (one["workload"] == "local" && one["scheme"] == "refcount" && one["threads"] == 2)
+      one["doubtful"] = {{{"kind", "unsettled"}, {"why", "it drifts"}}};
+  const json fit = fit_of({results["faultline"]}, reference());
+  std::vector<int> doubtful;
+  for (const json& system : fit["systems"])
+    for (const json& point : system["points"])
+      if (point.contains("doubtful")) {
+        EXPECT_EQ(point["doubtful"], "it drifts");
+        doubtful.push_back(point["cpus"].get<int>());
+      }
+  EXPECT_EQ(doubtful, std::vector<int>{2});
+  write_results(results, file);
+  std::ostringstream out;
+  print_fit({file}, {reference()}, out);
+  EXPECT_NE(out.str().find("doubtful: it drifts"), std::string::npos) << out.str();
+}
+
 TEST_F(FitFiles, ACurveThatIsItselfLinearIsCalledSo) {
   const json systems = {{"line",
                          {{"about", "a"},

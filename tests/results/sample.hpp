@@ -294,6 +294,7 @@ inline void make_simulated(json& record) {
   one["name"] = one["name"].get<std::string>() + "/on:testbox";
   for (const char* key : {"started", "software"}) record.erase(key);
   if (record["status"] != "ok") return;
+  record.update({{"warmup_s", 0.4}, {"settled", true}, {"drift", 0.01}});
   const auto operations = record["operations"].get<std::uint64_t>();
   const std::vector<std::uint64_t> share(one["threads"].get<std::size_t>(), 50'000'000);
   const std::vector<std::uint64_t> none(share.size(), 0);

@@ -295,6 +295,10 @@ TEST(Schema, TakesTheFilesOfRunsWithAndWithoutCounters) {
   json calibrated = results.back();
   calibrated["faultline"]["machine"]["models"][0]["calibrated"] = {{"host", "x"},
                                                                    {"cpu_model", "y"}};
+  json& doubtful = calibrated["faultline"]["cases"][0];
+  doubtful["doubtful"] = {{{"kind", "modes"}, {"why", "its seeds fall into two modes"}}};
+  doubtful["throughput"]["modes"] = {{{"median", 1.5}, {"repetitions", 1}},
+                                     {{"median", 3}, {"repetitions", 2}}};
   EXPECT_EQ(schema_verdicts(directory, results), std::vector<std::string>(5, "fits"));
   EXPECT_EQ(schema_verdicts(directory, {calibrated}), std::vector<std::string>(1, "fits"));
 }
@@ -514,6 +518,14 @@ TEST(Reader, RefusesADamagedSimulationByItsPlace) {
   expect("/faultline/seeds is empty", [](json& part) { part["seeds"] = json::array(); });
   expect("/faultline/cases/0/notes/0 is of type number",
          [](json& part) { part["cases"][0]["notes"] = {1}; });
+  expect("/faultline/cases/0/doubtful/0/why is missing", [](json& part) {
+    part["cases"][0]["doubtful"] = {{{"kind", "modes"}}};
+  });
+  expect("/faultline/cases/0/doubtful/0 is no object",
+         [](json& part) { part["cases"][0]["doubtful"] = {"so"}; });
+  expect("/faultline/cases/0/throughput/modes/0/repetitions is missing", [](json& part) {
+    part["cases"][0]["throughput"]["modes"] = {{{"median", 1}}};
+  });
 }
 
 TEST(Results, NotesOfTrialsAreTheCasesAndSayOfHowMany) {

@@ -100,12 +100,34 @@ TEST(Suites, QuickIsWhatTheFirstReportShows) {
 }
 
 TEST(Suites, AllIsEverySchemeAndInASimulationWhatCanBeSimulated) {
-  const SuiteEntry measured = load_suite("full").entries.front();
-  EXPECT_EQ(measured.schemes, all_contestants(false));
+  json suite = json::parse(a_suite);
+  suite["entries"][0]["schemes"] = "all";
+  EXPECT_EQ(load_suite(write_suite(suite.dump())).entries[0].schemes, all_contestants(false));
   std::vector<std::string> able = all_contestants(false);
   std::erase_if(able, [](const std::string& name) { return scheme_named(name).is_native_only(); });
   EXPECT_LT(able.size(), all_contestants(false).size());
-  EXPECT_EQ(load_suite("sim-quick").entries.front().schemes, able);
+  suite["simulated"] = true;
+  EXPECT_EQ(load_suite(write_suite(suite.dump())).entries[0].schemes, able);
+}
+
+TEST(Suites, MostCountsKeepsTheThreadCountsThatShowTheCurve) {
+  json suite = json::parse(a_suite);
+  suite["most_counts"] = 3;
+  EXPECT_EQ(load_suite(write_suite(suite.dump())).most_counts, 3u);
+  Selection selection;
+  selection.entries = {{"local", {"mmap_sem"}}};
+  selection.ceiling = false;
+  selection.most_counts = 3;
+  const auto counts = [&] {
+    std::set<u32> all;
+    for (const PlannedCase& planned :
+         make_plan(selection, Topology::foreign("package:2 [numa] core:32 pu:1")).cases)
+      all.insert(planned.spec.threads);
+    return all;
+  };
+  EXPECT_EQ(counts(), (std::set<u32>{1, 8, 64}));
+  selection.threads = {1, 2, 3, 4};  // the user's own counts all stay
+  EXPECT_EQ(counts(), (std::set<u32>{1, 2, 3, 4}));
 }
 
 TEST(Suites, DefaultsAreEverySchemeOfTheCatalogueOnce) {
