@@ -69,7 +69,7 @@ template <class P>
 class AnyMutex {
  public:
   using Node = AnyNode;
-  // A word right behind the lock, for workload lock_loop. So have the other kinds of lock.
+  // A word right behind the lock, for workload lock_loop. AnyShared and AnyRange have one too.
   using Beside = typename P::template atomic<u64>;
 
   template <Mutex L>

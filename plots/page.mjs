@@ -207,7 +207,7 @@ function trivialCell({ trivial, linear }, model) {
 function pointsTable({ name: system, about, points }) {
   const rows = points
     .filter((point) => point.decades !== undefined)
-    .map((point) => row([point.cpus, human(point.published), human(point.simulated.median), decades(point.decades)]));
+    .map((point) => row([point.cpus, human(point.published), human(point.simulated.median) + doubtMark(point.doubtful), decades(point.decades)]));
   const head = ['CPUs', 'published', 'simulated', 'off by (decades)'];
   return `<details><summary>${escapeHtml(system)}, point by point</summary><p class="about">${escapeHtml(about)}</p>${table(head, rows)}</details>`;
 }

@@ -311,7 +311,7 @@ function framed(picture, rows, subtitle) {
   return spec;
 }
 
-/** The one picture in which published and simulated curves share a panel. Marks and legend tell them apart. */
+/** A picture in which published and simulated curves share a panel. Marks and legend tell them apart. */
 function publishedAgainst(picture, { source, machine, systems, unit }, subtitle) {
   const simulated = `simulated on ${machine}`;
   const spec = framed(picture, fitRows(systems, simulated), [...subtitle, `published: ${source}`]);
@@ -383,7 +383,7 @@ function fitDoubtText({ systems }) {
 /** The files with simulations that stand for a published system. */
 const fitted = (runs, { machine, systems }) =>
   runs.filter(({ results }) =>
-    results.cases.some((one) => one.machine === machine && systems.some((system) => system.case.scheme === one.scheme)),
+    results.cases.some((one) => one.machine === machine && systems.some(({ case: own }) => own.scheme === one.scheme && own.workload === one.workload)),
   );
 
 /**

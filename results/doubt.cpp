@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "harness/sim/warm_up.hpp"
 #include "harness/stats/stats.hpp"
 #include "results/summary.hpp"
 
@@ -38,10 +39,11 @@ std::string why_unsettled(const CaseTrials& trials) {
   if (unsettled == 0) return "";
   return fmt::format("{} had not settled after a warm-up of {:.3g} ms: {}",
                      share(unsettled, trials.throughput.size() + trials.latency.size()), longest_ms,
-                     drift > 0 ? fmt::format("throughput still changed by {:.0f} % from window to "
-                                             "window",
-                                             drift * 100)
-                               : "too few operations completed");
+                     drift >= WarmUp::most_drift
+                         ? fmt::format("throughput still changed by {:.0f} % from window to "
+                                       "window",
+                                       drift * 100)
+                         : "too few operations or windows");
 }
 
 /** The greatest share of one thread in the operations of its role, where it did nearly everything;
@@ -92,13 +94,14 @@ std::string why_spread(const std::vector<double>& measured) {
       measured.size(), *fastest / *slowest, fewest_for_modes);
 }
 
-/** Of modes in ascending order. */
-const std::vector<double>& main_of(const std::vector<std::vector<double>>& found) {
+}  // namespace
+
+std::vector<double> main_mode(const std::vector<double>& rates) {
+  const std::vector<std::vector<double>> found = modes(rates);
+  if (found.empty()) return rates;
   return *std::max_element(found.begin(), found.end(),
                            [](const auto& a, const auto& b) { return a.size() < b.size(); });
 }
-
-}  // namespace
 
 std::vector<std::vector<double>> modes_of(const CaseTrials& trials) {
   const std::vector<double> measured = rates(trials);
@@ -110,7 +113,7 @@ CaseTrials main_mode_of(const CaseTrials& trials) {
   const std::vector<std::vector<double>> found = modes_of(trials);
   CaseTrials chosen = trials;
   if (found.size() < 2) return chosen;
-  const std::vector<double>& main = main_of(found);
+  const std::vector<double> main = main_mode(rates(trials));
   std::erase_if(chosen.throughput, [&](const json* record) {
     const double rate = record->value("rate", 0.0);
     return rate < main.front() || rate > main.back();

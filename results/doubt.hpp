@@ -9,7 +9,7 @@
 namespace faultline {
 
 /** One thread does nearly everything where Jain's index times the number of threads, which is how
- * many threads share the work, is less than this: one thread does more than four fifths. */
+ * many threads share the work, is less than this: one thread does about four fifths or more. */
 inline constexpr double few_threads = 1.5;
 /** From this factor between the fastest and the slowest seed on, a case with too few seeds to tell
  * modes is in doubt. */
@@ -26,6 +26,9 @@ std::vector<std::vector<double>> modes_of(const CaseTrials& trials);
  * the case's estimates are over these, since a median over two modes is a rate that no seed has.
  */
 CaseTrials main_mode_of(const CaseTrials& trials);
+
+/** The rates of the larger of modes(rates), or of the slower of two equal ones. */
+std::vector<double> main_mode(const std::vector<double>& rates);
 
 /**
  * Why a simulated case should not be trusted, as [{"kind", "why"}]; empty if nothing speaks against

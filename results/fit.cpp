@@ -311,14 +311,14 @@ void print_table(std::ostream& out, const std::vector<json>& fits) {
       for (const json& system : fit["systems"]) {
         if (system["fitted"].get<std::string>().empty() == fitted) continue;
         const json& error = system["error"];
-        rows += fmt::format("{:<14} {:<26} {:<24} {:>6.2f} {:>6.2f} {:>5} {:>6}\n",
+        rows += fmt::format("{:<14} {:<26} {:<48} {:>6.2f} {:>6.2f} {:>5} {:>6}\n",
                             fit["rung"].get<std::string>(), fit["name"].get<std::string>(),
                             system["name"].get<std::string>(), error["mean"].get<double>(),
                             error["worst"].get<double>(), error["worst_at"].get<int>(),
                             error["points"].get<std::size_t>());
       }
     if (rows.empty()) continue;
-    fmt::print(out, "\n{}; errors in decades\n{:<14} {:<26} {:<24} {:>6} {:>6} {:>5} {:>6}\n{}",
+    fmt::print(out, "\n{}; errors in decades\n{:<14} {:<26} {:<48} {:>6} {:>6} {:>5} {:>6}\n{}",
                fitted ? "Development data: constants were fitted to these curves"
                       : "Predictions: no constant was fitted to these curves",
                "rung", "reference", "curve", "mean", "worst", "at", "points", rows);

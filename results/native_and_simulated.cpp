@@ -25,7 +25,7 @@ std::vector<double> repetitions_of(const json& one) {
 /** Nothing if there is no ratio: one side has no throughput, or the native rate is 0. */
 json compared(const json& native, const json& simulated) {
   const std::vector<double> base = repetitions_of(native);
-  const std::vector<double> model = repetitions_of(simulated);
+  const std::vector<double> model = main_mode(repetitions_of(simulated));
   const bool positive = std::all_of(base.begin(), base.end(), [](double rate) { return rate > 0; });
   if (base.empty() || model.empty() || !positive) return nullptr;
   json pair = {{"case", native["name"]},

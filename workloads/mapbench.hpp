@@ -58,7 +58,8 @@ class Pipeline final : public Workload<P> {
   void demands(AddressSpaceOptions& options) const override {
     options.frames_per_thread = 64;
     // A thread's own table of a CPU maps the places of its neighbour too.
-    options.tables_per_thread = 2 * (places * place_size / (u64{2} << 20) + 1);
+    options.tables_per_thread =
+        2 * (places_of(options.threads) * place_size_of(options.threads) / (u64{2} << 20) + 1);
   }
 
   void run(Worker<P>& worker) override {
@@ -82,10 +83,10 @@ class Pipeline final : public Workload<P> {
   }
 
  private:
-  static constexpr u64 places = 80;  // NCPU of sv6 on the machine of the published curves
-  static constexpr u64 place_size = u64{1} << 20;
+  static constexpr u64 fewest_places = 80;  // NCPU of sv6 on the machine of the published curves
+  static constexpr u64 most_place_size = u64{1} << 20;
   // From one thread's first place to the next thread's. In sv6 it is 20 GiB. Threads whose places
-  // lie 1 GiB apart or more share only the two upper levels of the page table, as there.
+  // lie 1 GiB apart or more share only the two upper levels of the page table, as in sv6.
   static constexpr u64 most_apart = u64{16} << 30;
 
   // The rounds whose pages the thread has published.
@@ -93,11 +94,21 @@ class Pipeline final : public Workload<P> {
     typename P::template atomic<u64> rounds{0};
   };
 
-  static u64 place(Worker<P>& worker, u32 thread, u64 round) {
-    const u64 apart = std::min(most_apart, std::bit_floor(fixed_span / worker.threads()));
-    return worker.space().fixed_base() + thread * apart + round % places * place_size;
+  // A thread can be threads - 1 rounds ahead of the thread that unmaps its pages.
+  static u64 places_of(u32 threads) { return std::max<u64>(fewest_places, threads); }
+  static u64 apart_of(u32 threads) {
+    return std::min(most_apart, std::bit_floor(fixed_span / threads));
   }
-  static_assert(std::bit_floor(fixed_span / P::max_threads) >= places * place_size);
+  static u64 place_size_of(u32 threads) {
+    return std::min(most_place_size, std::bit_floor(apart_of(threads) / places_of(threads)));
+  }
+  static_assert(std::bit_floor(fixed_span / P::max_threads) / P::max_threads >= page_size);
+
+  static u64 place(Worker<P>& worker, u32 thread, u64 round) {
+    const u32 threads = worker.threads();
+    return worker.space().fixed_base() + thread * apart_of(threads) +
+           round % places_of(threads) * place_size_of(threads);
+  }
 
   // Spins until the thread has published `round`. False when the window closes before.
   static bool await(Worker<P>& worker, const Published& published, u64 round) {

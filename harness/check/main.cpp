@@ -34,7 +34,8 @@ int run(int argc, char** argv) {
   CheckOptions options;
   options.at_once = std::max(1U, std::thread::hardware_concurrency());
   app.add_option("NAME", names,
-                 "locks, as `faultline list` names them, osq_queue, or vma_refcount; all if not given");
+                 "locks, as `faultline list` names them, osq_queue, or vma_refcount; all if not "
+                 "given");
   app.add_flag("--weakened", weakened,
                "weaken every memory order and drop every wake-up in turn: each must be noticed");
   app.add_option(

@@ -100,7 +100,8 @@ void add_fit(CLI::App& app, int& exit_code) {
       app.add_subcommand("fit", "shows how far simulated results are from published curves");
   fit->add_option("FILE", arguments->files, "results of `faultline sim`")->required();
   fit->add_option("--reference", arguments->references,
-                  "files of published curves; all of the project's if not given");
+                  "a file of published curves; may be repeated; all of the project's if not given")
+      ->allow_extra_args(false);
   fit->callback([arguments, &exit_code] {
     const auto& given = arguments->references;
     print_fit(arguments->files, given.empty() ? published_curves() : given, std::cout);

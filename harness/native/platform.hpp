@@ -137,21 +137,30 @@ struct NativePlatform {
 
   static constexpr u32 max_threads = native::max_threads;
 
+#if defined(__SANITIZE_THREAD__)
+  static constexpr bool thread_sanitizer = true;
+#else
+  static constexpr bool thread_sanitizer = false;
+#endif
+
+  // ThreadSanitizer takes a store to a part for a store to the whole word, and forgets what other
+  // threads have released by the other bytes.
+  template <class Part>
+  static void exchange_low(atomic<u64>& word, Part part, std::memory_order order) {
+    constexpr u64 low = static_cast<Part>(~Part{0});
+    u64 seen = word.load(std::memory_order_relaxed);  // relaxed: the exchange decides
+    // relaxed on failure: the next turn decides.
+    while (
+        !word.compare_exchange_weak(seen, (seen & ~low) | part, order, std::memory_order_relaxed)) {
+    }
+  }
+
   // x86-64 and AArch64 order accesses of different sizes byte by byte. C++ has no such access,
   // hence the compiler's own.
   template <class Part>
   static void store_low(atomic<u64>& word, Part part, std::memory_order order) {
     static_assert(std::endian::native == std::endian::little);
-#if defined(__SANITIZE_THREAD__)
-    // ThreadSanitizer takes a store to a part for a store to the whole word, and forgets what other
-    // threads have released by the other bytes.
-    constexpr u64 low = Part(~Part{0});
-    u64 seen = word.load(std::memory_order_relaxed);  // relaxed: the exchange decides
-    while (
-        !word.compare_exchange_weak(seen, (seen & ~low) | part, order, std::memory_order_relaxed)) {
-    }
-    return;
-#endif
+    if constexpr (thread_sanitizer) return exchange_low(word, part, order);
     using Bytes [[gnu::may_alias]] = Part;
     auto* bytes = reinterpret_cast<Bytes*>(&word);
     if (order == std::memory_order_release)

@@ -103,6 +103,7 @@ class SimTrial {
     worker.finish();
     member.tally = worker.tally();
     workers_[thread] = nullptr;
+    ended_ += worker.completed();
   }
 
   // Set-up takes simulated time, so warm-up begins when look() finds all threads ready. If no
@@ -117,9 +118,9 @@ class SimTrial {
     simulation_.at(now + to_ns(spec_.trial_case.warmup_s), [this] { warm_up(); });
   }
 
-  // The operations since the beginning. A thread that has ended counts no more.
+  // The operations since the beginning.
   u64 completed() const {
-    u64 sum = 0;
+    u64 sum = ended_;
     for (const Worker<P>* worker : workers_)
       if (worker != nullptr) sum += worker->completed();
     return sum;
@@ -156,7 +157,7 @@ class SimTrial {
   // there too.
   void await_round() {
     if (opening_.seen()) return note_opened();
-    if (workers_[0] != nullptr)
+    if (workers_[0] != nullptr && !simulation_.stands_still())
       simulation_.at(simulation_.now_ns() + look_ns, [this] { await_round(); });
   }
 
@@ -167,7 +168,7 @@ class SimTrial {
     if (workers_[0] != nullptr && workers_[0]->in_rounds()) await_round();
     simulation_.at(simulation_.now_ns() + warm_up_.window_ns(), [this] { close(); });
   }
-  // Threads that work in rounds complete theirs after the close: collect() takes their counts.
+  // Threads that work in rounds complete their round after the close: collect() takes their counts.
   void close() {
     const u64 now = simulation_.now_ns();
     if (!rounds_completed() && now < WarmUp::latest_ns && !simulation_.stands_still())
@@ -234,6 +235,7 @@ class SimTrial {
   std::vector<const Worker<P>*> workers_;  // null when its thread has ended
   json record_;
   bool ready_ = false;
+  u64 ended_ = 0;     // operations of threads that have ended
   u64 began_ns_ = 0;  // when the threads began to work
   WarmUp warm_up_;
   sim::Counts opened_, counted_;

@@ -10,9 +10,9 @@ namespace faultline {
 // The warm-up is a row of windows. The first two last as long as the window that the user asks for.
 // Each later one lasts as long as all before it together, for two reasons. A slow drift changes the
 // rate of neighbouring short windows by less than `most_drift`, and still changes it much in the
-// end; windows that double compare the rate of now with that of half the time ago. And the rate of
-// a short window depends on which threads happen to run in it: where a lock serves threads in
-// batches, windows of 2 ms differ by 40 % for ever.
+// end; windows that double compare the present rate with the rate at half the elapsed time. And the
+// rate of a short window depends on which threads happen to run in it: where a lock serves threads
+// in batches, windows of 2 ms differ by 40 % for ever.
 //
 // The throughput has settled when a window's rate differs from that of the window before by less
 // than `most_drift`, from the fourth window on. Earlier ones say too little: the first waiter of an

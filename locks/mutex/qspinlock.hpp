@@ -117,8 +117,8 @@ class Qspinlock {
     next->waiting.store(0, std::memory_order_release);
   }
 
-  // Answers whether the queue is empty now. relaxed, all but the first load: that load orders the
-  // section, and neither the bit nor an empty tail passes data.
+  // Answers whether the queue is empty now. relaxed, all but the first load and the exchange of the
+  // tail: the load orders the section, and the bit passes no data.
   bool take_as_head(Node& node) {
     u64 seen;
     for (;;) {
@@ -130,9 +130,14 @@ class Qspinlock {
                                          std::memory_order_relaxed))
         continue;
       Node* last = &node;
-      if (tail_.compare_exchange_strong(last, nullptr, std::memory_order_relaxed,
+      // release: pairs with the acquire of the exchange that finds no predecessor, so that its
+      // thread sets the bit after this thread has cleared it. relaxed on failure: nothing is read.
+      // weakened release survives, store_order: it keeps this thread's exchange of the word before
+      // that thread's fetch_or.
+      if (tail_.compare_exchange_strong(last, nullptr, std::memory_order_release,
                                         std::memory_order_relaxed))
         return true;
+      // The next head loads the word after it has acquired its `waiting`, so it sees the bit.
       word_.fetch_or(queued, std::memory_order_relaxed);
       return false;
     }

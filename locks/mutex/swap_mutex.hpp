@@ -1,6 +1,6 @@
 // A test-and-set lock whose waiters exchange the word without looking at it first: lockhammer's
 // swap_mutex (github.com/ARM-software/synchronization-benchmarks), which has no pause between two
-// exchanges.
+// exchanges. Here a waiter pauses, as every spin does on these platforms.
 #pragma once
 
 #include "locks/mutex/concept.hpp"

@@ -54,7 +54,7 @@ namespace faultline {
 struct RwsemPolicy {
   bool osq = true;           // spinners queue; without it all spin on the lock itself
   bool reader_steal = true;  // readers may take a free lock past the queue
-  bool writer_steal = true;  // so may writers, the spinners among them
+  bool writer_steal = true;  // writers, spinners among them, may too
   bool handoff = true;       // a waiter may demand the lock after 4 ms
   Layout layout = Layout::linux_6_18;
 };
