@@ -290,8 +290,8 @@ function curvesSpec({ heading, y, format, tooltipFormat, rowSpacing, headFontSiz
 /** Wraps the panels' heads, and makes room for those of more than three lines between the rows of panels. */
 function wrapHeads(spec, rows) {
   const size = spec.facet.header.labelFontSize ?? style.config.header.labelFontSize;
-  // A letter of a head is 0.65 of its size wide.
-  const letters = Math.floor(Math.min(spec.spec.width + spec.spacing.column, style.config.header.labelLimit) / (0.65 * size));
+  // A letter of a bold head is up to 0.74 of its size wide.
+  const letters = Math.floor(Math.min(spec.spec.width + spec.spacing.column, style.config.header.labelLimit) / (0.74 * size));
   const heads = new Map(distinct(rows, 'panel').map((panel) => [panel, panel.split('\n').flatMap((line) => wrapped(line, letters))]));
   const most = Math.max(...[...heads.values()].map((lines) => lines.length));
   spec.spacing.row += style.config.header.labelLineHeight * Math.max(0, most - 3);
@@ -314,7 +314,11 @@ function framed(picture, rows, subtitle) {
 /** A picture in which published and simulated curves share a panel. Marks and legend tell them apart. */
 function publishedAgainst(picture, { source, machine, systems, unit }, subtitle) {
   const simulated = `simulated on ${machine}`;
-  const spec = framed(picture, fitRows(systems, simulated), [...subtitle, `published: ${source}`]);
+  const spec = framed(picture, fitRows(systems, simulated), [
+    ...subtitle,
+    ...wrapped(`published: ${source}`, 150),
+    ...wrapped(`unit: ${unit}`, 150),
+  ]);
   const looks = style.published_and_simulated;
   const scales = {
     color: looks.map((look) => look.colour),
@@ -323,7 +327,6 @@ function publishedAgainst(picture, { source, machine, systems, unit }, subtitle)
     fill: looks.map((look) => look.fill ?? look.colour),
   };
   eachEncoding(spec.spec, (encoding) => {
-    if (encoding.y?.title) encoding.y.title = `${unit} (log)`;
     for (const [channel, range] of Object.entries(scales)) {
       if (encoding[channel]) encoding[channel].scale = { domain: [PUBLISHED, simulated], range };
     }
