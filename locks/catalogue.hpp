@@ -100,7 +100,8 @@ class Chosen {
   // has throws std::logic_error.
   const std::string& word(std::string_view key) const;
   bool is_on(std::string_view key) const { return word(key) == "on"; }
-  // The value of a number, or of a size in bytes. A number that was left out may be another's.
+  // The value of a number, or of a size in bytes. A number_as() that is left out has
+  // the value of the option that it names.
   u64 number(std::string_view key) const;
   // The entry that the option chooses, with its options. Null where this entry has no such option.
   const Chosen* part(std::string_view key) const;
@@ -174,7 +175,7 @@ constexpr Option number(const char* key, const char* otherwise, u64 least, u64 m
           .least = least,
           .most = most};
 }
-// `instead` says what an option that is left out means: the key of another number.
+// An option that is left out has the value of the number whose key is `instead`.
 constexpr Option number_as(const char* key, const char* instead, u64 least, u64 most,
                            const char* summary) {
   return number(key, instead, least, most, summary);

@@ -36,7 +36,7 @@ struct LockLoopShape {
         random(chosen.word("ranges") == "random") {}
 
   bool ever_reads() const { return read_percent != 0 || write_every != 0 || readers != 0; }
-  // Nothing but the lock, to write.
+  // Every acquisition is exclusive, and section, gap and update are empty.
   bool is_bare() const {
     return write.section_ns == 0 && write.gap_ns == 0 && !ever_reads() && !updates_beside &&
            !updates_apart;

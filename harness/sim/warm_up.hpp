@@ -15,10 +15,10 @@ namespace faultline {
 // in batches, windows of 2 ms differ by 40 % for ever.
 //
 // The throughput has settled when a window's rate differs from that of the window before by less
-// than `most_drift`, from the fourth window on. Earlier ones say too little: the first waiter of an
-// rwsem demands a handoff after 4 ms, and the rate of two windows of 2 ms before it is the same and
-// a third of the later one. The measured window lasts as long as the last window of the warm-up,
-// since for this length the rate has been seen not to change.
+// than `most_drift`, from the fourth window on. Two early windows can agree although the rate still
+// changes: the first waiter of an rwsem demands a handoff after 4 ms, and two windows of 2 ms
+// before that have the same rate, a third of the later one. The measured window lasts as long as
+// the last window of the warm-up, since for this length the rate has been seen not to change.
 //
 // Times are simulated nanoseconds. The decision depends on counts of operations alone, so the same
 // seed gives the same one.

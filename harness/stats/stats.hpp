@@ -71,8 +71,8 @@ inline constexpr double mode_gap = 1.3;
 /** How many times wider, on a logarithmic scale, that gap must be than the wider of its two groups.
  */
 inline constexpr double mode_clearance = 3;
-/** How many values modes() needs: two on each side of a gap, since one value apart is an outlier as
- * well as it is a mode. */
+/** How many values modes() needs: two on each side of a gap, since a single value apart may be an
+ * outlier. */
 inline constexpr std::size_t fewest_for_modes = 4;
 
 /**

@@ -185,9 +185,9 @@ class Osq {
   OsqNodes<P> nodes_;
 };
 
-// The queue as a mutex: its head has the lock. A thread that leaves the queue enters it again. So
-// does lockhammer's osq_lock (github.com/ARM-software/synchronization-benchmarks), where a thread
-// leaves after a million turns, and then sleeps for some microseconds.
+// The queue as a mutex: its head has the lock. A thread that leaves the queue enters it again.
+// lockhammer's osq_lock (github.com/ARM-software/synchronization-benchmarks) does the same. There a
+// thread leaves after a million turns, and then sleeps for some microseconds.
 template <class P>
 class OsqMutex {
  public:

@@ -1,5 +1,5 @@
 // InnoDB's rw_lock_t without its events (MySQL, storage/innobase/sync/sync0rw.cc). lockhammer's
-// cas_rw_lock (github.com/ARM-software/synchronization-benchmarks) is the way of its readers.
+// cas_rw_lock (github.com/ARM-software/synchronization-benchmarks) runs its readers alone.
 //
 //   word   `free` less one for each reader, and less `free` for a writer
 //   read   subtract one by compare-and-exchange while the word is above 0

@@ -159,21 +159,6 @@ TEST_F(SimMechanism, AnOwnerKeepsItsLineWhileTheSnoopTravels) {
   EXPECT_LT(adds_per_visit(614) - adds_per_visit(0), 12);
 }
 
-template <class L>
-double handoffs_per_us(const sim::Machine& machine, u32 threads) {
-  struct alignas(cache_line) Shared {
-    L lock;
-  };
-  return run_loop<Shared>(machine, threads, 500 * us,
-                          [](Shared& shared, u32) {
-                            typename L::Node node;
-                            shared.lock.lock(node);
-                            P::work(100);
-                            shared.lock.unlock(node);
-                          })
-      .per_us();
-}
-
 TEST_F(SimMechanism, ATicketLockCollapses) {
   double before = handoffs_per_us<Ticket<P>>(ideal(), 4);
   for (const u32 threads : {16U, 64U, 256U}) {

@@ -78,4 +78,20 @@ LoopResult run_loop(const sim::Machine& machine, u32 threads, u64 window_ns, F&&
   return result;
 }
 
+// Acquisitions a microsecond of mutex L by `threads` threads that hold it for 100 ns each time.
+template <class L>
+double handoffs_per_us(const sim::Machine& machine, u32 threads) {
+  struct alignas(cache_line) Shared {
+    L lock;
+  };
+  return run_loop<Shared>(machine, threads, 500'000,
+                          [](Shared& shared, u32) {
+                            typename L::Node node;
+                            shared.lock.lock(node);
+                            SimPlatform::work(100);
+                            shared.lock.unlock(node);
+                          })
+      .per_us();
+}
+
 }  // namespace faultline

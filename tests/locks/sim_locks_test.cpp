@@ -26,30 +26,16 @@ sim::Machine ideal() {
 
 class SimLocks : public SimTest {};
 
-template <class L>
-double handoffs_per_us(u32 threads) {
-  struct alignas(cache_line) Shared {
-    L lock;
-  };
-  return run_loop<Shared>(ideal(), threads, 500 * us,
-                          [](Shared& shared, u32) {
-                            typename L::Node node;
-                            shared.lock.lock(node);
-                            P::work(100);
-                            shared.lock.unlock(node);
-                          })
-      .per_us();
-}
-
 TEST_F(SimLocks, AQueuedSpinlockStaysFlat) {
-  const double few = handoffs_per_us<Qspinlock<P>>(4);
+  const double few = handoffs_per_us<Qspinlock<P>>(ideal(), 4);
   for (const u32 threads : {8U, 16U, 64U})
-    EXPECT_NEAR(handoffs_per_us<Qspinlock<P>>(threads) / few, 1, 0.15) << threads;
+    EXPECT_NEAR(handoffs_per_us<Qspinlock<P>>(ideal(), threads) / few, 1, 0.15) << threads;
 }
 
 // The holder's release queues behind the exchanges of those who wait.
 TEST_F(SimLocks, ALockByExchangesCollapses) {
-  EXPECT_LT(handoffs_per_us<SwapMutex<P>>(32), 0.4 * handoffs_per_us<SwapMutex<P>>(4));
+  EXPECT_LT(handoffs_per_us<SwapMutex<P>>(ideal(), 32),
+            0.4 * handoffs_per_us<SwapMutex<P>>(ideal(), 4));
 }
 
 template <class L>
