@@ -12,13 +12,13 @@ namespace faultline {
 // rate of neighbouring short windows by less than `most_drift`, and still changes it much in the
 // end; windows that double compare the present rate with the rate at half the elapsed time. And the
 // rate of a short window depends on which threads happen to run in it: where a lock serves threads
-// in batches, windows of 2 ms differ by 40 % for ever.
+// in batches, short windows differ however late they are.
 //
 // The throughput has settled when a window's rate differs from that of the window before by less
 // than `most_drift`, from the fourth window on. Two early windows can agree although the rate still
 // changes: the first waiter of an rwsem demands a handoff after 4 ms, and two windows of 2 ms
-// before that have the same rate, a third of the later one. The measured window lasts as long as
-// the last window of the warm-up, since for this length the rate has been seen not to change.
+// before that can have the same rate, well below the later one. The measured window lasts as long
+// as the last window of the warm-up, since for this length the rate has been seen not to change.
 //
 // Times are simulated nanoseconds. The decision depends on counts of operations alone, so the same
 // seed gives the same one.
@@ -26,9 +26,8 @@ class WarmUp {
  public:
   static constexpr double most_drift = 0.05;
   static constexpr u32 fewest_windows = 4;
-  // The warm-up ends after this many times the asked window, settled or not. Where threads complete
-  // few operations or change between a fast and a slow state, windows of 64 ms still differ by more
-  // than `most_drift`, and those of 256 ms mostly do not.
+  // The warm-up ends after this many times the asked window, settled or not. It is this long for
+  // the cases whose threads complete few operations, or change between a fast and a slow state.
   static constexpr u64 cap = 256;
   // The warm-up ends if the next window and a measured one would last beyond this time.
   static constexpr u64 latest_ns = 30'000'000'000;
