@@ -94,12 +94,15 @@ class Word {
   }
   template <class F>
   T modify(const char*, F&& change, Order, Where) {
-    if (Cpu* cpu = here.cpu) simulation().before_rmw(*cpu, this, sizeof(T));
+    Cpu* const cpu = here.cpu;
+    if (cpu != nullptr) simulation().before_rmw(*cpu, this, sizeof(T));
     const T before = value_;
-    if (here.cpu != nullptr)
-      value_ = change(before);
-    else
+    if (cpu == nullptr) {
       store_outside(change(before));
+    } else {
+      value_ = change(before);
+      simulation().after_rmw(*cpu);
+    }
     return before;
   }
   // A weak exchange never fails spuriously.

@@ -1,6 +1,7 @@
 #include "harness/sim/engine/coherence.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "harness/sim/engine/spin_parking.hpp"
 
@@ -185,6 +186,12 @@ void Coherence::obtain(Cpu& cpu, Line& line, LineAccess access) {
   // After the line has arrived, the access takes as long as a load's hit. The line may move on
   // meanwhile.
   cpu.clock += hit_[static_cast<usize>(Kind::load)];
+}
+
+// The CPU got its line while others queued for it, and it has written the value that they get.
+void Coherence::pass_on(Cpu& cpu) {
+  queues_.release(std::exchange(cpu.releases_queue, u16{0}), scheduler_.now());
+  scheduler_.fetch_next();
 }
 
 // The owner goes on with the line while the request travels.

@@ -51,8 +51,11 @@ class Coherence {
     cpu.clock += hit_[static_cast<usize>(Kind::store)];
     return true;
   }
-  // Called before the caller reads and writes the value in one step.
+  // Called before the caller reads and writes the value in one step, and after it.
   void before_rmw(Cpu& cpu, const void* address, usize bytes);
+  void after_rmw(Cpu& cpu) {
+    if (cpu.releases_queue != 0) pass_on(cpu);
+  }
   // A load that the CPU's own store buffer serves. False: the buffer has no store for it.
   bool forward(Cpu& cpu, const void* address, u64& value) {
     const u64 at = Arena::offset(address);
@@ -116,6 +119,7 @@ class Coherence {
   bool is_taken(const Line& line, Time now) const {
     return line.busy_until > now || queues_.is_queued(line);
   }
+  void pass_on(Cpu& cpu);
   void leave_to_owner(Cpu& cpu, const Line& line, LineAccess access);
   Time copy_interval(const Cpu& cpu, const Line& line) const;
   Time give_first_copy(Cpu& cpu, Line& line, LineAccess access, Time asked, Time sent);

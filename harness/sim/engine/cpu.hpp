@@ -39,7 +39,7 @@ struct alignas(cache_line) Cpu {
   Status status = Status::unborn;
   bool in_arena = false;        // ArenaScope
   bool is_interrupted = false;  // Interrupts: a handler runs while the thread waits
-  u16 releases_queue = 0;  // the queue whose line this CPU passes on when it runs next; 0: none
+  u16 releases_queue = 0;       // the queue whose line this CPU passes on after its RMW; 0: none
 
   // SpinParking. A turn of a spin is the code between two calls of pause().
   u8 watches = 0;  // places in rings of spinners that are in use

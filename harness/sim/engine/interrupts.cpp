@@ -38,6 +38,7 @@ Time Interrupts::call(Cpu& sender, Cpu& target) {
     calls.with_sender = false;
   }
   coherence_.before_rmw(sender, calls.line, sizeof(u64));
+  coherence_.after_rmw(sender);
   calls.with_sender = true;
   if (calls.taken <= sender.clock) interrupt(sender, target, calls);
   return execute(target, calls, line_latency(sender, target));

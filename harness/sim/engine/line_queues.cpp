@@ -157,8 +157,8 @@ void LineQueues::release(u32 number, Time now) {
   schedule(queue, number, line, now);
 }
 
-// A blocked CPU that got the line while other CPUs still queue releases the line itself as soon as
-// it runs (Scheduler::next_to_run). In every other case the queue has an event of its own.
+// A blocked CPU that got the line while other CPUs still queue releases the line itself when it has
+// written its value (Coherence::after_rmw). In every other case the queue has an event of its own.
 void LineQueues::schedule(LineQueue& queue, u32 number, const Line& line, Time now) {
   if (queue.is_empty()) return close(number, directory_.lines()[queue.line]);
   if (queue.successor != no_cpu) {

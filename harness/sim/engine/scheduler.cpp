@@ -85,8 +85,7 @@ Cpu& Scheduler::next_to_run(Key next) {
   to.status = Status::ready;
   if (to.is_interrupted) [[unlikely]]
     to.end_interrupted_wait(now_);
-  if (to.releases_queue != 0) queues_.release(std::exchange(to.releases_queue, u16{0}), now_);
-  fetch_next();
+  if (to.releases_queue == 0) fetch_next();
   return to;
 }
 
@@ -109,7 +108,6 @@ bool Scheduler::advance_to(Time time) {
   return false;
 }
 
-// Prefetches into the host's cache what the next CPU touches first, while this CPU runs.
 void Scheduler::fetch_next() const {
   const u32 next = actor_of(events_.top());
   if (next >= agenda_actor) return;

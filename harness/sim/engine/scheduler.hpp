@@ -80,6 +80,8 @@ class Scheduler {
   void cancel_timer(const Cpu& cpu) {
     if (events_.has(cpu.index)) events_.remove(cpu.index);
   }
+  // Prefetches into the host's cache what the next CPU touches first, while this CPU runs.
+  void fetch_next() const;
   // Makes LineQueues::release(queue) be called at `time`.
   void release_at(u32 queue, Time time) { events_.push(make_key(time, first_queue_actor + queue)); }
   // Makes the call that release_at() set for a later time come at `time`.
@@ -101,7 +103,6 @@ class Scheduler {
   Cpu& next_to_run(Key next);
   [[gnu::noinline]] bool perform(Key next);
   bool advance_to(Time time);
-  void fetch_next() const;
   void switch_to(Cpu& from, Cpu& to) {
     if (&from == &to) return;
     here.cpu = &to == &main_ ? nullptr : &to;

@@ -84,8 +84,8 @@ class Simulation {
 
   // ---- The calls of the platform, made by the running CPU.
 
-  // See Coherence. After before_rmw, and where before_store answers true, the caller writes the
-  // value immediately.
+  // See Coherence. Between before_rmw and after_rmw, and where before_store answers true, the
+  // caller writes the value immediately.
   void before_load(Cpu& cpu, const void* address, usize bytes) {
     coherence_.before_load(cpu, address, bytes);
   }
@@ -95,6 +95,7 @@ class Simulation {
   void before_rmw(Cpu& cpu, const void* address, usize bytes) {
     coherence_.before_rmw(cpu, address, bytes);
   }
+  void after_rmw(Cpu& cpu) { coherence_.after_rmw(cpu); }
   bool forward(Cpu& cpu, const void* address, u64& value) {
     return coherence_.forward(cpu, address, value);
   }
