@@ -60,7 +60,9 @@ class Word {
       u64 posted;
       if (simulation().forward(*cpu, this, posted)) [[unlikely]]
         return from_bits<T>(posted);
-      simulation().before_load(*cpu, this, sizeof(T));
+      T value;
+      std::memcpy(&value, simulation().before_load(*cpu, this, sizeof(T)), sizeof(T));
+      return value;
     }
     return value_;
   }

@@ -81,6 +81,7 @@ Time Coherence::give_first_copy(Cpu& cpu, Line& line, LineAccess access, Time as
   if (line.owner == cpu.index) return std::max(asked, sent);
   const Distance distance = directory_.source_for(cpu, line, access).distance;
   const Time complete = interconnect_.copied(cpu, access, line.state, distance, asked, sent);
+  take_copy(cpu, access);
   count_copy(line, access, distance);
   directory_.get_shared(cpu, line, access.mask());
   if (prefetch_pairs_) prefetch_adjacent(cpu, access.at, complete);
@@ -89,6 +90,7 @@ Time Coherence::give_first_copy(Cpu& cpu, Line& line, LineAccess access, Time as
 
 Time Coherence::give_passing_copy(Cpu& cpu, const Line& line, LineAccess access, Time asked,
                                   Time sent) {
+  take_copy(cpu, access);
   count_copy(line, access, same_cluster);
   Residency::take_in(cpu);
   return interconnect_.copied(cpu, access, State::shared, same_cluster, asked, sent);
@@ -111,19 +113,23 @@ void Coherence::prefetch_adjacent(Cpu& cpu, u64 at, Time complete) {
   accounting_.count_prefetch();
 }
 
-void Coherence::load_shared(Cpu& cpu, Line& line, u64 at, usize bytes) {
+bool Coherence::load_shared(Cpu& cpu, Line& line, u64 at, usize bytes) {
   scheduler_.take_turn(cpu);
   const bool store_is_first = queues_.awaits_store(line);
   if (cpu.retry_at / Arena::line_bytes == at / Arena::line_bytes && !store_is_first) {
     // A spinner queued for this very load and got the line, which may have moved to another CPU
-    // since.
+    // since. If this turn has made another access before, the copy's value is too old: loads happen
+    // in program order.
+    const bool is_first = cpu.retry_at == at && cpu.read_count == 1 && !cpu.cannot_park;
     cpu.retry_at = 0;
     ++cpu.misses;
     cpu.clock += hit_[static_cast<usize>(Kind::load)];
-    return;
+    return is_first && cpu.has_copy;
   }
-  if (store_is_first || !directory_.has_copy(cpu, line))
-    return obtain(cpu, line, {at, static_cast<u32>(bytes), Kind::load});
+  if (store_is_first || !directory_.has_copy(cpu, line)) {
+    obtain(cpu, line, {at, static_cast<u32>(bytes), Kind::load});
+    return cpu.has_copy;
+  }
   if (line.owner == cpu.index) {
     refill_if_dropped(cpu, line, at);
     line.used |= byte_mask(at, bytes);
@@ -131,6 +137,7 @@ void Coherence::load_shared(Cpu& cpu, Line& line, u64 at, usize bytes) {
     directory_.entry(line).read |= byte_mask(at, bytes);
   }
   cpu.clock += hit_[static_cast<usize>(Kind::load)];
+  return false;
 }
 
 void Coherence::before_rmw(Cpu& cpu, const void* address, usize bytes) {
@@ -174,6 +181,7 @@ bool Coherence::store_shared(Cpu& cpu, Line& line, u64 at, usize bytes, u64 valu
 void Coherence::obtain(Cpu& cpu, Line& line, LineAccess access) {
   const Time asked = cpu.clock;
   ++cpu.misses;
+  cpu.has_copy = false;
   if (residency_share_ != 0 && !is_taken(line, asked)) leave_to_owner(cpu, line, access);
   if (is_taken(line, cpu.clock)) {
     queues_.enqueue(cpu, line, access, asked);

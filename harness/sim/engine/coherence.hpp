@@ -10,6 +10,8 @@
 // requests queue (LineQueues).
 #pragma once
 
+#include <cstring>
+
 #include "harness/sim/engine/accounting.hpp"
 #include "harness/sim/engine/directory.hpp"
 #include "harness/sim/engine/interconnect.hpp"
@@ -28,16 +30,19 @@ class Coherence {
             LineQueues& queues, StoreBuffers& stores, SpinParking& spinning, Scheduler& scheduler,
             Accounting& accounting);
 
-  // Called before the caller reads the value.
-  void before_load(Cpu& cpu, const void* address, usize bytes) {
+  // Answers where the caller finds the value: in the line itself, or in the copy that the CPU was
+  // sent, which a write may have overtaken on its way.
+  const void* before_load(Cpu& cpu, const void* address, usize bytes) {
     begin_access(cpu);
     const u64 at = Arena::place_of(address);
     Line& line = directory_.line_at(at);
     cpu.note_read(at);
-    if (!Directory::is_private(cpu, line)) return load_shared(cpu, line, at, bytes);
+    if (!Directory::is_private(cpu, line))
+      return load_shared(cpu, line, at, bytes) ? cpu.copy + at % sizeof(cpu.copy) : address;
     refill_if_dropped(cpu, line, at);
     line.used |= byte_mask(at, bytes);
     cpu.clock += hit_[static_cast<usize>(Kind::load)];
+    return address;
   }
   // Called before the caller writes the value. False: the store has been posted, and the caller
   // does not write.
@@ -113,7 +118,8 @@ class Coherence {
     line.used |= mask;
   }
   void refill(Cpu& cpu, Line& line, u64 at);
-  void load_shared(Cpu& cpu, Line& line, u64 at, usize bytes);
+  // Whether the value is that of Cpu::copy.
+  bool load_shared(Cpu& cpu, Line& line, u64 at, usize bytes);
   bool store_shared(Cpu& cpu, Line& line, u64 at, usize bytes, u64 value);
   void obtain(Cpu& cpu, Line& line, LineAccess access);
   bool is_taken(const Line& line, Time now) const {
@@ -123,6 +129,11 @@ class Coherence {
   void leave_to_owner(Cpu& cpu, const Line& line, LineAccess access);
   Time copy_interval(const Cpu& cpu, const Line& line) const;
   Time give_first_copy(Cpu& cpu, Line& line, LineAccess access, Time asked, Time sent);
+  static void take_copy(Cpu& cpu, LineAccess access) {
+    const u64 word = access.at - access.at % sizeof(cpu.copy);
+    std::memcpy(cpu.copy, reinterpret_cast<const void*>(Arena::base + word), sizeof(cpu.copy));
+    cpu.has_copy = true;
+  }
   void count_copy(const Line& line, LineAccess access, Distance distance) {
     const bool is_true = (line.used & access.mask()) != 0;
     accounting_.count_transfer(line, access, distance,
@@ -152,6 +163,7 @@ Time Coherence::give_copy(Cpu& cpu, Line& line, LineAccess access, Time asked, T
   DirectoryEntry& entry = directory_.entry(line);
   const Distance distance = directory_.nearest_copy(cpu, entry);
   const Time complete = interconnect_.copied(cpu, access, line.state, distance, asked, sent);
+  take_copy(cpu, access);
   count_copy(line, access, distance);
   entry.read |= access.mask();
   entry.add(cpu.index, cpu.place);

@@ -46,14 +46,16 @@ struct alignas(cache_line) Cpu {
   // This turn wrote something, or read something that may be older than the copy by now.
   bool cannot_park = false;
   bool timed = false;  // the spin asks for the time or for who runs, so it can end without a write
+  bool has_copy = false;  // a cache has sent this CPU a copy for the load that it waits for
 
   Time blocked_since = 0;
   u64 awaited = 0;  // while queued: the place whose line is awaited; 0: a slot of the store buffer
   Time spinning = 0;
   Time stalled = 0;
-  u64 retry_at = 0;    // the place that a spinner queued to read again; 0: it did not queue
-  Time turn_time = 0;  // how long a turn of the present spin takes
-  u64 turn_hash = 0;   // a hash of `reads` in the turn before
+  u64 retry_at = 0;        // the place that a spinner queued to read again; 0: it did not queue
+  Time turn_time = 0;      // how long a turn of the present spin takes
+  u64 turn_hash = 0;       // a hash of `reads` in the turn before
+  std::byte copy[8] = {};  // the eight bytes around the place, as they were when it was sent
   Xorshift jitter;
   u64 reads[max_reads] = {};  // the places that this turn has read, one per line
 

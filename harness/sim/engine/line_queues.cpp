@@ -132,6 +132,7 @@ void LineQueues::enqueue_store(Cpu& cpu, Line& line, LineAccess access, u64 valu
 
 void LineQueues::enqueue_retry(Cpu& cpu, LineQueue& queue, u64 at, Time asked) {
   cpu.retry_at = at;
+  cpu.has_copy = false;
   cpu.awaited = at;
   cpu.status = Status::queued;
   cpu.blocked_since = asked;

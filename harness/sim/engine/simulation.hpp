@@ -86,8 +86,8 @@ class Simulation {
 
   // See Coherence. Between before_rmw and after_rmw, and where before_store answers true, the
   // caller writes the value immediately.
-  void before_load(Cpu& cpu, const void* address, usize bytes) {
-    coherence_.before_load(cpu, address, bytes);
+  const void* before_load(Cpu& cpu, const void* address, usize bytes) {
+    return coherence_.before_load(cpu, address, bytes);
   }
   bool before_store(Cpu& cpu, void* address, usize bytes, u64 value) {
     return coherence_.before_store(cpu, address, bytes, value);
