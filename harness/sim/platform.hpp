@@ -43,8 +43,7 @@ T from_bits(u64 bits) {
 }
 
 // The cell of atomic<T> and data<T>: a word of simulated memory, laid out as the plain T is. Values
-// are sequentially consistent, so no order changes a value; a seq_cst store is an exchange, as x86
-// makes it one.
+// follow x86's TSO whatever the order is. A seq_cst store is an exchange, as x86 makes it one.
 template <class T>
 class Word {
   using Order = std::memory_order;
@@ -166,7 +165,7 @@ struct SimPlatform : cells::StoresParts<sim::Word> {
     sim::Cpu* cpu = sim::here.cpu;
     if (cpu == nullptr) return Outside::wait(word, old, deadline);
     sim::simulation().enter_kernel(*cpu);
-    if (word.load(std::memory_order_relaxed) != old) return true;  // relaxed: SC all the same
+    if (word.load(std::memory_order_relaxed) != old) return true;  // relaxed: TSO
     return sim::simulation().sleep(*cpu, &word, deadline);
   }
   static void wake(atomic<u32>& word, u32 n) {

@@ -107,9 +107,8 @@ TEST_F(SimEngine, AMessageIsSeenWhenItsLineHasComeAndNoSooner) {
   EXPECT_LE(seen - sent, 220 * sim::ps_per_ns);
 }
 
-// Dekker's algorithm: if values are sequentially consistent, at most one thread can read 0, with
-// posted stores or without.
-TEST_F(SimEngine, PostedStoresKeepValuesSequentiallyConsistent) {
+// Dekker's algorithm: at most one thread can read 0, since each waits until its store is visible.
+TEST_F(SimEngine, AStoreThatIsSequentiallyConsistentIsSeenBeforeItsThreadGoesOn) {
   for (u64 delay = 0; delay < 300; delay += 7) {
     Pair pair;
     struct Words {
@@ -120,12 +119,67 @@ TEST_F(SimEngine, PostedStoresKeepValuesSequentiallyConsistent) {
     const auto body = [&](u32 self, u64 wait) {
       seen[self] = words->mine[1 - self].value.load(relaxed);  // makes a copy that can become stale
       P::work(1000 + wait);
-      words->mine[self].value.store(1, relaxed);
+      words->mine[self].value.store(1, std::memory_order_seq_cst);
       seen[self] = words->mine[1 - self].value.load(relaxed);
     };
     pair.run([&] { body(0, 0); }, [&] { body(1, delay); });
     EXPECT_TRUE(seen[0] == 1 || seen[1] == 1) << delay;
   }
+}
+
+// All threads write both words, so that the stores queue. The writer stores numbers that grow, to
+// `second` after `first`.
+TEST_F(SimEngine, PostedStoresAreSeenInTheirOrder) {
+  constexpr u32 threads = 4;
+  const Machine machine = Machine::load("ideal-8");
+  Simulation simulation(machine, first_cpus(threads), {});
+  struct Words {
+    Word first, second;
+  };
+  const auto words = simulation.make<Words>();
+  u32 seen = 0;
+  for (u32 thread = 0; thread < threads; ++thread)
+    simulation.set_body(thread, [&, thread] {
+      for (u32 turn = 1; turn <= 200; ++turn) {
+        if (thread == 0) {
+          words->first.value.store(turn, relaxed);
+          words->second.value.store(turn, relaxed);
+          P::work(70);
+        } else if (thread == 1) {
+          const u32 second = words->second.value.load(relaxed);
+          EXPECT_GE(words->first.value.load(relaxed), second);
+          seen = std::max(seen, second);
+        } else {
+          words->first.value.fetch_add(0, relaxed);
+          words->second.value.fetch_add(0, relaxed);
+        }
+      }
+    });
+  simulation.run();
+  EXPECT_GT(seen, 1U);
+}
+
+// A test-and-set lock's release queues with the exchanges of those who wait, and each of them may
+// come first.
+TEST_F(SimEngine, APostedStoreWaitsItsTurnBehindLaterRequests) {
+  constexpr u32 threads = 8;
+  const Machine machine = Machine::load("ideal-8");
+  Simulation simulation(machine, first_cpus(threads), {});
+  const auto word = simulation.make<Word>();
+  bool stored = false;
+  u32 before = 0;
+  for (u32 thread = 0; thread < threads; ++thread)
+    simulation.set_body(thread, [&, thread] {
+      if (thread == 0) {
+        P::work(10'000);
+        word->value.store(1, relaxed);
+        stored = true;
+      }
+      for (u32 turn = 0; thread != 0 && turn < 1000; ++turn)
+        before += word->value.fetch_add(0, relaxed) == 0 && stored;
+    });
+  simulation.run();
+  EXPECT_GT(before, 0U);
 }
 
 TEST_F(SimEngine, APostedStoreLeavesItsCpuFreeAndAnRmwWaitsForIt) {

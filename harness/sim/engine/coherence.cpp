@@ -115,8 +115,7 @@ void Coherence::prefetch_adjacent(Cpu& cpu, u64 at, Time complete) {
 
 bool Coherence::load_shared(Cpu& cpu, Line& line, u64 at, usize bytes) {
   scheduler_.take_turn(cpu);
-  const bool store_is_first = queues_.awaits_store(line);
-  if (cpu.retry_at / Arena::line_bytes == at / Arena::line_bytes && !store_is_first) {
+  if (cpu.retry_at / Arena::line_bytes == at / Arena::line_bytes) {
     // A spinner queued for this very load and got the line, which may have moved to another CPU
     // since. If this turn has made another access before, the copy's value is too old: loads happen
     // in program order.
@@ -126,7 +125,7 @@ bool Coherence::load_shared(Cpu& cpu, Line& line, u64 at, usize bytes) {
     cpu.clock += hit_[static_cast<usize>(Kind::load)];
     return is_first && cpu.has_copy;
   }
-  if (store_is_first || !directory_.has_copy(cpu, line)) {
+  if (!directory_.has_copy(cpu, line)) {
     obtain(cpu, line, {at, static_cast<u32>(bytes), Kind::load});
     return cpu.has_copy;
   }
@@ -148,7 +147,7 @@ void Coherence::before_rmw(Cpu& cpu, const void* address, usize bytes) {
   stores_.drain(cpu);
   if (!Directory::is_private(cpu, line)) {
     scheduler_.take_turn(cpu);
-    if (!Directory::is_exclusive(cpu, line) || queues_.awaits_store(line))
+    if (!Directory::is_exclusive(cpu, line))
       return obtain(cpu, line, {at, static_cast<u32>(bytes), Kind::rmw});
   }
   write_hit(cpu, line, at, byte_mask(at, bytes));
@@ -159,9 +158,7 @@ bool Coherence::store_shared(Cpu& cpu, Line& line, u64 at, usize bytes, u64 valu
   stores_.make_room(cpu);
   scheduler_.take_turn(cpu);
   cpu.clock += hit_[static_cast<usize>(Kind::store)];
-  // This is a hit, unless another CPU's posted store comes first.
-  if (cpu.stores.waiting == 0 && Directory::is_exclusive(cpu, line) &&
-      !queues_.awaits_store(line)) {
+  if (cpu.stores.waiting == 0 && Directory::is_exclusive(cpu, line)) {
     write_hit(cpu, line, at, byte_mask(at, bytes));
     return true;
   }
@@ -169,7 +166,7 @@ bool Coherence::store_shared(Cpu& cpu, Line& line, u64 at, usize bytes, u64 valu
   const LineAccess access = {at, static_cast<u32>(bytes), Kind::store};
   // TSO: the store also waits behind the CPU's older stores that have not got their lines.
   if (cpu.stores.waiting != 0 || is_taken(line, cpu.clock)) {
-    queues_.enqueue_store(cpu, line, access, value);
+    queues_.enqueue_store(cpu, access, value);
     return false;
   }
   // The CPU goes on at once; other CPUs wait until the transfer is complete.

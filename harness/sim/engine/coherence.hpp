@@ -1,10 +1,12 @@
 // The caches: what an access costs its CPU, and how a line moves from one CPU to another.
 //
 // Order. When a second CPU has touched a line, an access to it happens only when its CPU's clock is
-// the earliest of all. So all such accesses happen in one order, that of simulated time, and values
-// are sequentially consistent. A posted store has its place in that order when it is posted: a CPU
-// that asks for the line later waits until the store has the line. An access to a private line
-// needs no such care and only advances the CPU's own clock.
+// the earliest of all. So all such accesses happen in one order, that of simulated time. A load
+// that waits for its copy has its place in that order when the copy is sent, and a posted store
+// when it gets its line. So values follow x86's TSO: a CPU's later loads may come before its
+// store, and nothing else changes places. An access to a private line needs no such care and only
+// advances the CPU's own clock. It does not wait for the CPU's posted stores, so the first other
+// CPU that touches such a line may see its last store before older ones.
 //
 // A line makes one transfer after another. While one is under way (Line::busy_until), further
 // requests queue (LineQueues).

@@ -18,9 +18,12 @@ LineQueues::LineQueues(const Machine& machine, std::span<Cpu> cpus, Directory& d
       arbiter_(machine, cpus, coherence, random),
       cluster_copy_(machine.cluster_copy),
       home_copy_(machine.home_copy),
+      store_hit_(machine.hit[static_cast<usize>(Kind::store)]),
       clusters_(machine.clusters),
-      requests_(max_requests),
-      queues_(1) {}
+      requests_(max_requests) {
+  queues_.reserve(Scheduler::max_queues + 1);
+  queues_.emplace_back();
+}
 
 LineQueue& LineQueues::open_fresh(DirectoryEntry& entry, u64 at, Time release) {
   if (first_free_queue_ != 0) {
@@ -77,29 +80,15 @@ u32 LineQueues::take_first(RequestList& list) {
   return number;
 }
 
-// No request overtakes a posted store that joined the queue earlier, since the store's CPU has gone
-// on as if the store were done.
 void LineQueues::add(LineQueue& queue, u32 number) {
-  if (queue.store != 0)
-    append(queue.later, number);
-  else
-    admit(queue, number);
-}
-
-void LineQueues::admit(LineQueue& queue, u32 number) {
   const Request& request = requests_[number];
   if (request.kind != Kind::load) {
-    queue.writers.push_back({request.asked, number, request.cpu, request.kind, request.posted});
-    if (request.posted) queue.store = number;
+    queue.writers.push_back({request.asked, number, request.cpu, request.kind});
     return;
   }
   RequestList& readers = queue.readers[request.cluster];
   if (readers.count == 0) queue.turns.push_back(request.cluster);
   append(readers, number);
-}
-
-void LineQueues::admit_later_ones(LineQueue& queue) {
-  while (queue.store == 0 && queue.later.count != 0) admit(queue, take_first(queue.later));
 }
 
 // A writer has joined the queue. It does not wait for copies that a cluster has not sent yet.
@@ -116,18 +105,37 @@ void LineQueues::enqueue(Cpu& cpu, Line& line, LineAccess access, Time asked) {
   if (access.kind != Kind::load) hasten(queue, line, cpu.clock);
 }
 
-void LineQueues::enqueue_store(Cpu& cpu, Line& line, LineAccess access, u64 value) {
-  line.ever_shared = true;
-  LineQueue& queue = open(line, access.at, std::max(line.busy_until, cpu.clock));
+void LineQueues::enqueue_store(Cpu& cpu, LineAccess access, u64 value) {
   const u32 number = make_request(cpu, access, cpu.clock);
-  ++queue.posted;
   Request& request = requests_[number];
   request.posted = true;
   request.value = value;
   request.slot = static_cast<u16>(cpu.stores.next);
   StoreBuffers::post_waiting(cpu, access.at, number);
-  add(queue, number);
-  hasten(queue, line, cpu.clock);
+  if (cpu.stores.waiting == 1) send_stores(cpu, cpu.clock, cpu.clock);
+}
+
+// The CPU's oldest waiting store queues for its line from `now` on. The younger ones stay in the
+// buffer, since TSO makes stores visible in program order. Stores to lines that the CPU owns
+// complete at once, one after the other, from `complete` on.
+void LineQueues::send_stores(Cpu& cpu, Time now, Time complete) {
+  while (cpu.stores.waiting != 0) {
+    const u32 number = cpu.stores.oldest_waiting().request;
+    const LineAccess access = requests_[number].access();
+    Line& line = directory_.line_at(access.at);
+    if (!Directory::is_exclusive(cpu, line)) {
+      line.ever_shared = true;
+      LineQueue& queue = open(line, access.at, std::max(line.busy_until, now));
+      add(queue, number);
+      return hasten(queue, line, now);
+    }
+    complete += store_hit_;
+    line.state = State::modified;
+    line.used |= access.mask();
+    line.busy_until = std::max(line.busy_until, complete);
+    stores_.complete_oldest(cpu, requests_[number], complete);
+    free_request(number);
+  }
 }
 
 void LineQueues::enqueue_retry(Cpu& cpu, LineQueue& queue, u64 at, Time asked) {
@@ -139,22 +147,16 @@ void LineQueues::enqueue_retry(Cpu& cpu, LineQueue& queue, u64 at, Time asked) {
   add(queue, make_request(cpu, {at, 1, Kind::load}, asked));
 }
 
-// A store holds the queue up if it is the only request that could be served and its CPU has older
-// stores without lines, since TSO makes stores visible in program order. Two such stores never wait
-// for each other, since each waits for older stores alone.
 void LineQueues::release(u32 number, Time now) {
   LineQueue& queue = queues_[number];
   Line& line = directory_.lines()[queue.line];
   queue.successor = no_cpu;
   queue.only_reads = false;
-  if (const u32 place = next_writer(queue, line, now); place != none) {
-    serve_writer(queue, line, place, now);
-  } else if (!queue.turns.empty()) {
+  // After a write, readers go first.
+  if (queue.turns.empty() || (!queue.writers.empty() && Directory::has_copies(line)))
+    serve_writer(queue, line, now);
+  else
     serve_readers(queue, line, now);
-  } else {
-    requests_[queue.store].held_queue = static_cast<u16>(number);
-    return;
-  }
   schedule(queue, number, line, now);
 }
 
@@ -173,12 +175,6 @@ void LineQueues::schedule(LineQueue& queue, u32 number, const Line& line, Time n
   scheduler_.release_at(number, std::max(next, now));
 }
 
-void LineQueues::unhold(u32 number, Time now) {
-  Request& request = requests_[number];
-  if (request.held_queue != 0) scheduler_.release_at(request.held_queue, now);
-  request.held_queue = 0;
-}
-
 void LineQueues::close(u32 number, Line& line) {
   directory_.entry(line).queue = 0;
   queues_[number].next_free = first_free_queue_;
@@ -186,18 +182,8 @@ void LineQueues::close(u32 number, Line& line) {
   directory_.drop_entry_if_unused(line);
 }
 
-// The place of the writer that is served next. `none` if readers go first or the only writer is
-// held.
-u32 LineQueues::next_writer(const LineQueue& queue, const Line& line, Time now) {
-  const bool readers_wait = !queue.turns.empty();
-  if (queue.writers.empty() || (readers_wait && !Directory::has_copies(line))) return none;
+void LineQueues::serve_writer(LineQueue& queue, Line& line, Time now) {
   const u32 place = arbiter_.choose(queue, line, now);
-  if (!arbiter_.is_held(queue.writers[place], requests_)) return place;
-  // The held writer is the only posted store, so the next one is not held.
-  return queue.writers.size() == 1 ? none : (place + 1) % static_cast<u32>(queue.writers.size());
-}
-
-void LineQueues::serve_writer(LineQueue& queue, Line& line, u32 place, Time now) {
   const u32 number = queue.writers[place].request;
   queue.writers[place] = queue.writers.back();
   queue.writers.pop_back();
@@ -205,25 +191,17 @@ void LineQueues::serve_writer(LineQueue& queue, Line& line, u32 place, Time now)
   const Request& request = requests_[number];
   Cpu& cpu = cpus_[request.cpu];
   const u32 waiting = queue.readers[queue.cluster].count;
-  if (request.posted) {
-    // The requests behind the store come before the reads of the spinners that the store wakes.
-    queue.store = 0;
-    --queue.posted;
-    admit_later_ones(queue);
-  }
-  // The CPU may own the line already, by an older store of its own that was served before.
-  const Time complete =
-      Directory::is_exclusive(cpu, line)
-          ? now
-          : coherence_.queued_transfer(cpu, line, request.access(), request.asked, now);
+  const Time complete = coherence_.queued_transfer(cpu, line, request.access(), request.asked, now);
   serve_passing_readers(queue, line, waiting, now, complete);
   if (request.posted) {
-    stores_.complete_oldest(cpu, request, now, complete);
+    stores_.complete_oldest(cpu, request, complete);
+    free_request(number);
+    send_stores(cpu, now, complete);
   } else {
     queue.successor = request.cpu;
     scheduler_.make_ready(cpu, complete);
+    free_request(number);
   }
-  free_request(number);
 }
 
 // Serves one cluster, whose CPUs get their copies one after the other. While a writer queues, only

@@ -28,8 +28,6 @@ struct Request {
   u16 cpu = 0;
   u16 cluster = 0;  // the CPU's cluster
   u16 slot = 0;     // a posted store's slot in its CPU's store buffer
-  // The queue that waits for this store, while its CPU's older stores have no lines.
-  u16 held_queue = 0;
   Kind kind = Kind::load;
   bool posted = false;  // A store buffer sent it. Otherwise its CPU is blocked for it.
   u8 bytes = 0;
@@ -50,7 +48,6 @@ struct WaitingWriter {
   u32 request;
   u16 cpu;
   Kind kind;
-  bool posted;
 };
 
 // The queue of one line.
@@ -61,9 +58,6 @@ struct LineQueue {
   std::vector<WaitingWriter> writers;  // in no order
   std::vector<RequestList> readers;    // by cluster
   std::vector<u16> turns;              // clusters with waiting readers, the next one first
-  RequestList later;                   // requests that joined after the posted store
-  u32 store = 0;                       // the posted store among the writers; 0: none
-  u32 posted = 0;                      // posted stores among the writers and in `later`
   u32 drawn = 0;            // a place in `writers` that Arbiter has drawn for the next choice
   u16 cluster = 0;          // the cluster that got copies last
   Time next_copy = never;   // when that cluster can send its next copy; never: it has lost the line
@@ -72,7 +66,7 @@ struct LineQueue {
   // The blocked CPU that got the line last. It passes the line on when it runs.
   u16 successor = no_cpu;
 
-  bool is_empty() const { return writers.empty() && turns.empty() && later.count == 0; }
+  bool is_empty() const { return writers.empty() && turns.empty(); }
 };
 
 // Chooses among the writers that queue for a line. It draws a few at random and prefers a writer
@@ -88,12 +82,6 @@ class Arbiter {
   u32 choose(const LineQueue& queue, const Line& line, Time now);
   // Draws a writer for the next choice, and prefetches into the host's cache what serving it reads.
   void prepare(LineQueue& queue, const LazyArray<Request>& requests);
-  // Whether the writer is a store whose CPU has older stores without lines. TSO makes stores
-  // visible in program order.
-  bool is_held(const WaitingWriter& writer, const LazyArray<Request>& requests) const {
-    return writer.posted &&
-           !cpus_[writer.cpu].stores.is_oldest_waiting(requests[writer.request].slot);
-  }
 
  private:
   static constexpr u32 draws = 4;          // at most this many, until a request has arrived
@@ -117,10 +105,6 @@ class LineQueues {
              Scheduler& scheduler, Coherence& coherence, StoreBuffers& stores, Xorshift& random);
 
   bool is_queued(const Line& line) const { return directory_.queue_of(line) != 0; }
-  bool awaits_store(const Line& line) const {
-    const u16 queue = directory_.queue_of(line);
-    return queue != 0 && queues_[queue].posted != 0;
-  }
   // The queue of a line that has one.
   LineQueue& of(const Line& line) { return queues_[directory_.queue_of(line)]; }
   // The line's queue. A line without one gets a fresh queue, which is first released at `release`.
@@ -131,8 +115,9 @@ class LineQueues {
 
   // The CPU asked for the line at `asked`. The caller then blocks it until it has the line.
   void enqueue(Cpu& cpu, Line& line, LineAccess access, Time asked);
-  // The CPU's store buffer asks for the line, and the CPU runs on.
-  void enqueue_store(Cpu& cpu, Line& line, LineAccess access, u64 value);
+  // The CPU's store buffer asks for the line when the CPU's older stores have got theirs, and the
+  // CPU runs on.
+  void enqueue_store(Cpu& cpu, LineAccess access, u64 value);
   // A spinner will read the place again from `asked` on. It blocks until it has the line.
   void enqueue_retry(Cpu& cpu, LineQueue& queue, u64 at, Time asked);
 
@@ -140,13 +125,10 @@ class LineQueues {
   void release(u32 queue, Time now);
 
   const Request& request(u32 number) const { return requests_[number]; }
-  // The store may be served, since its CPU's older stores have got their lines.
-  void unhold(u32 request, Time now);
 
  private:
   static constexpr u32 max_requests = 1U << 18;
   static constexpr u32 copies_at_once = 16;  // one event gives at most this many copies
-  static constexpr u32 none = ~u32{0};
 
   LineQueue& open_fresh(DirectoryEntry& entry, u64 at, Time release);
   u32 make_request(const Cpu& cpu, LineAccess access, Time asked);
@@ -154,11 +136,9 @@ class LineQueues {
   void append(RequestList& list, u32 number);
   u32 take_first(RequestList& list);
   void add(LineQueue& queue, u32 number);
-  void admit(LineQueue& queue, u32 number);
-  void admit_later_ones(LineQueue& queue);
+  void send_stores(Cpu& cpu, Time now, Time complete);
   void hasten(LineQueue& queue, const Line& line, Time now);
-  u32 next_writer(const LineQueue& queue, const Line& line, Time now);
-  void serve_writer(LineQueue& queue, Line& line, u32 place, Time now);
+  void serve_writer(LineQueue& queue, Line& line, Time now);
   void serve_readers(LineQueue& queue, Line& line, Time now);
   void serve_cold_reader(LineQueue& queue, Line& line, Time now);
   void serve_passing_readers(LineQueue& queue, const Line& line, u32 waiting, Time now, Time gone);
@@ -171,10 +151,10 @@ class LineQueues {
   Coherence& coherence_;
   StoreBuffers& stores_;
   Arbiter arbiter_;
-  const Time cluster_copy_, home_copy_;
+  const Time cluster_copy_, home_copy_, store_hit_;
   const u32 clusters_;
   LazyArray<Request> requests_;
-  std::vector<LineQueue> queues_;  // the first is none
+  std::vector<LineQueue> queues_;  // the first is none; it has room for all, so that none moves
   u32 requests_made_ = 0, first_free_request_ = 0;
   u16 first_free_queue_ = 0;
 };

@@ -30,6 +30,7 @@ Time Rcu::oldest_reader() const {
 void Rcu::synchronize(Cpu& cpu) {
   if (cpu.rcu_depth != 0)
     throw std::logic_error("rcu::synchronize inside a read section never returns");
+  stores_.drain(cpu);
   scheduler_.take_turn(cpu);
   const Time since = cpu.clock;
   if (oldest_reader() <= cpu.clock) {
@@ -50,7 +51,10 @@ void Rcu::end_grace(Time now) {
   });
 }
 
+// A reader that begins after this must not find the object. So the stores that took it out of reach
+// get their lines before.
 void Rcu::retire(Cpu& cpu, RcuNode* node) {
+  if (StoreBuffers::has_waiting(cpu)) stores_.drain(cpu);
   node->next = nullptr;
   node->retired = cpu.clock;
   (cpu.retired_last != nullptr ? cpu.retired_last->next : cpu.retired_first) = node;

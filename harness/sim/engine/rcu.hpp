@@ -5,13 +5,14 @@
 #include <vector>
 
 #include "harness/sim/engine/scheduler.hpp"
+#include "harness/sim/engine/store_buffers.hpp"
 
 namespace faultline::sim {
 
 class Rcu {
  public:
-  Rcu(const Machine& machine, std::span<Cpu> cpus, Scheduler& scheduler)
-      : machine_(machine), cpus_(cpus), scheduler_(scheduler) {}
+  Rcu(const Machine& machine, std::span<Cpu> cpus, Scheduler& scheduler, StoreBuffers& stores)
+      : machine_(machine), cpus_(cpus), scheduler_(scheduler), stores_(stores) {}
 
   void read_lock(Cpu& cpu);
   void read_unlock(Cpu& cpu);
@@ -32,6 +33,7 @@ class Rcu {
   const Machine& machine_;
   const std::span<Cpu> cpus_;
   Scheduler& scheduler_;
+  StoreBuffers& stores_;
   std::vector<u16> synchronizing_;  // threads in synchronize()
 };
 

@@ -26,7 +26,7 @@ Simulation::Simulation(const Machine& machine, const std::vector<u32>& cpus, con
       futexes_(machine, cpus_, scheduler_, stores_),
       interrupts_(machine, arena_, cpus_, thread_on_, scheduler_, stores_, coherence_, accounting_,
                   directory_),
-      rcu_(machine, cpus_, scheduler_),
+      rcu_(machine, cpus_, scheduler_, stores_),
       memory_(machine, arena_, scheduler_) {
   place_threads(cpus);
   if (here.simulation != nullptr)
@@ -61,7 +61,11 @@ void Simulation::place_threads(const std::vector<u32>& cpus) {
 }
 
 void Simulation::set_body(u32 thread, std::function<void()> body) {
-  cpus_.at(thread).body = std::move(body);
+  Cpu& cpu = cpus_.at(thread);
+  cpu.body = [this, &cpu, run = std::move(body)] {
+    run();
+    stores_.drain(cpu);
+  };
 }
 
 void Simulation::at(u64 time_ns, std::function<void()> action) {

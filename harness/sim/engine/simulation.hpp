@@ -63,7 +63,10 @@ class Simulation {
   void run();
 
   // Called by bodies. All threads meet, at no cost, and go on together at the time of the latest.
-  void meet() { scheduler_.meet(*here.cpu); }
+  void meet() {
+    stores_.drain(*here.cpu);
+    scheduler_.meet(*here.cpu);
+  }
 
   // Makes a T in the arena, on the first CPU's node; the caller destroys it. Objects that threads
   // share must be made by this, or by a body within an ArenaScope. The memory lives as long as the

@@ -55,7 +55,7 @@ void SpinParking::end_pause(Cpu& cpu, Time since) {
 Status SpinParking::prepare_spin(Cpu& cpu) {
   for (u32 i = 0; i < cpu.read_count; ++i) {
     const Line& line = directory_.line_at(cpu.reads[i]);
-    if (directory_.has_copy(cpu, line) && !queues_.awaits_store(line)) continue;
+    if (directory_.has_copy(cpu, line)) continue;
     if (!queues_.is_queued(line)) return Status::ready;
     queues_.enqueue_retry(cpu, queues_.of(line), cpu.reads[i], cpu.clock);
     return Status::queued;

@@ -28,7 +28,7 @@ struct StoreBuffer {
   // The slot of the n-th last store.
   u32 slot(u32 n) const { return (next - n) & static_cast<u32>(ring.size() - 1); }
   void advance() { next = slot(~u32{0}); }
-  bool is_oldest_waiting(u32 place) const { return place == slot(waiting); }
+  const Store& oldest_waiting() const { return ring[slot(waiting)]; }
   // Whether the CPU's stores are complete at that time.
   bool is_drained(Time now) const { return waiting == 0 && complete <= now; }
 };

@@ -20,15 +20,12 @@ StoreBuffers::StoreBuffers(const Machine& machine, const Directory& directory, L
       scheduler_(scheduler),
       accounting_(accounting) {}
 
-void StoreBuffers::complete_oldest(Cpu& cpu, const Request& request, Time now, Time complete) {
+void StoreBuffers::complete_oldest(Cpu& cpu, const Request& request, Time complete) {
   write_value(request.address, request.bytes, request.value);
   StoreBuffer& stores = cpu.stores;
   stores.ring[request.slot].complete = complete;
   stores.complete = std::max(stores.complete, complete);
-  if (--stores.waiting != 0)
-    queues_.unhold(stores.ring[stores.slot(stores.waiting)].request, now);
-  else
-    cpu.posted_filter = 0;
+  if (--stores.waiting == 0) cpu.posted_filter = 0;
   wake_if_possible(cpu);
 }
 
@@ -58,7 +55,7 @@ void StoreBuffers::wait_for_all(Cpu& cpu) {
   const Time since = cpu.clock;
   StoreBuffer& stores = cpu.stores;
   if (stores.waiting != 0) {
-    const u64 at = queues_.request(stores.ring[stores.slot(stores.waiting)].request).address;
+    const u64 at = queues_.request(stores.oldest_waiting().request).address;
     stores.awaits = StoreBuffer::Awaits::all;
     cpu.awaited = at;
     scheduler_.block(cpu, Status::queued);

@@ -24,6 +24,7 @@ class StoreBuffers {
   bool forward(const Cpu& cpu, u64 at, u64& value) const {
     return (cpu.posted_filter & filter_bit(at)) != 0 && find(cpu, at, value);
   }
+  static bool has_waiting(const Cpu& cpu) { return cpu.posted_filter != 0; }
   // A store to that place may be waiting.
   static bool may_hold(const Cpu& cpu, u64 at) { return (cpu.posted_filter & filter_bit(at)) != 0; }
 
@@ -42,10 +43,11 @@ class StoreBuffers {
     cpu.posted_filter |= filter_bit(at);
     ++stores.waiting;
   }
-  // The CPU's oldest waiting store has got its line at `now`. The store is complete at `complete`.
-  void complete_oldest(Cpu& cpu, const Request& request, Time now, Time complete);
+  // The CPU's oldest waiting store has got its line. The store is complete at `complete`.
+  void complete_oldest(Cpu& cpu, const Request& request, Time complete);
 
-  // Blocks until the CPU's stores are complete. An RMW and a system call do this.
+  // Blocks until the CPU's stores are complete. An RMW and a system call do this, and whatever else
+  // needs other CPUs to see the stores.
   void drain(Cpu& cpu) {
     if (!cpu.stores.is_drained(cpu.clock)) wait_for_all(cpu);
   }
