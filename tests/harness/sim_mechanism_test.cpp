@@ -142,6 +142,38 @@ TEST_F(SimMechanism, AClusterWithACopyServesItsOwnCpusWhileTheHomeServesTheNextC
 }
 
 // With residency, an owner goes on with its line while the snoop of a lone requester travels.
+// A lock is free for less time than a copy of its word takes to the spinner. The spinner sees it
+// free all the same, since its copy was sent in that time.
+TEST_F(SimMechanism, ASpinnerSeesAPhaseThatIsShorterThanATransfer) {
+  const sim::Machine machine = with_service(0.1, 8);
+  sim::Simulation simulation(machine, first_cpus(3), {});
+  const auto word = simulation.make<Counter>();
+  u64 seen = 1;
+  sim::Time freed = 0, taken = 0, seen_at = 0;
+  simulation.set_body(0, [&] {
+    word->value.exchange(1, relaxed);
+    P::work(10 * us);
+    word->value.exchange(0, relaxed);
+    freed = sim::here.cpu->clock;
+    P::work(10 * us);
+    word->value.exchange(2, relaxed);  // ends the spin in any case
+  });
+  simulation.set_body(1, [&] {
+    P::work(1 * us);
+    while ((seen = word->value.load(relaxed)) == 1) P::pause(nullptr);
+    seen_at = sim::here.cpu->clock;
+  });
+  simulation.set_body(2, [&] {
+    P::work(10 * us + 150);
+    word->value.exchange(1, relaxed);
+    taken = sim::here.cpu->clock;
+  });
+  simulation.run();
+  EXPECT_EQ(seen, 0U);
+  EXPECT_LT(freed, taken);
+  EXPECT_LT(taken, seen_at);
+}
+
 TEST_F(SimMechanism, AnOwnerKeepsItsLineWhileTheSnoopTravels) {
   const auto adds_per_visit = [](u32 residency) {
     sim::Machine machine = ideal();

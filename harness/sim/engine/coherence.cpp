@@ -23,7 +23,9 @@ Coherence::Coherence(const Machine& machine, const Arena& arena, std::span<Cpu> 
       prefetch_pairs_(machine.prefetch_pairs),
       residency_share_(machine.residency),
       cluster_copy_(machine.cluster_copy),
-      home_copy_(machine.home_copy) {}
+      home_copy_(machine.home_copy),
+      owner_copy_(interconnect_.service(
+          interconnect_.latency(Kind::load, State::modified, same_cluster), same_cluster)) {}
 
 Time Coherence::lone_transfer(Cpu& cpu, Line& line, LineAccess access, Time asked) {
   const bool reads_copy = access.kind == Kind::load && line.state != State::invalid;
@@ -36,7 +38,7 @@ Time Coherence::lone_transfer(Cpu& cpu, Line& line, LineAccess access, Time aske
     line.ever_shared = true;
   }
   if (reads_copy) {
-    const Time released = sent + copy_interval(cpu, line);
+    const Time released = sent + copy_interval(cpu.place.cluster, line);
     const Time complete = give_copy(cpu, line, access, asked, sent);
     line.busy_until = std::min(released, complete);
     return complete;
@@ -69,12 +71,6 @@ void Coherence::change_state(Cpu& cpu, Line& line, LineAccess access, Time compl
   }
   line.busy_until = complete;
   if (prefetch_pairs_) prefetch_adjacent(cpu, access.at, complete);
-}
-
-// The time until a copy for the CPU is sent. The CPU's cluster sends it if it has the line, and
-// otherwise the home.
-Time Coherence::copy_interval(const Cpu& cpu, const Line& line) const {
-  return directory_.cluster_has_copy(cpu.place.cluster, line) ? cluster_copy_ : home_copy_;
 }
 
 Time Coherence::give_first_copy(Cpu& cpu, Line& line, LineAccess access, Time asked, Time sent) {

@@ -95,6 +95,13 @@ class Coherence {
   // Like give_copy(), for a copy that a cache of the CPU's own cluster sends while a writer takes
   // the line away. The CPU reads the copy once and does not keep it.
   Time give_passing_copy(Cpu& cpu, const Line& line, LineAccess access, Time asked, Time sent);
+  // How long the line is busy with a copy for a CPU of that cluster. The home sends it if the
+  // cluster has none. Otherwise the cluster does. Its first copy after a write is a transfer from
+  // the owner.
+  Time copy_interval(u32 cluster, const Line& line) const {
+    if (!directory_.cluster_has_copy(cluster, line)) return home_copy_;
+    return Directory::has_copies(line) ? cluster_copy_ : owner_copy_;
+  }
   // When a request made at `asked` has travelled so far that it can be served without a wait for
   // its way.
   Time arrival(const Cpu& cpu, const Line& line, LineAccess access, Time asked) const {
@@ -129,7 +136,6 @@ class Coherence {
   }
   void pass_on(Cpu& cpu);
   void leave_to_owner(Cpu& cpu, const Line& line, LineAccess access);
-  Time copy_interval(const Cpu& cpu, const Line& line) const;
   Time give_first_copy(Cpu& cpu, Line& line, LineAccess access, Time asked, Time sent);
   static void take_copy(Cpu& cpu, LineAccess access) {
     const u64 word = access.at - access.at % sizeof(cpu.copy);
@@ -157,7 +163,7 @@ class Coherence {
   const std::array<Time, kinds> hit_;
   const bool prefetch_pairs_;
   const u32 residency_share_;
-  const Time cluster_copy_, home_copy_;
+  const Time cluster_copy_, home_copy_, owner_copy_;
 };
 
 Time Coherence::give_copy(Cpu& cpu, Line& line, LineAccess access, Time asked, Time sent) {

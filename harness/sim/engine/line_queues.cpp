@@ -214,8 +214,8 @@ void LineQueues::serve_readers(LineQueue& queue, Line& line, Time now) {
   const bool has_line = directory_.cluster_has_copy(cluster, line);
   const bool by_home = !has_line || (!Directory::has_copies(line) && !queue.turns.empty());
   u32 most = queue.writers.empty() && Directory::has_copies(line) ? copies_at_once : 1;
-  Time sent = now + (by_home ? home_copy_ : cluster_copy_);
-  line.busy_until = sent;
+  line.busy_until = now + (by_home ? home_copy_ : coherence_.copy_interval(cluster, line));
+  Time sent = by_home ? line.busy_until : now + cluster_copy_;
   do {
     const u32 number = take_first(list);
     const Request& request = requests_[number];
@@ -224,7 +224,7 @@ void LineQueues::serve_readers(LineQueue& queue, Line& line, Time now) {
     scheduler_.make_ready_late(
         cpu, coherence_.give_copy(cpu, line, request.access(), request.asked, sent));
     free_request(number);
-    sent += cluster_copy_;
+    sent = std::max(sent, line.busy_until) + cluster_copy_;
   } while (list.count != 0 && --most != 0);
   if (list.count != 0) queue.turns.push_back(cluster);
   queue.cluster = cluster;
