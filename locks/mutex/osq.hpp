@@ -50,12 +50,17 @@ class OsqTail {
   static constexpr u64 patience = 4'000'000;  // nanoseconds
 
   OsqEntry enter(OsqNodes<P>& nodes) {
+    return enter(nodes, [](u32) { return false; });
+  }
+  // A waiter asks `gives_up` after each turn in which it is not the head, with the turn's number.
+  template <class F>
+  OsqEntry enter(OsqNodes<P>& nodes, const F& gives_up) {
     Spinner& self = nodes.here();
     prepare(self);
     // acq_rel: publishes self to the thread that queues behind it (acquire of the same exchange);
     // sees the predecessor's node initialised.
     Spinner* previous = tail_.exchange(&self, std::memory_order_acq_rel);
-    return previous == nullptr ? OsqEntry::at_once : wait_in_queue(self, *previous);
+    return previous == nullptr ? OsqEntry::at_once : wait_in_queue(self, *previous, gives_up);
   }
 
   // Enters only an empty queue, as its head. The kernel has no such function.
@@ -90,7 +95,8 @@ class OsqTail {
     self.head.store(0, std::memory_order_relaxed);
   }
 
-  [[gnu::noinline]] OsqEntry wait_in_queue(Spinner& self, Spinner& previous) {
+  template <class F>
+  [[gnu::noinline]] OsqEntry wait_in_queue(Spinner& self, Spinner& previous, const F& gives_up) {
     WaitScope<P> waiting(this, "osq");
     // relaxed: the store below publishes it.
     self.previous.store(&previous, std::memory_order_relaxed);
@@ -107,6 +113,7 @@ class OsqTail {
       const bool late = turn % 64 == 0 && P::now() > limit;
       // relaxed: the value is a hint.
       if (late || !P::running(before->thread.load(std::memory_order_relaxed))) break;
+      if (gives_up(turn)) break;
       P::pause(this);
     }
     return leave(self) ? OsqEntry::left : OsqEntry::waited;
@@ -186,21 +193,32 @@ class Osq {
 };
 
 // The queue as a mutex: its head has the lock. A thread that leaves the queue enters it again.
-// lockhammer's osq_lock (github.com/ARM-software/synchronization-benchmarks) does the same. There a
-// thread leaves after a million turns, and then sleeps for some microseconds.
+// lockhammer's osq_lock (github.com/ARM-software/synchronization-benchmarks, ext/linux/osq_lock.h)
+// does the same. There a thread leaves after a million turns, and then sleeps for some
+// microseconds. That number is a variable beside the tail, which every waiter reads in each turn.
+// So each change of the tail takes the line from all waiters, and a handoff takes longer the more
+// threads wait.
 template <class P>
 class OsqMutex {
  public:
   struct Node {};
 
-  void lock(Node&) {
-    while (queue_.enter() == OsqEntry::left) P::pause(this);
+  OsqMutex() {
+    if constexpr (PlainCells<P>)
+      static_assert(line_of(offsetof(OsqMutex, turns_) + sizeof(turns_) - 1) == 0);
   }
-  bool try_lock(Node&) { return queue_.try_enter(); }
-  void unlock(Node&) { queue_.exit(); }
+
+  void lock(Node&) {
+    const auto gives_up = [this](u32 turn) { return turn > turns_.load(); };
+    while (tail_.enter(nodes_, gives_up) == OsqEntry::left) P::pause(this);
+  }
+  bool try_lock(Node&) { return tail_.try_enter(nodes_); }
+  void unlock(Node&) { tail_.exit(nodes_); }
 
  private:
-  Osq<P> queue_;
+  OsqTail<P> tail_;
+  typename P::template data<u64> turns_{1'000'000};  // only read
+  OsqNodes<P> nodes_;
 };
 
 }  // namespace faultline

@@ -3,7 +3,8 @@
 // lock: a reader holds a reference; a writer takes the spinlock, which keeps references from being
 // taken, and waits until none is left. While no writer comes, readers do what lockhammer's
 // cas_lockref does (github.com/ARM-software/synchronization-benchmarks): a loop of exchanges to
-// take a reference, and one to drop it.
+// take a reference, and one to drop it. As there, each turn of a loop loads the word anew; the
+// kernel's loop goes on with the value that the failed exchange has found.
 #pragma once
 
 #include <string>
@@ -22,21 +23,24 @@ class CasLockref {
     while (!try_lock_shared()) [[unlikely]] await_open();
   }
   bool try_lock_shared() {
-    u64 seen = word_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
-    while ((seen & spinlock) == 0)
+    for (;;) {
+      u64 seen = word_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
+      if ((seen & spinlock) != 0) return false;
       // acquire: pairs with unlock's and downgrade's release. relaxed on failure: the next turn
       // decides.
       if (word_.compare_exchange_weak(seen, seen + reference, std::memory_order_acquire,
                                       std::memory_order_relaxed))
         return true;
-    return false;
+    }
   }
   void unlock_shared() {
-    u64 seen = word_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
-    // release: pairs with the acquires in lock and try_lock. relaxed on failure: the next turn
-    // decides.
-    while (!word_.compare_exchange_weak(seen, seen - reference, std::memory_order_release,
-                                        std::memory_order_relaxed)) {
+    for (;;) {
+      u64 seen = word_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
+      // release: pairs with the acquires in lock and try_lock. relaxed on failure: the next turn
+      // decides.
+      if (word_.compare_exchange_weak(seen, seen - reference, std::memory_order_release,
+                                      std::memory_order_relaxed))
+        return;
     }
   }
 

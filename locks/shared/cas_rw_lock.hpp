@@ -2,7 +2,7 @@
 // cas_rw_lock (github.com/ARM-software/synchronization-benchmarks) runs its readers alone.
 //
 //   word   `free` less one for each reader, and less `free` for a writer
-//   read   subtract one by compare-and-exchange while the word is above 0
+//   read   subtract one by compare-and-exchange while the word is above 0; each turn loads it anew
 //   write  subtract `free` likewise, which keeps new readers out; wait until the word is 0
 #pragma once
 
@@ -22,14 +22,15 @@ class CasRwLock {
     while (!try_lock_shared()) await_open();
   }
   bool try_lock_shared() {
-    i64 seen = word_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
-    while (seen > 0)
+    for (;;) {
+      i64 seen = word_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
+      if (seen <= 0) return false;
       // acquire: pairs with unlock's and downgrade's release. relaxed on failure: the next turn
       // decides.
       if (word_.compare_exchange_weak(seen, seen - 1, std::memory_order_acquire,
                                       std::memory_order_relaxed))
         return true;
-    return false;
+    }
   }
   // release: pairs with the acquires in lock and try_lock.
   void unlock_shared() { word_.fetch_add(1, std::memory_order_release); }
