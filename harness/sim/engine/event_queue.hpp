@@ -36,6 +36,8 @@ class EventQueue {
 
   // The earliest key. `nothing` when there is none.
   Key top() const { return top_; }
+  // A key that comes soon after the earliest, if there is one: the next but one of the sorted run.
+  Key soon() const { return run_[(run_first_ + 1) & (run_slots - 1)]; }
   // Whether the actor has a key that can be removed.
   bool has(u32 actor) const { return places_[actor] != 0; }
 

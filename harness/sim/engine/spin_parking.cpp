@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "harness/sim/engine/store_buffers.hpp"
+
 namespace faultline::sim {
 
 SpinParking::SpinParking(const Machine& machine, std::span<Cpu> cpus, Directory& directory,
@@ -24,8 +26,9 @@ void SpinParking::pause(Cpu& cpu) {
   u64 hash = 0;
   for (u32 i = 0; i < cpu.read_count && i < Cpu::max_reads; ++i)
     hash = hash * golden_gamma + cpu.reads[i];
-  const bool only_read = !cpu.cannot_park && cpu.stores.waiting == 0 && cpu.read_count != 0 &&
-                         cpu.read_count <= Cpu::max_reads && hash == cpu.turn_hash;
+  const bool only_read = !cpu.cannot_park && !StoreBuffers::has_waiting(cpu) &&
+                         cpu.read_count != 0 && cpu.read_count <= Cpu::max_reads &&
+                         hash == cpu.turn_hash;
   cpu.turn_hash = hash;
   if (!only_read) cpu.park_turns = 1;
   // This frame lies on the stack while other fibers run. It is small, since the host's cache must
