@@ -142,6 +142,21 @@ TEST_F(SimMechanism, AClusterWithACopyServesItsOwnCpusWhileTheHomeServesTheNextC
 }
 
 // With residency, an owner goes on with its line while the snoop of a lone requester travels.
+// Each thread loads the word before it adds. The owner sends the first copy after a write, which
+// keeps the line for as long as a write does. Further copies are out 10 ns apart.
+TEST_F(SimMechanism, TheFirstReadAfterAWriteTakesATransferFromTheOwner) {
+  const auto add_ns = [](bool loads) {
+    return 1e3 /
+           run_loop<Counter>(with_service(0.25), 16, 500 * us, [loads](Counter& counter, u32) {
+             if (loads) static_cast<void>(counter.value.load(relaxed));
+             counter.value.fetch_add(1, relaxed);
+           }).per_us();
+  };
+  EXPECT_NEAR(add_ns(false), 0.25 * transfer_ns, 1);
+  // Several threads read between two writes, so there are fewer first reads than additions.
+  EXPECT_GT(add_ns(true) - add_ns(false), 10);
+}
+
 // A lock is free for less time than a copy of its word takes to the spinner. The spinner sees it
 // free all the same, since its copy was sent in that time.
 TEST_F(SimMechanism, ASpinnerSeesAPhaseThatIsShorterThanATransfer) {
