@@ -91,7 +91,9 @@ std::vector<System> read_systems(const json& reference) {
                   {},
                   {},
                   {}};
-    system.wanted = {{"workload", reference.at("workload")}, {"machine", reference.at("machine")}};
+    system.wanted = {{"workload", reference.at("workload")},
+                     {"machine", reference.at("machine")},
+                     {"placement", reference.value("placement", "compact")}};
     system.wanted.update(one.at("case"));
     for (const auto& [cpus, rate] : one.at("rates").items()) {
       if (rate.get<double>() <= 0)
@@ -106,7 +108,7 @@ std::vector<System> read_systems(const json& reference) {
 }
 
 bool stands_for(const json& one, const json& wanted) {
-  if (one.value("private", false) || one.value("placement", "") != "compact") return false;
+  if (one.value("private", false)) return false;
   return std::all_of(wanted.items().begin(), wanted.items().end(), [&](const auto& item) {
     return one.value(item.key(), json()) == item.value();
   });

@@ -161,6 +161,12 @@ TEST_F(FitFiles, ASystemMayHaveAWorkloadAndAKindOfItsOwn) {
   EXPECT_GT(simulated_rate(0), 5 * simulated_rate(1));
 }
 
+TEST_F(FitFiles, OnlyCasesOfTheReferencesPlacementCount) {
+  const std::vector<json> parts = {load_results(simulated())["faultline"]};
+  EXPECT_EQ(fit_of(parts, reference({{"placement", "compact"}}))["systems"].size(), 2u);
+  EXPECT_TRUE(fit_of(parts, reference({{"placement", "smt-first"}}))["systems"].empty());
+}
+
 TEST_F(FitFiles, FittedCurvesAndPredictionsStandApart) {
   const json rates = {{"1", 1e5}, {"2", 2e5}};
   const json one = {{"scheme", "mmap_sem"}};
