@@ -142,7 +142,7 @@ void add_perturb_command(CLI::App& app, int& exit_code) {
                          "changes each constant of the modelled machines and shows which published "
                          "curves it moves");
   set_sim_defaults(arguments->run);
-  arguments->run.suite = "ladder-short";
+  arguments->run.suite = "ladder-points";
   perturb->add_option("--suite", arguments->run.suite, "the suite whose cases are simulated")
       ->capture_default_str();
   perturb->add_option("--by", arguments->percent, "by how many percent, 1 to 100, constants rise")
