@@ -248,6 +248,44 @@ ${part('Predictions: no constant was fitted to these curves', false)}
 ${part('Development data: constants were fitted to these curves', true)}</section>`;
 }
 
+/** A change of a share, as percent with its sign. */
+const changeText = (share) => `${share < 0 ? '\u2212' : '+'}${Math.abs(share * 100).toFixed(1)} %`;
+
+/** "mmap1, mmap_sem, layout packed" */
+const changedCase = ({ workload, scheme, machine, ...axes }) =>
+  [workload, scheme, ...Object.entries(axes).map(([axis, value]) => `${axis} ${value}`)].join(', ');
+
+/** The points of one change, beside the published figure. */
+function changeRows({ name: change, before, after, published, points }) {
+  const figure = published === undefined ? 'none: a prediction' : changeText(published);
+  return points.map((point) =>
+    row([
+      name(change),
+      name(changedCase(before)),
+      name(changedCase(after)),
+      name(before.machine),
+      point.cpus,
+      human(point.before.median),
+      human(point.after.median),
+      changeText(point.change) + doubtMark(point.doubtful),
+      figure,
+    ]),
+  );
+}
+
+/** What changes of one mechanism do, simulated before and after; empty if none was simulated. */
+function changesSection(fits) {
+  const changes = fits.flatMap((fit) => fit.changes);
+  if (changes.length === 0) return '';
+  const head = ['change', 'before', 'after', 'machine', 'CPUs', 'rate before', 'rate after', 'simulated change', 'published change'];
+  const about = 'Each change of one mechanism, simulated both ways. The sign counts first, then the size.';
+  const texts = changes.map(({ name: change, about: what, source }) =>
+    `<li>${name(change)}: ${escapeHtml(what)}${source ? ` (${escapeHtml(source)})` : ''}</li>`);
+  return `<section id="changes"><h2>Changes</h2><p class="about">${about}</p>
+<ul>${texts.join('')}</ul>
+${table(head, changes.flatMap(changeRows))}</section>`;
+}
+
 /** The cases of one host beside those of the machine that was calibrated on it. */
 function agreement({ machine, host, cases, median, worst, why_not }) {
   const title = `<h3>${escapeHtml(machine)} and ${escapeHtml(host)}</h3>`;
@@ -295,7 +333,8 @@ const policy =
 
 /** `computed`: the statistics that faultline computed over all files together; see makePictures. */
 export function makePage(runs, pictures, computed) {
-  const fits = computed.fits ?? [];
+  const fits = (computed.fits ?? []).filter(({ systems }) => systems.length > 0);
+  const changed = changesSection(computed.fits ?? []);
   const tables = Object.fromEntries(fits.map((one) => [`fit-${one.name}`, fitTables(one)]));
   const rungs = ladder(fits);
   const specs = Object.fromEntries(pictures.filter((one) => one.spec).map((one) => [one.name, one.spec]));
@@ -303,6 +342,7 @@ export function makePage(runs, pictures, computed) {
   const links = [
     ...pictures.map((one) => [one.name, one.title]),
     ...(rungs ? [['ladder', 'The ladder']] : []),
+    ...(changed ? [['changes', 'Changes']] : []),
     ...(agreed ? [['agreement', 'Native and simulated']] : []),
     ['numbers', 'Numbers'],
     ['run', 'Run, machine, build'],
@@ -321,6 +361,7 @@ export function makePage(runs, pictures, computed) {
 <p class="about">${own('reading.html').trim()}</p>
 ${pictures.map((picture) => section(picture, tables)).join('\n')}
 ${rungs}
+${changed}
 ${agreed}
 <section id="numbers"><h2>Numbers</h2>${numbers(runs)}</section>
 <section id="incidents"><h2>What did not go by plan</h2>${incidents(runs)}</section>

@@ -409,7 +409,7 @@ export function makePictures(runs, computed) {
   return fitting.flatMap((picture) => {
     const { name, title } = picture;
     if (name === 'fit') {
-      return (computed.fits ?? []).map((one) => {
+      return (computed.fits ?? []).filter(({ systems }) => systems.length > 0).map((one) => {
         const about = [picture.about, fitDoubtText(one)].filter(Boolean).join(' ');
         const spec = publishedAgainst(picture, one, provenance(runs, fitted(runs, one)));
         return { name: `fit-${one.name}`, title: `${title}: ${one.name}`, about, spec };

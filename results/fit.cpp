@@ -9,9 +9,11 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "results/changes.hpp"
 #include "results/data_files.hpp"
 #include "results/doubt.hpp"
 #include "results/files.hpp"
+#include "results/published_case.hpp"
 #include "results/reader.hpp"
 #include "results/summary.hpp"
 
@@ -105,20 +107,6 @@ std::vector<System> read_systems(const json& reference) {
     systems.push_back(std::move(system));
   }
   return systems;
-}
-
-bool stands_for(const json& one, const json& wanted) {
-  if (one.value("private", false)) return false;
-  return std::all_of(wanted.items().begin(), wanted.items().end(), [&](const auto& item) {
-    return one.value(item.key(), json()) == item.value();
-  });
-}
-
-/** Null where the case has none. A file from before page writes were counted has a fault for each,
- * since mapbench `local`'s writes all find their page missing. */
-json rate_of(const json& one, const std::string& kind) {
-  const json rate = one.value(json::json_pointer("/kinds") / kind / "rate", json());
-  return rate.is_null() && kind == "write" ? rate_of(one, "fault") : rate;
 }
 
 void take_cases(const json& part, std::vector<System>& systems) {
@@ -303,6 +291,7 @@ void print_reference(std::ostream& out, const json& fit) {
              fit["name"].get<std::string>(), fit["source"].get<std::string>());
   for (const json& system : fit["systems"]) print_system(out, system);
   print_orders(out, fit["orders"]);
+  print_changes(out, fit["changes"]);
 }
 
 /** All curves: first those that constants were fitted to, then the predictions. */
@@ -371,6 +360,7 @@ json fit_of(const std::vector<json>& parts, const std::string& path) {
     const json reference = json::parse(text);
     systems = read_systems(reference);
     rank_of(reference.at("rung"));
+    fit["changes"] = changes_of(parts, reference);
     for (const char* key : {"rung", "source", "machine", "workload", "unit"})
       fit[key] = reference.at(key).get<std::string>();
   } catch (const std::exception& error) {
@@ -391,7 +381,7 @@ std::vector<json> fits_of(const std::vector<json>& parts,
   std::vector<json> fits;
   for (const std::string& reference : references) {
     json fit = fit_of(parts, reference);
-    if (!fit["systems"].empty()) fits.push_back(std::move(fit));
+    if (!fit["systems"].empty() || !fit["changes"].empty()) fits.push_back(std::move(fit));
   }
   std::stable_sort(fits.begin(), fits.end(), [](const json& a, const json& b) {
     return rank_of(a["rung"]) < rank_of(b["rung"]);
@@ -399,8 +389,8 @@ std::vector<json> fits_of(const std::vector<json>& parts,
   return fits;
 }
 
-void print_fit(const std::vector<std::string>& results, const std::vector<std::string>& references,
-               std::ostream& out) {
+std::vector<json> print_fit(const std::vector<std::string>& results,
+                            const std::vector<std::string>& references, std::ostream& out) {
   std::vector<json> parts;
   for (const std::string& file : results) parts.push_back(load_results(file)["faultline"]);
   const std::vector<json> fits = fits_of(parts, references);
@@ -412,6 +402,7 @@ void print_fit(const std::vector<std::string>& results, const std::vector<std::s
     fmt::print(out, "{}: {}\n", results[i], provenance(parts[i]));
   for (const json& fit : fits) print_reference(out, fit);
   print_table(out, fits);
+  return fits;
 }
 
 }  // namespace faultline

@@ -33,7 +33,7 @@ int peak_of(const Curve& curve);
 
 /** The rungs of the ladder, the lowest first. A curve is believed as far as the rung below holds.
  */
-inline constexpr std::array<const char*, 3> rungs = {"line", "lock", "address space"};
+inline constexpr std::array<const char*, 4> rungs = {"line", "lock", "address space", "change"};
 
 /** The published curves of the project: the files in results/reference/, by name. */
 std::vector<std::string> published_curves();
@@ -49,7 +49,8 @@ std::vector<std::string> published_curves();
  *      "published_points", "error": {"mean", "worst", "worst_at", "points"},
  *      "peak": {"published", "simulated"}, "linear",
  *      "trivial": [{"name", "mean", "worst", "beaten"}]}],
- *    "orders": [{"group", "cpus", "published", "simulated", "same"}]}
+ *    "orders": [{"group", "cpus", "published", "simulated", "same"}],
+ *    "changes": as changes_of returns them}
  *
  * "name" is the file's name without its extension, "rung" one of `rungs`. "fitted" names the
  * model's constants that were fitted to the curve (development data); it is empty for a prediction.
@@ -67,10 +68,11 @@ std::vector<nlohmann::json> fits_of(const std::vector<nlohmann::json>& parts,
 
 /**
  * Prints what fits_of tells of the results in these files: each curve, and then all of them as one
- * table. Throws std::invalid_argument, before anything is printed, for a file that cannot be read,
- * and where no result has a case that a reference names.
+ * table. Returns what fits_of returned. Throws std::invalid_argument, before anything is printed,
+ * for a file that cannot be read, and where no result has a case that a reference names.
  */
-void print_fit(const std::vector<std::string>& results, const std::vector<std::string>& references,
-               std::ostream& out);
+std::vector<nlohmann::json> print_fit(const std::vector<std::string>& results,
+                                      const std::vector<std::string>& references,
+                                      std::ostream& out);
 
 }  // namespace faultline

@@ -75,6 +75,13 @@ const std::vector<Axis>& axes() {
        .label = "layout",
        .values = {{"linux-6.18"}, {"packed"}},
        .before = "packed"},
+      {.key = "anon_vma",
+       .help =
+           "where a VMA's first write prepares its anon_vma under refcount: in the fault, which "
+           "tries the big lock for that alone, or in a fault under the big lock, as before "
+           "Linux 6.10",
+       .label = "anon_vma",
+       .values = {{"in_fault"}, {"under_lock"}}},
       {.key = "thp",
        .help = "allow transparent huge pages on linux",
        .label = "THP",

@@ -44,7 +44,11 @@ class Finder {
   Candidates find() {
     for (const SuiteEntry& entry : selection_.entries) {
       check(entry);
-      for (const std::string& placement : selection_.placements) add_entry(entry, placement);
+      repetitions_ = entry.repetitions.value_or(selection_.repetitions);
+      if (entry.placement)
+        add_entry(entry, *entry.placement);
+      else
+        for (const std::string& placement : selection_.placements) add_entry(entry, placement);
       ++rank_;
     }
     if (groups_.empty()) refuse_nothing();
@@ -103,9 +107,13 @@ class Finder {
     return "";
   }
 
+  // The numbers that the entry or the user gives; empty where the machine's decide.
+  const std::vector<u32>& given_counts(const SuiteEntry& entry) const {
+    return entry.cpus.empty() ? selection_.threads : entry.cpus;
+  }
+
   std::vector<u32> counts_for(const SuiteEntry& entry, const std::string& placement) {
-    if (!selection_.threads.empty()) {
-      std::vector<u32> counts = selection_.threads;
+    if (std::vector<u32> counts = given_counts(entry); !counts.empty()) {
       std::sort(counts.begin(), counts.end());
       counts.erase(std::unique(counts.begin(), counts.end()), counts.end());
       return counts;
@@ -123,12 +131,13 @@ class Finder {
 
   void add_entry(const SuiteEntry& entry, const std::string& placement) {
     std::vector<u32> counts = by_importance(counts_for(entry, placement));
-    if (const u32 most = selection_.most_counts; most != 0 && selection_.threads.empty())
+    if (const u32 most = selection_.most_counts; most != 0 && given_counts(entry).empty())
       counts.resize(std::min<usize>(most, counts.size()));
     const std::vector<Settings> every = combinations(selection_.defaults.settings, entry.axes);
     for (usize order = 0; order < counts.size(); ++order)
       for (const Settings& settings : every) {
         CaseSpec spec = selection_.defaults;
+        spec.duration_s = entry.duration_s.value_or(spec.duration_s);
         spec.workload = entry.workload;
         spec.placement = placement;
         spec.threads = counts[order];
@@ -156,7 +165,7 @@ class Finder {
       return;
     }
     const bool foremost = order == 0 || is_alone(spec);
-    add(foremost ? Stage::most_threads : later_stage(spec), spec, order, selection_.repetitions, 0);
+    add(foremost ? Stage::most_threads : later_stage(spec), spec, order, repetitions_, 0);
     if (!foremost && selection_.budget_s > 0) return;
     // One process shows the shape of the tail. More processes show how it varies. Only the foremost
     // cases have their throughput before Stage::latency.
@@ -181,7 +190,7 @@ class Finder {
     const bool first = rank_ == 0;
     const Stage stage = order == 0 ? (first ? Stage::first_ends : Stage::ceilings)
                                    : (first ? Stage::first_curve : Stage::other_threads);
-    add(stage, spec, order, selection_.repetitions, 0);
+    add(stage, spec, order, repetitions_, 0);
   }
 
   // Whether the scheme runs one thread, whatever count is asked for.
@@ -238,7 +247,7 @@ class Finder {
 
   [[noreturn]] void refuse_nothing() const {
     if (possible_ != 0)
-      throw std::invalid_argument(
+      throw NothingMatches(
           fmt::format("--filter '{}': matches none of the selection's cases, expected one at "
                       "least (--list-cases shows them)",
                       selection_.filter));
@@ -254,6 +263,7 @@ class Finder {
   std::map<std::string, std::string> named_;  // the workload of each name in the result
   const NameFilter filter_;
   usize rank_ = 0;
+  u32 repetitions_ = 0;  // of each case of the entry
   usize possible_ = 0;
   std::map<std::string, u32> limits_;
   std::map<Key, Group> groups_;

@@ -2,6 +2,7 @@
 // importance. A plan chooses among them.
 #pragma once
 
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,11 @@ struct Group {
 struct Candidates {
   std::vector<Group> groups;  // in the order in which they should be taken
   std::vector<LeftOut> impossible;
+};
+
+// Where the filter matches no case of the selection.
+struct NothingMatches : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
 };
 
 // Throws as make_plan does.

@@ -24,15 +24,15 @@ struct Selection {
   std::string suite;                // its name, or empty
   std::vector<SuiteEntry> entries;  // the most important first
   std::vector<std::string> placements = {"compact"};
-  // Empty: 1, the powers of two and the machine's edges.
+  // For entries without numbers of their own. Empty: 1, the powers of two and the machine's edges.
   std::vector<u32> threads;
   u32 most_threads = 0;  // cap on the automatic thread counts; 0 means none
   u32 most_counts = 0;   // how many automatic thread counts, the most important first; 0 means all
-  // The modelled machines. Empty: this machine.
+  // The modelled machines of entries that name none. Natively no machine is modelled.
   std::vector<std::string> machines = {};
   // Settings, warm-up and duration that all cases share.
   CaseSpec defaults;
-  u32 repetitions = 9;
+  u32 repetitions = 9;  // of entries without a number of their own
   u32 latency_repetitions = 2;
   bool ceiling = true;  // also scheme `none` with one address space for each thread
   std::string filter;   // as --filter takes it; empty: all

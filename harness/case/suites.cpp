@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <stdexcept>
 
 #include "harness/case/names.hpp"
+#include "harness/sim/machine/machine.hpp"
+#include "harness/topology/placement.hpp"
 #include "results/data_files.hpp"
 #include "results/files.hpp"
 
@@ -41,8 +44,8 @@ class Members {
     if (!value.is_string() || value == "") refuse(key, "a text");
     return value;
   }
-  bool flag(const std::string& key) const {
-    if (!has(key)) return false;
+  bool flag(const std::string& key, bool otherwise) const {
+    if (!has(key)) return otherwise;
     if (!object_[key].is_boolean()) refuse(key, "true or false");
     return object_[key];
   }
@@ -64,6 +67,18 @@ class Members {
     const json& list = at(key, expected);
     const auto is_text = [](const json& one) { return one.is_string(); };
     if (!list.is_array() || list.empty() || !std::all_of(list.begin(), list.end(), is_text))
+      refuse(key, expected);
+    return list;
+  }
+  // Numbers of CPUs.
+  std::vector<u32> counts(const std::string& key) const {
+    constexpr u32 most = 1024;  // of a simulation
+    const std::string expected = fmt::format("a list of whole numbers from 1 to {}", most);
+    const json& list = at(key, expected);
+    const auto is_count = [](const json& one) {
+      return one.is_number_unsigned() && one.get<u64>() >= 1 && one.get<u64>() <= most;
+    };
+    if (!list.is_array() || list.empty() || !std::all_of(list.begin(), list.end(), is_count))
       refuse(key, expected);
     return list;
   }
@@ -95,30 +110,36 @@ class SuiteReader {
   SuiteReader(std::string file, const json& root)
       : file_(std::move(file)),
         root_(file_, "", root,
-              {"$schema", "summary", "simulated", "machines", "most_threads", "most_counts",
-               "budget_s", "repetitions", "duration_s", "schemes", "entries"}) {}
+              {"$schema", "summary", "simulated", "machines", "cpus", "most_threads", "most_counts",
+               "budget_s", "repetitions", "duration_s", "ceiling", "latency", "schemes",
+               "entries"}) {}
 
   Suite read() {
     suite_.name = fs::path(file_).stem();
     suite_.summary = root_.text("summary");
-    suite_.simulated = root_.flag("simulated");
-    if (root_.has("machines")) suite_.machines = root_.texts("machines", "names of machines");
+    suite_.simulated = root_.flag("simulated", false);
+    suite_.machines = machines_of(root_);
     suite_.most_threads = root_.whole("most_threads", 0, 0);
     suite_.most_counts = root_.whole("most_counts", 0, 0);
     suite_.budget_s = root_.number("budget_s", 0, 0);
     suite_.repetitions = root_.whole("repetitions", suite_.repetitions, 1);
-    suite_.duration_s = root_.number("duration_s", suite_.duration_s, 1e-6);
+    suite_.duration_s = root_.number("duration_s", suite_.duration_s, least_s);
+    suite_.ceiling = root_.flag("ceiling", true);
+    suite_.latency = root_.flag("latency", true);
     const json& entries = root_.at("entries", "a list of entries");
     if (!entries.is_array() || entries.empty()) root_.refuse("entries", "a list of entries");
     for (usize i = 0; i < entries.size(); ++i)
       add_entry({file_,
                  fmt::format("entries/{}", i),
                  entries[i],
-                 {"workload", "schemes", "locks", "axes"}});
+                 {"workload", "schemes", "locks", "axes", "machines", "cpus", "placement",
+                  "repetitions", "duration_s"}});
     return std::move(suite_);
   }
 
  private:
+  static constexpr double least_s = 1e-6;  // of a window
+
   void add_entry(const Members& members) {
     SuiteEntry entry;
     entry.workload = with_trace(members.text("workload"));
@@ -127,7 +148,46 @@ class SuiteReader {
     entry.workload = chosen.text();
     entry.schemes = contestants(members, chosen.entry());
     if (members.has("axes")) entry.axes = axes_of_entry(members);
+    entry.machines = machines_of(members);
+    entry.cpus = cpus_of(members.has("cpus") ? members : root_, entry);
+    if (members.has("placement")) entry.placement = placement_of(members);
+    if (members.has("repetitions")) entry.repetitions = members.whole("repetitions", 0, 1);
+    if (members.has("duration_s")) entry.duration_s = members.number("duration_s", 0, least_s);
     suite_.entries.push_back(std::move(entry));
+  }
+
+  static std::string placement_of(const Members& members) {
+    const std::vector<std::string>& known = placement_names();
+    const std::string name = members.text("placement");
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      members.refuse("placement", fmt::format("one of {}", fmt::join(known, ", ")));
+    return name;
+  }
+
+  std::vector<std::string> machines_of(const Members& members) {
+    if (!members.has("machines")) return {};
+    std::vector<std::string> names = members.texts("machines", "names of machines");
+    for (const std::string& name : names)
+      if (!cpus_of_machine_.contains(name))
+        cpus_of_machine_[name] =
+            members.within("machines", [&] { return sim::Machine::load(name).places.size(); });
+    return names;
+  }
+
+  // The numbers of CPUs for an entry. Refuses those that none of the entry's machines has.
+  std::vector<u32> cpus_of(const Members& members, const SuiteEntry& entry) const {
+    if (!members.has("cpus")) return {};
+    if (!suite_.simulated) members.refuse("cpus", "a suite with \"simulated\": true");
+    const std::vector<u32> counts = members.counts("cpus");
+    const auto& machines = entry.machines.empty() ? suite_.machines : entry.machines;
+    if (machines.empty()) return counts;  // the command line names the machines
+    usize most = 0;
+    for (const std::string& name : machines) most = std::max(most, cpus_of_machine_.at(name));
+    for (u32 count : counts)
+      if (count > most)
+        members.refuse("cpus", fmt::format("numbers from 1 to {}, the CPUs of {}, instead of {}",
+                                           most, fmt::join(machines, ", "), count));
+    return counts;
   }
 
   // A trace's relative path is searched beside the suite's file, then among the program's data
@@ -186,6 +246,7 @@ class SuiteReader {
 
   const std::string file_;
   const Members root_;
+  std::map<std::string, usize> cpus_of_machine_;
   Suite suite_;
 };
 

@@ -2,10 +2,12 @@
 // the most important first. make_plan (harness/case/plan.hpp) fits a suite to its budget.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/case/axes.hpp"
+#include "locks/platform.hpp"
 
 namespace faultline {
 
@@ -13,6 +15,12 @@ struct SuiteEntry {
   std::string workload;
   std::vector<std::string> schemes;  // locks, for lock_loop
   AxisValues axes = {};              // every combination is a case
+  // What replaces the selection's value for the cases of this entry; empty where nothing does.
+  std::vector<std::string> machines = {};  // modelled machines
+  std::vector<u32> cpus = {};              // how many simulated CPUs work
+  std::optional<std::string> placement = {};
+  std::optional<u32> repetitions = {};
+  std::optional<double> duration_s = {};
 };
 
 struct Suite {
@@ -22,9 +30,11 @@ struct Suite {
   unsigned repetitions = 9;
   double duration_s = 0.2;
   bool simulated = false;                  // for `faultline sim` alone
-  std::vector<std::string> machines = {};  // the modelled machines
+  std::vector<std::string> machines = {};  // the modelled machines of entries that name none
   unsigned most_threads = 0;               // cap on the automatic thread counts; 0 means none
   unsigned most_counts = 0;                // how many automatic thread counts; 0 means all
+  bool ceiling = true;  // also scheme `none` with one address space for each thread
+  bool latency = true;  // also latency trials
   std::vector<SuiteEntry> entries;
 };
 

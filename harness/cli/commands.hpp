@@ -8,6 +8,7 @@ namespace faultline {
 
 void add_run_command(CLI::App& app, int& exit_code);
 void add_sim_command(CLI::App& app, int& exit_code);
+void add_perturb_command(CLI::App& app, int& exit_code);
 void add_calibrate_command(CLI::App& app, int& exit_code);
 void add_list_command(CLI::App& app, int& exit_code);
 void add_trial_commands(CLI::App& app, int& exit_code);  // hidden: trial, check-placement

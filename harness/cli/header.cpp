@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "harness/cli/build_info.hpp"
@@ -90,10 +91,12 @@ json run_header(const std::string& suite, u64 seed, const Topology& topology, co
           {"left_out", left_out_json(plan.left_out)}};
 }
 
-json sim_header(const std::string& suite, u64 seed, u32 seeds,
-                const std::vector<std::string>& machines, const Plan& plan) {
+json sim_header(const std::string& suite, u64 seed, const std::vector<std::string>& machines,
+                const Plan& plan) {
   json models = json::array();
   for (const std::string& name : machines) models.push_back(model_json(name));
+  u32 seeds = 0;
+  for (const PlannedCase& planned : plan.cases) seeds = std::max(seeds, planned.repetitions);
   json used = json::array();
   for (u64 one = seed; one < seed + seeds; ++one) used.push_back(one);
   return {{"faultline_journal", 1},

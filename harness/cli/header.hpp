@@ -16,7 +16,7 @@ nlohmann::json run_header(const std::string& suite, u64 seed, const Topology& to
 
 // The header of a simulated run. It describes the modelled machines instead of this one, and has
 // neither the time nor the load, so that the same command gives the same file.
-nlohmann::json sim_header(const std::string& suite, u64 seed, u32 seeds,
+nlohmann::json sim_header(const std::string& suite, u64 seed,
                           const std::vector<std::string>& machines, const Plan& plan);
 
 // Prints the names of the cases, one a line.

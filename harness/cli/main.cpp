@@ -27,6 +27,7 @@ int run(int argc, char** argv) {
   faultline::add_list_command(app, exit_code);
   faultline::add_run_command(app, exit_code);
   faultline::add_sim_command(app, exit_code);
+  faultline::add_perturb_command(app, exit_code);
   faultline::add_calibrate_command(app, exit_code);
   faultline::add_record_command(app, exit_code);
   faultline::add_results_commands(app, exit_code);

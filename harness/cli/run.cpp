@@ -138,9 +138,9 @@ class RunCommand {
   }
 
   nlohmann::json header_of(const Plan& plan) const {
-    return topology_ ? run_header(selection_.suite, options_.seed, *topology_, plan)
-                     : sim_header(selection_.suite, options_.seed, selection_.repetitions,
-                                  selection_.machines, plan);
+    return topology_
+               ? run_header(selection_.suite, options_.seed, *topology_, plan)
+               : sim_header(selection_.suite, options_.seed, modelled_machines(selection_), plan);
   }
 
   const RunArguments& arguments_;

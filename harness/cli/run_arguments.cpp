@@ -72,12 +72,27 @@ void select_workloads(const RunArguments& arguments, Selection& selection) {
     selection.latency_repetitions = std::min(selection.latency_repetitions, 1U);
 }
 
+// What the command line says applies to each entry.
+void replace_in_entries(const RunArguments& arguments, std::vector<SuiteEntry>& entries) {
+  for (SuiteEntry& entry : entries) {
+    if (!arguments.machines.empty()) entry.machines.clear();
+    if (!arguments.threads.empty()) entry.cpus.clear();
+    if (!arguments.placements.empty()) entry.placement.reset();
+    if (!arguments.repetitions.empty()) entry.repetitions.reset();
+    if (!arguments.duration.empty()) entry.duration_s.reset();
+  }
+}
+
 void select_suite(const RunArguments& arguments, Selection& selection) {
   const std::string usual = arguments.simulated ? "sim-quick" : "quick";
   const Suite suite =
       find_suite(arguments.suite.empty() ? usual : arguments.suite, arguments.simulated);
   selection.suite = suite.name;
   selection.entries = suite.entries;
+  // The windows of a native suite are too long for a simulation.
+  if (arguments.simulated && !suite.simulated)
+    for (SuiteEntry& entry : selection.entries) entry.duration_s.reset();
+  replace_in_entries(arguments, selection.entries);
   selection.budget_s = suite.budget_s;
   selection.repetitions = suite.repetitions;
   // Suite smoke has two repetitions to be fast, so it gets fewer latency trials too.
@@ -88,6 +103,8 @@ void select_suite(const RunArguments& arguments, Selection& selection) {
   selection.most_threads = suite.most_threads;
   selection.most_counts = suite.most_counts;
   selection.machines = suite.machines;
+  selection.ceiling = suite.ceiling;
+  if (!suite.latency && arguments.latency_repetitions.empty()) selection.latency_repetitions = 0;
   if (const std::vector<std::string> schemes = named_schemes(arguments); !schemes.empty()) {
     for (SuiteEntry& entry : selection.entries)
       std::erase_if(entry.schemes, [&](const std::string& name) {
@@ -182,7 +199,7 @@ Selection make_selection(const RunArguments& arguments) {
   if (!arguments.threads.empty()) selection.threads = counts;
   if (!arguments.machines.empty()) selection.machines = split_list("--machine", arguments.machines);
   if (arguments.simulated && selection.machines.empty()) selection.machines = {"e7-8870"};
-  selection.ceiling = arguments.ceiling;
+  if (!arguments.ceiling) selection.ceiling = false;
   selection.filter = arguments.filter;
   if (!arguments.repetitions.empty())
     selection.repetitions =

@@ -56,6 +56,8 @@ struct RunArguments {
 
 void add_run_options(CLI::App& run, RunArguments& arguments);
 void add_sim_options(CLI::App& sim, RunArguments& arguments);
+// The values that a simulation takes where the command line gives none.
+void set_sim_defaults(RunArguments& arguments);
 
 // These functions throw std::invalid_argument for arguments that do not fit.
 Selection make_selection(const RunArguments& arguments);

@@ -160,11 +160,15 @@ void add_run_options(CLI::App& run, RunArguments& arguments) {
   add_benchmark_flags(run, arguments);
 }
 
-void add_sim_options(CLI::App& sim, RunArguments& arguments) {
+void set_sim_defaults(RunArguments& arguments) {
   arguments.simulated = true;
   arguments.warmup = "200us";
   arguments.stall_limit = "1s";
   arguments.seed = "1";
+}
+
+void add_sim_options(CLI::App& sim, RunArguments& arguments) {
+  set_sim_defaults(arguments);
   add_selection(sim, arguments);
   add_simulation(sim, arguments);
 }

@@ -15,6 +15,7 @@
 #include "harness/topology/check_placement.hpp"
 #include "harness/topology/doctor.hpp"
 #include "plots/report.hpp"
+#include "results/bars.hpp"
 #include "results/compare.hpp"
 #include "results/fit.hpp"
 #include "results/summary.hpp"
@@ -90,23 +91,36 @@ void add_report(CLI::App& app, int& exit_code) {
   });
 }
 
+struct FitArguments {
+  std::vector<std::string> files;
+  std::vector<std::string> references;
+  std::string bars;
+};
+
+// Returns 1 if a curve exceeds its bar.
+int fit_command(const FitArguments& arguments) {
+  const Bars bars = arguments.bars.empty() ? Bars{} : read_bars(arguments.bars);
+  const auto& given = arguments.references;
+  const std::vector<nlohmann::json> fits =
+      print_fit(arguments.files, given.empty() ? published_curves() : given, std::cout);
+  const std::vector<std::string> broken = broken_bars(fits, bars);
+  for (const std::string& line : broken) std::cerr << "faultline: bar broken: " << line << '\n';
+  return broken.empty() ? 0 : 1;
+}
+
 void add_fit(CLI::App& app, int& exit_code) {
-  struct Arguments {
-    std::vector<std::string> files;
-    std::vector<std::string> references;
-  };
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<FitArguments>();
   CLI::App* fit =
-      app.add_subcommand("fit", "shows how far simulated results are from published curves");
+      app.add_subcommand("fit",
+                         "shows how far simulated results are from published curves; exit code 1 "
+                         "if a curve exceeds its bar");
   fit->add_option("FILE", arguments->files, "results of `faultline sim`")->required();
   fit->add_option("--reference", arguments->references,
                   "a file of published curves; may be repeated; all of the project's if not given")
       ->allow_extra_args(false);
-  fit->callback([arguments, &exit_code] {
-    const auto& given = arguments->references;
-    print_fit(arguments->files, given.empty() ? published_curves() : given, std::cout);
-    exit_code = 0;
-  });
+  fit->add_option("--bars", arguments->bars,
+                  "a file with the greatest mean error of each curve, as results/bars has them");
+  fit->callback([arguments, &exit_code] { exit_code = fit_command(*arguments); });
 }
 
 void add_recover(CLI::App& app, int& exit_code) {

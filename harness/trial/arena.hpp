@@ -92,6 +92,7 @@ inline AddressSpaceOptions options_of(const CaseSpec& spec, u32 threads) {
   if (spec.value("shootdown") == "precise") options.shootdown = shootdown_precise;
   if (spec.value("shootdown") == "broadcast") options.shootdown = shootdown_broadcast;
   options.layout = *layout_of(spec.value("layout"));
+  options.anon_vma_in_fault = spec.value("anon_vma") == "in_fault";
   options.oracle = false;
   return options;
 }

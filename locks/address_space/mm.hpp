@@ -98,6 +98,7 @@ class Mm {
   V* find_rcu(u64 address) const requires searchable_under_rcu { return vmas_.find_rcu(address); }
   PageTable<P>& table() { return table_; }
   const Hooks& hooks() const { return hooks_; }
+  const AddressSpaceOptions& options() const { return options_; }
 
   // Shared for `vma` alone, which may be null. `done` means that the page is mapped.
   FaultStep fault_step(V* vma, u64 address, Access access) {

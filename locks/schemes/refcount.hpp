@@ -93,14 +93,17 @@ requires Mm::searchable_under_rcu class Refcount final
     return fall_back(retried);
   }
 
-  // A fault chooses an anon_vma among its neighbours' with the big lock held shared. It only tries
+  // A fault chooses an anon_vma among its neighbours' with the big lock held shared. It tries that
+  // lock if the options allow it, and else falls back to it with the whole fault. It only tries
   // the big lock, since the lock's holder may be waiting for this pin (vmf_anon_prepare of
   // mm/memory.c). While the fault holds both, the VMA is in the container: a writer that takes it
   // out drains the pin first.
   template <class V>
   FaultStep fault_in_pinned(V& vma, u64 address, Access access) {
     const FaultStep step = this->mm_.fault_step(&vma, address, access);
-    if (step != FaultStep::needs_anon_vma || !this->lock_.try_lock_shared()) return step;
+    const bool may_try = this->mm_.options().anon_vma_in_fault;
+    if (step != FaultStep::needs_anon_vma || !may_try || !this->lock_.try_lock_shared())
+      return step;
     this->mm_.prepare_anon_vma(vma);
     this->lock_.unlock_shared();
     counters_.add(anon_vma_tried);

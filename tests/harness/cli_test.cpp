@@ -102,7 +102,9 @@ TEST_F(CommandLine, ListsEverythingAsJson) {
   for (const char* name : {"page_fault1", "page_fault2", "page_fault3", "page_fault4", "mmap1",
                            "local", "pipeline", "global", "mix", "threads", "lock_loop", "replay"})
     EXPECT_TRUE(workloads.contains(name)) << name;
-  EXPECT_EQ(names("suites"), (std::set<std::string>{"full", "quick", "sim-quick", "smoke"}));
+  EXPECT_EQ(names("suites"),
+            (std::set<std::string>{"changes", "full", "ladder", "ladder-points", "ladder-short",
+                                   "quick", "sim-quick", "smoke"}));
   EXPECT_TRUE(names("machines").contains("here"));
   EXPECT_TRUE(all.at("counters").contains("available"));
 }

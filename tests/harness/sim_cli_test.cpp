@@ -23,18 +23,21 @@ TEST_P(BadSimulation, IsOneLineAndExitCode2AndLeavesNothing) {
 
 INSTANTIATE_TEST_SUITE_P(
     Everywhere, BadSimulation,
-    testing::Values(
-        "sim --machine no_such", "sim --machine no_such.json",
-        "sim --workload local --machine e7-8870 --cpus 81",
-        "sim --workload local --machine ideal-8,ideal-4 --cpus 9", "sim --workload local --cpus 0",
-        "sim --workload local --cpus 1,two", "sim --workload local --scheme no_such",
-        "sim --workload local --scheme linux --cpus 1",
-        "sim --workload local --scheme mmap_sem:lock=pthread_rwlock --cpus 1",
-        "sim --workload page_fault2 --cpus 1", "sim --workload no_such", "sim --suite no_such",
-        "run --suite sim-quick", "sim --seed -1", "sim --seeds 0", "sim --processes 0",
-        "sim --duration 0", "sim --workload local --placement nowhere",
-        "sim --workload local --machine ideal-4 --placement 0-1 --cpus 4", "sim --threads 2",
-        "sim --workload local --cpus 1 --out no_such_folder/x.json"));
+    testing::Values("sim --machine no_such", "sim --machine no_such.json",
+                    "sim --workload local --machine e7-8870 --cpus 81",
+                    "sim --workload local --machine ideal-8,ideal-4 --cpus 9",
+                    "sim --workload local --cpus 0", "sim --workload local --cpus 1,two",
+                    "sim --workload local --scheme no_such",
+                    "sim --workload local --scheme linux --cpus 1",
+                    "sim --workload local --scheme mmap_sem:lock=pthread_rwlock --cpus 1",
+                    "sim --workload page_fault2 --cpus 1", "sim --workload no_such",
+                    "sim --suite no_such", "run --suite sim-quick", "sim --seed -1",
+                    "sim --seeds 0", "sim --processes 0", "sim --duration 0",
+                    "sim --workload local --placement nowhere",
+                    "sim --workload local --machine ideal-4 --placement 0-1 --cpus 4",
+                    "sim --threads 2", "sim --workload local --cpus 1 --out no_such_folder/x.json",
+                    "sim --workload local --machine ideal-8,ideal-4 --filter no_such",
+                    "perturb --by 0", "perturb --suite no_such"));
 
 class Simulation : public CommandLine {
  protected:
@@ -102,6 +105,15 @@ TEST_F(Simulation, CasesBeyondASmallerMachineAreLeftOut) {
       run("sim --workload local --scheme mmap_sem --machine ideal-2,ideal-4 --cpus 4 --list-cases");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   EXPECT_NE(outcome.out.find("local/mmap_sem/compact/threads:4/on:ideal-4"), std::string::npos);
+  EXPECT_EQ(outcome.out.find("ideal-2"), std::string::npos);
+}
+
+TEST_F(Simulation, AFilterMayLeaveCasesOnOneMachineAlone) {
+  const Outcome outcome =
+      run("sim --workload local --scheme mmap_sem --machine ideal-2,ideal-4 --cpus 2 "
+          "--filter on:ideal-4 --list-cases");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_NE(outcome.out.find("ideal-4"), std::string::npos);
   EXPECT_EQ(outcome.out.find("ideal-2"), std::string::npos);
 }
 

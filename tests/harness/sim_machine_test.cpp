@@ -11,6 +11,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "harness/sim/machine/perturbed.hpp"
 #include "tests/harness/sim_threads.hpp"
 #include "tests/paths.hpp"
 
@@ -213,6 +214,28 @@ TEST(SimMachine, AShapeThatHwlocCannotReadIsRefused) {
   EXPECT_EQ(complaint("{\"summary\": ").substr(0, 5), "byte ");
   EXPECT_EQ(complaint("{\"summary\": 1e999}"),
             "a number that is out of range, expected numbers of at most 1e308");
+}
+
+TEST(SimMachine, EachConstantCanBeChangedAlone) {
+  const json machine = preset("e7-8870");
+  usize changed = 0;
+  for (const sim::PerturbedMachine& one : sim::perturbed(machine, 1.2)) {
+    if (one.file.is_null()) {
+      EXPECT_EQ(one.value, 0) << one.key;
+      continue;
+    }
+    ++changed;
+    EXPECT_EQ(json::diff(machine, one.file).size(), 1U) << one.key;
+    EXPECT_EQ(complaint(one.file.dump()), "no std::invalid_argument") << one.key;
+    const json& file = one.file;
+    if (one.key == "latency.rmw.modified.hop1") {
+      EXPECT_DOUBLE_EQ(file["latency"]["rmw"]["modified"]["hop1"].get<double>(), 1.2 * 152.1);
+    }
+    if (one.key == "kernel.idle[1].exit") {
+      EXPECT_EQ(file["kernel"]["idle"][1]["exit"], 12000);
+    }
+  }
+  EXPECT_GT(changed, 60U);
 }
 
 TEST(SimMachine, AMachineThatDoesNotExistIsRefused) {

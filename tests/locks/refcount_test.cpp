@@ -141,6 +141,20 @@ TEST(Refcount, FaultsWithoutTheBigLockOnceThereIsAnAnonVma) {
   EXPECT_EQ(event(space, "refcount.fallback_missed"), 1u);
 }
 
+TEST(Refcount, MayPrepareTheAnonVmaUnderTheBigLockAlone) {
+  NativeThread thread(0, 0, 0, 1);
+  AddressSpaceOptions options;
+  options.anon_vma_in_fault = false;
+  Space space(options);
+  space.enter();
+  const u64 base = space.fixed_base();
+  ASSERT_EQ(space.map(base, 2 * page_size, rw, map_fixed).error, Error::none);
+  EXPECT_EQ(space.fault(base, Access::write), Error::none);
+  EXPECT_EQ(space.fault(base + page_size, Access::write), Error::none);
+  EXPECT_EQ(event(space, "refcount.anon_vma_tried"), 0u);
+  EXPECT_EQ(event(space, "refcount.fallback_anon_vma"), 1u);
+}
+
 // Gives the test access to the scheme's lock and hooks.
 template <Layout layout>
 struct Lines : MmapSemBase<Mm<P, vmas::RbTree, RefcountHooks<P, layout>, layout>,

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "harness/case/axes.hpp"
 #include "harness/case/names.hpp"
 #include "results/reader.hpp"
 #include "results/writer.hpp"
@@ -208,6 +209,65 @@ TEST_F(FitFiles, ACurveMayHaveAWorkloadOfItsOwnAndOrdersStayWithinAGroup) {
   EXPECT_EQ(fit["systems"].size(), 4u);
   ASSERT_EQ(fit["orders"].size(), 2u);
   EXPECT_EQ(fit["orders"][0]["group"], "y");
+}
+
+TEST_F(FitFiles, AChangeIsTheRateAfterOverTheRateBefore) {
+  const json changes = {{"told",
+                         {{"about", "a"},
+                          {"kind", "fault"},
+                          {"source", "a commit"},
+                          {"published", -0.1},
+                          {"case", json::object()},
+                          {"before", {{"scheme", "mmap_sem"}}},
+                          {"after", {{"scheme", "refcount"}}}}},
+                        {"foretold",
+                         {{"about", "b"},
+                          {"kind", "fault"},
+                          {"case", {{"scheme", "mmap_sem"}}},
+                          {"before", json::object()},
+                          {"after", json::object()}}},
+                        {"nowhere",
+                         {{"about", "c"},
+                          {"kind", "fault"},
+                          {"case", {{"workload", "no_such"}}},
+                          {"before", {{"scheme", "mmap_sem"}}},
+                          {"after", {{"scheme", "refcount"}}}}}};
+  const std::string path =
+      reference({{"rung", "change"}, {"systems", json::object()}, {"changes", changes}});
+  const json fit = fit_of({load_results(simulated())["faultline"]}, path);
+  ASSERT_EQ(fit["changes"].size(), 2U);
+  const json& told = fit["changes"][1];
+  EXPECT_EQ(told["published"], -0.1);
+  for (const json& point : told["points"])
+    EXPECT_DOUBLE_EQ(
+        point["change"].get<double>(),
+        point["after"]["median"].get<double>() / point["before"]["median"].get<double>() - 1);
+  EXPECT_EQ(fit["changes"][0]["points"][0]["change"], 0);
+  std::ostringstream out;
+  print_fit({directory_.file("s.json")}, {path}, out);
+  for (const char* part : {"== change", "published: -10.0 % (a commit)",
+                           "a prediction: no figure is published", "after:  local on refcount"})
+    EXPECT_NE(out.str().find(part), std::string::npos) << part << "\n" << out.str();
+}
+
+TEST(PublishedChanges, NameCasesThatExist) {
+  const json reference =
+      json::parse(sample::text_of(FAULTLINE_SOURCE_DIR "/results/reference/changes.json"));
+  for (const json& change : reference["changes"])
+    for (const char* side : {"before", "after"}) {
+      json wanted = {{"workload", reference["workload"]}};
+      wanted.update(change["case"]);
+      wanted.update(change[side]);
+      for (const auto& [key, value] : wanted.items()) {
+        const std::string text = value;
+        if (key == "workload")
+          EXPECT_EQ(workload_named(text).text(), text);
+        else if (key == "scheme")
+          EXPECT_EQ(scheme_or_lock_named(text).text(), text);
+        else
+          EXPECT_NO_THROW(axis(key).require(text)) << key;
+      }
+    }
 }
 
 TEST(PublishedCurves, NameCasesThatExist) {

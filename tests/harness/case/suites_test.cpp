@@ -9,11 +9,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
 
 #include "harness/case/candidates.hpp"
+#include "harness/case/machines.hpp"
 #include "harness/case/names.hpp"
 #include "harness/trial/arena.hpp"
 #include "tests/paths.hpp"
@@ -28,6 +30,13 @@ const std::string folder = std::string(FAULTLINE_SOURCE_DIR) + "/workloads/suite
 const char* a_suite = R"({"summary": "mine", "entries": [
   {"workload": "local", "schemes": ["mmap_sem"], "axes": {"page_table": ["shared", "per_cpu"]}},
   {"workload": "lock_loop", "locks": "all"}]})";
+
+const char* a_ladder = R"({"summary": "mine", "simulated": true, "machines": ["ideal-8"],
+  "cpus": [1, 2, 8], "repetitions": 2, "duration_s": 1e-3, "ceiling": false, "latency": false,
+  "entries": [
+  {"workload": "line", "schemes": ["none"], "machines": ["ideal-32"], "cpus": [1, 20],
+   "placement": "scatter", "repetitions": 3, "duration_s": 1e-4},
+  {"workload": "lock_loop", "locks": ["ticket"]}]})";
 
 std::string write_suite(const std::string& text) {
   const std::string path = testing::TempDir() + fmt::format("suite-{}.json", getpid());
@@ -48,9 +57,9 @@ std::string refusal(const std::string& text) {
   return "";
 }
 
-// The refusal of `a_suite` with the value at `place` replaced.
-std::string refusal_with(const std::string& place, const json& value) {
-  json suite = json::parse(a_suite);
+// The refusal of a suite with the value at `place` replaced.
+std::string refusal_with(const std::string& place, const json& value, const char* whole = a_suite) {
+  json suite = json::parse(whole);
   suite[json::json_pointer(place)] = value;
   return refusal(suite.dump());
 }
@@ -71,12 +80,15 @@ TEST(Suites, ThatComeWithTheProgramFollowTheSchema) {
 
 TEST(Suites, ThatComeWithTheProgramPlan) {
   const Topology topology = Topology::foreign("package:2 [numa] core:4 pu:1");
-  EXPECT_EQ(suite_names(), (std::vector<std::string>{"full", "quick", "sim-quick", "smoke"}));
+  EXPECT_EQ(suite_names(),
+            (std::vector<std::string>{"changes", "full", "ladder", "ladder-points", "ladder-short",
+                                      "quick", "sim-quick", "smoke"}));
   for (const std::string& name : suite_names()) {
     const Suite suite = load_suite(name);
     Selection selection;
     selection.entries = suite.entries;
-    const Plan plan = make_plan(selection, topology);
+    selection.machines = suite.machines;
+    const Plan plan = suite.simulated ? plan_machines(selection) : make_plan(selection, topology);
     std::set<std::string> workloads;
     for (const PlannedCase& planned : plan.cases) {
       workloads.insert(planned.spec.workload);
@@ -130,6 +142,46 @@ TEST(Suites, MostCountsKeepsTheThreadCountsThatShowTheCurve) {
   EXPECT_EQ(counts(), (std::set<u32>{1, 2, 3, 4}));
 }
 
+// The cases of a suite whose entries have machines and numbers of their own.
+TEST(Suites, AnEntryMayHaveItsOwnMachinesCountsPlacementRepetitionsAndWindow) {
+  const Suite suite = load_suite(write_suite(a_ladder));
+  EXPECT_FALSE(suite.ceiling);
+  EXPECT_FALSE(suite.latency);
+  Selection selection;
+  selection.entries = suite.entries;
+  selection.machines = suite.machines;
+  selection.repetitions = suite.repetitions;
+  selection.defaults.duration_s = suite.duration_s;
+  selection.latency_repetitions = 0;
+  selection.ceiling = false;
+  std::map<std::string, PlannedCase> cases;
+  for (const PlannedCase& planned : plan_machines(selection).cases)
+    cases[planned.spec.name()] = planned;
+  EXPECT_EQ(cases.size(), 5u);
+  const PlannedCase& line = cases.at("line/none/scatter/threads:20/on:ideal-32");
+  EXPECT_EQ(line.repetitions, 3u);
+  EXPECT_EQ(line.spec.duration_s, 1e-4);
+  for (const u32 count : {1, 2, 8}) {
+    const PlannedCase& lock =
+        cases.at(fmt::format("lock_loop/ticket/compact/threads:{}/on:ideal-8", count));
+    EXPECT_EQ(lock.repetitions, 2u);
+    EXPECT_EQ(lock.spec.duration_s, 1e-3);
+  }
+}
+
+TEST(Suites, AnEntrysCountsBeyondOneOfItsMachinesAreLeftOutThere) {
+  json suite = json::parse(a_ladder);
+  suite["entries"][0]["machines"] = {"ideal-32", "ideal-16"};
+  Selection selection;
+  selection.entries = load_suite(write_suite(suite.dump())).entries;
+  selection.machines = {"ideal-2"};
+  const Plan plan = plan_machines(selection);
+  std::set<std::string> left_out;
+  for (const LeftOut& one : plan.left_out) left_out.insert(one.what + ": " + one.why);
+  EXPECT_EQ(left_out, (std::set<std::string>{"20 CPUs of ideal-16: it has 16",
+                                             "8 CPUs of ideal-2: it has 2"}));
+}
+
 TEST(Suites, DefaultsAreEverySchemeOfTheCatalogueOnce) {
   json suite = json::parse(a_suite);
   suite["entries"][0]["schemes"] = "defaults";
@@ -170,6 +222,27 @@ TEST(Suites, ThatAreNotRightAreRefusedWithFileKeyAndWhatWasExpected) {
             std::string::npos);
   EXPECT_NE(refusal_with("/entries/0/axes/no_such", json::array({"x"})).find("axes/no_such"),
             std::string::npos);
+}
+
+TEST(Suites, MachinesAndCountsThatAreNotRightAreRefused) {
+  const auto expect = [](const std::string& place, const json& value, const std::string& refused) {
+    const std::string line = refusal_with(place, value, a_ladder);
+    EXPECT_NE(line.find(refused), std::string::npos) << line;
+  };
+  EXPECT_EQ(refusal(a_ladder), "");
+  expect("/machines", {"no_such"}, "/machines: machine 'no_such': expected");
+  expect("/entries/0/machines", {"no_such"}, "entries/0/machines: machine 'no_such': expected");
+  expect("/entries/0/machines", "ideal-8", "entries/0/machines: expected names of machines");
+  expect("/entries/0/cpus", {1, 33},
+         "entries/0/cpus: expected numbers from 1 to 32, the CPUs of ideal-32, instead of 33");
+  expect("/cpus", {9}, "cpus: expected numbers from 1 to 8, the CPUs of ideal-8, instead of 9");
+  expect("/entries/0/cpus", {0}, "entries/0/cpus: expected a list of whole numbers from 1");
+  expect("/entries/0/cpus", json::array(), "entries/0/cpus: expected a list");
+  expect("/entries/0/repetitions", 0, "entries/0/repetitions: expected a whole number from 1");
+  expect("/entries/0/duration_s", 0, "entries/0/duration_s: expected a number");
+  expect("/entries/0/placement", "near", "entries/0/placement: expected one of compact, scatter");
+  expect("/ceiling", 1, "ceiling: expected true or false");
+  expect("/simulated", false, "cpus: expected a suite with \"simulated\": true");
 }
 
 TEST(Suites, ThatDoNotExistAreAnsweredWithThoseThatDo) {
