@@ -127,7 +127,7 @@ TEST_F(SimTrial, BareLocksRunInTheLoop) {
 }
 
 TEST_F(SimTrial, NotesAHandoffThatItsWindowIsTooShortFor) {
-  TrialSpec spec = sim_trial("mix:faults=1", "mmap_sem", 8, "e7-8870");
+  TrialSpec spec = sim_trial("mix:faults=1", "mmap_sem", 16, "e7-8870");
   spec.trial_case.duration_s = 30e-6;
   const json record = run_sim_trial(spec);
   ASSERT_EQ(record["status"], "ok") << record["reason"];
@@ -253,11 +253,11 @@ TEST_F(SimTrial, WhatATargetDoesInItsInterruptTakesNoLineFromIt) {
   const auto turns = [](bool in_interrupt) {
     const auto turn = [in_interrupt](OneWord& shared, u32 thread) {
       P::work(100);
-      const auto store = [&] { shared.word.store(thread, relaxed); };
+      const auto add = [&] { shared.word.fetch_add(1, relaxed); };
       if (thread == 0 && in_interrupt)
-        P::in_interrupt(store);
+        P::in_interrupt(add);
       else
-        store();
+        add();
     };
     return run_loop<OneWord>(sim::Machine::load("ideal-2"), 2, 100'000, turn).operations;
   };
