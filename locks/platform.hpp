@@ -69,6 +69,7 @@ struct CpuSet {
 //                  they are: one store, as the kernel's qspinlock makes it. The thread's next
 //                  access to the whole word should be a read-modify-write: a load may see the word
 //                  without the other bytes until the store is complete
+//   prefetch_write asks for the memory's line for writing, and does not wait for it: a hint
 //   settle         pays, at the start of an operation, the time that other CPUs' shootdowns have
 //                  charged to this CPU
 //   allocate       returns zeroed memory on the caller's node, which lives until the platform ends
@@ -98,6 +99,7 @@ concept Platform = requires(typename P::template atomic<u32>& word,
   P::work(time);
   P::clear_page(memory);
   P::shootdown(cpus);
+  P::prefetch_write(memory);
   P::settle();
   P::label(memory, "name");
   { P::allocate(usize{}, usize{}) } -> std::same_as<void*>;

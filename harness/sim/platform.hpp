@@ -209,6 +209,9 @@ struct SimPlatform : cells::StoresParts<sim::Word> {
   static void shootdown(const CpuSet& cpus) {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().shootdown(*cpu, cpus);
   }
+  static void prefetch_write(const void* memory) {
+    if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().prefetch_write(*cpu, memory);
+  }
   // Performs `act` as other CPUs' interrupt handlers would: its accesses cost the caller nothing
   // and move no line. What the handlers take is in the machine's cost of an interrupt.
   template <class F>

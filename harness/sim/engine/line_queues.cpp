@@ -130,6 +130,16 @@ void LineQueues::enqueue_store(Cpu& cpu, Line& line, LineAccess access, u64 valu
   hasten(queue, line, cpu.clock);
 }
 
+void LineQueues::enqueue_prefetch(Cpu& cpu, Line& line, LineAccess access) {
+  line.ever_shared = true;
+  LineQueue& queue = open(line, access.at, std::max(line.busy_until, cpu.clock));
+  const u32 number = make_request(cpu, access, cpu.clock);
+  requests_[number].prefetch = true;
+  cpu.is_prefetching = true;
+  add(queue, number);
+  hasten(queue, line, cpu.clock);
+}
+
 void LineQueues::enqueue_retry(Cpu& cpu, LineQueue& queue, u64 at, Time asked) {
   cpu.retry_at = at;
   cpu.awaited = at;
@@ -218,6 +228,10 @@ void LineQueues::serve_writer(LineQueue& queue, Line& line, u32 place, Time now)
   serve_passing_readers(queue, line, waiting, now, complete);
   if (request.posted) {
     stores_.complete_oldest(cpu, request, now, complete);
+  } else if (request.prefetch) {
+    cpu.is_prefetching = false;
+    cpu.prefetched_at = request.address;
+    cpu.prefetched = complete;
   } else {
     queue.successor = request.cpu;
     scheduler_.make_ready(cpu, complete);

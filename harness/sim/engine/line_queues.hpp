@@ -31,7 +31,8 @@ struct Request {
   // The queue that waits for this store, while its CPU's older stores have no lines.
   u16 held_queue = 0;
   Kind kind = Kind::load;
-  bool posted = false;  // A store buffer sent it. Otherwise its CPU is blocked for it.
+  // A store buffer sent it, or a prefetch. Otherwise its CPU is blocked for it.
+  bool posted = false, prefetch = false;
   u8 bytes = 0;
 
   LineAccess access() const { return {address, bytes, kind}; }
@@ -133,6 +134,8 @@ class LineQueues {
   void enqueue(Cpu& cpu, Line& line, LineAccess access, Time asked);
   // The CPU's store buffer asks for the line, and the CPU runs on.
   void enqueue_store(Cpu& cpu, Line& line, LineAccess access, u64 value);
+  // The CPU prefetches the line for writing, and runs on.
+  void enqueue_prefetch(Cpu& cpu, Line& line, LineAccess access);
   // A spinner will read the place again from `asked` on. It blocks until it has the line.
   void enqueue_retry(Cpu& cpu, LineQueue& queue, u64 at, Time asked);
 

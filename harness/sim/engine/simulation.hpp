@@ -95,6 +95,7 @@ class Simulation {
   void before_rmw(Cpu& cpu, const void* address, usize bytes) {
     coherence_.before_rmw(cpu, address, bytes);
   }
+  void prefetch_write(Cpu& cpu, const void* address) { coherence_.prefetch_write(cpu, address); }
   bool forward(Cpu& cpu, const void* address, u64& value) {
     return coherence_.forward(cpu, address, value);
   }
