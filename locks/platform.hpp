@@ -54,6 +54,10 @@ struct CpuSet {
   }
 };
 
+// Whether a shootdown reaches the CPUs whose threads sleep. Such a CPU has left the address space
+// (the kernel's lazy TLB mode), and a flush of single pages passes it by; a full flush does not.
+enum class LazyCpus : bool { skipped, interrupted };
+
 // The concept.
 //   atomic<X>      has std::atomic's interface; every call writes its memory order out
 //   data<X>        is plain shared memory with load() and store()
@@ -98,7 +102,7 @@ concept Platform = requires(typename P::template atomic<u32>& word,
                  static_cast<void (*)(typename P::rcu::Node*)>(nullptr));
   P::work(time);
   P::clear_page(memory);
-  P::shootdown(cpus);
+  P::shootdown(cpus, LazyCpus::interrupted);
   P::prefetch_write(memory);
   P::settle();
   P::label(memory, "name");

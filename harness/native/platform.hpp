@@ -221,7 +221,8 @@ struct NativePlatform {
   static void clear_page(void* page) {
     __builtin_memset(page, 0, page_size);
   }
-  static void shootdown(const CpuSet& cpus) {
+  // The modelled interrupt costs a sleeping thread the same as a running one.
+  static void shootdown(const CpuSet& cpus, LazyCpus = LazyCpus::skipped) {
     native::shootdown(cpus);
   }
   // The compiler's own prefetch for writing is prefetcht0 on plain x86-64.

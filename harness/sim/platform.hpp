@@ -206,8 +206,8 @@ struct SimPlatform : cells::StoresParts<sim::Word> {
   static void clear_page(void* page) {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().clear_page(*cpu, page);
   }
-  static void shootdown(const CpuSet& cpus) {
-    if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().shootdown(*cpu, cpus);
+  static void shootdown(const CpuSet& cpus, LazyCpus lazy = LazyCpus::skipped) {
+    if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().shootdown(*cpu, cpus, lazy);
   }
   static void prefetch_write(const void* memory) {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().prefetch_write(*cpu, memory);

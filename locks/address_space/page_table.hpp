@@ -164,6 +164,7 @@ class PageTable {
         frames_(options.frames_per_thread, options.clear_pages, options.oracle, options.layout,
                 violations) {
     P::label(&users_, "mm.cpumask");
+    P::label(&flushes_pending_, "mm.tlb_flush_pending");
     if (options.page_table != page_table_per_cpu) return;
     void* memory = P::allocate(sizeof(OwnTables), cache_line);
     own_ = new (memory) OwnTables();
@@ -228,10 +229,10 @@ class PageTable {
   // zap_page_range_single() in the kernel. Clears the entries of `range`, shoots down by the policy
   // and gives the frames back. The caller keeps faults out of the range, or accepts (discard) that
   // a page which is faulted in meanwhile stays. When two discards drop one page concurrently, the
-  // second finds the entry cleared and returns, although the first may not have shot down yet. The
-  // kernel flushes once more in this case (mm_tlb_flush_nested, mm/mmu_gather.c), which is not
-  // modelled.
+  // second finds the entry cleared, although the first may not have shot down yet. So it flushes
+  // too (Flushing).
   void zap(Range range) {
+    const Flushing flushing(*this);
     typename Frames<P>::Gathered gathered;
     CpuSet users;
     for_each_leaf(root_, range, [&](Leaf& leaf, u32 from, u32 to) {
@@ -251,8 +252,9 @@ class PageTable {
       change_own(leaf, from, to, here, [](Pte) { return Pte{}; });
       users.add(here);
     });
-    if (gathered.empty()) return;
-    shoot_down(users);
+    const bool nested = flushing.is_nested();
+    if (gathered.empty() && !nested) return;
+    shoot_down(users, nested);
     frames_.release(gathered);
   }
 
@@ -260,6 +262,7 @@ class PageTable {
   // does not permit, and shoots down if that took any. Faults grant the rights that `prot` adds.
   void restrict(Range range, u32 prot) {
     const u32 kept = hardware_prot(prot);
+    const Flushing flushing(*this);
     CpuSet users;
     bool changed = false;
     for_each_leaf(root_, range, [&](Leaf& leaf, u32 from, u32 to) {
@@ -279,7 +282,8 @@ class PageTable {
       change_own(leaf, from, to, here, [&](Pte old) { return old.with_prot(old.prot() & kept); });
       users.add(here);
     });
-    if (changed) shoot_down(users);
+    const bool nested = flushing.is_nested();
+    if (changed || nested) shoot_down(users, nested);
   }
 
   // get_user_pages_fast: pins the page at `address` without a lock, checks the entry again and
@@ -376,6 +380,44 @@ class PageTable {
   };
   using Guard = std::conditional_t<caller_excludes, Unlocked, Locked>;
 
+  // One thread that takes entries or rights away, from before its first look at an entry until its
+  // shootdown has returned. The mm counts these threads (tlb_flush_pending of mm_struct, which
+  // tlb_gather_mmu and tlb_finish_mmu of mm/mmu_gather.c raise and lower). A thread that meets
+  // another one, anywhere in the mm, flushes everything and reaches lazy CPUs too, even where it
+  // has found no entry itself (mm_tlb_flush_nested). Where the caller excludes other threads of a
+  // page there is nothing to count, and RadixVM has no such word. With the policy `precise` the
+  // entries name the CPUs, which the kernel's do not; there no flush is widened.
+  class Flushing {
+   public:
+    explicit Flushing(PageTable& table) : table_(table) {
+      // relaxed: the lock of the table page comes after it. A thread that finds an entry cleared has
+      // taken that lock later, so it sees this addition.
+      if (counts()) table_.flushes_pending_.fetch_add(1, std::memory_order_relaxed);
+    }
+    ~Flushing() {
+      // release: pairs with the acquire in is_nested().
+      // weakened release survives, program: no program uses a translation after the shootdown.
+      if (counts()) table_.flushes_pending_.fetch_sub(1, std::memory_order_release);
+    }
+    Flushing(const Flushing&) = delete;
+    Flushing& operator=(const Flushing&) = delete;
+
+    bool is_nested() const {
+      if (!counts()) return false;
+      // acquire: pairs with the release above. A thread that no longer sees the other one returns
+      // after the other one's shootdown.
+      // weakened acquire survives, program: no program uses a translation after the shootdown.
+      return table_.flushes_pending_.load(std::memory_order_acquire) > 1;
+    }
+
+   private:
+    bool counts() const {
+      return !caller_excludes && table_.options_.shootdown != shootdown_precise;
+    }
+
+    PageTable& table_;
+  };
+
   static u32 index(u64 address, u32 level) {
     return static_cast<u32>(address >> (page_shift + level * level_bits)) & (entries - 1);
   }
@@ -427,13 +469,13 @@ class PageTable {
     if (pte.many()) leaf.users.collect(at, users);
   }
 
-  void shoot_down(CpuSet& users) {
+  void shoot_down(CpuSet& users, bool nested) {
     if (options_.shootdown == shootdown_broadcast) return P::work(broadcast_ns);
     // relaxed: see enter().
     if (options_.shootdown == shootdown_cpumask)
       for (u32 i = 0; i < max_cpus / 64; ++i)
         users.words[i] = users_[i].load(std::memory_order_relaxed);
-    P::shootdown(users);
+    P::shootdown(users, nested ? LazyCpus::interrupted : LazyCpus::skipped);
   }
 
   // Applies `change` to the entries [from, to) of this leaf in the tables of `cpus`. The caller
@@ -564,6 +606,7 @@ class PageTable {
   OwnTables* own_ = nullptr;  // null where all CPUs share one table
   PerThread<P, Upper> own_roots_;
   typename P::template atomic<u64> users_[max_cpus / 64] = {};
+  alignas(cache_line) typename P::template atomic<u32> flushes_pending_{0};
 };
 
 }  // namespace faultline

@@ -6,7 +6,7 @@
 
 namespace faultline::sim {
 
-void Interrupts::shootdown(Cpu& cpu, const CpuSet& targets) {
+void Interrupts::shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy) {
   stores_.drain(cpu);
   scheduler_.take_turn(cpu);
   const Time since = cpu.clock, stalled = cpu.stalled;
@@ -17,7 +17,8 @@ void Interrupts::shootdown(Cpu& cpu, const CpuSet& targets) {
     const u32 thread = thread_on_[number];
     if (thread == max_cpus || thread == cpu.index) return;
     Cpu& target = cpus_[thread];
-    if (target.lazy_tlb || target.status == Status::done) return;
+    const bool is_skipped = target.lazy_tlb && lazy == LazyCpus::skipped;
+    if (is_skipped || target.status == Status::done) return;
     const Time answered = call(cpu, target);
     reading += line_latency(cpu, target);
     read = std::max(read, answered) + line_latency(cpu, target);
@@ -70,8 +71,8 @@ Interrupts::Calls& Interrupts::calls_of(const Cpu& target) {
 
 // The handler runs when the interrupt has arrived and earlier handlers are done. It takes its time
 // from the target's thread, unless the thread waits anyway. The CPU of a sleeping thread leaves the
-// address space and gets no more shootdowns during this sleep (lazy TLB mode: Linux's
-// arch/x86/mm/tlb.c, leave_mm).
+// address space, and shootdowns that skip lazy CPUs pass it by during this sleep (lazy TLB mode:
+// Linux's arch/x86/mm/tlb.c, leave_mm).
 void Interrupts::interrupt(Cpu& sender, Cpu& target, Calls& calls) {
   // The interrupts of all CPUs share the interconnect, which delivers one after the other.
   sender.clock = std::max(sender.clock, delivery_until_);

@@ -31,7 +31,7 @@ class Interrupts {
         calls_(cpus.size()) {}
 
   // Sends a call to each of `targets` except the sender's own CPU, and waits for all answers.
-  void shootdown(Cpu& cpu, const CpuSet& targets);
+  void shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy);
   // Charges the thread the time that handlers on its CPU have taken since the last call.
   void settle(Cpu& cpu);
 

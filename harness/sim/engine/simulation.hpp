@@ -116,7 +116,9 @@ class Simulation {
   bool running(Cpu& cpu, u32 thread);
   void work(Cpu& cpu, u64 ns) { cpu.clock += ns * ps_per_ns; }
   void clear_page(Cpu& cpu, const void* page) { memory_.clear_page(cpu, page); }
-  void shootdown(Cpu& cpu, const CpuSet& targets) { interrupts_.shootdown(cpu, targets); }
+  void shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy) {
+    interrupts_.shootdown(cpu, targets, lazy);
+  }
   void settle(Cpu& cpu) {
     interrupts_.settle(cpu);
     rcu_.reclaim_batch(cpu);
