@@ -68,8 +68,8 @@ class Coherence {
     if (StoreBuffers::may_hold(cpu, at)) [[unlikely]]
       stores_.drain(cpu);
   }
-  // Asks for the line for writing. The CPU goes on, and waits for the line only when it accesses it.
-  // A CPU has one such request under way at most, and drops others meanwhile.
+  // Asks for the line for writing. The CPU goes on, and waits for the line only when it accesses
+  // it. A CPU has one such request under way at most, and drops others meanwhile.
   void prefetch_write(Cpu& cpu, const void* address);
   // An RMW by a handler on the CPU. It costs the CPU's thread no time.
   void move_to_handler(Cpu& cpu, const void* address);

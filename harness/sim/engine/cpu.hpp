@@ -54,9 +54,9 @@ struct alignas(cache_line) Cpu {
   Time stalled = 0;
   u64 prefetched_at = 0;  // Coherence::prefetch_write: the place whose line was asked for last
   Time prefetched = 0;    // when that line arrives, once its transfer has begun
-  u64 retry_at = 0;    // the place that a spinner queued to read again; 0: it did not queue
-  Time turn_time = 0;  // how long a turn of the present spin takes
-  u64 turn_hash = 0;   // a hash of `reads` in the turn before
+  u64 retry_at = 0;       // the place that a spinner queued to read again; 0: it did not queue
+  Time turn_time = 0;     // how long a turn of the present spin takes
+  u64 turn_hash = 0;      // a hash of `reads` in the turn before
   Xorshift jitter;
   u64 reads[max_reads] = {};  // the places that this turn has read, one per line
 
