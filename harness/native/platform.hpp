@@ -233,6 +233,7 @@ struct NativePlatform {
     __builtin_prefetch(memory, 1);
 #endif
   }
+  static void kernel_work(KernelWork) {}
   static void settle() {
     // relaxed: a thread that misses a charge now pays it one operation later.
     if (native::self_record().charged_ns.load(std::memory_order_relaxed) != 0) native::settle();

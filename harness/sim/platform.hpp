@@ -209,6 +209,9 @@ struct SimPlatform : cells::StoresParts<sim::Word> {
   static void shootdown(const CpuSet& cpus, LazyCpus lazy = LazyCpus::skipped) {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().shootdown(*cpu, cpus, lazy);
   }
+  static void kernel_work(KernelWork which) {
+    if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().kernel_work(*cpu, which);
+  }
   static void prefetch_write(const void* memory) {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().prefetch_write(*cpu, memory);
   }

@@ -149,6 +149,7 @@ class SingleThread : public cells::StoresParts<Word> {
   // One CPU needs no interrupt.
   static void shootdown(const CpuSet&, LazyCpus = LazyCpus::skipped) {}
   static void prefetch_write(const void*) {}
+  static void kernel_work(KernelWork) {}
   static void settle() {}
   static void label(const void*, const char*) {}
   static void* allocate(usize bytes, usize alignment) {

@@ -218,6 +218,7 @@ class PageTable {
     if (!Pte{entry.load(std::memory_order_relaxed)}.present()) {
       fresh = frames_.take();
       if (fresh == no_frame) return false;
+      P::kernel_work(KernelWork::fault);
       if (clear) clear_frame(fresh);
     }
     const bool missing = !install(leaf, own, index(address, 0), fresh, access, prot);
@@ -390,8 +391,8 @@ class PageTable {
   class Flushing {
    public:
     explicit Flushing(PageTable& table) : table_(table) {
-      // relaxed: the lock of the table page comes after it. A thread that finds an entry cleared has
-      // taken that lock later, so it sees this addition.
+      // relaxed: the lock of the table page comes after it. A thread that finds an entry cleared
+      // has taken that lock later, so it sees this addition.
       if (counts()) table_.flushes_pending_.fetch_add(1, std::memory_order_relaxed);
     }
     ~Flushing() {

@@ -139,6 +139,7 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
 
   Error do_unmap(Range range) {
     const Locked locked(tree_, range);
+    P::kernel_work(KernelWork::edit);
     clear(range);
     cursors_.here().freed(range);
     return Error::none;
@@ -148,6 +149,7 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
     const Locked locked(tree_, range);
     const u64 stop = mapped_until(range);
     if (stop > range.start) {
+      P::kernel_work(KernelWork::edit);
       tree_.edit(range.start / page_size, stop / page_size,
                  [&](u64 value) { return SlotValue::with_prot(value, prot); });
       table_.restrict({range.start, stop}, prot);
@@ -166,6 +168,7 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
         },
         [&](Range range) {
           const Locked lowered(tree_, range);
+          P::kernel_work(KernelWork::edit);
           clear(range);
           return Error::none;
         });
@@ -254,6 +257,7 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
 
   MapResult map_over(Range range, u64 value) {
     const Locked locked(tree_, range);
+    P::kernel_work(KernelWork::edit);
     clear(range);
     tree_.fill(range.start / page_size, range.end / page_size, value);
     return {range.start, Error::none};
@@ -262,6 +266,7 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
   bool take_hole(Range range, u64 value) {
     const Locked locked(tree_, range);
     if (first_mapped(range) != range.end) return false;
+    P::kernel_work(KernelWork::edit);
     tree_.fill(range.start / page_size, range.end / page_size, value);
     return true;
   }
