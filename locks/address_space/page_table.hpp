@@ -161,8 +161,8 @@ class PageTable {
 
   PageTable(const AddressSpaceOptions& options, Violations<P>& violations)
       : options_(options),
-        frames_(options.frames_per_thread, options.clear_pages, options.oracle, options.layout,
-                violations) {
+        frames_(options.frames_per_thread, options.frame_delay_ns, options.clear_pages,
+                options.oracle, options.layout, violations) {
     P::label(&users_, "mm.cpumask");
     P::label(&flushes_pending_, "mm.tlb_flush_pending");
     if (options.page_table != page_table_per_cpu) return;

@@ -131,6 +131,8 @@ json published_case(const std::vector<int>& threads) {
     one.update({{"machine", "e7-8870"}, {"page_table", "shared"}, {"kernel_entry", true}});
     if (one["workload"] == "local" && one["scheme"] == "mmap_sem")
       one["scheme"] = "mmap_sem:lock=rwsem_2012";
+    if (one["workload"] == "local" && one["scheme"] == "lock_in_tree")
+      one["scheme"] = "lock_in_tree:frames=refcache";
   }
   return results;
 }
