@@ -143,6 +143,7 @@ class AnyShared {
   void downgrade() { verbs_->downgrade(); }
   void append_events(Events& events) const { verbs_->append_events(events); }
   std::string describe() const { return verbs_->describe(); }
+  void before_fault() { verbs_->before_fault(); }
   void label(const char* name) { verbs_->label(name); }
   Behind& behind() { return verbs_->behind(); }
   Beside& beside() { return verbs_->beside(); }
@@ -157,6 +158,7 @@ class AnyShared {
     virtual bool try_lock() = 0;
     virtual void unlock() = 0;
     virtual void downgrade() = 0;
+    virtual void before_fault() = 0;
     virtual void append_events(Events& events) const = 0;
     virtual std::string describe() const = 0;
     virtual void label(const char* name) = 0;
@@ -172,6 +174,9 @@ class AnyShared {
     bool try_lock() override { return own.try_lock(); }
     void unlock() override { own.unlock(); }
     void downgrade() override { own.downgrade(); }
+    void before_fault() override {
+      if constexpr (requires { own.before_fault(); }) own.before_fault();
+    }
     void append_events(Events& events) const override { own.append_events(events); }
     std::string describe() const override { return own.describe(); }
     void label(const char* name) override { label_lock<P>(own, name); }

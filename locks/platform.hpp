@@ -54,6 +54,16 @@ struct CpuSet {
   }
 };
 
+// Whether a shootdown reaches the CPUs whose threads sleep. Such a CPU has left the address space
+// (the kernel's lazy TLB mode), and a flush of single pages passes it by; a full flush does not.
+enum class LazyCpus : bool { skipped, interrupted };
+
+// The kernel's work beside what locks/ has code for.
+//   fault  of a fault that brings in a new page: memory cgroup, LRU lists, reverse mapping
+//   edit   of one edit of the VMAs: slab, store into the tree, perf, accounting
+enum class KernelWork : u32 { fault, edit };
+inline constexpr usize kernel_works = 2;
+
 // The concept.
 //   atomic<X>      has std::atomic's interface; every call writes its memory order out
 //   data<X>        is plain shared memory with load() and store()
@@ -69,6 +79,9 @@ struct CpuSet {
 //                  they are: one store, as the kernel's qspinlock makes it. The thread's next
 //                  access to the whole word should be a read-modify-write: a load may see the word
 //                  without the other bytes until the store is complete
+//   prefetch_write asks for the memory's line for writing, and does not wait for it: a hint
+//   kernel_work    takes the time of the kernel's own work on a modelled machine. It is nothing on
+//                  every other platform: natively locks/ is measured as it is
 //   settle         pays, at the start of an operation, the time that other CPUs' shootdowns have
 //                  charged to this CPU
 //   allocate       returns zeroed memory on the caller's node, which lives until the platform ends
@@ -97,7 +110,9 @@ concept Platform = requires(typename P::template atomic<u32>& word,
                  static_cast<void (*)(typename P::rcu::Node*)>(nullptr));
   P::work(time);
   P::clear_page(memory);
-  P::shootdown(cpus);
+  P::shootdown(cpus, LazyCpus::interrupted);
+  P::prefetch_write(memory);
+  P::kernel_work(KernelWork::fault);
   P::settle();
   P::label(memory, "name");
   { P::allocate(usize{}, usize{}) } -> std::same_as<void*>;

@@ -111,14 +111,13 @@ void measure_waking(const Topology& topology, const Shape& shape, const Effort& 
 
 namespace {
 
-// Clears pages on all these CPUs at once. A sample is the sum of the CPUs' rates, GB/s, each of
-// which is a CPU's bytes over its own time.
-void clear_on(const Topology& topology, const std::vector<u32>& cpus, const std::string& name,
-              u32 samples, Findings& findings) {
-  // Each CPU cycles through more memory than its share of any cache. A sample is short, so that
-  // other programs disturb few of them.
-  const usize bytes = std::max<usize>(16, 64 / cpus.size()) << 20;
-  constexpr usize part = usize{4} << 20;
+constexpr usize part = usize{4} << 20;  // the bytes of one sample
+
+// Clears pages on all these CPUs at once; each CPU cycles through `bytes`. A sample is the sum of
+// the CPUs' rates, GB/s, each of which is a CPU's bytes over its own time. A sample is short, so
+// that other programs disturb few of them.
+void clear_on(const Topology& topology, const std::vector<u32>& cpus, usize bytes,
+              const std::string& name, u32 samples, Findings& findings) {
   std::vector<double> rates(cpus.size());
   run_pinned(topology, cpus, [&](Meeting& meeting, u32 self) {
     const Pages pages(bytes);
@@ -143,8 +142,14 @@ void clear_on(const Topology& topology, const std::vector<u32>& cpus, const std:
 void measure_clearing(const Topology& topology, const Shape& shape, const Effort& effort,
                       Findings& findings) {
   const std::vector<u32> node = shape.on_node(shape.geometry.places.front().node);
-  clear_on(topology, {shape.cpus.front()}, "memory.clear_core_gbps", effort.samples, findings);
-  clear_on(topology, shape.os_numbers(node), "memory.clear_node_gbps", effort.samples, findings);
+  // More memory than a CPU's share of any cache.
+  const auto cold = [](usize cpus) { return std::max<usize>(16, 64 / cpus) << 20; };
+  const auto clear = [&](const std::vector<u32>& cpus, usize bytes, const char* name) {
+    clear_on(topology, cpus, bytes, name, effort.samples, findings);
+  };
+  clear({shape.cpus.front()}, part, "memory.clear_hot_gbps");
+  clear({shape.cpus.front()}, cold(1), "memory.clear_core_gbps");
+  clear(shape.os_numbers(node), cold(node.size()), "memory.clear_node_gbps");
 }
 
 }  // namespace faultline::calibrate

@@ -27,8 +27,9 @@ std::string handoff_name(u64 asleep_ns);
 void measure_waking(const Topology& topology, const Shape& shape, const Effort& effort,
                     Findings& findings);
 
-// Measures "memory.clear_core_gbps", with the first CPU alone, and "memory.clear_node_gbps", with
-// all CPUs of its node at once.
+// Measures "memory.clear_hot_gbps" and "memory.clear_core_gbps", with the first CPU alone, in
+// memory that its caches hold and in more memory; and "memory.clear_node_gbps", with all CPUs of
+// its node at once.
 void measure_clearing(const Topology& topology, const Shape& shape, const Effort& effort,
                       Findings& findings);
 

@@ -170,6 +170,7 @@ void Writer::write_caches() {
               "hwloc's size of a core's own cache");
   else
     put_preset("caches.private_lines", preset_.private_lines);
+  put_preset("caches.cluster_mib", preset_.cluster_pages * page_size / double{1 << 20});
   put_preset("caches.store_buffer", preset_.store_buffer);
   put_preset("caches.jitter", rounded(preset_.jitter / 1024.0));
   put_preset("caches.directory_transaction", to_ns(preset_.directory_transaction));
@@ -257,6 +258,11 @@ void Writer::write_cpu_and_kernel() {
   put("kernel.syscall", to_ns(preset_.syscall));
   put("kernel.rcu_grace", to_ns(preset_.rcu_grace));
   put_preset("kernel.page_fault", to_ns(preset_.page_fault));
+  const auto work = [&](KernelWork which) {
+    return to_ns(preset_.kernel_work[static_cast<usize>(which)]);
+  };
+  put_preset("kernel.fault_work", work(KernelWork::fault));
+  put_preset("kernel.edit_work", work(KernelWork::edit));
   write_sleeping();
 }
 
@@ -311,11 +317,12 @@ void Writer::write_shootdown_and_memory() {
       fmt::format("not measured: taken from {}, where it lacks a distance from the next lower one",
                   preset_.name);
   const auto gbps = [](Time page) { return page_size / to_ns(page); };
+  put("memory.clear_hot_gbps", gbps(preset_.clear_page_hot));
   put("memory.clear_core_gbps", gbps(preset_.clear_page_core));
   put("memory.clear_node_gbps", gbps(preset_.clear_page_node));
   put_origin("memory",
-             "the first CPU clears pages alone, and all CPUs of its node do so at once, each in "
-             "more memory than its share of the caches" +
+             "the first CPU clears 4 MiB again and again (hot), and more memory than its caches "
+             "hold; all CPUs of its node do the latter at once" +
                  widest_spread("memory"));
 }
 

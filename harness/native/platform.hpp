@@ -221,9 +221,19 @@ struct NativePlatform {
   static void clear_page(void* page) {
     __builtin_memset(page, 0, page_size);
   }
-  static void shootdown(const CpuSet& cpus) {
+  // The modelled interrupt costs a sleeping thread the same as a running one.
+  static void shootdown(const CpuSet& cpus, LazyCpus = LazyCpus::skipped) {
     native::shootdown(cpus);
   }
+  // The compiler's own prefetch for writing is prefetcht0 on plain x86-64.
+  static void prefetch_write(const void* memory) {
+#if defined(__x86_64__)
+    asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(memory)));
+#else
+    __builtin_prefetch(memory, 1);
+#endif
+  }
+  static void kernel_work(KernelWork) {}
   static void settle() {
     // relaxed: a thread that misses a charge now pays it one operation later.
     if (native::self_record().charged_ns.load(std::memory_order_relaxed) != 0) native::settle();

@@ -210,8 +210,14 @@ struct SimPlatform : cells::StoresParts<sim::Word> {
   static void clear_page(void* page) {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().clear_page(*cpu, page);
   }
-  static void shootdown(const CpuSet& cpus) {
-    if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().shootdown(*cpu, cpus);
+  static void shootdown(const CpuSet& cpus, LazyCpus lazy = LazyCpus::skipped) {
+    if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().shootdown(*cpu, cpus, lazy);
+  }
+  static void kernel_work(KernelWork which) {
+    if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().kernel_work(*cpu, which);
+  }
+  static void prefetch_write(const void* memory) {
+    if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().prefetch_write(*cpu, memory);
   }
   // Performs `act` as other CPUs' interrupt handlers would: its accesses cost the caller nothing
   // and move no line. What the handlers take is in the machine's cost of an interrupt.

@@ -146,7 +146,10 @@ class SingleThread : public cells::StoresParts<Word> {
 
   static void work(u64 ns) { state().time += ns; }
   static void clear_page(void* page) { std::memset(page, 0, page_size); }
-  static void shootdown(const CpuSet&) {}  // one CPU, which needs no interrupt
+  // One CPU needs no interrupt.
+  static void shootdown(const CpuSet&, LazyCpus = LazyCpus::skipped) {}
+  static void prefetch_write(const void*) {}
+  static void kernel_work(KernelWork) {}
   static void settle() {}
   static void label(const void*, const char*) {}
   static void* allocate(usize bytes, usize alignment) {

@@ -8,6 +8,11 @@
 // belongs to that thread's node, else into the pool of the frame's node. A list that has outgrown
 // its first size gives batches to its node's pool.
 //
+// With a delay the page table's reference to a frame outlives the shootdown for that time, as in
+// RadixVM, whose Refcache frees a page two epochs after its last reference was dropped. So a thread
+// uses frames again in the order in which it gave them up, and more of them than with the list
+// alone, which hands out the frame that was freed last.
+//
 // Oracle: a frame is `stale` from the moment its entry is cleared until the shootdown has returned,
 // and must not be taken meanwhile. This checks the order of clearing, shootdown and reuse, and no
 // more: no TLB is modelled. So the oracle misses a shootdown that leaves out a CPU which has used
@@ -16,11 +21,13 @@
 
 #include <cstddef>
 #include <new>
+#include <utility>
 
 #include "locks/address_space/violations.hpp"
 #include "locks/layout.hpp"
 #include "locks/mutex/ticket.hpp"
 #include "locks/per_thread.hpp"
+#include "locks/pool.hpp"
 #include "locks/types.hpp"
 
 namespace faultline {
@@ -36,10 +43,13 @@ class Frames {
   static constexpr u64 max_per_thread = (u64{1} << index_bits) - 1;
   static constexpr u32 max_nodes = 64;
 
-  // `backed`: each frame has 4 KiB of memory, so that clearing a page is real. `oracle`: the frames
-  // check each use (AddressSpaceOptions::oracle).
-  Frames(u64 per_thread, bool backed, bool oracle, Layout layout, Violations<P>& violations)
+  // `delay_ns`: AddressSpaceOptions::frame_delay_ns. `backed`: each frame has 4 KiB of memory, so
+  // that clearing a page is real. `oracle`: the frames check each use
+  // (AddressSpaceOptions::oracle).
+  Frames(u64 per_thread, u64 delay_ns, bool backed, bool oracle, Layout layout,
+         Violations<P>& violations)
       : per_thread_(per_thread < max_per_thread ? per_thread : max_per_thread),
+        delay_ns_(delay_ns),
         backed_(backed),
         oracle_(oracle),
         distance_(layout == Layout::packed ? sizeof(Frame) : frame_lines * line_size),
@@ -67,7 +77,7 @@ class Frames {
   // Answers a frame with a count of 1, or no_frame when every pool is empty.
   FrameNumber take() {
     Slice& slice = slices_.here();
-    if (slice.list.count == 0 && !refill(slice)) return no_frame;
+    if (slice.list.count == 0 && !replenish(slice)) return no_frame;
     const FrameNumber number = pop(slice.list);
     Frame& frame = frame_of(number);
     if (oracle_) check_free(frame);
@@ -119,16 +129,18 @@ class Frames {
     gathered.head_ = number;
   }
 
-  // Drops the page table's reference to each frame. The shootdown has returned.
+  // Drops the page table's reference to each frame, now or after the delay. The shootdown has
+  // returned.
   void release(Gathered& gathered) {
-    while (!gathered.empty()) {
-      const FrameNumber number = gathered.head_;
-      Frame& frame = frame_of(number);
-      gathered.head_ = frame.next.load();
-      // relaxed: see gather().
-      if (oracle_) frame.stale.store(0, std::memory_order_relaxed);
-      unpin(number);
-    }
+    const FrameNumber head = std::exchange(gathered.head_, no_frame);
+    if (delay_ns_ == 0) return drop(head);
+    Slice& slice = slices_.here();
+    const u64 now = P::now();
+    Delayed* chain = delayed_.take();
+    *chain = {now + delay_ns_, head};
+    (slice.oldest == nullptr ? slice.oldest : slice.newest->next) = chain;
+    slice.newest = chain;
+    drop_due(slice, now);
   }
 
   // Adds 1 to the frame's count unless the frame is free. The caller must then check again the
@@ -162,7 +174,7 @@ class Frames {
     u64 frames = 0;
     slices_.for_each([&](u32, const Slice& slice) { frames += slice.list.count; });
     for (const NodePool& pool : pools_) frames += pool.list.count;
-    return frames;
+    return frames + count_delayed();
   }
 
  private:
@@ -184,11 +196,21 @@ class Frames {
     FrameNumber head = no_frame;
     u64 count = 0;
   };
+  // A chain of frames whose references are dropped at `due`, by P::now().
+  struct Delayed {
+    u64 due = 0;
+    FrameNumber head = no_frame;
+    Delayed* next = nullptr;
+    Delayed* next_free = nullptr;
+  };
   struct Slice {
     std::byte* frames = nullptr;
     std::byte* memory = nullptr;
     u32 node = 0;
     List list;
+    // The delayed frames, in the order of their times. `newest` means nothing if there are none.
+    Delayed* oldest = nullptr;
+    Delayed* newest = nullptr;
   };
   // The lock shares a line with the list that it guards. In the kernel's struct zone the lock
   // (1672) lies on the line after the free lists (256 to 1663).
@@ -204,10 +226,10 @@ class Frames {
   static constexpr u64 batch = 32;
 
   static u32 index_of(FrameNumber number) { return (number & ((1U << index_bits) - 1)) - 1; }
-  Slice& slice_of(FrameNumber number) {
+  Slice& slice_of(FrameNumber number) const {
     return *owners_[number >> index_bits].load(std::memory_order_relaxed);  // relaxed: see enter()
   }
-  Frame& frame_of(FrameNumber number) {
+  Frame& frame_of(FrameNumber number) const {
     std::byte* frame = slice_of(number).frames + index_of(number) * distance_;
     return *std::launder(reinterpret_cast<Frame*>(frame));
   }
@@ -236,6 +258,37 @@ class Frames {
     while (n-- > 0 && from.count != 0) push(to, pop(from));
   }
 
+  void drop(FrameNumber head) {
+    while (head != no_frame) {
+      const FrameNumber number = head;
+      Frame& frame = frame_of(number);
+      head = frame.next.load();
+      // relaxed: see gather().
+      if (oracle_) frame.stale.store(0, std::memory_order_relaxed);
+      unpin(number);
+    }
+  }
+
+  void drop_due(Slice& slice, u64 now) {
+    while (slice.oldest != nullptr && slice.oldest->due <= now) drop_oldest(slice);
+  }
+  void drop_oldest(Slice& slice) {
+    Delayed* chain = slice.oldest;
+    slice.oldest = chain->next;
+    drop(chain->head);
+    delayed_.give(chain);
+  }
+
+  // The frames that wait for their time. With all threads at rest.
+  u64 count_delayed() const {
+    u64 frames = 0;
+    slices_.for_each([&](u32, const Slice& slice) {
+      for (const Delayed* chain = slice.oldest; chain != nullptr; chain = chain->next)
+        for (FrameNumber at = chain->head; at != no_frame; at = frame_of(at).next.load()) ++frames;
+    });
+    return frames;
+  }
+
   void put_back(FrameNumber number) {
     Slice& own = slices_.here();
     const u32 home = slice_of(number).node;
@@ -246,6 +299,15 @@ class Frames {
     push(own.list, number);
     if (own.list.count > per_thread_ + batch)
       locked(pools_[home], [&](List& list) { move(own.list, list, batch); });
+  }
+
+  // The thread's list is empty. Where no frame is due and every pool is empty, the oldest delayed
+  // frames come early.
+  bool replenish(Slice& slice) {
+    if (slice.oldest != nullptr) drop_due(slice, P::now());
+    if (slice.list.count != 0 || refill(slice)) return true;
+    while (slice.list.count == 0 && slice.oldest != nullptr) drop_oldest(slice);
+    return slice.list.count != 0 || refill(slice);
   }
 
   // Takes frames from the pool of the thread's own node first, then from the pools of the other
@@ -266,11 +328,13 @@ class Frames {
   }
 
   const u64 per_thread_;
+  const u64 delay_ns_;
   const bool backed_;
   const bool oracle_;
   const usize distance_;  // bytes from one frame of a slice to the next
   Violations<P>& violations_;
   PerThread<P, Slice> slices_;
+  Pool<P, Delayed> delayed_;
   typename P::template atomic<Slice*> owners_[P::max_threads] = {};
   NodePool pools_[max_nodes];
 };

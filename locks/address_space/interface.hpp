@@ -25,10 +25,12 @@ struct AddressSpaceOptions {
   // Whether a fault really clears 4 KiB. False (--page-clear model): it costs modelled_clear_ns.
   bool clear_pages = true;
   u64 modelled_clear_ns = 100;  // nanoseconds that clearing a page costs where clear_pages is false
-  u32 shootdown = 0;            // shootdown_cpumask, shootdown_precise or shootdown_broadcast
-  u32 page_table = 0;           // page_table_shared or page_table_per_cpu
-  bool merge = true;            // adjacent compatible VMAs merge
-  bool thp = false;             // `linux` alone: huge pages allowed
+  // Nanoseconds for which a frame that a zap has dropped stays out of the pools.
+  u64 frame_delay_ns = 0;
+  u32 shootdown = 0;   // shootdown_cpumask, shootdown_precise or shootdown_broadcast
+  u32 page_table = 0;  // page_table_shared or page_table_per_cpu
+  bool merge = true;   // adjacent compatible VMAs merge
+  bool thp = false;    // `linux` alone: huge pages allowed
   // Scheme refcount: whether a fault that finds no anon_vma prepares it while it holds the VMA, as
   // Linux does since 6.10 (vmf_anon_prepare). False: it falls back to the big lock.
   bool anon_vma_in_fault = true;

@@ -168,6 +168,7 @@ class Mm {
 
   // Exclusive. False where the guard gap forbids the growth.
   bool grow(V& vma, u64 address) {
+    P::kernel_work(KernelWork::edit);
     const V* below = vmas_.previous(vma);
     const u64 floor = below == nullptr ? lowest_address : below->range().end + stack_guard_gap;
     if (page_floor(address) < floor) return false;
@@ -181,6 +182,7 @@ class Mm {
     const bool fixed = (flags & map_fixed) != 0;
     const u64 start = fixed ? hint : place(hint, length);
     if (start == 0) return {0, Error::nomem};
+    P::kernel_work(KernelWork::edit);
     const Range range{start, start + length};
     if (fixed) {
       // This check comes before anything is unmapped. The map may cut a VMA in two, and adds one.
@@ -224,6 +226,7 @@ class Mm {
   Error detach(Range range, Detached& detached) {
     V* vma = vmas_.find(range.start);
     if (vma == nullptr || vma->range().start >= range.end) return Error::none;
+    P::kernel_work(KernelWork::edit);
     const bool cut_below = vma->range().start < range.start;
     const V* last = vmas_.find(range.end);
     const bool cut_above = last != nullptr && last->range().start < range.end;
@@ -269,6 +272,7 @@ class Mm {
     const MapResult result = move_break(
         break_.load(), delta, break_limits,
         [&](Range range) {
+          P::kernel_work(KernelWork::edit);
           const V* after = vmas_.find(range.start);
           const bool taken = after != nullptr && after->range().start < range.end;
           return !taken && add(range, prot_read | prot_write, 0) ? Error::none : Error::nomem;
@@ -441,6 +445,7 @@ class Mm {
   // `range` lies inside `vma`. False means too many VMAs.
   bool protect_one(V& vma, Range range, u32 prot) {
     if (prot_of(vma) == prot) return true;
+    P::kernel_work(KernelWork::edit);
     const Range whole = vma.range();
     if (count_.load() + (whole.start < range.start) + (whole.end > range.end) > max_vmas)
       return false;

@@ -161,9 +161,10 @@ class PageTable {
 
   PageTable(const AddressSpaceOptions& options, Violations<P>& violations)
       : options_(options),
-        frames_(options.frames_per_thread, options.clear_pages, options.oracle, options.layout,
-                violations) {
+        frames_(options.frames_per_thread, options.frame_delay_ns, options.clear_pages,
+                options.oracle, options.layout, violations) {
     P::label(&users_, "mm.cpumask");
+    P::label(&flushes_pending_, "mm.tlb_flush_pending");
     if (options.page_table != page_table_per_cpu) return;
     void* memory = P::allocate(sizeof(OwnTables), cache_line);
     own_ = new (memory) OwnTables();
@@ -177,11 +178,9 @@ class PageTable {
     uppers_.reserve(own_ != nullptr ? 8 : 4);
     if (own_ != nullptr) {
       leaves_.reserve(leaves + 8);
-      Upper* expected = nullptr;
       // Threads on one CPU share its table. release: pairs with the acquire loads of `roots`.
       // relaxed on failure: nothing is read.
-      // weakened release survives, program: no program puts two threads on one CPU, and a record's
-      // lock orders the roots that other CPUs reach.
+      Upper* expected = nullptr;
       own_->roots[P::cpu()].compare_exchange_strong(
           expected, &own_roots_.here(), std::memory_order_release, std::memory_order_relaxed);
     }
@@ -219,6 +218,7 @@ class PageTable {
     if (!Pte{entry.load(std::memory_order_relaxed)}.present()) {
       fresh = frames_.take();
       if (fresh == no_frame) return false;
+      P::kernel_work(KernelWork::fault);
       if (clear) clear_frame(fresh);
     }
     const bool missing = !install(leaf, own, index(address, 0), fresh, access, prot);
@@ -230,10 +230,10 @@ class PageTable {
   // zap_page_range_single() in the kernel. Clears the entries of `range`, shoots down by the policy
   // and gives the frames back. The caller keeps faults out of the range, or accepts (discard) that
   // a page which is faulted in meanwhile stays. When two discards drop one page concurrently, the
-  // second finds the entry cleared and returns, although the first may not have shot down yet. The
-  // kernel flushes once more in this case (mm_tlb_flush_nested, mm/mmu_gather.c), which is not
-  // modelled.
+  // second finds the entry cleared, although the first may not have shot down yet. So it flushes
+  // too (Flushing).
   void zap(Range range) {
+    const Flushing flushing(*this);
     typename Frames<P>::Gathered gathered;
     CpuSet users;
     for_each_leaf(root_, range, [&](Leaf& leaf, u32 from, u32 to) {
@@ -253,8 +253,9 @@ class PageTable {
       change_own(leaf, from, to, here, [](Pte) { return Pte{}; });
       users.add(here);
     });
-    if (gathered.empty()) return;
-    shoot_down(users);
+    const bool nested = flushing.is_nested();
+    if (gathered.empty() && !nested) return;
+    shoot_down(users, nested);
     frames_.release(gathered);
   }
 
@@ -262,6 +263,7 @@ class PageTable {
   // does not permit, and shoots down if that took any. Faults grant the rights that `prot` adds.
   void restrict(Range range, u32 prot) {
     const u32 kept = hardware_prot(prot);
+    const Flushing flushing(*this);
     CpuSet users;
     bool changed = false;
     for_each_leaf(root_, range, [&](Leaf& leaf, u32 from, u32 to) {
@@ -281,7 +283,8 @@ class PageTable {
       change_own(leaf, from, to, here, [&](Pte old) { return old.with_prot(old.prot() & kept); });
       users.add(here);
     });
-    if (changed) shoot_down(users);
+    const bool nested = flushing.is_nested();
+    if (changed || nested) shoot_down(users, nested);
   }
 
   // get_user_pages_fast: pins the page at `address` without a lock, checks the entry again and
@@ -378,6 +381,44 @@ class PageTable {
   };
   using Guard = std::conditional_t<caller_excludes, Unlocked, Locked>;
 
+  // One thread that takes entries or rights away, from before its first look at an entry until its
+  // shootdown has returned. The mm counts these threads (tlb_flush_pending of mm_struct, which
+  // tlb_gather_mmu and tlb_finish_mmu of mm/mmu_gather.c raise and lower). A thread that meets
+  // another one, anywhere in the mm, flushes everything and reaches lazy CPUs too, even where it
+  // has found no entry itself (mm_tlb_flush_nested). Where the caller excludes other threads of a
+  // page there is nothing to count, and RadixVM has no such word. With the policy `precise` the
+  // entries name the CPUs, which the kernel's do not; there no flush is widened.
+  class Flushing {
+   public:
+    explicit Flushing(PageTable& table) : table_(table) {
+      // relaxed: the lock of the table page comes after it. A thread that finds an entry cleared
+      // has taken that lock later, so it sees this addition.
+      if (counts()) table_.flushes_pending_.fetch_add(1, std::memory_order_relaxed);
+    }
+    ~Flushing() {
+      // release: pairs with the acquire in is_nested().
+      // weakened release survives, program: no program uses a translation after the shootdown.
+      if (counts()) table_.flushes_pending_.fetch_sub(1, std::memory_order_release);
+    }
+    Flushing(const Flushing&) = delete;
+    Flushing& operator=(const Flushing&) = delete;
+
+    bool is_nested() const {
+      if (!counts()) return false;
+      // acquire: pairs with the release above. A thread that no longer sees the other one returns
+      // after the other one's shootdown.
+      // weakened acquire survives, program: no program uses a translation after the shootdown.
+      return table_.flushes_pending_.load(std::memory_order_acquire) > 1;
+    }
+
+   private:
+    bool counts() const {
+      return !caller_excludes && table_.options_.shootdown != shootdown_precise;
+    }
+
+    PageTable& table_;
+  };
+
   static u32 index(u64 address, u32 level) {
     return static_cast<u32>(address >> (page_shift + level * level_bits)) & (entries - 1);
   }
@@ -429,13 +470,13 @@ class PageTable {
     if (pte.many()) leaf.users.collect(at, users);
   }
 
-  void shoot_down(CpuSet& users) {
+  void shoot_down(CpuSet& users, bool nested) {
     if (options_.shootdown == shootdown_broadcast) return P::work(broadcast_ns);
     // relaxed: see enter().
     if (options_.shootdown == shootdown_cpumask)
       for (u32 i = 0; i < max_cpus / 64; ++i)
         users.words[i] = users_[i].load(std::memory_order_relaxed);
-    P::shootdown(users);
+    P::shootdown(users, nested ? LazyCpus::interrupted : LazyCpus::skipped);
   }
 
   // Applies `change` to the entries [from, to) of this leaf in the tables of `cpus`. The caller
@@ -462,8 +503,6 @@ class PageTable {
   void for_each_own(const CpuSet& cpus, F&& visit) {
     cpus.for_each([&](u32 cpu) {
       // acquire: pairs with the release in enter().
-      // weakened acquire survives, ordered_elsewhere: a record names a CPU only after that CPU's
-      // thread has entered and then held the lock of the record.
       if (Upper* root = own_->roots[cpu].load(std::memory_order_acquire)) visit(*root);
     });
   }
@@ -525,7 +564,6 @@ class PageTable {
   Upper& own_root() {
     if (own_ == nullptr) return root_;
     // acquire: pairs with the release in enter().
-    // weakened acquire survives, program: no program puts two threads on one CPU.
     return *own_->roots[P::cpu()].load(std::memory_order_acquire);
   }
 
@@ -569,6 +607,7 @@ class PageTable {
   OwnTables* own_ = nullptr;  // null where all CPUs share one table
   PerThread<P, Upper> own_roots_;
   typename P::template atomic<u64> users_[max_cpus / 64] = {};
+  alignas(cache_line) typename P::template atomic<u32> flushes_pending_{0};
 };
 
 }  // namespace faultline

@@ -17,9 +17,11 @@
 //   for one another on a folded slot.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "locks/address_space/break.hpp"
@@ -139,6 +141,7 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
 
   Error do_unmap(Range range) {
     const Locked locked(tree_, range);
+    P::kernel_work(KernelWork::edit);
     clear(range);
     cursors_.here().freed(range);
     return Error::none;
@@ -148,6 +151,7 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
     const Locked locked(tree_, range);
     const u64 stop = mapped_until(range);
     if (stop > range.start) {
+      P::kernel_work(KernelWork::edit);
       tree_.edit(range.start / page_size, stop / page_size,
                  [&](u64 value) { return SlotValue::with_prot(value, prot); });
       table_.restrict({range.start, stop}, prot);
@@ -166,6 +170,7 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
         },
         [&](Range range) {
           const Locked lowered(tree_, range);
+          P::kernel_work(KernelWork::edit);
           clear(range);
           return Error::none;
         });
@@ -254,6 +259,7 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
 
   MapResult map_over(Range range, u64 value) {
     const Locked locked(tree_, range);
+    P::kernel_work(KernelWork::edit);
     clear(range);
     tree_.fill(range.start / page_size, range.end / page_size, value);
     return {range.start, Error::none};
@@ -262,6 +268,7 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
   bool take_hole(Range range, u64 value) {
     const Locked locked(tree_, range);
     if (first_mapped(range) != range.end) return false;
+    P::kernel_work(KernelWork::edit);
     tree_.fill(range.start / page_size, range.end / page_size, value);
     return true;
   }
@@ -381,9 +388,33 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
 template <class P>
 using Sv6Tree = RadixTree<P, 9, 5, Sv6Slot, 6>;
 
+// Frames as RadixVM's Refcache frees them: two epochs after the last reference was dropped, and an
+// epoch is a tick of 10 ms (kernel/refcache.cc and QUANTUM in param.h of sv6). A thread has enough
+// frames for 20 ms of maps and unmaps of 2.5 us.
+template <class Base>
+class RefcachedFrames final : public Base {
+ public:
+  explicit RefcachedFrames(AddressSpaceOptions options) : Base(delayed(std::move(options))) {}
+
+ private:
+  static constexpr u64 delay_ns = 20'000'000;
+  static constexpr u64 most_frames = 8192, most_times = 128;
+
+  // A workload of few pages gets more frames; a small space of the checker stays small.
+  static AddressSpaceOptions delayed(AddressSpaceOptions options) {
+    const u64 own = options.frames_per_thread;
+    options.frame_delay_ns = delay_ns;
+    options.frames_per_thread = std::max(own, std::min(own * most_times, most_frames));
+    return options;
+  }
+};
+
 struct lock_in_tree_scheme {
   template <class P, Choices choices>
-  using Made = LockInTree<P, std::conditional_t<choices[0] == 0, RadixTree<P>, Sv6Tree<P>>>;
+  using OverTree = LockInTree<P, std::conditional_t<choices[0] == 0, RadixTree<P>, Sv6Tree<P>>>;
+  template <class P, Choices choices>
+  using Made = std::conditional_t<choices[1] == 0, OverTree<P, choices>,
+                                  RefcachedFrames<OverTree<P, choices>>>;
 };
 
 }  // namespace faultline

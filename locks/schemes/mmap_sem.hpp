@@ -66,7 +66,17 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   bool do_touch(u64 address, Access access) { return mm_.table().touch(address, access); }
 
   Error do_fault(u64 address, Access access) {
-    lock_.lock_shared();
+    before_fault();
+    return fault_locked(address, access);
+  }
+
+  // What the lock does at each fault, whether the fault takes the lock or not.
+  void before_fault() {
+    if constexpr (requires { lock_.before_fault(); }) lock_.before_fault();
+  }
+
+  Error fault_locked(u64 address, Access access) {
+    lock_for_fault();
     auto* vma = mm_.find(address);
     const FaultStep step = mm_.serve_fault(vma, address, access);
     const bool grows = step == FaultStep::no_vma && Mm::may_grow(vma, address);
@@ -134,6 +144,13 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
     const u64 vmas = mm_.scan();
     lock_.unlock_shared();
     return vmas;
+  }
+
+  // A fault tries the lock before it queues for it (do_user_addr_fault of arch/x86/mm/fault.c, and
+  // get_mmap_lock_carefully of mm/memory.c since 6.5). The try reads the lock's word before it
+  // changes it, and repeats the change while other faults are quicker.
+  void lock_for_fault() {
+    if (!lock_.try_lock_shared()) lock_.lock_shared();
   }
 
   // expand_stack: the bounds change, so the hold is exclusive, and the look-up is done again under

@@ -307,6 +307,7 @@ class RangeLockScheme final
 
   // Under the structure lock, exclusively. `range` is a hole. False means too many VMAs.
   bool reserve(Range range) {
+    P::kernel_work(KernelWork::edit);
     V* vma = mm_.add_apart(range, prot_none, 0);
     if (vma == nullptr) return false;
     vma->mostly_read.reserved.store(true);

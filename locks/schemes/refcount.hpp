@@ -65,9 +65,10 @@ requires Mm::searchable_under_rcu class Refcount final
   static constexpr int max_retries = 8;
 
   Error do_fault(u64 address, Access access) {
+    this->before_fault();
     FaultStep step;
     if (fault_pinned(address, access, step)) return Mm::to_error(step);
-    return Base::do_fault(address, access);
+    return Base::fault_locked(address, access);
   }
 
   // True: `step` is the fault's outcome. False: the caller falls back to the big lock.

@@ -2,6 +2,8 @@
 // makes shared/all.hpp, which includes the header of each.
 #pragma once
 
+#include <type_traits>
+
 #include "locks/shared/all.hpp"
 #include "locks/star.hpp"
 
@@ -10,8 +12,8 @@ namespace shared_lines {
 
 using namespace options;
 
-// The policy of the catalogue's `rwsem`. The options are osq, reader_steal, writer_steal and
-// handoff, in this order.
+// The policy of the catalogue's `rwsem`. The options are osq, reader_steal, writer_steal, handoff
+// and prefetchw, in this order.
 constexpr RwsemPolicy rwsem_policy(const Choices& choices, Layout layout) {
   return {.osq = choices[0] == 0,
           .reader_steal = choices[1] == 0,
@@ -19,6 +21,10 @@ constexpr RwsemPolicy rwsem_policy(const Choices& choices, Layout layout) {
           .handoff = choices[3] == 0,
           .layout = layout};
 }
+
+template <class P, Choices choices, Layout layout>
+using RwsemType = std::conditional_t<choices[4] == 0, Rwsem<P, rwsem_policy(choices, layout)>,
+                                     PrefetchedRwsem<Rwsem<P, rwsem_policy(choices, layout)>>>;
 
 #define FAULTLINE_SHARED(...) FAULTLINE_LINE(shared_family, __VA_ARGS__)
 #include "locks/shared/list.def"

@@ -4,7 +4,7 @@
 //   count  bit 0 writer (RWSEM_WRITER_LOCKED), bit 1 waiters (RWSEM_FLAG_WAITERS), bit 2 handoff
 //          (RWSEM_FLAG_HANDOFF), bits 8-62 readers (RWSEM_READER_BIAS is 256), bit 63 guards
 //          against too many readers (RWSEM_FLAG_READFAIL)
-//   owner  the writer, or the reader that came first; bit 0 RWSEM_READER_OWNED (a hint), bit 1
+//   owner  the writer, or the reader that came last; bit 0 RWSEM_READER_OWNED (a hint), bit 1
 //          RWSEM_NONSPINNABLE
 //
 //   read       add a reader (RWSEM_READER_BIAS); done if there is no writer, waiter or handoff.
@@ -31,8 +31,6 @@
 // - The kernel disables preemption while a thread holds wait_lock and while it spins. A thread that
 //   is preempted here with wait_lock_ held delays all threads that need it until it runs again. A
 //   preempted head spinner delays the other spinners until their patience ends.
-// - A reader stores the owner word only if the word does not say reader-owned yet
-//   (rwsem_owner.hpp).
 #pragma once
 
 #include <cstddef>
@@ -130,7 +128,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     // acquire: pairs with unlock's and downgrade's release.
     const u64 old = count_.fetch_add(reader_bias, std::memory_order_acquire);
     if ((old & read_failed_mask) == 0) [[likely]]
-      owner_.add_reader();
+      owner_.set_reader(P::self());
     else
       lock_shared_slow(old + reader_bias);
   }
@@ -141,7 +139,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
       // acquire: as in lock_shared. relaxed on failure: the next turn decides.
       if (count_.compare_exchange_weak(count, count + reader_bias, std::memory_order_acquire,
                                        std::memory_order_relaxed)) {
-        owner_.add_reader();
+        owner_.set_reader(P::self());
         return true;
       }
     return false;
@@ -189,6 +187,9 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     }
   }
 
+  // Asks for the line of `count` for writing (PrefetchedRwsem).
+  void prefetch() const { P::prefetch_write(&count_); }
+
   void append_events(Events& events) const { counters_.append_to(events); }
 
   std::string describe() const {
@@ -201,7 +202,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     if ((count & writer_bit) != 0)
       text = "writer: " + thread;
     else if (readers(count) != 0)
-      text = std::to_string(readers(count)) + " reader(s), the first of them " + thread;
+      text = std::to_string(readers(count)) + " reader(s), the last of them " + thread;
     if ((count & waiters_bit) != 0) text += ", waiters queued";
     if ((count & handoff_bit) != 0) text += ", handoff demanded";
     return text;
@@ -261,7 +262,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     const bool stream = owner_.held_by_readers() && readers(count) > 1 && (count & writer_bit) == 0;
     if (policy.reader_steal && !stream && (count & (writer_bit | handoff_bit | guard_bit)) == 0) {
       counters_.add(rwsem_event::reader_steal);
-      owner_.add_reader();
+      owner_.set_reader(P::self());
       // The first reader of a phase brings the queued readers with it.
       if (readers(count) == 1 && (count & waiters_bit) != 0) wake_waiters(WakeType::read_owned);
       return;
@@ -280,7 +281,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
         // arrival (rwsem_rlock_fast). acquire: as in lock_shared.
         if ((count_.load(std::memory_order_acquire) & (writer_bit | guard_bit)) == 0) {
           locked.unlock();
-          owner_.add_reader();
+          owner_.set_reader(P::self());
           return;
         }
         adjustment += waiters_bit;
@@ -577,6 +578,15 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
       waiter = next;
     }
   }
+};
+
+// The rwsem of x86 kernels up to 6.15 as mmap_lock: every page fault asks for the line of `count`
+// for writing before it does anything else, also a fault that does not take the lock then. Commit
+// 1701771d3069 removed this prefetch for 6.16.
+template <class Lock>
+class PrefetchedRwsem : public Lock {
+ public:
+  void before_fault() { this->prefetch(); }
 };
 
 }  // namespace faultline

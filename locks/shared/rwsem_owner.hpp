@@ -31,14 +31,8 @@ class RwsemOwner {
   void clear() { word_.store(0, std::memory_order_relaxed); }
   void set_writer() { word_.store(word_of(P::self()), std::memory_order_relaxed); }
 
-  // The caller is a reader. The kernel stores its task each time. This word is stored only if it
-  // does not say reader-owned yet: it then names the first reader instead of the last, and the read
-  // path saves a store.
-  void add_reader() {
-    if (!held_by_readers()) [[unlikely]]
-      set_reader(P::self());
-  }
-  // `thread` is a reader from now on.
+  // rwsem_set_reader_owned() in the kernel: every reader stores the word when it has the lock, so
+  // the word names the reader that came last. `thread` is a reader from now on.
   void set_reader(u32 thread) {
     word_.store(word_of(thread) | reader_owned | (load() & nonspinnable),
                 std::memory_order_relaxed);

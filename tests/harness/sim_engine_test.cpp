@@ -426,6 +426,19 @@ TEST_F(SimEngine, ACallIsARequestForTheLineOfItsTargetsQueue) {
   EXPECT_EQ(calls.total(), calls.of(sim::Kind::rmw));
 }
 
+// Two threads that shoot each other down.
+TEST_F(SimEngine, ASenderThatWaitsForAnswersLosesNothingToAHandler) {
+  const LoopResult result =
+      run_loop<Nothing>(Machine::load("ideal-8"), 2, 200 * us, [](Nothing&, u32 thread) {
+        CpuSet other;
+        other.add(1 - thread);
+        P::shootdown(other);
+        P::settle();
+      });
+  // A call and its answer take 1.9 us, most of which the sender waits.
+  EXPECT_GT(result.per_us(), 2 / 2.2);
+}
+
 TEST_F(SimEngine, AThreadThatWaitsAnywayLosesNothingToAHandler) {
   Pair pair;
   const auto flag = pair.simulation.make<Word>();
@@ -442,6 +455,85 @@ TEST_F(SimEngine, AThreadThatWaitsAnywayLosesNothingToAHandler) {
         P::settle();
       });
   EXPECT_EQ(pair.simulation.counts().accounts[1].shootdown, 0U);
+}
+
+TEST_F(SimEngine, AShootdownOfTheSendersOwnCpuAloneCostsNothing) {
+  Pair pair;
+  sim::Time took = 1;
+  pair.run(
+      [&] {
+        CpuSet own;
+        own.add(0);
+        const sim::Time start = sim::here.cpu->clock;
+        P::shootdown(own);
+        took = sim::here.cpu->clock - start;
+      },
+      [] { P::work(10 * us); });
+  EXPECT_EQ(took, 0U);
+}
+
+// A shootdown whose target sleeps and was interrupted in that sleep before.
+u64 second_shootdown_ns(LazyCpus lazy) {
+  Pair pair;
+  const auto word = pair.simulation.make<Word>();
+  u64 took = 0;
+  pair.run(
+      [&] {
+        P::work(10 * us);
+        CpuSet target;
+        target.add(1);
+        P::shootdown(target);
+        P::work(10 * us);
+        const u64 start = P::now();
+        P::shootdown(target, lazy);
+        took = P::now() - start;
+        word->value.store(1, release);
+        P::wake(word->value, 1);
+      },
+      [&] { P::wait(word->value, 0); });
+  return took;
+}
+
+TEST_F(SimEngine, OnlyAFullFlushInterruptsASleeperASecondTime) {
+  EXPECT_LT(second_shootdown_ns(LazyCpus::skipped), 600U);
+  EXPECT_GT(second_shootdown_ns(LazyCpus::interrupted), 1500U);
+}
+
+// How long a fetch-and-add of another CPU's line takes, `after` nanoseconds after a prefetch of the
+// line or without one.
+u64 add_ns(bool prefetch, u64 after) {
+  Pair pair;
+  const auto word = pair.simulation.make<Word>();
+  u64 took = 0;
+  pair.run(
+      [&] {
+        P::work(10 * us);
+        if (prefetch) P::prefetch_write(word.get());
+        P::work(after);
+        const sim::Time start = sim::here.cpu->clock;
+        EXPECT_EQ(word->value.fetch_add(1, relaxed), 7U);
+        took = (sim::here.cpu->clock - start) / sim::ps_per_ns;
+      },
+      [&] { word->value.store(7, relaxed); });
+  return took;
+}
+
+TEST_F(SimEngine, APrefetchHidesAsMuchOfALinesWayAsHasPassed) {
+  EXPECT_NEAR(static_cast<double>(add_ns(false, 1000)), 101, 2);
+  EXPECT_NEAR(static_cast<double>(add_ns(true, 0)), 105, 5);
+  EXPECT_NEAR(static_cast<double>(add_ns(true, 60)), 45, 5);
+  EXPECT_LT(add_ns(true, 1000), 10U);
+}
+
+TEST_F(SimEngine, PrefetchesQueueLikeStoresAndChangeNoValue) {
+  const LoopResult result =
+      run_loop<Word>(Machine::load("ideal-8"), 8, 100 * us, [](Word& word, u32 thread) {
+        P::prefetch_write(&word);
+        P::work(50);
+        if (thread == 0) word.value.fetch_add(1, relaxed);
+        P::work(1000);
+      });
+  EXPECT_GT(result.counts.transfers, result.operations / 2);
 }
 
 TEST_F(SimEngine, AGracePeriodWaitsForReadersAndMovesNoLine) {

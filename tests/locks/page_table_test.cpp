@@ -39,6 +39,24 @@ TEST_F(PageTableTest, CountsEveryFrameMappedOrFree) {
   EXPECT_EQ(table.check(), "");
 }
 
+TEST_F(PageTableTest, UsesADelayedFrameAgainAfterAllOthers) {
+  AddressSpaceOptions delayed = options(shootdown_cpumask);
+  delayed.frames_per_thread = 3;
+  delayed.frame_delay_ns = u64{3600} * 1'000'000'000;
+  PageTable<P> table(delayed, violations_);
+  table.enter();
+  std::vector<FrameNumber> used;
+  for (int turn = 0; turn < 6; ++turn) {
+    ASSERT_TRUE(table.fault_in(base, Access::write, rw, true));
+    table.for_each_entry([&](u64, Pte pte) { used.push_back(pte.frame()); });
+    table.zap({base, base + page_size});
+    EXPECT_EQ(table.check(), "");
+  }
+  EXPECT_NE(used[0], used[1]);
+  EXPECT_NE(used[1], used[2]);
+  EXPECT_EQ(used, (std::vector<FrameNumber>{used[0], used[1], used[2], used[0], used[1], used[2]}));
+}
+
 TEST_F(PageTableTest, GrantsNoMoreThanTheAccessAskedFor) {
   PageTable<P> table(options(shootdown_cpumask), violations_);
   table.enter();
@@ -230,7 +248,7 @@ TEST_F(PageTableTest, TheSenderOfABroadcastWaitsOnceARange) {
 }
 
 TEST_F(PageTableTest, NotesAFrameReusedBeforeItsShootdown) {
-  Frames<P> frames(1, true, true, Layout{}, violations_);
+  Frames<P> frames(1, 0, true, true, Layout{}, violations_);
   frames.enter();
   const FrameNumber frame = frames.take();
   Frames<P>::Gathered gathered;

@@ -79,13 +79,13 @@ TEST_F(RwsemTest, DescribesWhoHoldsIt) {
   EXPECT_EQ(lock.describe(), "writer: thread 0");
   lock.downgrade();
   lock.lock_shared();
-  EXPECT_EQ(lock.describe(), "2 reader(s), the first of them thread 0");
+  EXPECT_EQ(lock.describe(), "2 reader(s), the last of them thread 0");
   std::thread writer = start(1, [&] {
     lock.lock();
     lock.unlock();
   });
   await_sleep(1);
-  EXPECT_EQ(lock.describe(), "2 reader(s), the first of them thread 0, waiters queued");
+  EXPECT_EQ(lock.describe(), "2 reader(s), the last of them thread 0, waiters queued");
   lock.unlock_shared();
   lock.unlock_shared();
   writer.join();

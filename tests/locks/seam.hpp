@@ -7,7 +7,8 @@
 #include <tuple>
 
 #include "locks/any_make.hpp"
-#include "locks/schemes/registry.hpp"
+#include "locks/schemes/all.hpp"
+#include "locks/schemes/make.hpp"
 #include "locks/shared/concept.hpp"
 
 namespace faultline {

@@ -15,8 +15,6 @@
 #include <string>
 #include <vector>
 
-#include "harness/case/axes.hpp"
-
 namespace faultline::sample {
 
 using nlohmann::json;
@@ -84,8 +82,7 @@ inline json simulated_header(json header) {
 }
 
 inline json native_header(const Shape& shape) {
-  return {{"axes", axes_json()},
-          {"context",
+  return {{"context",
            {{"date", "2026-11-24T02:30:00+00:00"},
             {"host_name", shape.host},
             {"executable", "faultline"},

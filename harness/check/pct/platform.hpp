@@ -70,7 +70,9 @@ struct PctPlatform : cells::StoresParts<pct::AtomicCell> {
 
   static void work(u64) {}
   static void clear_page(void*) {}
-  static void shootdown(const CpuSet&) { engine().step(); }
+  static void shootdown(const CpuSet&, LazyCpus) { engine().step(); }
+  static void prefetch_write(const void*) {}
+  static void kernel_work(KernelWork) {}
   static void settle() {}
   template <class T>
   static void label(const T* object, const char* name) {

@@ -69,7 +69,9 @@ struct CheckPlatform : cells::StoresParts<check::AtomicCell> {
 
   static void work(u64) {}
   static void clear_page(void*) {}
-  static void shootdown(const CpuSet&) {}
+  static void shootdown(const CpuSet&, LazyCpus) {}
+  static void prefetch_write(const void*) {}
+  static void kernel_work(KernelWork) {}
   static void settle() {}
   static void label(const void* object, const char* name) { check::world().name(object, 1, name); }
   static void* allocate(usize bytes, usize alignment) {

@@ -109,8 +109,34 @@ void Coherence::prefetch_adjacent(Cpu& cpu, u64 at, Time complete) {
   accounting_.count_prefetch();
 }
 
+void Coherence::prefetch_write(Cpu& cpu, const void* address) {
+  begin_access(cpu);
+  cpu.note_write();
+  const u64 at = Arena::place_of(address);
+  Line& line = directory_.line_at(at);
+  if (Directory::is_private(cpu, line)) return;
+  scheduler_.take_turn(cpu);
+  if (cpu.is_prefetching || Directory::is_exclusive(cpu, line)) return;
+  ++cpu.misses;
+  line.ever_shared = true;  // so that the CPU's next access waits for the line
+  const LineAccess access = {at, sizeof(u64), Kind::store};
+  if (is_taken(line, cpu.clock)) return queues_.enqueue_prefetch(cpu, line, access);
+  cpu.prefetched_at = at;
+  cpu.prefetched = lone_transfer(cpu, line, access, cpu.clock);
+}
+
+// The CPU has the line in the directory, but the line is still on its way. When it arrives, the
+// requests of other CPUs may come first.
+void Coherence::stall_for_prefetch(Cpu& cpu, const Line& line, u64 at) {
+  const Time since = cpu.clock;
+  cpu.clock = cpu.prefetched;
+  accounting_.charge_stall(cpu, line, at, since);
+  scheduler_.take_turn(cpu);
+}
+
 bool Coherence::load_shared(Cpu& cpu, Line& line, u64 at, usize bytes) {
   scheduler_.take_turn(cpu);
+  await_prefetch(cpu, line, at);
   if (cpu.retry_at / Arena::line_bytes == at / Arena::line_bytes) {
     // A spinner queued for this very load and got the line, which may have moved to another CPU
     // since. If this turn has made another access before, the copy's value is too old: loads happen
@@ -143,6 +169,7 @@ void Coherence::before_rmw(Cpu& cpu, const void* address, usize bytes) {
   stores_.drain(cpu);
   if (!Directory::is_private(cpu, line)) {
     scheduler_.take_turn(cpu);
+    await_prefetch(cpu, line, at);
     if (!Directory::is_exclusive(cpu, line))
       return obtain(cpu, line, {at, static_cast<u32>(bytes), Kind::rmw});
   }

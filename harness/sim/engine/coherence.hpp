@@ -78,6 +78,9 @@ class Coherence {
     if (StoreBuffers::may_hold(cpu, at)) [[unlikely]]
       stores_.drain(cpu);
   }
+  // Asks for the line for writing. The CPU goes on, and waits for the line only when it accesses
+  // it. A CPU has one such request under way at most, and drops others meanwhile.
+  void prefetch_write(Cpu& cpu, const void* address);
   // An RMW by a handler on the CPU. It costs the CPU's thread no time.
   void move_to_handler(Cpu& cpu, const void* address);
   // A store from outside every CPU.
@@ -135,6 +138,12 @@ class Coherence {
     return line.busy_until > now || queues_.is_queued(line);
   }
   void pass_on(Cpu& cpu);
+  void await_prefetch(Cpu& cpu, const Line& line, u64 at) {
+    if (cpu.prefetched_at / Arena::line_bytes == at / Arena::line_bytes &&
+        cpu.prefetched > cpu.clock) [[unlikely]]
+      stall_for_prefetch(cpu, line, at);
+  }
+  void stall_for_prefetch(Cpu& cpu, const Line& line, u64 at);
   void leave_to_owner(Cpu& cpu, const Line& line, LineAccess access);
   Time give_first_copy(Cpu& cpu, Line& line, LineAccess access, Time asked, Time sent);
   static void take_copy(Cpu& cpu, LineAccess access) {

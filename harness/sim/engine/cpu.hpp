@@ -45,6 +45,7 @@ struct alignas(cache_line) Cpu {
   u8 watches = 0;  // places in rings of spinners that are in use
   // This turn wrote something, or read something that may be older than the copy by now.
   bool cannot_park = false;
+  bool is_prefetching = false;  // a prefetch waits for its line
   bool timed = false;  // the spin asks for the time or for who runs, so it can end without a write
   bool has_copy = false;  // a cache has sent this CPU a copy for the load that it waits for
 
@@ -52,6 +53,8 @@ struct alignas(cache_line) Cpu {
   u64 awaited = 0;  // while queued: the place whose line is awaited; 0: a slot of the store buffer
   Time spinning = 0;
   Time stalled = 0;
+  u64 prefetched_at = 0;  // Coherence::prefetch_write: the place whose line was asked for last
+  Time prefetched = 0;    // when that line arrives, once its transfer has begun
   u64 retry_at = 0;        // the place that a spinner queued to read again; 0: it did not queue
   Time turn_time = 0;      // how long a turn of the present spin takes
   u64 turn_hash = 0;       // a hash of `reads` in the turn before

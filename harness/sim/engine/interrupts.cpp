@@ -6,23 +6,35 @@
 
 namespace faultline::sim {
 
-void Interrupts::shootdown(Cpu& cpu, const CpuSet& targets) {
+void Interrupts::shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy) {
   stores_.drain(cpu);
   scheduler_.take_turn(cpu);
-  const Time since = cpu.clock, stalled = cpu.stalled;
-  cpu.clock += machine_.shootdown_base;
+  const Time since = cpu.clock, stalled = cpu.stalled, stolen = cpu.stolen;
+  Time busy = 0;  // the sender's own work
   // The sender reads the answers in the order of the targets, and waits for missing answers.
   Time reading = 0, read = 0;
   targets.for_each([&](u32 number) {
     const u32 thread = thread_on_[number];
     if (thread == max_cpus || thread == cpu.index) return;
     Cpu& target = cpus_[thread];
-    if (target.lazy_tlb || target.status == Status::done) return;
+    const bool is_skipped = target.lazy_tlb && lazy == LazyCpus::skipped;
+    if (is_skipped || target.status == Status::done) return;
+    if (busy == 0) cpu.clock += busy = machine_.shootdown_base;
+    busy += machine_.shootdown_per_target;
     const Time answered = call(cpu, target);
     reading += line_latency(cpu, target);
     read = std::max(read, answered) + line_latency(cpu, target);
   });
-  cpu.clock = std::max(cpu.clock + reading, read);
+  // While the sender waits, for the interconnect or for answers, handlers on its CPU take nothing
+  // from it. Those that were called before it waits for answers are in `stolen` already.
+  const Time answered = std::max(cpu.clock + reading, read);
+  const Time waited = answered - since - (cpu.stalled - stalled) - busy;
+  cpu.stolen -= std::min(cpu.stolen - stolen, waited);
+  if (answered > cpu.clock) {
+    cpu.awaited = 0;
+    scheduler_.set_timer(cpu, answered);
+    scheduler_.block(cpu, Status::queued);
+  }
   cpu.shootdown += cpu.clock - since - (cpu.stalled - stalled);
 }
 
@@ -71,8 +83,8 @@ Interrupts::Calls& Interrupts::calls_of(const Cpu& target) {
 
 // The handler runs when the interrupt has arrived and earlier handlers are done. It takes its time
 // from the target's thread, unless the thread waits anyway. The CPU of a sleeping thread leaves the
-// address space and gets no more shootdowns during this sleep (lazy TLB mode: Linux's
-// arch/x86/mm/tlb.c, leave_mm).
+// address space, and shootdowns that skip lazy CPUs pass it by during this sleep (lazy TLB mode:
+// Linux's arch/x86/mm/tlb.c, leave_mm).
 void Interrupts::interrupt(Cpu& sender, Cpu& target, Calls& calls) {
   // The interrupts of all CPUs share the interconnect, which delivers one after the other.
   sender.clock = std::max(sender.clock, delivery_until_);

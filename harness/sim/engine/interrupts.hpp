@@ -30,8 +30,9 @@ class Interrupts {
         directory_(directory),
         calls_(cpus.size()) {}
 
-  // Sends a call to each of `targets` except the sender's own CPU, and waits for all answers.
-  void shootdown(Cpu& cpu, const CpuSet& targets);
+  // Sends a call to each of `targets` except the sender's own CPU, and waits for all answers. Takes
+  // no time where there is no other target.
+  void shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy);
   // Charges the thread the time that handlers on its CPU have taken since the last call.
   void settle(Cpu& cpu);
 

@@ -138,6 +138,16 @@ void LineQueues::send_stores(Cpu& cpu, Time now, Time complete) {
   }
 }
 
+void LineQueues::enqueue_prefetch(Cpu& cpu, Line& line, LineAccess access) {
+  line.ever_shared = true;
+  LineQueue& queue = open(line, access.at, std::max(line.busy_until, cpu.clock));
+  const u32 number = make_request(cpu, access, cpu.clock);
+  requests_[number].prefetch = true;
+  cpu.is_prefetching = true;
+  add(queue, number);
+  hasten(queue, line, cpu.clock);
+}
+
 void LineQueues::enqueue_retry(Cpu& cpu, LineQueue& queue, u64 at, Time asked) {
   cpu.retry_at = at;
   cpu.has_copy = false;
@@ -191,12 +201,20 @@ void LineQueues::serve_writer(LineQueue& queue, Line& line, Time now) {
   const Request& request = requests_[number];
   Cpu& cpu = cpus_[request.cpu];
   const u32 waiting = queue.readers[queue.cluster].count;
-  const Time complete = coherence_.queued_transfer(cpu, line, request.access(), request.asked, now);
+  // A CPU may own the line already, by an access that was served before its prefetch.
+  const bool owns = request.prefetch && Directory::is_exclusive(cpu, line);
+  const Time complete =
+      owns ? now : coherence_.queued_transfer(cpu, line, request.access(), request.asked, now);
   serve_passing_readers(queue, line, waiting, now, complete);
   if (request.posted) {
     stores_.complete_oldest(cpu, request, complete);
     free_request(number);
     send_stores(cpu, now, complete);
+  } else if (request.prefetch) {
+    cpu.is_prefetching = false;
+    cpu.prefetched_at = request.address;
+    cpu.prefetched = complete;
+    free_request(number);
   } else {
     queue.successor = request.cpu;
     scheduler_.make_ready(cpu, complete);

@@ -29,7 +29,8 @@ struct Request {
   u16 cluster = 0;  // the CPU's cluster
   u16 slot = 0;     // a posted store's slot in its CPU's store buffer
   Kind kind = Kind::load;
-  bool posted = false;  // A store buffer sent it. Otherwise its CPU is blocked for it.
+  // A store buffer sent it, or a prefetch. Otherwise its CPU is blocked for it.
+  bool posted = false, prefetch = false;
   u8 bytes = 0;
 
   LineAccess access() const { return {address, bytes, kind}; }
@@ -118,6 +119,8 @@ class LineQueues {
   // The CPU's store buffer asks for the line when the CPU's older stores have got theirs, and the
   // CPU runs on.
   void enqueue_store(Cpu& cpu, LineAccess access, u64 value);
+  // The CPU prefetches the line for writing, and runs on.
+  void enqueue_prefetch(Cpu& cpu, Line& line, LineAccess access);
   // A spinner will read the place again from `asked` on. It blocks until it has the line.
   void enqueue_retry(Cpu& cpu, LineQueue& queue, u64 at, Time asked);
 

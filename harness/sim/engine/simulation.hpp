@@ -99,6 +99,7 @@ class Simulation {
     coherence_.before_rmw(cpu, address, bytes);
   }
   void after_rmw(Cpu& cpu) { coherence_.after_rmw(cpu); }
+  void prefetch_write(Cpu& cpu, const void* address) { coherence_.prefetch_write(cpu, address); }
   bool forward(Cpu& cpu, const void* address, u64& value) {
     return coherence_.forward(cpu, address, value);
   }
@@ -118,8 +119,13 @@ class Simulation {
   u64 read_clock(Cpu& cpu);
   bool running(Cpu& cpu, u32 thread);
   void work(Cpu& cpu, u64 ns) { cpu.clock += ns * ps_per_ns; }
+  void kernel_work(Cpu& cpu, KernelWork which) {
+    cpu.clock += machine_.kernel_work[static_cast<usize>(which)];
+  }
   void clear_page(Cpu& cpu, const void* page) { memory_.clear_page(cpu, page); }
-  void shootdown(Cpu& cpu, const CpuSet& targets) { interrupts_.shootdown(cpu, targets); }
+  void shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy) {
+    interrupts_.shootdown(cpu, targets, lazy);
+  }
   void settle(Cpu& cpu) {
     interrupts_.settle(cpu);
     rcu_.reclaim_batch(cpu);

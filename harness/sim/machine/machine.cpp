@@ -188,6 +188,8 @@ class Reader {
     if (protocol != "mesi" && protocol != "moesi") caches.at("protocol").refuse("mesi or moesi");
     machine_.protocol = protocol == "mesi" ? Protocol::mesi : Protocol::moesi;
     machine_.prefetch_pairs = caches.at("prefetch_pairs").flag();
+    machine_.cluster_pages = static_cast<u32>(
+        caches.at("cluster_mib").number(0.01, 1e6, "MiB from 0.01 on") * (1 << 20) / page_size);
     machine_.private_lines = caches.at("private_lines").count(1U << 30);
     machine_.store_buffer = caches.at("store_buffer").count(256);
     machine_.jitter = static_cast<u32>(caches.at("jitter").share() * 1024);
@@ -245,6 +247,11 @@ class Reader {
     machine_.rcu_grace = kernel.at("rcu_grace").time();
     machine_.syscall = kernel.at("syscall").time();
     machine_.page_fault = kernel.at("page_fault").time();
+    const auto work_of = [&](KernelWork which) -> Time& {
+      return machine_.kernel_work[static_cast<usize>(which)];
+    };
+    work_of(KernelWork::fault) = kernel.at("fault_work").time();
+    work_of(KernelWork::edit) = kernel.at("edit_work").time();
     machine_.wake_one = kernel.at("wake_one").time();
     machine_.wake_latency = kernel.at("wake_latency").time();
     read_idle(kernel.at("idle"));
@@ -257,7 +264,9 @@ class Reader {
     const Field memory = group("memory");
     const std::string bandwidth = "GB/s above 0";
     const double core = memory.at("clear_core_gbps").number(1e-3, 1e6, bandwidth);
+    const double hot = memory.at("clear_hot_gbps").number(1e-3, 1e6, bandwidth);
     const double node = memory.at("clear_node_gbps").number(1e-3, 1e6, bandwidth);
+    machine_.clear_page_hot = static_cast<Time>(page_size / hot * ps_per_ns);
     machine_.clear_page_core = static_cast<Time>(page_size / core * ps_per_ns);
     machine_.clear_page_node = static_cast<Time>(page_size / node * ps_per_ns);
   }

@@ -67,6 +67,7 @@ struct Machine {
   Time directory_transaction = 0;  // how long a transfer occupies the line's home node
   u32 store_buffer = 0;            // how many posted stores can be under way at once
   u32 private_lines = 0;           // how many lines a CPU's own cache holds
+  u32 cluster_pages = 0;           // how many pages a cluster's cache holds
   u32 jitter = 0;                  // in 1/1024: the greatest deviation of a latency
 
   // How several CPUs share a line. Shares are in 1/1024.
@@ -84,9 +85,10 @@ struct Machine {
   Time rcu_read = 0;  // entering a read section, and again leaving it
   Time rcu_grace = 0;
 
-  Time syscall = 0;       // entering wait() or wake() and coming back
-  Time page_fault = 0;    // the exception and its return, without the kernel's work between
-  Time wake_one = 0;      // the waker's cost for waking one sleeper
+  Time syscall = 0;     // entering wait() or wake() and coming back
+  Time page_fault = 0;  // the exception and its return, without the kernel's work between
+  Time kernel_work[kernel_works] = {};  // by KernelWork
+  Time wake_one = 0;                    // the waker's cost for waking one sleeper
   Time wake_latency = 0;  // from the wake-up until the sleeper runs, without leaving an idle state
   struct Idle {
     Time asleep;  // the CPU enters the state after this time
@@ -100,8 +102,10 @@ struct Machine {
   Time shootdown_delivery = 0;    // how long an interrupt occupies the interconnect
   ByDistance interrupt = {};      // from the sender to the handler's start
 
-  Time clear_page_core = 0;  // how long clearing a page takes one CPU
-  Time clear_page_node = 0;  // how long clearing a page occupies the node's memory
+  // How long clearing a page takes one CPU, if its cluster's cache holds the page, and otherwise.
+  Time clear_page_hot = 0, clear_page_core = 0;
+  // How long clearing a page that the cache does not hold occupies the node's memory.
+  Time clear_page_node = 0;
 
   // The distance between two CPUs, by their places, and from a CPU to a home node.
   Distance between(const Place& a, const Place& b) const {
