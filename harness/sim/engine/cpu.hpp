@@ -53,8 +53,8 @@ struct alignas(cache_line) Cpu {
   u64 awaited = 0;  // while queued: the place whose line is awaited; 0: a slot of the store buffer
   Time spinning = 0;
   Time stalled = 0;
-  u64 prefetched_at = 0;  // Coherence::prefetch_write: the place whose line was asked for last
-  Time prefetched = 0;    // when that line arrives, once its transfer has begun
+  u64 prefetched_at = 0;   // Coherence::prefetch_write: the place whose line was asked for last
+  Time prefetched = 0;     // when that line arrives, once its transfer has begun
   u64 retry_at = 0;        // the place that a spinner queued to read again; 0: it did not queue
   Time turn_time = 0;      // how long a turn of the present spin takes
   u64 turn_hash = 0;       // a hash of `reads` in the turn before
