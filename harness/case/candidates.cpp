@@ -138,6 +138,7 @@ class Finder {
       for (const Settings& settings : every) {
         CaseSpec spec = selection_.defaults;
         spec.duration_s = entry.duration_s.value_or(spec.duration_s);
+        spec.warmup_s = std::max(spec.warmup_s, entry.warmup_s);
         spec.workload = entry.workload;
         spec.placement = placement;
         spec.threads = counts[order];

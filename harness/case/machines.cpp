@@ -105,10 +105,11 @@ void require_distinct(const std::vector<std::string>& all_given,
 // Throws where an entry needs more simulated time than the engine's clock can count.
 void require_time(const Selection& selection) {
   constexpr double most_s = 150;
-  double longest_s = 0;
+  const CaseSpec& defaults = selection.defaults;
+  double together = 0;
   for (const SuiteEntry& entry : selection.entries)
-    longest_s = std::max(longest_s, entry.duration_s.value_or(selection.defaults.duration_s));
-  const double together = selection.defaults.warmup_s + longest_s;
+    together = std::max(together, std::max(defaults.warmup_s, entry.warmup_s) +
+                                      entry.duration_s.value_or(defaults.duration_s));
   if (together > most_s)
     throw std::invalid_argument(fmt::format(
         "--warmup and --duration: {:g} s of simulated time together, expected at most {:g} s",

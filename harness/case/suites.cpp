@@ -133,7 +133,7 @@ class SuiteReader {
                  fmt::format("entries/{}", i),
                  entries[i],
                  {"workload", "schemes", "locks", "axes", "machines", "cpus", "placement",
-                  "repetitions", "duration_s"}});
+                  "repetitions", "duration_s", "warmup_s"}});
     return std::move(suite_);
   }
 
@@ -153,6 +153,7 @@ class SuiteReader {
     if (members.has("placement")) entry.placement = placement_of(members);
     if (members.has("repetitions")) entry.repetitions = members.whole("repetitions", 0, 1);
     if (members.has("duration_s")) entry.duration_s = members.number("duration_s", 0, least_s);
+    entry.warmup_s = members.number("warmup_s", 0, 0);
     suite_.entries.push_back(std::move(entry));
   }
 

@@ -21,6 +21,7 @@ struct SuiteEntry {
   std::optional<std::string> placement = {};
   std::optional<u32> repetitions = {};
   std::optional<double> duration_s = {};
+  double warmup_s = 0;  // the least warm-up; a longer one of the selection holds
 };
 
 struct Suite {

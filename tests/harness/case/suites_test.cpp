@@ -35,7 +35,7 @@ const char* a_ladder = R"({"summary": "mine", "simulated": true, "machines": ["i
   "cpus": [1, 2, 8], "repetitions": 2, "duration_s": 1e-3, "ceiling": false, "latency": false,
   "entries": [
   {"workload": "line", "schemes": ["none"], "machines": ["ideal-32"], "cpus": [1, 20],
-   "placement": "scatter", "repetitions": 3, "duration_s": 1e-4},
+   "placement": "scatter", "repetitions": 3, "duration_s": 1e-4, "warmup_s": 0.75},
   {"workload": "lock_loop", "locks": ["ticket"]}]})";
 
 std::string write_suite(const std::string& text) {
@@ -161,11 +161,13 @@ TEST(Suites, AnEntryMayHaveItsOwnMachinesCountsPlacementRepetitionsAndWindow) {
   const PlannedCase& line = cases.at("line/none/scatter/threads:20/on:ideal-32");
   EXPECT_EQ(line.repetitions, 3u);
   EXPECT_EQ(line.spec.duration_s, 1e-4);
+  EXPECT_EQ(line.spec.warmup_s, 0.75);
   for (const u32 count : {1, 2, 8}) {
     const PlannedCase& lock =
         cases.at(fmt::format("lock_loop/ticket/compact/threads:{}/on:ideal-8", count));
     EXPECT_EQ(lock.repetitions, 2u);
     EXPECT_EQ(lock.spec.duration_s, 1e-3);
+    EXPECT_EQ(lock.spec.warmup_s, selection.defaults.warmup_s);
   }
 }
 
@@ -241,6 +243,7 @@ TEST(Suites, MachinesAndCountsThatAreNotRightAreRefused) {
   expect("/entries/0/repetitions", 0, "entries/0/repetitions: expected a whole number from 1");
   expect("/entries/0/duration_s", 0, "entries/0/duration_s: expected a number");
   expect("/entries/0/placement", "near", "entries/0/placement: expected one of compact, scatter");
+  expect("/entries/0/warmup_s", -1, "entries/0/warmup_s: expected a number");
   expect("/ceiling", 1, "ceiling: expected true or false");
   expect("/simulated", false, "cpus: expected a suite with \"simulated\": true");
 }
