@@ -19,10 +19,12 @@
 // the page, and a shootdown that comes too late for an entry that was only restricted.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <new>
 #include <utility>
 
+#include "locks/address_space/interface.hpp"
 #include "locks/address_space/violations.hpp"
 #include "locks/layout.hpp"
 #include "locks/mutex/ticket.hpp"
@@ -43,13 +45,13 @@ class Frames {
   static constexpr u64 max_per_thread = (u64{1} << index_bits) - 1;
   static constexpr u32 max_nodes = 64;
 
-  // `delay_ns`: AddressSpaceOptions::frame_delay_ns. `backed`: each frame has 4 KiB of memory, so
+  // `delay`: AddressSpaceOptions::frame_delay. `backed`: each frame has 4 KiB of memory, so
   // that clearing a page is real. `oracle`: the frames check each use
   // (AddressSpaceOptions::oracle).
-  Frames(u64 per_thread, u64 delay_ns, bool backed, bool oracle, Layout layout,
-         Violations<P>& violations)
-      : per_thread_(per_thread < max_per_thread ? per_thread : max_per_thread),
-        delay_ns_(delay_ns),
+  Frames(u64 per_thread, AddressSpaceOptions::FrameDelay delay, bool backed, bool oracle,
+         Layout layout, Violations<P>& violations)
+      : per_thread_(std::min(per_thread + delay.most, max_per_thread)),
+        delay_(delay),
         backed_(backed),
         oracle_(oracle),
         distance_(layout == Layout::packed ? sizeof(Frame) : frame_lines * line_size),
@@ -119,6 +121,7 @@ class Frames {
    private:
     friend class Frames;
     FrameNumber head_ = no_frame;
+    u64 count_ = 0;
   };
 
   void gather(Gathered& gathered, FrameNumber number) {
@@ -127,20 +130,24 @@ class Frames {
     if (oracle_) frame.stale.store(1, std::memory_order_relaxed);
     frame.next.store(gathered.head_);
     gathered.head_ = number;
+    ++gathered.count_;
   }
 
   // Drops the page table's reference to each frame, now or after the delay. The shootdown has
   // returned.
   void release(Gathered& gathered) {
     const FrameNumber head = std::exchange(gathered.head_, no_frame);
-    if (delay_ns_ == 0) return drop(head);
+    const u64 count = std::exchange(gathered.count_, 0);
+    if (delay_.ns == 0) return drop(head);
     Slice& slice = slices_.here();
     const u64 now = P::now();
     Delayed* chain = delayed_.take();
-    *chain = {now + delay_ns_, head};
+    *chain = {now + delay_.ns, head, count};
     (slice.oldest == nullptr ? slice.oldest : slice.newest->next) = chain;
     slice.newest = chain;
+    slice.delayed += count;
     drop_due(slice, now);
+    while (slice.delayed > delay_.most) drop_oldest(slice);
   }
 
   // Adds 1 to the frame's count unless the frame is free. The caller must then check again the
@@ -200,6 +207,7 @@ class Frames {
   struct Delayed {
     u64 due = 0;
     FrameNumber head = no_frame;
+    u64 count = 0;
     Delayed* next = nullptr;
     Delayed* next_free = nullptr;
   };
@@ -211,6 +219,7 @@ class Frames {
     // The delayed frames, in the order of their times. `newest` means nothing if there are none.
     Delayed* oldest = nullptr;
     Delayed* newest = nullptr;
+    u64 delayed = 0;  // how many frames these are
   };
   // The lock shares a line with the list that it guards. In the kernel's struct zone the lock
   // (1672) lies on the line after the free lists (256 to 1663).
@@ -226,10 +235,10 @@ class Frames {
   static constexpr u64 batch = 32;
 
   static u32 index_of(FrameNumber number) { return (number & ((1U << index_bits) - 1)) - 1; }
-  Slice& slice_of(FrameNumber number) const {
+  Slice& slice_of(FrameNumber number) {
     return *owners_[number >> index_bits].load(std::memory_order_relaxed);  // relaxed: see enter()
   }
-  Frame& frame_of(FrameNumber number) const {
+  Frame& frame_of(FrameNumber number) {
     std::byte* frame = slice_of(number).frames + index_of(number) * distance_;
     return *std::launder(reinterpret_cast<Frame*>(frame));
   }
@@ -275,6 +284,7 @@ class Frames {
   void drop_oldest(Slice& slice) {
     Delayed* chain = slice.oldest;
     slice.oldest = chain->next;
+    slice.delayed -= chain->count;
     drop(chain->head);
     delayed_.give(chain);
   }
@@ -282,10 +292,7 @@ class Frames {
   // The frames that wait for their time. With all threads at rest.
   u64 count_delayed() const {
     u64 frames = 0;
-    slices_.for_each([&](u32, const Slice& slice) {
-      for (const Delayed* chain = slice.oldest; chain != nullptr; chain = chain->next)
-        for (FrameNumber at = chain->head; at != no_frame; at = frame_of(at).next.load()) ++frames;
-    });
+    slices_.for_each([&](u32, const Slice& slice) { frames += slice.delayed; });
     return frames;
   }
 
@@ -328,7 +335,7 @@ class Frames {
   }
 
   const u64 per_thread_;
-  const u64 delay_ns_;
+  const AddressSpaceOptions::FrameDelay delay_;
   const bool backed_;
   const bool oracle_;
   const usize distance_;  // bytes from one frame of a slice to the next

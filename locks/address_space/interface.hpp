@@ -25,8 +25,13 @@ struct AddressSpaceOptions {
   // Whether a fault really clears 4 KiB. False (--page-clear model): it costs modelled_clear_ns.
   bool clear_pages = true;
   u64 modelled_clear_ns = 100;  // nanoseconds that clearing a page costs where clear_pages is false
-  // Nanoseconds for which a frame that a zap has dropped stays out of the pools.
-  u64 frame_delay_ns = 0;
+  // Frames that a zap has dropped stay out of the pools for `ns` nanoseconds. Each thread has
+  // `most` frames more for this, and at most so many of its frames wait.
+  struct FrameDelay {
+    u64 ns = 0;
+    u64 most = 0;
+  };
+  FrameDelay frame_delay;
   u32 shootdown = 0;   // shootdown_cpumask, shootdown_precise or shootdown_broadcast
   u32 page_table = 0;  // page_table_shared or page_table_per_cpu
   bool merge = true;   // adjacent compatible VMAs merge

@@ -161,7 +161,7 @@ class PageTable {
 
   PageTable(const AddressSpaceOptions& options, Violations<P>& violations)
       : options_(options),
-        frames_(options.frames_per_thread, options.frame_delay_ns, options.clear_pages,
+        frames_(options.frames_per_thread, options.frame_delay, options.clear_pages,
                 options.oracle, options.layout, violations) {
     P::label(&users_, "mm.cpumask");
     P::label(&flushes_pending_, "mm.tlb_flush_pending");

@@ -389,8 +389,8 @@ template <class P>
 using Sv6Tree = RadixTree<P, 9, 5, Sv6Slot, 6>;
 
 // Frames as RadixVM's Refcache frees them: two epochs after the last reference was dropped, and an
-// epoch is a tick of 10 ms (kernel/refcache.cc and QUANTUM in param.h of sv6). A thread has enough
-// frames for 20 ms of maps and unmaps of 2.5 us.
+// epoch is a tick of 10 ms (kernel/refcache.cc and QUANTUM in param.h of sv6). A thread has frames
+// for 20 ms of maps and unmaps of 2.5 us.
 template <class Base>
 class RefcachedFrames final : public Base {
  public:
@@ -400,11 +400,10 @@ class RefcachedFrames final : public Base {
   static constexpr u64 delay_ns = 20'000'000;
   static constexpr u64 most_frames = 8192, most_times = 128;
 
-  // A workload of few pages gets more frames; a small space of the checker stays small.
+  // A small space of the checker stays small.
   static AddressSpaceOptions delayed(AddressSpaceOptions options) {
-    const u64 own = options.frames_per_thread;
-    options.frame_delay_ns = delay_ns;
-    options.frames_per_thread = std::max(own, std::min(own * most_times, most_frames));
+    const u64 most = std::min(options.frames_per_thread * most_times, most_frames);
+    options.frame_delay = {.ns = delay_ns, .most = most};
     return options;
   }
 };

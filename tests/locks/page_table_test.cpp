@@ -41,8 +41,8 @@ TEST_F(PageTableTest, CountsEveryFrameMappedOrFree) {
 
 TEST_F(PageTableTest, UsesADelayedFrameAgainAfterAllOthers) {
   AddressSpaceOptions delayed = options(shootdown_cpumask);
-  delayed.frames_per_thread = 3;
-  delayed.frame_delay_ns = u64{3600} * 1'000'000'000;
+  delayed.frames_per_thread = 1;
+  delayed.frame_delay = {.ns = u64{3600} * 1'000'000'000, .most = 2};
   PageTable<P> table(delayed, violations_);
   table.enter();
   std::vector<FrameNumber> used;
@@ -248,7 +248,7 @@ TEST_F(PageTableTest, TheSenderOfABroadcastWaitsOnceARange) {
 }
 
 TEST_F(PageTableTest, NotesAFrameReusedBeforeItsShootdown) {
-  Frames<P> frames(1, 0, true, true, Layout{}, violations_);
+  Frames<P> frames(1, {}, true, true, Layout{}, violations_);
   frames.enter();
   const FrameNumber frame = frames.take();
   Frames<P>::Gathered gathered;

@@ -185,12 +185,18 @@ TEST_P(EveryScheme, ReportsNoFrameLeftAsNomem) {
   auto space = make();
   space->enter();
   const u64 base = space->fixed_base() + 64 * page_size;
-  ASSERT_EQ(space->map(base, 600 * page_size, rw, map_fixed).error, Error::none);
-  for (u64 page = 0; page < 512; ++page)
+  constexpr u64 pages = 16 << 10;
+  ASSERT_EQ(space->map(base, pages * page_size, rw, map_fixed).error, Error::none);
+  u64 page = 0;
+  for (; page < 512; ++page)
     ASSERT_EQ(space->fault(base + page * page_size, Access::write), Error::none);
-  EXPECT_EQ(space->fault(base + 512 * page_size, Access::write), Error::nomem);
+  // A scheme that delays frames has more of them.
+  Error error = Error::none;
+  for (; error == Error::none && page < pages; ++page)
+    error = space->fault(base + page * page_size, Access::write);
+  EXPECT_EQ(error, Error::nomem);
   EXPECT_EQ(space->check(), "");
-  EXPECT_EQ(space->unmap(base, 600 * page_size), Error::none);
+  EXPECT_EQ(space->unmap(base, pages * page_size), Error::none);
   EXPECT_EQ(space->check(), "");
 }
 

@@ -28,16 +28,17 @@ Machine ideal() {
 }
 
 struct Space {
-  static inline std::string scheme;
-  std::unique_ptr<AddressSpace> space = make_scheme<P>(scheme_named(scheme), {.threads = 64});
+  // Chosen before the simulation begins, since the catalogue's tables outlive the simulated memory.
+  static inline std::unique_ptr<const Chosen> scheme;
+  std::unique_ptr<AddressSpace> space = make_scheme<P>(*scheme, {.threads = 64});
 };
 
-// Threads that call operation(space, own page) again and again. Each has mapped its page.
+// Threads that call operation(space, own page) again and again, after all have mapped their pages.
 LoopResult run_space(const std::string& scheme, const Machine& machine, u32 threads,
                      const std::function<void(AddressSpace&, u64)>& operation) {
-  Space::scheme = scheme;
+  Space::scheme = std::make_unique<const Chosen>(scheme_named(scheme));
   std::vector<bool> entered(threads);
-  return run_loop<Space>(machine, threads, 200 * us, [&](Space& shared, u32 thread) {
+  return run_loop<Space>(machine, threads, 1000 * us, [&](Space& shared, u32 thread) {
     AddressSpace& space = *shared.space;
     const u64 page = space.fixed_base() + thread * (u64{4} << 20);
     if (!entered[thread]) {
@@ -45,6 +46,7 @@ LoopResult run_space(const std::string& scheme, const Machine& machine, u32 thre
       space.enter();
       space.map(page, page_size, rw, map_fixed);
       space.fault(page, Access::write);
+      sim::simulation().meet();
     }
     operation(space, page);
   });

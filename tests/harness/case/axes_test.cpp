@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <fstream>
 #include <set>
 #include <stdexcept>
 
@@ -14,7 +13,6 @@
 #include "harness/cli/run_arguments.hpp"
 #include "results/case_axes.hpp"
 #include "results/native_and_simulated.hpp"
-#include "tests/paths.hpp"
 
 namespace faultline {
 namespace {
@@ -133,20 +131,6 @@ TEST_P(EveryAxis, RefusesAnotherValueAndSaysWhatItHas) {
   const std::string why = refusal([&] { with("no_such"); });
   for (const AxisValue& value : row().values)
     EXPECT_NE(why.find(value.text), std::string::npos) << why;
-}
-
-TEST_P(EveryAxis, IsInTheSchemaWithItsValues) {
-  std::ifstream file(std::string(FAULTLINE_SOURCE_DIR) + "/results/schema.json");
-  const json fields = json::parse(file).at("definitions").at("case").at("properties");
-  ASSERT_TRUE(fields.contains(row().key));
-  const json& field = fields.at(row().key);
-  if (row().is_text()) {
-    EXPECT_EQ(field.at("type"), "string");
-    return;
-  }
-  json values = json::array();
-  for (const AxisValue& value : row().values) values.push_back(row().to_json(value.text));
-  EXPECT_EQ(field.at("enum"), values);
 }
 
 TEST_P(EveryAxis, TellsCasesApartInComparisons) {
