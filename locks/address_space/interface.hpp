@@ -31,7 +31,7 @@ struct AddressSpaceOptions {
     u64 ns = 0;
     u64 most = 0;
   };
-  FrameDelay frame_delay;
+  FrameDelay frame_delay = {};
   u32 shootdown = 0;   // shootdown_cpumask, shootdown_precise or shootdown_broadcast
   u32 page_table = 0;  // page_table_shared or page_table_per_cpu
   bool merge = true;   // adjacent compatible VMAs merge
