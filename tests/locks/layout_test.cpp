@@ -100,7 +100,7 @@ TEST_F(SimLayout, ThoseWhoQueueForTheLockInvalidateTheSequenceAsInTheKernel) {
 template <Layout layout>
 struct NeighbouringFrames {
   Violations<P> violations;
-  Frames<P> frames{2, 0, false, false, layout, violations};
+  Frames<P> frames{2, {}, false, false, layout, violations};
   P::atomic<FrameNumber> numbers[2] = {};
 
   void run(u32 thread) {
