@@ -186,16 +186,23 @@ function placesOf(rows) {
   return [...places].map(([place, counts]) => `${place} at ${[...counts].sort((a, b) => a - b).join(', ')}`);
 }
 
-/** Says which of the picture's points are doubtful, and why; empty if none is. */
-function doubtText(rows) {
+/** Says which of the picture's marks are doubtful, and why; empty if none is. `looks`: how they are drawn. */
+function doubtText(rows, looks) {
   const parts = Object.entries(doubtTexts).flatMap(([kind, text]) => {
     const places = placesOf(rows.filter((row) => row.doubtful?.split(' ').includes(kind)));
     return places.length > 0 ? [`${text}: ${places.join('; ')}.`] : [];
   });
-  return parts.length > 0 ? ['Hollow points are doubtful.', ...parts].join(' ') : '';
+  return parts.length > 0 ? [`${looks[0].toUpperCase()}${looks.slice(1)} are doubtful.`, ...parts].join(' ') : '';
 }
 
-const HOLLOW = 'hollow points are doubtful';
+/** How a picture draws doubtful cases. `rows`: its rows, which are bars if they have parts. */
+const doubtLooks = ({ curves }, rows) => (curves ? 'hollow points' : rows.some((row) => row.part) ? 'bars with a question mark' : 'pale marks');
+
+/** Makes the marks of doubtful cases pale. */
+function pale(encoding) {
+  const { condition, value } = encoding.opacity;
+  encoding.opacity = { condition: [{ test: { and: ['datum.doubtful', { param: condition.param }] }, value: 0.4 }, condition], value };
+}
 
 function seriesScales(rows) {
   const known = Object.keys(style.schemes);
@@ -365,6 +372,7 @@ function fit(picture, rows, subtitle) {
       if (encoding.x.scale && !encoding.x.scale.domain) spec.resolve.scale.x = 'independent';
     }
   });
+  if (!picture.curves && !bars && rows.some((row) => row.doubtful)) pale(spec.spec.encoding);
   const choice = (spec.params ?? []).find((param) => param.name === 'threads');
   if (choice) {
     choice.bind.options = distinct(rows, 'threads').sort((a, b) => a - b);
@@ -417,11 +425,11 @@ export function makePictures(runs, computed) {
     const about = [
       picture.about.replace('BAR', () => barText(rows)),
       uncounted && `Not counted everywhere: ${uncounted}.`,
-      picture.curves && doubtText(rows),
+      doubtText(rows, doubtLooks(picture, rows)),
       without && `${without[0].toUpperCase()}${without.slice(1)}. A variant has bars if its plain scheme was not simulated.`,
     ];
-    const hollow = picture.curves && rows.some((row) => row.doubtful);
-    const subtitle = [...provenance(runs, used), ...(hollow ? [HOLLOW] : []), ...(without ? wrapped(without, 120) : [])];
+    const doubt = rows.some((row) => row.doubtful) ? [`${doubtLooks(picture, rows)} are doubtful`] : [];
+    const subtitle = [...provenance(runs, used), ...doubt, ...(without ? wrapped(without, 120) : [])];
     return { name, title, about: about.filter(Boolean).join(' '), spec: fit(picture, rows, subtitle) };
   });
 }

@@ -235,7 +235,7 @@ function barPanel(entry) {
 /** The simulator labels memory that no scheme named "other", which would read like REST. */
 const partOf = (label) => (label === 'other' ? 'unnamed memory' : label);
 
-/** [{panel, threads, part, rank, ...fields(values)}] of one case's values by label; labels outside `labels` make one part. */
+/** [{panel, threads, cpus, doubtful, part, rank, ...fields(values)}] of one case's values by label; labels outside `labels` make one part. */
 function barRows(entry, values, labels, fields, times = []) {
   const rest = [];
   const parts = [...times];
@@ -248,6 +248,9 @@ function barRows(entry, values, labels, fields, times = []) {
   return parts.map(([part, list]) => ({
     panel: barPanel(entry),
     threads: entry.one.threads,
+    // The bar's label.
+    cpus: `${entry.one.threads}${entry.common.doubtful && '?'}`,
+    doubtful: entry.common.doubtful,
     part,
     rank: order.indexOf(part),
     ...fields(list),

@@ -46,6 +46,7 @@ json locks_json() {
       json& lock = locks.emplace_back(entry_json(entry));
       lock.update({{"kind", kind_of(family)},
                    {"native_only", entry.native_only},
+                   {"lock_loop_only", entry.lock_loop_only},
                    {"checked_by", check::lock_checked_by(entry)}});
     }
   return locks;
@@ -124,6 +125,13 @@ void print_section(const json& entries, const char* title) {
   }
 }
 
+json locks_where(const json& locks, bool lock_loop_only) {
+  json some = json::array();
+  for (const json& lock : locks)
+    if (lock["lock_loop_only"] == lock_loop_only) some.push_back(lock);
+  return some;
+}
+
 // Prints "checked by", then each kind of check with the names that it covers.
 void print_coverage(const json& all) {
   std::map<std::string, std::vector<std::string>> covered;
@@ -148,7 +156,8 @@ void print_text(const json& all) {
   print_section(
       all["schemes"],
       "schemes; an option follows the name, as in mmap_sem:vmas=...; its default comes first");
-  print_section(all["locks"], "locks, for lock_loop and as options of schemes");
+  print_section(locks_where(all["locks"], false), "locks, for lock_loop and as options of schemes");
+  print_section(locks_where(all["locks"], true), "locks for lock_loop alone");
   print_section(all["containers"], "containers of VMAs");
   print_section(all["broken"], "broken locks, never measured");
   print_coverage(all);

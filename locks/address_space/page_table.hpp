@@ -161,8 +161,8 @@ class PageTable {
 
   PageTable(const AddressSpaceOptions& options, Violations<P>& violations)
       : options_(options),
-        frames_(options.frames_per_thread, options.frame_delay, options.clear_pages,
-                options.oracle, options.layout, violations) {
+        frames_(options.frames_per_thread, options.frame_delay, options.clear_pages, options.oracle,
+                options.layout, violations) {
     P::label(&users_, "mm.cpumask");
     P::label(&flushes_pending_, "mm.tlb_flush_pending");
     if (options.page_table != page_table_per_cpu) return;
@@ -178,9 +178,11 @@ class PageTable {
     uppers_.reserve(own_ != nullptr ? 8 : 4);
     if (own_ != nullptr) {
       leaves_.reserve(leaves + 8);
+      Upper* expected = nullptr;
       // Threads on one CPU share its table. release: pairs with the acquire loads of `roots`.
       // relaxed on failure: nothing is read.
-      Upper* expected = nullptr;
+      // weakened release survives, program: no program puts two threads on one CPU, and a record's
+      // lock orders the roots that other CPUs reach.
       own_->roots[P::cpu()].compare_exchange_strong(
           expected, &own_roots_.here(), std::memory_order_release, std::memory_order_relaxed);
     }
@@ -503,6 +505,8 @@ class PageTable {
   void for_each_own(const CpuSet& cpus, F&& visit) {
     cpus.for_each([&](u32 cpu) {
       // acquire: pairs with the release in enter().
+      // weakened acquire survives, ordered_elsewhere: a record names a CPU only after that CPU's
+      // thread has entered and then held the lock of the record.
       if (Upper* root = own_->roots[cpu].load(std::memory_order_acquire)) visit(*root);
     });
   }
@@ -564,6 +568,7 @@ class PageTable {
   Upper& own_root() {
     if (own_ == nullptr) return root_;
     // acquire: pairs with the release in enter().
+    // weakened acquire survives, program: no program puts two threads on one CPU.
     return *own_->roots[P::cpu()].load(std::memory_order_acquire);
   }
 

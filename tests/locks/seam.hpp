@@ -7,8 +7,7 @@
 #include <tuple>
 
 #include "locks/any_make.hpp"
-#include "locks/schemes/all.hpp"
-#include "locks/schemes/make.hpp"
+#include "locks/schemes/registry.hpp"
 #include "locks/shared/concept.hpp"
 
 namespace faultline {

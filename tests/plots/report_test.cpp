@@ -250,6 +250,13 @@ TEST(Report, DrawsDoubtfulPointsHollowAndSaysWhy) {
   const std::string sure = text_of(directory.file("sure/throughput.svg"));
   EXPECT_NE(svg.find("hollow points are doubtful"), std::string::npos);
   EXPECT_EQ(sure.find("hollow points are doubtful"), std::string::npos);
+  for (const char* name : {"stall", "transfers"}) {
+    const std::string bars = text_of(directory.file(fmt::format("svg/{}.svg", name)));
+    EXPECT_NE(bars.find(">" + one["threads"].dump() + "?</text>"), std::string::npos) << name;
+    EXPECT_NE(bars.find("bars with a question mark are doubtful"), std::string::npos) << name;
+  }
+  const std::string latency = text_of(directory.file("svg/latency.svg"));
+  EXPECT_NE(latency.find("pale marks are doubtful"), std::string::npos);
   // The point of each mode.
   const auto hollow = [](const std::string& text) {
     return std::regex_search(text, std::regex("role=\"graphics-symbol\"[^>]*fill=\"white\""));

@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "harness/case/axes.hpp"
+
 namespace faultline::sample {
 
 using nlohmann::json;
@@ -82,7 +84,8 @@ inline json simulated_header(json header) {
 }
 
 inline json native_header(const Shape& shape) {
-  return {{"context",
+  return {{"axes", axes_json()},
+          {"context",
            {{"date", "2026-11-24T02:30:00+00:00"},
             {"host_name", shape.host},
             {"executable", "faultline"},

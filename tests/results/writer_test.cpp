@@ -363,6 +363,8 @@ TEST(Schema, RefusesMutatedFiles) {
         r["faultline"]["cases"][0]["kinds"]["sleep"] = {{"count", 1}, {"errors", 0}};
       },
       [](json& r) { r["faultline"]["cases"][0]["trials"][0]["status"] = "fine"; },
+      [](json& r) { r["faultline"]["cases"][0]["no_such_axis"] = "on"; },
+      [](json& r) { r["faultline"]["cases"][0]["layout"] = "no_such_value"; },
   };
   std::vector<json> all = {good};
   for (const auto& mutate : mutations) {

@@ -172,7 +172,8 @@ int check_weakened(const CheckOptions& options) {
   std::vector<Tried> tried;
   for (usize i = 0; i < trials.size(); ++i)
     tried.push_back({trials[i].weakening, verdicts[i].caught});
-  const Judgement judgement = judge(excuses, tried, options.chosen.size() == checked_list().size());
+  const bool tried_all = options.at.empty() && options.chosen.size() == checked_list().size();
+  const Judgement judgement = judge(excuses, tried, tried_all);
   fmt::print("orders weakened one step, and wake-ups dropped\n");
   usize caught = 0, excused = 0;
   for (usize i = 0; i < trials.size(); ++i) {
