@@ -12,6 +12,7 @@
 #include "harness/cli/header.hpp"
 #include "harness/cli/parse.hpp"
 #include "harness/cli/run_arguments.hpp"
+#include "harness/cli/work_folder.hpp"
 #include "harness/sim/machine/machine.hpp"
 #include "harness/sim/machine/perturbed.hpp"
 #include "results/data_files.hpp"
@@ -23,34 +24,12 @@
 namespace faultline {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
 
 struct PerturbArguments {
   RunArguments run;
   std::string percent = "20";
   std::string only;  // the beginning of a constant's key
-};
-
-// A folder of this process, which goes with its files.
-class Scratch {
- public:
-  Scratch() {
-    std::string name = fs::temp_directory_path() / "faultline-perturb-XXXXXX";
-    if (mkdtemp(name.data()) == nullptr)
-      throw std::runtime_error(name + ": cannot make this folder, expected a writable one");
-    path_ = name;
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  std::string file(const std::string& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
 };
 
 class Perturber {
@@ -128,7 +107,7 @@ class Perturber {
   const Selection selection_;
   RunOptions options_;
   const Plan plan_;
-  const Scratch scratch_;
+  const WorkFolder scratch_{std::filesystem::temp_directory_path() / "faultline-perturb"};
   Interrupts interrupts_;
   std::vector<ShiftedConstant> constants_;
 };

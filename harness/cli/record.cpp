@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <lzma.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -10,6 +9,7 @@
 #include <fstream>
 #include <stdexcept>
 
+#include "harness/cli/work_folder.hpp"
 #include "results/process.hpp"
 #include "workloads/trace.hpp"
 #include "workloads/trace_lines.hpp"
@@ -30,28 +30,15 @@ constexpr const char* recorded_events =
 // The size of a CPU's buffer. With perf's default of 512 KiB a burst of faults loses events.
 constexpr const char* buffer_per_cpu = "4M";
 
-// A folder beside the output, so that the finished trace can be renamed into place. The destructor
-// removes it with its files.
-class WorkFolder {
- public:
-  explicit WorkFolder(const std::string& output) {
-    std::string name = output + ".recording-XXXXXX";
-    if (mkdtemp(name.data()) == nullptr)
-      throw std::invalid_argument("record: -o " + output +
-                                  ": cannot write to its folder, expected a writable one");
-    path_ = name;
+// A folder beside the output, so that the finished trace can be renamed into place.
+WorkFolder folder_beside(const std::string& output) {
+  try {
+    return WorkFolder(output + ".recording");
+  } catch (const std::runtime_error&) {
+    throw std::invalid_argument("record: -o " + output +
+                                ": cannot write to its folder, expected a writable one");
   }
-  ~WorkFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  WorkFolder(const WorkFolder&) = delete;
-  WorkFolder& operator=(const WorkFolder&) = delete;
-  std::string file(const char* name) const { return (path_ / name).string(); }
-
- private:
-  fs::path path_;
-};
+}
 
 // The reason that perf gives: the text of its "Error:" line, or else its last line that has text.
 std::string reason_in(const std::string& file) {
@@ -184,7 +171,7 @@ void summarise(const Trace& trace, const std::string& output) {
 
 int record(const RecordRequest& request) {
   check_request(request);
-  const WorkFolder folder(request.output);
+  const WorkFolder folder = folder_beside(request.output);
   check_perf(request, folder);
 
   const std::string data = folder.file("perf.data");
