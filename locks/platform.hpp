@@ -80,8 +80,9 @@ inline constexpr usize kernel_works = 2;
 //                  access to the whole word should be a read-modify-write: a load may see the word
 //                  without the other bytes until the store is complete
 //   prefetch_write asks for the memory's line for writing, and does not wait for it: a hint
-//   kernel_work    takes the time of the kernel's own work on a modelled machine. It is nothing on
-//                  every other platform: natively locks/ is measured as it is
+//   kernel_work    takes the time of the kernel's own work on a modelled machine, in cases with
+//                  kernel entry. It is nothing on every other platform: natively locks/ is measured
+//                  as it is
 //   settle         pays, at the start of an operation, the time that other CPUs' shootdowns have
 //                  charged to this CPU
 //   allocate       returns zeroed memory on the caller's node, which lives until the platform ends

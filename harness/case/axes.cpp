@@ -60,8 +60,8 @@ const std::vector<Axis>& axes() {
        .label = "page table",
        .values = {{"shared", "one page table"}, {"per_cpu", "page table per CPU"}}},
       {.key = "kernel_entry",
-       .help = "charge each operation the cost of entering the kernel, to compare with whole "
-               "kernels",
+       .help = "charge each operation its system call or exception, and the kernel's own work in "
+               "it, to compare with whole kernels",
        .label = "kernel entry",
        .values = {{"off", "no kernel entry"}, {"on", "kernel entry"}},
        .mode = AxisMode::simulated},

@@ -1,6 +1,7 @@
 // Charges each operation of an address space its entry into the kernel: a system call, or a page
 // fault's exception. Threads call the schemes directly, while published systems are kernels. A case
-// that is compared with a published system therefore asks for this charge (--kernel-entry).
+// that is compared with a published system therefore asks for this charge (--kernel-entry), and for
+// the kernel's own work, which the schemes charge under their locks (P::kernel_work).
 #pragma once
 
 #include <memory>
