@@ -342,6 +342,19 @@ function publishedAgainst(picture, { source, machine, systems, unit }, subtitle)
   return spec;
 }
 
+/**
+ * Whether a linear scale would draw different schemes as one line, since the ceiling or a scheme that scales lies far above them.
+ * All simulations have the logarithmic scale, so that their pictures can be compared.
+ */
+function spansDecades(rows) {
+  const farAbove = 20;
+  if (rows.some((row) => row.simulated)) return true;
+  return distinct(rows, 'panel').some((panel) => {
+    const medians = rows.filter((row) => row.panel === panel && row.median > 0).map((row) => row.median);
+    return Math.max(...medians) > farAbove * Math.min(...medians);
+  });
+}
+
 function fit(picture, rows, subtitle) {
   const spec = framed(picture, rows, subtitle);
   const bars = rows.some((one) => one.part);
@@ -349,8 +362,7 @@ function fit(picture, rows, subtitle) {
   // Lock events have marks and no dashes: with several lines, the mark's shape says the line, and its colour says the scheme.
   const shapeIsLine = picture.name === 'events' && distinct(rows, 'line').length > 1;
   if (shapeIsLine) scales.shape = lineShapes(scales.strokeDash.domain);
-  // On a modelled machine the ceiling lies decades above the schemes.
-  const logarithmic = picture.name === 'throughput' && rows.some((one) => one.simulated);
+  const logarithmic = picture.name === 'throughput' && spansDecades(rows);
   eachEncoding(spec.spec, (encoding) => {
     if (logarithmic && encoding.y) {
       encoding.y.scale = { type: 'log' };

@@ -233,6 +233,23 @@ TEST(Report, ShowsNotesWithTheirCases) {
             std::string::npos);
 }
 
+TEST(Report, TakesALogarithmicScaleWhereOneCurveLiesFarAboveAnother) {
+  const TemporaryDirectory directory;
+  const sample::Shape shape{.repetitions = 2, .spoiled = false};
+  json results = build_results({sample::header(shape), sample::trials(shape), false}, "here");
+  const auto throughput = [&](const std::string& name) {
+    write_results(results, directory.file("r.json"));
+    report({directory.file("r.json")}, "", directory.file(name));
+    return text_of(directory.file(name + "/throughput.svg"));
+  };
+  EXPECT_EQ(throughput("near").find("operations per second (log)"), std::string::npos);
+  for (const char* key : {"median", "low", "high"}) {
+    json& value = results["faultline"]["cases"][0]["throughput"][key];
+    if (value.is_number()) value = 1000 * value.get<double>();
+  }
+  EXPECT_NE(throughput("far").find("operations per second (log)"), std::string::npos);
+}
+
 TEST(Report, DrawsDoubtfulPointsHollowAndSaysWhy) {
   const TemporaryDirectory directory;
   const sample::Shape shape{.repetitions = 4, .spoiled = false, .mode = "sim"};
