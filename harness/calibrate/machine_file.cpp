@@ -263,6 +263,7 @@ void Writer::write_cpu_and_kernel() {
   };
   put_preset("kernel.fault_work", work(KernelWork::fault));
   put_preset("kernel.edit_work", work(KernelWork::edit));
+  put_preset("kernel.jitter", rounded(preset_.kernel_jitter / 1024.0));
   write_sleeping();
 }
 

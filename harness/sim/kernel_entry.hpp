@@ -58,7 +58,9 @@ class KernelEntry : public AddressSpace {
 
  private:
   static void charge_call() { charge(simulation().machine().syscall); }
-  static void charge(Time time) { SimPlatform::work(time / ps_per_ns); }
+  static void charge(Time time) {
+    if (here.cpu != nullptr) simulation().spend_in_kernel(*here.cpu, time);
+  }
 
   std::unique_ptr<AddressSpace> space_;
 };

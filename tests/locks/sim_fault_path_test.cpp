@@ -107,6 +107,19 @@ TEST_F(SimFaultPath, TheKernelsWorkInAFaultDelaysEachFaultAndNoOther) {
   EXPECT_NEAR(mapped_ns(2000), mapped_ns(1000), 1);
 }
 
+TEST_F(SimFaultPath, TheKernelsTimesVaryAroundTheirConstants) {
+  const auto fault_ns = [](u32 jitter) {
+    Machine machine = with_work(KernelWork::fault, 1000);
+    machine.kernel_jitter = jitter;
+    return ns_of(run_space("refcount", machine, 1,
+                           [](AddressSpace& space, u64 page) { fault_and_discard(space, page); }),
+                 1);
+  };
+  const double constant = fault_ns(0);
+  EXPECT_NE(fault_ns(300), constant);
+  EXPECT_NEAR(fault_ns(300), constant, 0.02 * constant);
+}
+
 void map_and_unmap(AddressSpace& space, u64 page) {
   space.map(page + page_size, page_size, rw, map_fixed);
   space.unmap(page + page_size, page_size);

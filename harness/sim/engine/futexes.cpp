@@ -13,7 +13,7 @@ Time idle_exit(const Machine& machine, Time asleep) {
 
 void Futexes::enter_kernel(Cpu& cpu) {
   stores_.drain(cpu);
-  cpu.clock += machine_.syscall;
+  cpu.clock += jittered(cpu.jitter, machine_.syscall, machine_.kernel_jitter);
   cpu.note_write();
 }
 
@@ -53,9 +53,10 @@ void Futexes::wake(Cpu& cpu, u64 at, u32 n) {
 
 void Futexes::wake_one(Cpu& waker, Cpu& sleeper) {
   const Time asleep = waker.clock - std::min(waker.clock, sleeper.blocked_since);
-  waker.clock += machine_.wake_one;
+  waker.clock += jittered(waker.jitter, machine_.wake_one, machine_.kernel_jitter);
   sleeper.woken = true;
-  const Time awake = waker.clock + machine_.wake_latency + idle_exit(machine_, asleep);
+  const Time latency = jittered(sleeper.jitter, machine_.wake_latency, machine_.kernel_jitter);
+  const Time awake = waker.clock + latency + idle_exit(machine_, asleep);
   scheduler_.make_ready(sleeper, std::max(sleeper.clock, awake));
 }
 

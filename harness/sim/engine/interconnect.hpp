@@ -71,10 +71,7 @@ class Interconnect {
     return wait;
   }
   Time jittered(Cpu& cpu, Time latency) const {
-    if (jitter_ == 0) return latency;
-    const i64 deviation = static_cast<i64>(cpu.jitter.next() >> 53) - 1024;  // from -1024 to 1023
-    const i64 part = static_cast<i64>(latency) * jitter_ * deviation / (1024 * 1024);
-    return static_cast<Time>(static_cast<i64>(latency) + part);
+    return sim::jittered(cpu.jitter, latency, jitter_);
   }
 
   const Machine& machine_;

@@ -31,7 +31,7 @@ class MemoryBandwidth {
     u32& number = clears_[cpu.place.cluster];
     const bool held = cleared.cluster == cpu.place.cluster + 1U;
     if (held && number - cleared.number < machine_.cluster_pages)
-      cpu.clock += machine_.clear_page_hot;
+      cpu.clock += jittered(cpu.jitter, machine_.clear_page_hot, machine_.kernel_jitter);
     else
       clear_cold(cpu, arena_.home(at));
     cleared = {cpu.place.cluster + 1U, ++number};

@@ -119,8 +119,12 @@ class Simulation {
   u64 read_clock(Cpu& cpu);
   bool running(Cpu& cpu, u32 thread);
   void work(Cpu& cpu, u64 ns) { cpu.clock += ns * ps_per_ns; }
+  // The kernel's code takes that time, with jitter.
+  void spend_in_kernel(Cpu& cpu, Time time) {
+    cpu.clock += jittered(cpu.jitter, time, machine_.kernel_jitter);
+  }
   void kernel_work(Cpu& cpu, KernelWork which) {
-    cpu.clock += machine_.kernel_work[static_cast<usize>(which)];
+    spend_in_kernel(cpu, machine_.kernel_work[static_cast<usize>(which)]);
   }
   void clear_page(Cpu& cpu, const void* page) { memory_.clear_page(cpu, page); }
   void shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy) {

@@ -252,6 +252,7 @@ class Reader {
     };
     work_of(KernelWork::fault) = kernel.at("fault_work").time();
     work_of(KernelWork::edit) = kernel.at("edit_work").time();
+    machine_.kernel_jitter = static_cast<u32>(kernel.at("jitter").share() * 1024);
     machine_.wake_one = kernel.at("wake_one").time();
     machine_.wake_latency = kernel.at("wake_latency").time();
     read_idle(kernel.at("idle"));

@@ -88,6 +88,7 @@ struct Machine {
   Time syscall = 0;     // entering wait() or wake() and coming back
   Time page_fault = 0;  // the exception and its return, without the kernel's work between
   Time kernel_work[kernel_works] = {};  // by KernelWork
+  u32 kernel_jitter = 0;                // in 1/1024: the greatest deviation of a time in the kernel
   Time wake_one = 0;                    // the waker's cost for waking one sleeper
   Time wake_latency = 0;  // from the wake-up until the sleeper runs, without leaving an idle state
   struct Idle {

@@ -13,7 +13,7 @@ using nlohmann::json;
 
 const std::set<std::string> groups = {"caches", "latency",   "contention", "cpu",
                                       "kernel", "shootdown", "memory"};
-const std::set<std::string> shares = {"caches.jitter", "contention.nearest_share",
+const std::set<std::string> shares = {"caches.jitter", "kernel.jitter", "contention.nearest_share",
                                       "contention.residency"};
 
 json times(const json& value, double factor, const std::string& key) {
