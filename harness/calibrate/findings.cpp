@@ -21,6 +21,11 @@ double Findings::spread(const std::string& name) const {
   return (quantile(values, 0.75) - quantile(values, 0.25)) / faultline::median(values);
 }
 
+std::string Findings::excuse_of(const std::string& constant) const {
+  const auto excuse = excuses_.find(constant);
+  return excuse == excuses_.end() ? "" : excuse->second;
+}
+
 std::vector<std::string> Findings::names() const {
   std::vector<std::string> names;
   for (const auto& [name, values] : samples_) names.push_back(name);

@@ -16,6 +16,10 @@ namespace faultline::calibrate {
 class Findings {
  public:
   void add(const std::string& name, double sample) { samples_[name].push_back(sample); }
+  // Notes why a constant cannot be measured on this machine: "all CPUs are equally near".
+  void excuse(const std::string& constant, const std::string& why) { excuses_[constant] = why; }
+  // Empty if there is none.
+  std::string excuse_of(const std::string& constant) const;
   bool has(const std::string& name) const { return samples_.contains(name); }
   // Throws std::out_of_range if nothing was measured under that name.
   double median(const std::string& name) const;
@@ -28,6 +32,7 @@ class Findings {
 
  private:
   std::map<std::string, std::vector<double>> samples_;
+  std::map<std::string, std::string> excuses_;
 };
 
 }  // namespace faultline::calibrate
