@@ -90,6 +90,9 @@ std::vector<usize> numbers_up_to(usize all) {
   return numbers;
 }
 
+// The excuse where other programs, or the machine below a virtual one, took the CPUs in turn.
+constexpr const char* not_together = "the cores did not run at the same time";
+
 // What measure_contention() finds, the nearest distance first.
 class Contention {
  public:
@@ -110,7 +113,7 @@ class Contention {
   // After the last distance.
   void finish() {
     for (const double share : nearest_) findings_.add("contention.nearest_share", share);
-    findings_.excuse("contention.nearest_share", "all cores are equally near to each other");
+    findings_.excuse("contention.nearest_share", no_share_);
   }
 
  private:
@@ -126,14 +129,14 @@ class Contention {
   void measure_most(Distance distance, const std::vector<u32>& cpus,
                     const std::vector<Order>& orders) {
     nearest_.clear();
+    no_share_ = orders.empty() ? not_together : "all cores are equally near to each other";
     for (const Order& order : orders)
       if (const auto share = nearest_share(order, cpus.size(), between_of(shape_, cpus)))
         nearest_.push_back(*share);
     std::vector<double> times = change_times(distance, cpus, orders);
-    if (times.empty()) {
-      findings_.excuse(service_of(distance), "too few changes of owner at this distance");
-      return;
-    }
+    findings_.excuse(service_of(distance),
+                     orders.empty() ? not_together : "too few changes of owner at this distance");
+    if (times.empty()) return;
     // An owner that adds more than once may keep the line for longer than a transfer takes. With
     // gaps of half a cycle it adds once, and other CPUs still queue. Without a queue a change would
     // take longer; so of both times the shorter one is nearer to a transfer's.
@@ -165,7 +168,8 @@ class Contention {
   const Effort& effort_;
   Findings& findings_;
   std::array<double, sim::distances> change_ns_ = {};  // by distance; 0: not measured
-  std::vector<double> nearest_;                        // of the greatest distance so far
+  const char* no_share_ = "there are fewer than three cores";
+  std::vector<double> nearest_;  // of the greatest distance so far
 };
 
 }  // namespace
@@ -359,11 +363,12 @@ void measure_cluster_copy(const Topology& topology, const Shape& shape, const Ef
   constexpr usize fewest = 4;  // a writer, a first reader, and two whose copies follow
   const std::vector<u32> cpus = shape.one_per_core(shape.within(sim::same_cluster));
   const double first_ns = queued_ns(findings, "load.modified", sim::same_cluster);
-  findings.excuse("contention.cluster_copy",
-                  cpus.size() < fewest ? "the first cluster has fewer than four cores"
-                                       : "the readers got nearly every value, so none waited");
-  if (cpus.size() < fewest || first_ns == 0) return;
-  for (const Copies& copies : spread(topology, shape, cpus, "cluster", effort, findings))
+  const auto excuse = [&](const char* why) { findings.excuse("contention.cluster_copy", why); };
+  if (cpus.size() < fewest) return excuse("the first cluster has fewer than four cores");
+  if (first_ns == 0) return excuse("contention.service.cluster was not measured");
+  const auto all = spread(topology, shape, cpus, "cluster", effort, findings);
+  excuse(all.empty() ? not_together : "the readers got nearly every value, so none waited");
+  for (const Copies& copies : all)
     if (const auto ns = cluster_copy_ns(copies, first_ns))
       findings.add("contention.cluster_copy", *ns);
 }
@@ -375,14 +380,19 @@ void measure_home_copy(const Topology& topology, const Shape& shape, const Effor
   for (u32 cpu = 0; cpu < cpus.size(); ++cpu) cpus[cpu] = cpu;
   cpus = shape.one_per_core(cpus);
   std::array<double, sim::distances> back_ns = {};
-  for (Distance distance = 0; distance < sim::distances; ++distance)
-    back_ns[distance] = queued_ns(findings, "rmw.shared", distance);
-  findings.excuse("contention.home_copy", shape.geometry.clusters < 2 ? "there is one cluster"
-                                          : cpus.size() < fewest
-                                              ? "there are fewer than three cores"
-                                              : "no time remains beside the transfers back");
-  if (shape.geometry.clusters < 2 || cpus.size() < fewest) return;
-  for (const Copies& copies : spread(topology, shape, cpus, "all", effort, findings))
+  bool known = true;
+  for (const u32 cpu : cpus) {
+    const Distance distance = shape.between(cpus[0], cpu);
+    if (cpu != cpus[0] && back_ns[distance] == 0)
+      known &= (back_ns[distance] = queued_ns(findings, "rmw.shared", distance)) != 0;
+  }
+  const auto excuse = [&](const char* why) { findings.excuse("contention.home_copy", why); };
+  if (shape.geometry.clusters < 2) return excuse("there is one cluster");
+  if (cpus.size() < fewest) return excuse("there are fewer than three cores");
+  if (!known) return excuse("contention.service was not measured at all distances");
+  const auto all = spread(topology, shape, cpus, "all", effort, findings);
+  excuse(all.empty() ? not_together : "no time remains beside the transfers back");
+  for (const Copies& copies : all)
     if (const auto ns = home_copy_ns(copies, back_ns)) findings.add("contention.home_copy", *ns);
 }
 

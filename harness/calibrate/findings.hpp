@@ -1,6 +1,7 @@
 // The measured samples of each quantity, by its name.
 #pragma once
 
+#include <array>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -23,6 +24,8 @@ class Findings {
   bool has(const std::string& name) const { return samples_.contains(name); }
   // Throws std::out_of_range if nothing was measured under that name.
   double median(const std::string& name) const;
+  // The lower quartile, the median, the upper quartile.
+  std::array<double, 3> quartiles(const std::string& name) const;
   // The distance between the quartiles, divided by the median.
   double spread(const std::string& name) const;
   usize samples(const std::string& name) const { return samples_.at(name).size(); }

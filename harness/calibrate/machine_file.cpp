@@ -105,11 +105,12 @@ class Writer {
   void put_within(const std::string& key, double preset, double low, double high,
                   const std::string& how) {
     if (!findings_.has(key)) return put_preset(key, preset);
-    at(key) = rounded(std::clamp(findings_.median(key), low, high));
+    const auto [lower, middle, upper] = findings_.quartiles(key);
+    at(key) = rounded(std::clamp(middle, low, high));
     const usize dot = key.find('.');
     file_[key.substr(0, dot)]["origins"][key.substr(dot + 1)] =
-        fmt::format("measured {}: {}; quartiles apart by {:.0f} %", provenance_.date, how,
-                    100 * std::abs(findings_.spread(key)));
+        fmt::format("measured {}: {}; {} samples, quartiles {:.3g} and {:.3g}", provenance_.date,
+                    how, findings_.samples(key), lower, upper);
   }
   void put_by_distance(const std::string& key, const Machine::ByDistance& preset,
                        const std::set<Distance>& which) {
