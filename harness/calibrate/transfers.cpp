@@ -7,7 +7,6 @@
 
 #include "harness/calibrate/crew.hpp"
 #include "harness/calibrate/lines.hpp"
-#include "harness/native/platform.hpp"
 
 namespace faultline::calibrate {
 
