@@ -7,8 +7,11 @@
 #include <iostream>
 #include <stdexcept>
 
+#include "harness/calibrate/checks.hpp"
+#include "harness/calibrate/contention.hpp"
 #include "harness/calibrate/costs.hpp"
 #include "harness/calibrate/machine_file.hpp"
+#include "harness/calibrate/shootdowns.hpp"
 #include "harness/sim/machine/machine.hpp"
 #include "harness/topology/machine.hpp"
 #include "harness/trial/measurement.hpp"
@@ -41,10 +44,16 @@ Findings measure(const Topology& topology, const Shape& shape, const Effort& eff
   measure_transfers(topology, shape, effort, private_bytes, findings);
   tell("contended lines");
   measure_contention(topology, shape, effort, findings);
+  measure_residency(topology, shape, effort, findings);
+  measure_copies(topology, shape, effort, findings);
   tell("waking");
   measure_waking(topology, shape, effort, findings);
+  tell("interrupts");
+  measure_shootdowns(topology, shape, effort, findings);
   tell("clearing pages");
   measure_clearing(topology, shape, effort, findings);
+  tell("checks");
+  measure_checks(shape, effort, findings);
   return findings;
 }
 
@@ -110,6 +119,7 @@ void calibrate(const Request& request) {
   write_atomically(request.out,
                    machine_file(findings, shape, provenance, xml.filename()).dump(2) + '\n');
   summarise(request.out);
+  std::cout << compare_checks(shape, findings, request.out);
 }
 
 }  // namespace faultline::calibrate

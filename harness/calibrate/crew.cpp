@@ -28,6 +28,19 @@ void Meeting::meet() {
   }
 }
 
+bool Rounds::next(Meeting& meeting, u32 role) {
+  if (role == 0) {
+    const u64 now = native::now_ns();
+    if (end_ns_ == 0) end_ns_ = now + budget_ns_;
+    goes_on_ = left_ != 0 && now < end_ns_;
+    left_ -= goes_on_;
+  }
+  meeting.meet();
+  const bool goes_on = goes_on_;
+  meeting.meet();  // role 0 writes the answer of the next round only when all have read this one
+  return goes_on;
+}
+
 namespace {
 
 // Collects the first failure to pin a thread. All threads look at it before the first role runs, so

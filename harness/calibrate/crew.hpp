@@ -25,6 +25,21 @@ class Meeting {
   alignas(cache_line) std::atomic<u32> round_{0};
 };
 
+// Counts the rounds of a measurement that a crew repeats. It ends after `most` rounds or after
+// `budget_ns`, whichever comes first.
+class Rounds {
+ public:
+  Rounds(u32 most, u64 budget_ns) : left_(most), budget_ns_(budget_ns) {}
+  // Whether another round begins. All roles call it, and all get the same answer.
+  bool next(Meeting& meeting, u32 role);
+
+ private:
+  u32 left_;
+  const u64 budget_ns_;
+  u64 end_ns_ = 0;  // 0: no round has begun
+  bool goes_on_ = false;
+};
+
 // For each i at once, runs `role(meeting, i)` on a thread that is pinned to `cpus[i]` and
 // registered as NativeThread i. Returns when all roles have ended. Throws std::runtime_error, and
 // runs no role, if a thread cannot be pinned. A role must not throw, since the other roles would

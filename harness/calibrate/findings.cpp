@@ -16,9 +16,19 @@ double Findings::median(const std::string& name) const {
   return faultline::median(samples_.at(name));
 }
 
-double Findings::spread(const std::string& name) const {
+std::array<double, 3> Findings::quartiles(const std::string& name) const {
   const std::vector<double>& values = samples_.at(name);
-  return (quantile(values, 0.75) - quantile(values, 0.25)) / faultline::median(values);
+  return {quantile(values, 0.25), faultline::median(values), quantile(values, 0.75)};
+}
+
+double Findings::spread(const std::string& name) const {
+  const auto [low, middle, high] = quartiles(name);
+  return (high - low) / middle;
+}
+
+std::string Findings::excuse_of(const std::string& constant) const {
+  const auto excuse = excuses_.find(constant);
+  return excuse == excuses_.end() ? "" : excuse->second;
 }
 
 std::vector<std::string> Findings::names() const {
@@ -29,11 +39,11 @@ std::vector<std::string> Findings::names() const {
 
 nlohmann::json Findings::json() const {
   nlohmann::json all = nlohmann::json::object();
-  for (const auto& [name, values] : samples_)
+  for (const auto& [name, values] : samples_) {
+    const auto [low, middle, high] = quartiles(name);
     all[name] = {{"samples", values.size()},
-                 {"quartiles",
-                  {rounded(quantile(values, 0.25)), rounded(faultline::median(values)),
-                   rounded(quantile(values, 0.75))}}};
+                 {"quartiles", {rounded(low), rounded(middle), rounded(high)}}};
+  }
   return all;
 }
 

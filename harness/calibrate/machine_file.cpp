@@ -90,7 +90,9 @@ class Writer {
     file_[key.substr(0, dot)]["origins"][key.substr(dot + 1)] = "not measured: " + origin;
   }
   void put_preset(const std::string& key, const json& value) {
-    put_taken(key, value, "taken from " + preset_.name);
+    const std::string why = findings_.excuse_of(key);
+    put_taken(key, value,
+              fmt::format("{}taken from {}", why.empty() ? "" : why + "; ", preset_.name));
   }
   // Writes the median of the samples of that name; the preset's value if there are none.
   void put(const std::string& key, double preset) {
@@ -98,6 +100,17 @@ class Writer {
       at(key) = rounded(findings_.median(key));
     else
       put_preset(key, preset);
+  }
+  // Writes the median within the bounds that the machine file demands, and how it was measured.
+  void put_within(const std::string& key, double preset, double low, double high,
+                  const std::string& how) {
+    if (!findings_.has(key)) return put_preset(key, preset);
+    const auto [lower, middle, upper] = findings_.quartiles(key);
+    at(key) = rounded(std::clamp(middle, low, high));
+    const usize dot = key.find('.');
+    file_[key.substr(0, dot)]["origins"][key.substr(dot + 1)] =
+        fmt::format("measured {}: {}; {} samples, quartiles {:.3g} and {:.3g}", provenance_.date,
+                    how, findings_.samples(key), lower, upper);
   }
   void put_by_distance(const std::string& key, const Machine::ByDistance& preset,
                        const std::set<Distance>& which) {
@@ -133,9 +146,8 @@ class Writer {
   void write_cpu_and_kernel();
   void write_sleeping();
   void write_shootdown_and_memory();
-  double factor(Distance distance, u32 cpus) const;
-  u32 most_contending(Distance distance) const;
-  double mean_transfer(Distance distance, u32 cpus) const;
+  std::string two_alone() const;
+  void write_shootdown();
   std::string widest_spread(const std::string& prefix) const;
 
   const Findings& findings_;
@@ -199,55 +211,40 @@ void Writer::write_latencies() {
                  widest_spread("latency"));
 }
 
-// The factor by which queueing changes a transfer's time: the nanoseconds of a fetch-and-add that
-// `cpus` CPUs contend for, divided by the mean transfer between any two of them.
-double Writer::factor(Distance distance, u32 cpus) const {
-  return findings_.median(fmt::format("contended.{}.{}", sim::distance_names[distance], cpus)) /
-         mean_transfer(distance, cpus);
-}
-
-double Writer::mean_transfer(Distance distance, u32 cpus) const {
-  const std::vector<u32> all = shape_.within(distance);
-  double sum = 0;
-  for (u32 a = 0; a < cpus; ++a)
-    for (u32 b = 0; b < cpus; ++b)
-      if (a != b)
-        sum += findings_.median(fmt::format("latency.rmw.modified.{}",
-                                            sim::distance_names[shape_.between(all[a], all[b])]));
-  return sum / (cpus * (cpus - 1.0));
-}
-
-// The greatest number of CPUs at most `distance` apart whose contention was measured. 0: only two
-// CPUs were measured, and requests of two CPUs never queue.
-u32 Writer::most_contending(Distance distance) const {
-  u32 most = 0;
-  for (u32 n = 3; n <= shape_.cpus.size(); n = 2 * n - 1)
-    if (findings_.has(fmt::format("contended.{}.{}", sim::distance_names[distance], n))) most = n;
-  return most;
+// How long an addition takes while two CPUs do nothing else.
+std::string Writer::two_alone() const {
+  std::string text;
+  for (const Distance d : between_cpus()) {
+    const std::string two = fmt::format("contended.{}.2", sim::distance_names[d]);
+    if (findings_.has(two))
+      text += fmt::format("; two CPUs alone ({}): {} ns an addition", sim::distance_names[d],
+                          rounded(findings_.median(two)));
+  }
+  return text;
 }
 
 void Writer::write_contention() {
-  std::string at_two;
-  for (const Distance d : between_cpus()) {
-    const std::string distance = sim::distance_names[d];
-    const std::string key = "contention.service." + distance;
-    if (const u32 cpus = most_contending(d); cpus != 0)
-      at(key) = rounded(std::clamp(factor(d, cpus), 0.01, 10.0));
-    else
-      put_preset(key, rounded(at_distance(preset_.service, d) / 1024.0));
-    const std::string two = fmt::format("contended.{}.2", distance);
-    if (findings_.has(two))
-      at_two += fmt::format("; two CPUs alone ({}): {} ns, {} of a transfer", distance,
-                            rounded(findings_.median(two)), rounded(factor(d, 2)));
-  }
-  put_preset("contention.nearest_share", rounded(preset_.nearest_share / 1024.0));
-  put_preset("contention.residency", rounded(preset_.residency / 1024.0));
-  put_preset("contention.cluster_copy", to_ns(preset_.cluster_copy));
-  put_preset("contention.home_copy", to_ns(preset_.home_copy));
-  put_origin("contention",
-             "the time of a fetch-and-add while as many CPUs as possible do nothing else, divided "
-             "by the mean transfer between them" +
-                 at_two);
+  for (const Distance d : between_cpus())
+    put_within(
+        fmt::format("contention.service.{}", sim::distance_names[d]),
+        at_distance(preset_.service, d) / 1024.0, 0.01, 10,
+        "the time of a change of owner at this distance, among as many cores as possible that "
+        "add to one word, over the latency of a modified line");
+  put_within("contention.nearest_share", preset_.nearest_share / 1024.0, 0, 1,
+             "how often the word goes to a nearest core, beyond chance, while all cores add to it");
+  put_within(
+      "contention.residency", preset_.residency / 1024.0, 0, 1,
+      "a core that adds all the time beside one that adds with gaps: from the clock before the "
+      "latter's addition to the former's last addition before it, plus half of its period, over "
+      "the latency; the clocks' order is known to some nanoseconds");
+  put_within("contention.cluster_copy", to_ns(preset_.cluster_copy), 0.1, 1e6,
+             "one writer and readers on all other cores of the first cluster: the time between two "
+             "values, less the first copy, over the further copies");
+  put_within("contention.home_copy", to_ns(preset_.home_copy), 0.1, 1e6,
+             "one writer and readers on all other cores: the time between two values, less the "
+             "transfer back to the writer, over the clusters that got a copy");
+  file_["contention"]["origin"] =
+      fmt::format("fetch-and-adds, writes and reads whose values each core logs{}", two_alone());
 }
 
 void Writer::write_cpu_and_kernel() {
@@ -308,15 +305,29 @@ void Writer::write_sleeping() {
                  widest_spread("handoff"));
 }
 
-void Writer::write_shootdown_and_memory() {
+void Writer::write_shootdown() {
+  constexpr double least = 0.001, most = 1e9;
+  const std::string no_flush = ", by membarrier, whose interrupt flushes no TLB";
   put_preset("shootdown.base", to_ns(preset_.shootdown_base));
-  put_preset("shootdown.per_target", to_ns(preset_.shootdown_per_target));
-  put_preset("shootdown.handler", to_ns(preset_.shootdown_handler));
-  put_preset("shootdown.delivery", to_ns(preset_.shootdown_delivery));
-  put_by_distance("shootdown.interrupt", preset_.interrupt, between_cpus());
+  put_within("shootdown.per_target", to_ns(preset_.shootdown_per_target), least, most,
+             "the slope of a call's time over its targets, less the transfer of a line" + no_flush);
+  put_within("shootdown.handler", to_ns(preset_.shootdown_handler), least, most,
+             "the time taken from a target that reads the clock, less the transfer of a line" +
+                 no_flush + ", so a shootdown takes longer");
+  put_within("shootdown.delivery", to_ns(preset_.shootdown_delivery), least, most,
+             "the time of a call of several pairs of CPUs at once over their number" + no_flush);
+  for (const Distance d : between_cpus())
+    put_within(fmt::format("shootdown.interrupt.{}", sim::distance_names[d]),
+               to_ns(at_distance(preset_.interrupt, d)), least, most,
+               "from the call, less half a system call, to the interruption" + no_flush +
+                   "; it includes the sender's own work on the call");
   file_["shootdown"]["origin"] =
       fmt::format("not measured: taken from {}, where it lacks a distance from the next lower one",
                   preset_.name);
+}
+
+void Writer::write_shootdown_and_memory() {
+  write_shootdown();
   const auto gbps = [](Time page) { return page_size / to_ns(page); };
   put("memory.clear_hot_gbps", gbps(preset_.clear_page_hot));
   put("memory.clear_core_gbps", gbps(preset_.clear_page_core));

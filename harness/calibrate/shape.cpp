@@ -166,6 +166,15 @@ std::vector<u32> Shape::within(sim::Distance distance) const {
   return result;
 }
 
+std::vector<u32> Shape::one_per_core(const std::vector<u32>& from) const {
+  std::vector<u32> chosen;
+  for (const u32 cpu : from)
+    if (std::none_of(chosen.begin(), chosen.end(),
+                     [&](u32 other) { return between(cpu, other) == sim::same_core; }))
+      chosen.push_back(cpu);
+  return chosen;
+}
+
 std::vector<u32> Shape::on_node(u32 node) const {
   std::vector<u32> result;
   for (u32 cpu = 0; cpu < cpus.size(); ++cpu)

@@ -32,6 +32,8 @@ struct Shape {
   // of CPUs that are nearer to each other, so that CPUs at the full distance stand early in the
   // list.
   std::vector<u32> within(sim::Distance distance) const;
+  // Of these CPUs, the first of each core.
+  std::vector<u32> one_per_core(const std::vector<u32>& from) const;
   // The CPUs of the node with the machine file's number `node`.
   std::vector<u32> on_node(u32 node) const;
   // The kernel's numbers of these CPUs.

@@ -7,7 +7,6 @@
 
 #include "harness/calibrate/crew.hpp"
 #include "harness/calibrate/lines.hpp"
-#include "harness/native/platform.hpp"
 
 namespace faultline::calibrate {
 
@@ -195,56 +194,6 @@ void measure_transfers(const Topology& topology, const Shape& shape, const Effor
       for (u32 home = 0; home <= u32{apart}; ++home)
         measure_pair(topology, shape, pair, home, effort, private_bytes, findings);
     }
-}
-
-namespace {
-
-// A word to which all threads of a crew add at once, each for about a millisecond.
-struct alignas(cache_line) Contended {
-  std::atomic<u64> word{0};
-  alignas(cache_line) std::vector<double> rates;  // each thread's additions a nanosecond
-
-  double add_for_a_while() {
-    constexpr u64 window_ns = 1'000'000;
-    constexpr u32 batch = 64;
-    const u64 begin = native::now_ns();
-    u64 end = begin;
-    u64 added = 0;
-    for (; end - begin < window_ns; end = native::now_ns(), added += batch)
-      for (u32 i = 0; i < batch; ++i)
-        word.fetch_add(1, std::memory_order_relaxed);  // relaxed: it passes no data
-    return static_cast<double>(added) / static_cast<double>(end - begin);
-  }
-};
-
-void contend(const Topology& topology, const Shape& shape, const std::vector<u32>& cpus,
-             const std::string& name, u32 samples, Findings& findings) {
-  Contended contended;
-  contended.rates.resize(cpus.size());
-  run_pinned(topology, shape.os_numbers(cpus), [&](Meeting& meeting, u32 self) {
-    for (u32 i = 0; i < samples; ++i) {
-      meeting.meet();
-      contended.rates[self] = contended.add_for_a_while();
-      meeting.meet();
-      double rate = 0;
-      for (const double one : contended.rates) rate += one;
-      if (self == 0) findings.add(name, 1 / rate);
-    }
-  });
-}
-
-}  // namespace
-
-void measure_contention(const Topology& topology, const Shape& shape, const Effort& effort,
-                        Findings& findings) {
-  for (Distance distance = sim::same_cluster; distance < sim::distances; ++distance) {
-    if (shape.pairs(distance, 2).empty()) continue;
-    const std::vector<u32> all = shape.within(distance);
-    for (usize n = 2; n <= all.size(); n = 2 * n - 1)
-      contend(topology, shape, {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n)},
-              fmt::format("contended.{}.{}", sim::distance_names[distance], n), effort.samples,
-              findings);
-  }
 }
 
 }  // namespace faultline::calibrate

@@ -29,9 +29,4 @@ void measure_memory(const Topology& topology, const Shape& shape, const Effort& 
 void measure_transfers(const Topology& topology, const Shape& shape, const Effort& effort,
                        usize private_bytes, Findings& findings);
 
-// Measures "contended.DISTANCE.N", the nanoseconds a fetch-and-add when N CPUs at most so far apart
-// do nothing else. N is 2, 3, 5, 9, ..., so that 1, 2, 4, 8, ... CPUs queue while one is served.
-void measure_contention(const Topology& topology, const Shape& shape, const Effort& effort,
-                        Findings& findings);
-
 }  // namespace faultline::calibrate

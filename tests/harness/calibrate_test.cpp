@@ -87,6 +87,11 @@ TEST(CalibratedShape, PairsAreOfTheirDistanceAndReachTheLast) {
   EXPECT_EQ(shape.within(sim::one_hop)[1], 8U);
 }
 
+TEST(CalibratedShape, OnePerCoreIsTheFirstThreadOfEach) {
+  const Shape shape = shape_of(Topology::foreign("package:1 [numa] l3:1 core:3 pu:2"));
+  EXPECT_EQ(shape.one_per_core({0, 1, 3, 2, 5}), (std::vector<u32>{0, 3, 5}));
+}
+
 TEST(CalibratedShape, HopsAreTheRanksOfTheDistancesBothWays) {
   EXPECT_EQ(calibrate::hops_from({{10, 21, 31}, {21, 10, 21}, {30, 21, 10}}),
             (std::vector<sim::u8>{0, 1, 2, 1, 0, 1, 2, 1, 0}));
@@ -109,6 +114,23 @@ TEST(CalibrationCrew, RunsEachRoleOnItsCpuAndMeets) {
     }
   });
   EXPECT_EQ(behind, 0U);
+}
+
+TEST(CalibrationCrew, EndsItsRoundsTogether) {
+  const Topology topology = Topology::here();
+  std::vector<u32> cpus;
+  for (const Cpu& cpu : topology.cpus()) cpus.push_back(cpu.os);
+  const auto run = [&](u32 most, u64 budget_ns) {
+    calibrate::Rounds rounds(most, budget_ns);
+    std::vector<u32> counts(cpus.size());
+    calibrate::run_pinned(topology, cpus, [&](calibrate::Meeting& meeting, u32 self) {
+      while (rounds.next(meeting, self)) ++counts[self];
+    });
+    return counts;
+  };
+  constexpr u64 an_hour = 3'600'000'000'000;
+  EXPECT_EQ(run(5, an_hour), std::vector<u32>(cpus.size(), 5));
+  EXPECT_EQ(run(5, 0), std::vector<u32>(cpus.size(), 0));
 }
 
 TEST(CalibrationCrew, AThreadThatCannotBePinnedStopsTheOthers) {
@@ -169,17 +191,29 @@ TEST_F(CalibratedFile, AMachineOfAnyShapeLoads) {
   }
 }
 
-TEST_F(CalibratedFile, ServiceIsTheTimeOfAContendedAddOverATransfer) {
+TEST_F(CalibratedFile, AMeasuredShareKeepsToItsBounds) {
   Findings findings;
-  findings.add("latency.rmw.modified.cluster", 40);
-  findings.add("contended.cluster.2", 30);
-  findings.add("contended.cluster.3", 60);
-  findings.add("contended.cluster.5", 100);
+  findings.add("contention.service.cluster", 0.5);
+  findings.add("contention.nearest_share", -0.2);
+  findings.add("contention.residency", 1.4);
   write(findings, "package:1 [numa] l3:1 core:8 pu:1");
   const Machine machine = Machine::load(path());
-  EXPECT_EQ(machine.service[sim::same_cluster], 1024 * 5 / 2);
-  EXPECT_NE(origin_of(machine, "contention.service.cluster").find("0.75 of a transfer"),
-            std::string::npos);
+  EXPECT_EQ(machine.service[sim::same_cluster], 512U);
+  EXPECT_EQ(machine.nearest_share, 0U);
+  EXPECT_EQ(machine.residency, 1024U);
+  EXPECT_TRUE(origin_of(machine, "contention.service.cluster").starts_with("measured 2026-11-24"));
+}
+
+TEST_F(CalibratedFile, AConstantThatCannotBeMeasuredSaysWhy) {
+  Findings findings;
+  findings.excuse("shootdown.delivery", "the kernel lets one CPU at a time call");
+  findings.add("shootdown.handler", 900);
+  const json file = write(findings, "package:1 [numa] l3:1 core:8 pu:1");
+  const Machine machine = Machine::load(path());
+  EXPECT_EQ(origin_of(machine, "shootdown.delivery"),
+            "not measured: the kernel lets one CPU at a time call; taken from xeon-6242x2");
+  EXPECT_EQ(machine.shootdown_handler, 900 * sim::ps_per_ns);
+  EXPECT_NE(origin_of(machine, "shootdown.handler").find("flushes no TLB"), std::string::npos);
 }
 
 TEST_F(CalibratedFile, AHandoffIsTheSumOfWhatTheModelMakesOfIt) {
@@ -269,7 +303,7 @@ TEST_F(Calibration, OfOneCpuSaysThatNoTransferWasMeasured) {
     const bool transfer =
         constant.key.starts_with("latency.") && constant.key.find(".memory.") == std::string::npos;
     if (transfer || constant.key.starts_with("kernel.wake") ||
-        constant.key.starts_with("shootdown.")) {
+        constant.key.starts_with("contention.") || constant.key.starts_with("shootdown.")) {
       EXPECT_TRUE(constant.origin.starts_with("not measured: ")) << constant.key;
     }
   }
