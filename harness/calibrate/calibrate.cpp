@@ -74,6 +74,7 @@ Provenance provenance_of(const Topology& topology, const Effort& effort,
           utc_now().substr(0, 10),  // the date
           effort.samples,
           topology.private_cache_bytes(),
+          topology.last_cache_bytes(),
           machine["host"].get<std::string>()};
 }
 

@@ -182,7 +182,11 @@ void Writer::write_caches() {
               "hwloc's size of a core's own cache");
   else
     put_preset("caches.private_lines", preset_.private_lines);
-  put_preset("caches.cluster_mib", preset_.cluster_pages * page_size / double{1 << 20});
+  if (provenance_.cluster_bytes != 0)
+    put_taken("caches.cluster_mib", static_cast<double>(provenance_.cluster_bytes) / (1 << 20),
+              "hwloc's size of the first CPU's last cache");
+  else
+    put_preset("caches.cluster_mib", preset_.cluster_pages * page_size / double{1 << 20});
   put_preset("caches.store_buffer", preset_.store_buffer);
   put_preset("caches.jitter", rounded(preset_.jitter / 1024.0));
   put_preset("caches.directory_transaction", to_ns(preset_.directory_transaction));

@@ -17,6 +17,7 @@ struct Provenance {
   std::string date;         // "2026-11-24"
   u32 samples;              // of each quantity, on each pair of CPUs
   usize private_bytes = 0;  // size of a core's own cache; 0: unknown
+  usize cluster_bytes = 0;  // size of the last cache of a cluster; 0: unknown
   std::string host = {};
 };
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -228,14 +229,24 @@ std::vector<std::vector<u64>> Topology::node_distances() const {
   return distances;
 }
 
-usize Topology::private_cache_bytes() const {
+// The size of the largest data cache of the first CPU that at most `cores` cores share.
+usize Topology::largest_cache_bytes(int cores) const {
   usize bytes = 0;
   hwloc_obj_t pu = hwloc_get_obj_by_type(handle_.get(), HWLOC_OBJ_PU, 0);
   for (hwloc_obj_t object = pu; object != nullptr; object = object->parent)
     if (hwloc_obj_type_is_dcache(object->type) != 0 &&
-        hwloc_get_nbobjs_inside_cpuset_by_type(handle_.get(), object->cpuset, HWLOC_OBJ_CORE) <= 1)
+        hwloc_get_nbobjs_inside_cpuset_by_type(handle_.get(), object->cpuset, HWLOC_OBJ_CORE) <=
+            cores)
       bytes = std::max(bytes, static_cast<usize>(object->attr->cache.size));
   return bytes;
+}
+
+usize Topology::private_cache_bytes() const {
+  return largest_cache_bytes(1);
+}
+
+usize Topology::last_cache_bytes() const {
+  return largest_cache_bytes(std::numeric_limits<int>::max());
 }
 
 std::string Topology::xml() const {

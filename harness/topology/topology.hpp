@@ -61,6 +61,9 @@ class Topology {
   std::vector<std::vector<u64>> node_distances() const;
   // The size of the largest cache that a core has to itself; 0 if hwloc knows of none.
   usize private_cache_bytes() const;
+  // The size of the largest cache that the first CPU has, alone or with others; 0 if hwloc knows of
+  // none.
+  usize last_cache_bytes() const;
   // The whole machine in hwloc's XML, which foreign() reads.
   std::string xml() const;
 
@@ -85,6 +88,7 @@ class Topology {
   void read_nodes();
   void read_cpus();
   void refuse_foreign(std::string_view action) const;
+  usize largest_cache_bytes(int cores) const;
 
   Handle handle_;
   bool foreign_;

@@ -147,8 +147,14 @@ class CalibratedFile : public testing::Test {
  protected:
   json write(const Findings& findings, const std::string& topology) {
     shape_ = shape_of(Topology::foreign(topology));
-    const json file = calibrate::machine_file(
-        findings, shape_, {"Intel Example", "Linux 6.1", "2026-11-24", 3, 0, "box"}, "mine.xml");
+    const json file = calibrate::machine_file(findings, shape_,
+                                              {.cpu_model = "Intel Example",
+                                               .system = "Linux 6.1",
+                                               .date = "2026-11-24",
+                                               .samples = 3,
+                                               .cluster_bytes = 30 << 20,
+                                               .host = "box"},
+                                              "mine.xml");
     sample::put_text(path(), file.dump());
     return file;
   }
@@ -177,6 +183,7 @@ TEST_F(CalibratedFile, WhatWasMeasuredIsTheMedianAndAllElseSaysWhenceItIs) {
         << constant.key << ": " << constant.origin;
   EXPECT_NE(origin_of(machine, "latency.load.modified.hop1").find("xeon-6242x2"),
             std::string::npos);
+  EXPECT_EQ(machine.cluster_pages * page_size, 30u << 20);
 }
 
 TEST_F(CalibratedFile, AMachineOfAnyShapeLoads) {

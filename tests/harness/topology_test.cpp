@@ -123,6 +123,13 @@ TEST(Topology, KnowsNodesAndTheirCpus) {
   EXPECT_THROW(machine.node_of(16), std::invalid_argument);
 }
 
+TEST(Topology, KnowsTheSizesOfACoresOwnCacheAndOfTheLastOne) {
+  const Topology machine =
+      Topology::foreign("package:1 l3:1(size=16MB) l2:4(size=1MB) core:1 pu:2");
+  EXPECT_EQ(machine.private_cache_bytes(), 1u << 20);
+  EXPECT_EQ(machine.last_cache_bytes(), 16u << 20);
+}
+
 TEST(Topology, XmlCarriesTheMachineToAFileAndBack) {
   const Topology machine = Topology::foreign("package:2 [numa] l3:2 core:2 pu:2");
   const auto path = std::filesystem::temp_directory_path() /
