@@ -125,7 +125,7 @@ TEST(Topology, KnowsNodesAndTheirCpus) {
 
 TEST(Topology, KnowsTheSizesOfACoresOwnCacheAndOfTheLastOne) {
   const Topology machine =
-      Topology::foreign("package:1 l3:1(size=16MB) l2:4(size=1MB) core:1 pu:2");
+      Topology::foreign("package:1 l3:1(size=16MiB) l2:4(size=1MiB) core:1 pu:2");
   EXPECT_EQ(machine.private_cache_bytes(), 1u << 20);
   EXPECT_EQ(machine.last_cache_bytes(), 16u << 20);
 }
