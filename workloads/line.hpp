@@ -24,7 +24,7 @@ class LineLoop final : public Workload<P> {
         gap_ns_(chosen.number("gap")),
         own_(chosen.word("own") == "on"),
         lines_(std::make_unique<Line[]>(own_ ? threads : 1)) {
-    P::label(lines_.get(), "line");
+    for (u32 i = 0; i < (own_ ? threads : 1); ++i) P::label(&lines_[i], "line");
   }
 
   void demands(AddressSpaceOptions& options) const override { options.frames_per_thread = 1; }

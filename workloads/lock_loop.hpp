@@ -59,6 +59,7 @@ class LockLoop final : public Workload<P> {
   // `options` say which virtual lock to use.
   explicit LockLoop(const Chosen& chosen, const AddressSpaceOptions& options = {})
       : shape_(chosen), own_(options) {
+    label_lock<P>(own_.lock, "lock");
     P::label(&word_beside(), "word beside the lock");
     P::label(&apart_, "word apart from the lock");
   }

@@ -80,8 +80,8 @@ class AddressSpace {
   virtual u64 fixed_base() const { return u64{1} << 44; }
 
   // The access to memory itself. True: the page is mapped for this CPU with enough rights, and the
-  // access is done. False: it takes a fault, and nothing is done. touch() takes
-  // no lock and does not count as a fault.
+  // access is done. False: it takes a fault, and nothing is done. touch() takes no lock and does
+  // not count as a fault.
   virtual bool touch(u64 address, Access access) = 0;
   virtual Error fault(u64 address, Access access) = 0;
   // Maps `length` bytes: with map_fixed exactly at `hint`, replacing what is there; else at `hint`

@@ -31,6 +31,7 @@ enum class OsqEntry : int { at_once, waited, left };
 template <class P>
 struct alignas(cache_line) OsqNode {
   OsqNode() {
+    P::label(this, "osq.node");
     if constexpr (PlainCells<P>)
       static_assert(line_of(offsetof(OsqNode, thread) + sizeof(thread) - 1) == 0);
   }

@@ -37,6 +37,17 @@ struct Pair {
   }
 };
 
+// Threads on `ideal-8` that share a T: `body` is called with it and with the thread's number.
+template <class T>
+void run_threads(u32 threads, const std::function<void(T&, u32)>& body) {
+  const Machine machine = Machine::load("ideal-8");
+  Simulation simulation(machine, first_cpus(threads), {});
+  const auto shared = simulation.make<T>();
+  for (u32 thread = 0; thread < threads; ++thread)
+    simulation.set_body(thread, [&, thread] { body(*shared, thread); });
+  simulation.run();
+}
+
 std::string text_of(const sim::Counts& counts) {
   std::string text = std::to_string(counts.time) + " " + std::to_string(counts.accesses);
   for (usize label = 0; label < counts.by_label.size(); ++label) {
@@ -130,55 +141,43 @@ TEST_F(SimEngine, AStoreThatIsSequentiallyConsistentIsSeenBeforeItsThreadGoesOn)
 // All threads write both words, so that the stores queue. The writer stores numbers that grow, to
 // `second` after `first`.
 TEST_F(SimEngine, PostedStoresAreSeenInTheirOrder) {
-  constexpr u32 threads = 4;
-  const Machine machine = Machine::load("ideal-8");
-  Simulation simulation(machine, first_cpus(threads), {});
   struct Words {
     Word first, second;
   };
-  const auto words = simulation.make<Words>();
   u32 seen = 0;
-  for (u32 thread = 0; thread < threads; ++thread)
-    simulation.set_body(thread, [&, thread] {
-      for (u32 turn = 1; turn <= 200; ++turn) {
-        if (thread == 0) {
-          words->first.value.store(turn, relaxed);
-          words->second.value.store(turn, relaxed);
-          P::work(70);
-        } else if (thread == 1) {
-          const u32 second = words->second.value.load(relaxed);
-          EXPECT_GE(words->first.value.load(relaxed), second);
-          seen = std::max(seen, second);
-        } else {
-          words->first.value.fetch_add(0, relaxed);
-          words->second.value.fetch_add(0, relaxed);
-        }
+  run_threads<Words>(4, [&](Words& words, u32 thread) {
+    for (u32 turn = 1; turn <= 200; ++turn) {
+      if (thread == 0) {
+        words.first.value.store(turn, relaxed);
+        words.second.value.store(turn, relaxed);
+        P::work(70);
+      } else if (thread == 1) {
+        const u32 second = words.second.value.load(relaxed);
+        EXPECT_GE(words.first.value.load(relaxed), second);
+        seen = std::max(seen, second);
+      } else {
+        words.first.value.fetch_add(0, relaxed);
+        words.second.value.fetch_add(0, relaxed);
       }
-    });
-  simulation.run();
+    }
+  });
   EXPECT_GT(seen, 1U);
 }
 
 // A test-and-set lock's release queues with the exchanges of those who wait, and each of them may
 // come first.
 TEST_F(SimEngine, APostedStoreWaitsItsTurnBehindLaterRequests) {
-  constexpr u32 threads = 8;
-  const Machine machine = Machine::load("ideal-8");
-  Simulation simulation(machine, first_cpus(threads), {});
-  const auto word = simulation.make<Word>();
   bool stored = false;
   u32 before = 0;
-  for (u32 thread = 0; thread < threads; ++thread)
-    simulation.set_body(thread, [&, thread] {
-      if (thread == 0) {
-        P::work(10'000);
-        word->value.store(1, relaxed);
-        stored = true;
-      }
-      for (u32 turn = 0; thread != 0 && turn < 1000; ++turn)
-        before += word->value.fetch_add(0, relaxed) == 0 && stored;
-    });
-  simulation.run();
+  run_threads<Word>(8, [&](Word& word, u32 thread) {
+    if (thread == 0) {
+      P::work(10'000);
+      word.value.store(1, relaxed);
+      stored = true;
+    }
+    for (u32 turn = 0; thread != 0 && turn < 1000; ++turn)
+      before += word.value.fetch_add(0, relaxed) == 0 && stored;
+  });
   EXPECT_GT(before, 0U);
 }
 

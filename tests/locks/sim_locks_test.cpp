@@ -136,6 +136,16 @@ u64 transfers_of(const json& record, const std::string& label) {
   return sum(record["sim"]["transfers"].value(label, json::object()));
 }
 
+TEST_F(SimLocks, TheLoopNamesTheMemoryOfItsLock) {
+  for (const char* lock : {"ticket", "osq", "swap_mutex", "cas_rw_lock"}) {
+    const json record = trial("lock_loop", lock, 4);
+    EXPECT_GT(transfers_of(record, "lock"), 0U) << lock;
+    EXPECT_EQ(transfers_of(record, "other"), 0U) << lock;
+  }
+  EXPECT_GT(transfers_of(trial("lock_loop", "osq", 4), "osq.node"), 0U);
+  EXPECT_GT(transfers_of(trial("lock_loop", "rwsem", 4), "rwsem.count"), 0U);
+}
+
 TEST_F(SimLocks, AWordApartFromTheLockCostsTheNextHolderATransferMoreThanOneBeside) {
   const json none = trial("lock_loop:gap=1000:section=1", "qspinlock", 2);
   const json beside = trial("lock_loop:gap=1000:section=1:update=beside", "qspinlock", 2);

@@ -73,6 +73,20 @@ void Coherence::change_state(Cpu& cpu, Line& line, LineAccess access, Time compl
   if (prefetch_pairs_) prefetch_adjacent(cpu, access.at, complete);
 }
 
+Time Coherence::give_copy(Cpu& cpu, Line& line, LineAccess access, Time asked, Time sent) {
+  if (!Directory::has_copies(line)) return give_first_copy(cpu, line, access, asked, sent);
+  DirectoryEntry& entry = directory_.entry(line);
+  const Distance distance = directory_.nearest_copy(cpu, entry);
+  const Time complete = interconnect_.copied(cpu, access, line.state, distance, asked, sent);
+  take_copy(cpu, access);
+  count_copy(line, access, distance);
+  entry.read |= access.mask();
+  entry.add(cpu.index, cpu.place);
+  Residency::take_in(cpu);
+  if (prefetch_pairs_) prefetch_adjacent(cpu, access.at, complete);
+  return complete;
+}
+
 Time Coherence::give_first_copy(Cpu& cpu, Line& line, LineAccess access, Time asked, Time sent) {
   if (line.owner == cpu.index) return std::max(asked, sent);
   const Distance distance = directory_.source_for(cpu, line, access).distance;
@@ -135,8 +149,18 @@ void Coherence::stall_for_prefetch(Cpu& cpu, const Line& line, u64 at) {
 }
 
 bool Coherence::load_shared(Cpu& cpu, Line& line, u64 at, usize bytes) {
+  if (!scheduler_.is_earliest(cpu) || awaits_prefetch(cpu, at)) [[unlikely]]
+    return load_after_wait(cpu, line, at, bytes);
+  return load_in_turn(cpu, line, at, bytes);
+}
+
+bool Coherence::load_after_wait(Cpu& cpu, Line& line, u64 at, usize bytes) {
   scheduler_.take_turn(cpu);
   await_prefetch(cpu, line, at);
+  return load_in_turn(cpu, line, at, bytes);
+}
+
+inline bool Coherence::load_in_turn(Cpu& cpu, Line& line, u64 at, usize bytes) {
   if (cpu.retry_at / Arena::line_bytes == at / Arena::line_bytes) {
     // A spinner queued for this very load and got the line, which may have moved to another CPU
     // since. If this turn has made another access before, the copy's value is too old: loads happen
@@ -147,16 +171,21 @@ bool Coherence::load_shared(Cpu& cpu, Line& line, u64 at, usize bytes) {
     cpu.clock += hit_[static_cast<usize>(Kind::load)];
     return is_first && cpu.has_copy;
   }
-  if (!directory_.has_copy(cpu, line)) {
-    obtain(cpu, line, {at, static_cast<u32>(bytes), Kind::load});
-    return cpu.has_copy;
-  }
-  if (line.owner == cpu.index) {
-    refill_if_dropped(cpu, line, at);
-    line.used |= byte_mask(at, bytes);
-  } else {
-    directory_.entry(line).read |= byte_mask(at, bytes);
-  }
+  if (!directory_.has_copy(cpu, line)) return load_missing(cpu, line, at, bytes);
+  if (line.owner == cpu.index) return load_owned(cpu, line, at, bytes);
+  directory_.entry(line).read |= byte_mask(at, bytes);
+  cpu.clock += hit_[static_cast<usize>(Kind::load)];
+  return false;
+}
+
+bool Coherence::load_missing(Cpu& cpu, Line& line, u64 at, usize bytes) {
+  obtain(cpu, line, {at, static_cast<u32>(bytes), Kind::load});
+  return cpu.has_copy;
+}
+
+bool Coherence::load_owned(Cpu& cpu, Line& line, u64 at, usize bytes) {
+  refill_if_dropped(cpu, line, at);
+  line.used |= byte_mask(at, bytes);
   cpu.clock += hit_[static_cast<usize>(Kind::load)];
   return false;
 }

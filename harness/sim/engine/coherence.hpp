@@ -35,11 +35,11 @@ class Coherence {
   // Answers where the caller finds the value: in the line itself, or in the copy that the CPU was
   // sent, which a write may have overtaken on its way.
   const void* before_load(Cpu& cpu, const void* address, usize bytes) {
-    begin_access(cpu);
+    ++cpu.accesses;
     const u64 at = Arena::place_of(address);
     Line& line = directory_.line_at(at);
     cpu.note_read(at);
-    if (!Directory::is_private(cpu, line))
+    if (!stays_private(cpu, line))
       return load_shared(cpu, line, at, bytes) ? cpu.copy + at % sizeof(cpu.copy) : address;
     refill_if_dropped(cpu, line, at);
     line.used |= byte_mask(at, bytes);
@@ -93,8 +93,10 @@ class Coherence {
   Time queued_transfer(Cpu& cpu, Line& line, LineAccess access, Time asked, Time start);
   // Gives the CPU a copy that a cache with the line sends at `sent`. Answers the time at which the
   // CPU has the copy.
-  [[gnu::always_inline]] inline Time give_copy(Cpu& cpu, Line& line, LineAccess access, Time asked,
-                                               Time sent);
+  Time give_copy(Cpu& cpu, Line& line, LineAccess access, Time asked, Time sent);
+  // The same where several caches have the line, and one of them is in the CPU's cluster.
+  [[gnu::always_inline]] inline Time give_cluster_copy(Cpu& cpu, Line& line, LineAccess access,
+                                                       Time asked, Time sent);
   // Like give_copy(), for a copy that a cache of the CPU's own cluster sends while a writer takes
   // the line away. The CPU reads the copy once and does not keep it.
   Time give_passing_copy(Cpu& cpu, const Line& line, LineAccess access, Time asked, Time sent);
@@ -120,6 +122,13 @@ class Coherence {
     ++cpu.accesses;
     scheduler_.bound_lookahead(cpu);
   }
+  // Bounds the lookahead of a load of a private line. False: the line is not private, or another
+  // CPU has asked for it meanwhile. Then the load takes a turn, which is a stricter bound.
+  bool stays_private(Cpu& cpu, const Line& line) {
+    if (!Directory::is_private(cpu, line)) return false;
+    scheduler_.bound_lookahead(cpu);
+    return Directory::is_private(cpu, line);
+  }
   void refill_if_dropped(Cpu& cpu, Line& line, u64 at) {
     if (residency_.has_dropped(cpu, line)) [[unlikely]]
       refill(cpu, line, at);
@@ -130,17 +139,25 @@ class Coherence {
     line.used |= mask;
   }
   void refill(Cpu& cpu, Line& line, u64 at);
-  // Whether the value is that of Cpu::copy.
+  // The five functions answer whether the value is that of Cpu::copy. load_shared() calls the rare
+  // paths in its last step only, so the compiler saves no registers on the frequent path.
   bool load_shared(Cpu& cpu, Line& line, u64 at, usize bytes);
+  [[gnu::noinline]] bool load_after_wait(Cpu& cpu, Line& line, u64 at, usize bytes);
+  bool load_in_turn(Cpu& cpu, Line& line, u64 at, usize bytes);
+  [[gnu::noinline]] bool load_missing(Cpu& cpu, Line& line, u64 at, usize bytes);
+  [[gnu::noinline]] bool load_owned(Cpu& cpu, Line& line, u64 at, usize bytes);
   bool store_shared(Cpu& cpu, Line& line, u64 at, usize bytes, u64 value);
   void obtain(Cpu& cpu, Line& line, LineAccess access);
   bool is_taken(const Line& line, Time now) const {
     return line.busy_until > now || queues_.is_queued(line);
   }
   void pass_on(Cpu& cpu);
+  static bool awaits_prefetch(const Cpu& cpu, u64 at) {
+    return cpu.prefetched > cpu.clock &&
+           cpu.prefetched_at / Arena::line_bytes == at / Arena::line_bytes;
+  }
   void await_prefetch(Cpu& cpu, const Line& line, u64 at) {
-    if (cpu.prefetched_at / Arena::line_bytes == at / Arena::line_bytes &&
-        cpu.prefetched > cpu.clock) [[unlikely]]
+    if (awaits_prefetch(cpu, at)) [[unlikely]]
       stall_for_prefetch(cpu, line, at);
   }
   void stall_for_prefetch(Cpu& cpu, const Line& line, u64 at);
@@ -175,17 +192,16 @@ class Coherence {
   const Time cluster_copy_, home_copy_, owner_copy_;
 };
 
-Time Coherence::give_copy(Cpu& cpu, Line& line, LineAccess access, Time asked, Time sent) {
-  if (!Directory::has_copies(line)) return give_first_copy(cpu, line, access, asked, sent);
-  DirectoryEntry& entry = directory_.entry(line);
-  const Distance distance = directory_.nearest_copy(cpu, entry);
-  const Time complete = interconnect_.copied(cpu, access, line.state, distance, asked, sent);
+Time Coherence::give_cluster_copy(Cpu& cpu, Line& line, LineAccess access, Time asked, Time sent) {
+  const Time complete = interconnect_.copied(cpu, access, line.state, same_cluster, asked, sent);
   take_copy(cpu, access);
-  count_copy(line, access, distance);
+  count_copy(line, access, same_cluster);
+  DirectoryEntry& entry = directory_.entry(line);
   entry.read |= access.mask();
-  entry.add(cpu.index, cpu.place);
+  entry.add(cpu.index);
   Residency::take_in(cpu);
-  if (prefetch_pairs_) prefetch_adjacent(cpu, access.at, complete);
+  if (prefetch_pairs_) [[unlikely]]
+    prefetch_adjacent(cpu, access.at, complete);
   return complete;
 }
 

@@ -24,9 +24,10 @@ enum class Status : u8 { unborn, ready, queued, parked, asleep, meeting, grace, 
 
 // The members are ordered by how often they are touched. A simulation of a thousand CPUs switches
 // to another CPU at every transfer, and each line of this object that it touches costs a miss of
-// the host's cache.
+// the host's cache. A spin and its end touch no more than the first `hot_lines` host lines.
 struct alignas(cache_line) Cpu {
   static constexpr u32 max_reads = 8;  // a spin that reads more lines per turn is not parked
+  static constexpr usize hot_lines = 3;
 
   Time clock = 0;
   void* context = nullptr;  // the fiber's context, while another fiber runs
@@ -39,6 +40,7 @@ struct alignas(cache_line) Cpu {
   Status status = Status::unborn;
   bool in_arena = false;        // ArenaScope
   bool is_interrupted = false;  // Interrupts: a handler runs while the thread waits
+  bool has_copy = false;        // a cache has sent this CPU a copy for the load that it waits for
   u16 releases_queue = 0;       // the queue whose line this CPU passes on after its RMW; 0: none
 
   // SpinParking. A turn of a spin is the code between two calls of pause().
@@ -47,24 +49,24 @@ struct alignas(cache_line) Cpu {
   bool cannot_park = false;
   bool is_prefetching = false;  // a prefetch waits for its line
   bool timed = false;  // the spin asks for the time or for who runs, so it can end without a write
-  bool has_copy = false;  // a cache has sent this CPU a copy for the load that it waits for
 
   Time blocked_since = 0;
   u64 awaited = 0;  // while queued: the place whose line is awaited; 0: a slot of the store buffer
   Time spinning = 0;
   Time stalled = 0;
-  u64 prefetched_at = 0;   // Coherence::prefetch_write: the place whose line was asked for last
-  Time prefetched = 0;     // when that line arrives, once its transfer has begun
   u64 retry_at = 0;        // the place that a spinner queued to read again; 0: it did not queue
   Time turn_time = 0;      // how long a turn of the present spin takes
   u64 turn_hash = 0;       // a hash of `reads` in the turn before
   std::byte copy[8] = {};  // the eight bytes around the place, as they were when it was sent
-  Xorshift jitter;
-  u64 reads[max_reads] = {};  // the places that this turn has read, one per line
 
-  StoreBuffer stores;
   u32 park_turns = 1;  // a timed spin goes on by itself after this many turns
   u32 fills = 0;       // Residency: lines taken into the CPU's own cache
+  Xorshift jitter;
+  Time prefetched = 0;  // when the line of `prefetched_at` arrives, once its transfer has begun
+  u64 reads[max_reads] = {};  // the places that this turn has read, one per line
+
+  u64 prefetched_at = 0;  // Coherence::prefetch_write: the place whose line was asked for last
+  StoreBuffer stores;
   Time sleeping = 0;
   Time shootdown = 0;
 
@@ -88,6 +90,12 @@ struct alignas(cache_line) Cpu {
   Time stolen = 0;        // time of handlers that is not charged to the thread yet
   Time handler_until = 0;
   Time handler_time = 0;  // how long the last handler takes
+
+  // Prefetches the hot lines into the host's cache.
+  void fetch_hot() const {
+    for (usize i = 0; i < hot_lines; ++i)
+      __builtin_prefetch(reinterpret_cast<const std::byte*>(this) + i * line_size, 1);
+  }
 
   // Called at the end of the thread's wait. A handler that started during the wait delays the
   // thread only for the rest of the handler's time.

@@ -49,10 +49,12 @@ void Directory::invalidate(Line& line) {
   line.owner = no_cpu;
   if (line.entry == 0) return;
   DirectoryEntry& sharers = entry(line);
-  for (u32 word = 0; word < sharer_words_; ++word) sharers.sharers[word] = 0;
-  for (u32 word = 0; word < cluster_words_; ++word) sharers.clusters[word] = 0;
-  sharers.nodes = 0;
-  sharers.read = 0;
+  if (sharers.nodes != 0) {  // without a sharer all of this is zero already
+    for (u32 word = 0; word < sharer_words_; ++word) sharers.sharers[word] = 0;
+    for (u32 word = 0; word < cluster_words_; ++word) sharers.clusters[word] = 0;
+    sharers.nodes = 0;
+    sharers.read = 0;
+  }
   drop_entry_if_unused(line);
 }
 

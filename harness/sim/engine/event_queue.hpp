@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <vector>
 
@@ -32,7 +33,7 @@ class EventQueue {
  public:
   static constexpr Key nothing = ~Key{0};
 
-  EventQueue() : heap_(padding, nothing), places_(max_actors), run_(run_slots, nothing) {}
+  EventQueue() : heap_(padding, nothing), places_(max_actors) { run_.fill(nothing); }
 
   // The earliest key. `nothing` when there is none.
   Key top() const { return top_; }
@@ -139,7 +140,8 @@ class EventQueue {
   std::vector<Key> heap_;
   std::vector<u32> places_;  // for each actor: the key's place in the heap, plus one
   usize size_ = 0;
-  std::vector<Key> run_;  // a ring from run_first_ up to run_end_, where a `nothing` stands
+  // A ring from run_first_ up to run_end_, where a `nothing` stands.
+  std::array<Key, run_slots> run_;
   u32 run_first_ = 0, run_end_ = 0;
   Key top_ = nothing;
 };

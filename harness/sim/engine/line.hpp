@@ -46,8 +46,10 @@ struct DirectoryEntry {
   u16 queue;  // LineQueues: the number of the line's queue; 0: none
 
   bool has(u32 cpu) const { return (sharers[cpu / 64] >> (cpu % 64)) & 1; }
+  // Adds a sharer of a cluster that has copies already.
+  void add(u32 cpu) { sharers[cpu / 64] |= u64{1} << (cpu % 64); }
   void add(u32 cpu, const Machine::Place& place) {
-    sharers[cpu / 64] |= u64{1} << (cpu % 64);
+    add(cpu);
     const u64 cluster = u64{1} << (place.cluster % 64);
     if ((clusters[place.cluster / 64] & cluster) != 0) return;
     clusters[place.cluster / 64] |= cluster;

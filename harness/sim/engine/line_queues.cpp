@@ -82,13 +82,8 @@ u32 LineQueues::take_first(RequestList& list) {
 
 void LineQueues::add(LineQueue& queue, u32 number) {
   const Request& request = requests_[number];
-  if (request.kind != Kind::load) {
-    queue.writers.push_back({request.asked, number, request.cpu, request.kind});
-    return;
-  }
-  RequestList& readers = queue.readers[request.cluster];
-  if (readers.count == 0) queue.turns.push_back(request.cluster);
-  append(readers, number);
+  if (request.kind == Kind::load) return add_reader(queue, number, request.cluster);
+  queue.writers.push_back({request.asked, number, request.cpu, request.kind});
 }
 
 // A writer has joined the queue. It does not wait for copies that a cluster has not sent yet.
@@ -154,7 +149,7 @@ void LineQueues::enqueue_retry(Cpu& cpu, LineQueue& queue, u64 at, Time asked) {
   cpu.awaited = at;
   cpu.status = Status::queued;
   cpu.blocked_since = asked;
-  add(queue, make_request(cpu, {at, 1, Kind::load}, asked));
+  add_reader(queue, make_request(cpu, {at, 1, Kind::load}, asked), cpu.place.cluster);
 }
 
 void LineQueues::release(u32 number, Time now) {
@@ -205,21 +200,32 @@ void LineQueues::serve_writer(LineQueue& queue, Line& line, Time now) {
   const bool owns = request.prefetch && Directory::is_exclusive(cpu, line);
   const Time complete =
       owns ? now : coherence_.queued_transfer(cpu, line, request.access(), request.asked, now);
-  serve_passing_readers(queue, line, waiting, now, complete);
+  if (waiting != 0) serve_passing_readers(queue, line, waiting, now, complete);
+  queue.next_copy = LineQueue::never;
   if (request.posted) {
     stores_.complete_oldest(cpu, request, complete);
-    free_request(number);
-    send_stores(cpu, now, complete);
+    if (cpu.stores.waiting != 0) send_stores(cpu, now, complete);
   } else if (request.prefetch) {
     cpu.is_prefetching = false;
     cpu.prefetched_at = request.address;
     cpu.prefetched = complete;
-    free_request(number);
   } else {
     queue.successor = request.cpu;
     scheduler_.make_ready(cpu, complete);
-    free_request(number);
   }
+  free_request(number);
+}
+
+// Takes the first reader out of the list. It goes on at the time that `give` answers, when it has
+// its copy.
+template <class Give>
+void LineQueues::serve_reader(RequestList& list, Give&& give) {
+  const u32 number = take_first(list);
+  const Request& request = requests_[number];
+  cpus_[requests_[list.first].cpu].fetch_hot();
+  Cpu& cpu = cpus_[request.cpu];
+  scheduler_.make_ready_late(cpu, give(cpu, request));
+  free_request(number);
 }
 
 // Serves one cluster, whose CPUs get their copies one after the other. While a writer queues, only
@@ -234,16 +240,15 @@ void LineQueues::serve_readers(LineQueue& queue, Line& line, Time now) {
   u32 most = queue.writers.empty() && Directory::has_copies(line) ? copies_at_once : 1;
   line.busy_until = now + (by_home ? home_copy_ : coherence_.copy_interval(cluster, line));
   Time sent = by_home ? line.busy_until : now + cluster_copy_;
-  do {
-    const u32 number = take_first(list);
-    const Request& request = requests_[number];
-    __builtin_prefetch(&cpus_[requests_[list.first].cpu], 1);  // the host needs it in the next turn
-    Cpu& cpu = cpus_[request.cpu];
-    scheduler_.make_ready_late(
-        cpu, coherence_.give_copy(cpu, line, request.access(), request.asked, sent));
-    free_request(number);
-    sent = std::max(sent, line.busy_until) + cluster_copy_;
-  } while (list.count != 0 && --most != 0);
+  serve_reader(list, [&](Cpu& cpu, const Request& request) {
+    return coherence_.give_copy(cpu, line, request.access(), request.asked, sent);
+  });
+  sent = std::max(sent, line.busy_until) + cluster_copy_;
+  // The cluster has a copy now.
+  for (; list.count != 0 && --most != 0; sent += cluster_copy_)
+    serve_reader(list, [&](Cpu& cpu, const Request& request) {
+      return coherence_.give_cluster_copy(cpu, line, request.access(), request.asked, sent);
+    });
   if (list.count != 0) queue.turns.push_back(cluster);
   queue.cluster = cluster;
   // A cluster that has the line sends further copies while the home is still busy.
@@ -271,16 +276,12 @@ void LineQueues::serve_passing_readers(LineQueue& queue, const Line& line, u32 w
   RequestList& list = queue.readers[queue.cluster];
   u32 served = 0;
   for (; served < waiting && queue.next_copy < gone; ++served, queue.next_copy += cluster_copy_) {
-    const u32 number = take_first(list);
-    const Request& request = requests_[number];
-    Cpu& cpu = cpus_[request.cpu];
-    scheduler_.make_ready_late(
-        cpu, coherence_.give_passing_copy(cpu, line, request.access(), request.asked,
-                                          std::max(queue.next_copy, now)));
-    free_request(number);
+    serve_reader(list, [&](Cpu& cpu, const Request& request) {
+      return coherence_.give_passing_copy(cpu, line, request.access(), request.asked,
+                                          std::max(queue.next_copy, now));
+    });
   }
   if (served != 0 && list.count == 0) std::erase(queue.turns, queue.cluster);
-  queue.next_copy = LineQueue::never;
 }
 
 void Arbiter::prepare(LineQueue& queue, const LazyArray<Request>& requests) {

@@ -80,7 +80,7 @@ class Arbiter {
           Xorshift& random)
       : machine_(machine), cpus_(cpus), coherence_(coherence), random_(random) {}
   // Answers a place in `writers`, which must not be empty.
-  u32 choose(const LineQueue& queue, const Line& line, Time now);
+  [[gnu::always_inline]] inline u32 choose(const LineQueue& queue, const Line& line, Time now);
   // Draws a writer for the next choice, and prefetches into the host's cache what serving it reads.
   void prepare(LineQueue& queue, const LazyArray<Request>& requests);
 
@@ -91,7 +91,8 @@ class Arbiter {
   static constexpr u32 under_way = distances;
 
   // The writer with the least rank is preferred. No rank is less than 0.
-  u32 rank(const LineQueue& queue, u32 place, const Line& line, bool by_distance, Time now) const;
+  [[gnu::always_inline]] inline u32 rank(const LineQueue& queue, u32 place, const Line& line,
+                                         bool by_distance, Time now) const;
   u32 below(u32 n) { return static_cast<u32>((random_.next() >> 32) * n >> 32); }
 
   const Machine& machine_;
@@ -138,10 +139,21 @@ class LineQueues {
   void free_request(u32 number);
   void append(RequestList& list, u32 number);
   u32 take_first(RequestList& list);
-  void add(LineQueue& queue, u32 number);
+  [[gnu::always_inline]] inline void add(LineQueue& queue, u32 number);
+  void add_reader(LineQueue& queue, u32 number, u16 cluster) {
+    RequestList& readers = queue.readers[cluster];
+    if (readers.count == 0) [[unlikely]]
+      give_turn(queue, cluster);
+    append(readers, number);
+  }
+  [[gnu::noinline]] static void give_turn(LineQueue& queue, u16 cluster) {
+    queue.turns.push_back(cluster);
+  }
   void send_stores(Cpu& cpu, Time now, Time complete);
   void hasten(LineQueue& queue, const Line& line, Time now);
   void serve_writer(LineQueue& queue, Line& line, Time now);
+  template <class Give>
+  void serve_reader(RequestList& list, Give&& give);
   void serve_readers(LineQueue& queue, Line& line, Time now);
   void serve_cold_reader(LineQueue& queue, Line& line, Time now);
   void serve_passing_readers(LineQueue& queue, const Line& line, u32 waiting, Time now, Time gone);

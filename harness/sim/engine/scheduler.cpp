@@ -33,6 +33,7 @@ std::string Scheduler::run() {
   for (Cpu& cpu : cpus_) start_fiber(cpu);
   while (live_ != 0 && stuck_.empty() && !failure_) {
     switch_to(main_, next_to_run(events_.pop()));
+    here.cpu = nullptr;
     if (stuck_.empty() && !failure_) perform_actions();
   }
   if (failure_) std::rethrow_exception(failure_);
@@ -74,19 +75,10 @@ void Scheduler::yield(Cpu& cpu) {
   switch_to(cpu, next_to_run(events_.exchange(make_key(cpu.clock, cpu.index))));
 }
 
-// Performs events until one makes a CPU run, and returns that CPU. `next` has been taken from the
-// queue and is performed first.
-Cpu& Scheduler::next_to_run(Key next) {
+Cpu& Scheduler::perform_until_cpu(Key next) {
   for (; actor_of(next) >= agenda_actor; next = events_.pop())
     if (!perform(next)) return main_;
-  if (!advance_to(time_of(next))) return main_;
-  Cpu& to = cpus_[actor_of(next)];
-  to.clock = now_;
-  to.status = Status::ready;
-  if (to.is_interrupted) [[unlikely]]
-    to.end_interrupted_wait(now_);
-  if (to.releases_queue == 0) fetch_next();
-  return to;
+  return resume(next);
 }
 
 // Handles an event that belongs to no CPU. False: run() has to act.
@@ -100,22 +92,11 @@ bool Scheduler::perform(Key next) {
   return true;
 }
 
-bool Scheduler::advance_to(Time time) {
+bool Scheduler::refuse_time(Time time) {
   if (time < now_) throw std::logic_error("simulator: an event in the past");
   now_ = time;
-  if (now_ <= time_limit_) return true;
   fail("time limit");
   return false;
-}
-
-void Scheduler::fetch_next() const {
-  const auto fetch = [](const void* from, usize lines) {
-    for (usize i = 0; i < lines; ++i)
-      __builtin_prefetch(static_cast<const std::byte*>(from) + i * cache_line, 1);
-  };
-  // The address of a CPU's context lies in the CPU, so that is fetched one turn earlier.
-  if (const u32 later = actor_of(events_.soon()); later < cpus_.size()) fetch(&cpus_[later], 4);
-  if (const u32 next = actor_of(events_.top()); next < agenda_actor) fetch(cpus_[next].context, 6);
 }
 
 void Scheduler::meet(Cpu& cpu) {

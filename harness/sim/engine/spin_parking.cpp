@@ -31,8 +31,8 @@ void SpinParking::pause(Cpu& cpu) {
                          hash == cpu.turn_hash;
   cpu.turn_hash = hash;
   if (!only_read) cpu.park_turns = 1;
-  // This frame lies on the stack while other fibers run. It is small, since the host's cache must
-  // hold it for each CPU.
+  // This frame lies on the stack while other fibers run. The host's cache must hold it for each
+  // CPU, so the frame of end_pause() is not part of it.
   const Status status = only_read ? prepare_spin(cpu) : Status::ready;
   if (status != Status::ready) scheduler_.block(cpu, status);
   end_pause(cpu, since);
@@ -116,7 +116,7 @@ void SpinParking::wake_spinners(Line& line, u64 at, Time complete) {
   // The loop may end early, since a CPU that read the line twice in its turn is in the ring twice.
   for (u32 i = 0; entry.spinners != 0; ++i) {
     Cpu& cpu = cpus_[(entry.spinners - 1u) / Cpu::max_reads];
-    __builtin_prefetch(&cpus_[(watches_[entry.spinners].next - 1u) / Cpu::max_reads], 1);
+    cpus_[(watches_[entry.spinners].next - 1u) / Cpu::max_reads].fetch_hot();
     const u32 which = (entry.spinners - 1u) % Cpu::max_reads;
     unwatch(cpu);
     cpu.park_turns = 1;

@@ -40,11 +40,11 @@ class SpinParking {
     u16 previous, next;
   };
 
-  [[gnu::noinline]] Status prepare_spin(Cpu& cpu);
+  [[gnu::always_inline]] inline Status prepare_spin(Cpu& cpu);
   [[gnu::noinline]] void end_pause(Cpu& cpu, Time since);
-  void park(Cpu& cpu);
-  void watch(Cpu& cpu, Line& line);
-  void unwatch(Cpu& cpu);
+  [[gnu::always_inline]] inline void park(Cpu& cpu);
+  [[gnu::always_inline]] inline void watch(Cpu& cpu, Line& line);
+  [[gnu::always_inline]] inline void unwatch(Cpu& cpu);
 
   const Time pause_, read_hit_;  // the machine's values
   const std::span<Cpu> cpus_;
