@@ -278,8 +278,10 @@ class Worker {
     note_time(kind, start);
     return result;
   }
-  // Counts every operation that begins in the window, however late it ends.
+  // Counts every operation that begins in the window, however late it ends. Its time includes the
+  // handlers that have interrupted it.
   void note_time(Operation kind, u64 start) {
+    P::settle();
     const u64 end = P::now();
     if (phase_ == phase_measure) tally_.latency[static_cast<usize>(kind)].add(end - start);
   }

@@ -384,6 +384,31 @@ TEST_F(SimEngine, AShootdownTakesTimeFromItsTargetsAndWaitsForTheSlowest) {
   EXPECT_EQ(pair.simulation.counts().accounts[1].shootdown, 600 * sim::ps_per_ns);
 }
 
+// The second call comes while the target serves the first.
+TEST_F(SimEngine, AnInterruptDuringAHandlersTimeIsServedBeforeTheThreadGoesOn) {
+  const Machine machine = Machine::load("ideal-4");
+  sim::Simulation simulation(machine, {0, 1, 2}, {});
+  sim::Time settled = 0, again = 0;
+  simulation.set_body(0, [&] {
+    P::work(10 * us);
+    P::settle();
+    settled = sim::here.cpu->clock;
+    P::settle();
+    again = sim::here.cpu->clock;
+  });
+  for (const u32 sender : {1U, 2U})
+    simulation.set_body(sender, [sender] {
+      P::work(8500 + 500 * sender);
+      CpuSet target;
+      target.add(0);
+      P::shootdown(target);
+    });
+  simulation.run();
+  // Each handler takes 500 ns, and 100 ns for reading the call.
+  EXPECT_GE(settled, (10'000 + 2 * 600) * sim::ps_per_ns);
+  EXPECT_EQ(again, settled);
+}
+
 struct Nothing {};
 
 // The rate of shootdowns by 16 CPUs, plus the loops of thread 16, which sends none. Each shootdown

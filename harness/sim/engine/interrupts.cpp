@@ -104,11 +104,13 @@ void Interrupts::interrupt(Cpu& sender, Cpu& target, Calls& calls) {
   target.handler_time = machine_.shootdown_handler;
 }
 
+// An interrupt that arrives while the handlers of others run is served before the thread goes on.
 void Interrupts::settle(Cpu& cpu) {
-  scheduler_.take_turn(cpu);
-  cpu.clock += cpu.stolen;
-  cpu.shootdown += cpu.stolen;
-  cpu.stolen = 0;
+  for (scheduler_.take_turn(cpu); cpu.stolen != 0; scheduler_.take_turn(cpu)) {
+    cpu.clock += cpu.stolen;
+    cpu.shootdown += cpu.stolen;
+    cpu.stolen = 0;
+  }
 }
 
 }  // namespace faultline::sim
