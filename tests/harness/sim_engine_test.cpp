@@ -219,6 +219,30 @@ TEST_F(SimEngine, WhatIsMadeWhereAStoreIsStillOnItsWayKeepsItsValue) {
   EXPECT_EQ(seen, 0U);
 }
 
+// The thread reads the fresh line while its first store to it waits, so the line is its own when it
+// stores again.
+TEST_F(SimEngine, AStoreToAPrivateLineComesAfterTheStoresThatWait) {
+  struct alignas(cache_line) Two {
+    P::atomic<u32> stored{0}, read{0};
+  };
+  Pair pair;
+  const auto far = pair.simulation.make<Word>();
+  const auto fresh = pair.simulation.make<Two>();
+  u32 seen = 0;
+  pair.run(
+      [&] {
+        P::work(50);
+        far->value.store(1, relaxed);     // on its way to the other thread
+        fresh->stored.store(1, relaxed);  // waits behind it
+        fresh->read.load(relaxed);
+        fresh->stored.store(2, relaxed);
+        P::work(10'000);
+        seen = fresh->stored.load(relaxed);
+      },
+      [&] { far->value.store(2, relaxed); });
+  EXPECT_EQ(seen, 2U);
+}
+
 TEST_F(SimEngine, ASpinnerOnItsOwnPostedStoreLetsOthersSeeIt) {
   Pair pair;
   const auto far = pair.simulation.make<Word>();

@@ -53,7 +53,9 @@ class Coherence {
     cpu.note_write();
     const u64 at = Arena::place_of(address);
     Line& line = directory_.line_at(at);
-    if (!Directory::is_private(cpu, line)) return store_shared(cpu, line, at, bytes, value);
+    // TSO: a store to a private line also comes after the CPU's older stores.
+    if (!Directory::is_private(cpu, line) || StoreBuffers::has_waiting(cpu))
+      return store_shared(cpu, line, at, bytes, value);
     write_hit(cpu, line, at, byte_mask(at, bytes));
     cpu.clock += hit_[static_cast<usize>(Kind::store)];
     return true;
