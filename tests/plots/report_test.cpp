@@ -243,10 +243,9 @@ TEST(Report, TakesALogarithmicScaleWhereOneCurveLiesFarAboveAnother) {
     return text_of(directory.file(name + "/throughput.svg"));
   };
   EXPECT_EQ(throughput("near").find("operations per second (log)"), std::string::npos);
-  for (const char* key : {"median", "low", "high"}) {
-    json& value = results["faultline"]["cases"][0]["throughput"][key];
-    if (value.is_number()) value = 1000 * value.get<double>();
-  }
+  for (json& one : results["faultline"]["cases"])
+    if (one["scheme"] == "lock_in_tree")
+      one["throughput"]["median"] = 1000 * one["throughput"]["median"].get<double>();
   EXPECT_NE(throughput("far").find("operations per second (log)"), std::string::npos);
 }
 
