@@ -83,8 +83,8 @@ inline constexpr usize kernel_works = 2;
 //   kernel_work    takes the time of the kernel's own work on a modelled machine, in cases with
 //                  kernel entry. It is nothing on every other platform: natively locks/ is measured
 //                  as it is
-//   settle         pays, at the start of an operation, the time that other CPUs' shootdowns have
-//                  charged to this CPU
+//   settle         pays the time that other CPUs' shootdowns have charged to this CPU since the last
+//                  call: at the start of an operation, and before its end is timed
 //   allocate       returns zeroed memory on the caller's node, which lives until the platform ends
 template <class P>
 concept Platform = requires(typename P::template atomic<u32>& word,

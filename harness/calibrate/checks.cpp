@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csignal>
 #include <numeric>
 #include <optional>
 
@@ -19,8 +20,8 @@ struct Check {
   const char* about;
 };
 
-constexpr Check checks[] = {{"rmw", "line:op=rmw", "none", "fetch-and-add (not independent)"},
-                            {"cas", "line:op=cas", "none", "CAS loop, its successes"},
+constexpr Check checks[] = {{"rmw", "line:op=rmw", "none", "fetch-and-add (part of the fit)"},
+                            {"cas", "line:op=cas", "none", "compare-and-swap, successful"},
                             {"ticket", "lock_loop", "ticket", "ticket lock, acquisitions"}};
 
 std::string name_of(const Check& check, usize cpus) {
@@ -48,7 +49,7 @@ std::vector<usize> numbers_of_cpus(const Shape& shape) {
 // The nanoseconds an operation of all threads together. Nothing if the trial failed.
 std::optional<double> ns_an_operation(const Check& check, const std::vector<u32>& cpus,
                                       const std::string& machine, Interrupts& interrupts) {
-  constexpr double patience_s = 10;
+  const double patience_s = machine.empty() ? 10 : sim_patience_s;
   TrialSpec trial;
   CaseSpec& one = trial.trial_case;
   one.workload = check.workload;
@@ -67,6 +68,19 @@ std::optional<double> ns_an_operation(const Check& check, const std::vector<u32>
   return 1e9 / (*record)["rate"].get<double>();
 }
 
+// While `work` runs trials, a signal ends the trials. Then the signal does to this process what it
+// does without trials.
+template <class F>
+void run_trials(F&& work) {
+  int signal = 0;
+  {
+    Interrupts interrupts;
+    work(interrupts);
+    signal = interrupts.signal();
+  }
+  if (signal != 0) std::raise(signal);
+}
+
 std::vector<u32> first(const std::vector<u32>& cpus, usize count) {
   return {cpus.begin(), cpus.begin() + static_cast<std::ptrdiff_t>(count)};
 }
@@ -76,32 +90,34 @@ std::vector<u32> first(const std::vector<u32>& cpus, usize count) {
 void measure_checks(const Shape& shape, const Effort& effort, Findings& findings) {
   const std::vector<u32> order = cores_first(shape);
   const u32 repetitions = std::clamp(effort.samples / 20, 1U, 5U);
-  Interrupts interrupts;
-  for (const usize n : numbers_of_cpus(shape))
-    for (const Check& check : checks)
-      for (u32 i = 0; i < repetitions && interrupts.signal() == 0; ++i)
-        if (const auto ns =
-                ns_an_operation(check, shape.os_numbers(first(order, n)), "", interrupts))
-          findings.add(name_of(check, n), *ns);
+  run_trials([&](Interrupts& interrupts) {
+    for (const usize n : numbers_of_cpus(shape))
+      for (const Check& check : checks)
+        for (u32 i = 0; i < repetitions && interrupts.signal() == 0; ++i)
+          if (const auto ns =
+                  ns_an_operation(check, shape.os_numbers(first(order, n)), "", interrupts))
+            findings.add(name_of(check, n), *ns);
+  });
 }
 
 std::string compare_checks(const Shape& shape, const Findings& findings, const std::string& file) {
   const std::vector<u32> order = cores_first(shape);
-  Interrupts interrupts;
   std::string table;
-  for (const Check& check : checks)
-    for (const usize n : numbers_of_cpus(shape)) {
-      const std::string name = name_of(check, n);
-      if (!findings.has(name) || interrupts.signal() != 0) continue;
-      const double measured = findings.median(name);
-      const auto simulated = ns_an_operation(check, first(order, n), file, interrupts);
-      table += fmt::format("  {:<32} {:>4} {:>9.1f} {:>10} {:>6}\n", check.about, n, measured,
-                           simulated ? fmt::format("{:.1f}", *simulated) : "failed",
-                           simulated ? fmt::format("{:.2f}", *simulated / measured) : "");
-    }
+  run_trials([&](Interrupts& interrupts) {
+    for (const Check& check : checks)
+      for (const usize n : numbers_of_cpus(shape)) {
+        const std::string name = name_of(check, n);
+        if (!findings.has(name) || interrupts.signal() != 0) continue;
+        const double measured = findings.median(name);
+        const auto simulated = ns_an_operation(check, first(order, n), file, interrupts);
+        table += fmt::format("  {:<32} {:>4} {:>9.1f} {:>10} {:>6}\n", check.about, n, measured,
+                             simulated ? fmt::format("{:.1f}", *simulated) : "failed",
+                             simulated ? fmt::format("{:.2f}", *simulated / measured) : "");
+      }
+  });
   if (table.empty()) return table;
-  return fmt::format("{:<34} {:>4} {:>9} {:>10} {:>6}\n", "  ns an operation of all CPUs", "CPUs",
-                     "measured", "simulated", "ratio") +
+  return fmt::format("{:<34} {:>4} {:>9} {:>10} {:>6}\n", "  ns per operation, all together",
+                     "CPUs", "measured", "simulated", "ratio") +
          table;
 }
 

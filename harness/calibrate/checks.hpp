@@ -9,13 +9,13 @@ namespace faultline::calibrate {
 
 // Runs fetch-and-adds on one line, a loop of compare-and-swap, and a ticket lock as `faultline run`
 // does, on 2, 4, 8, ... and all CPUs, the first thread of each core before the others. Measures
-// "check.rmw.N", "check.cas.N" and "check.ticket.N", in ns an operation, all CPUs together. The
-// constants follow from logged fetch-and-adds, so the first is no independent check. Measures
-// nothing on one CPU. Leaves out what a trial does not complete.
+// "check.rmw.N", "check.cas.N" and "check.ticket.N", in ns per operation of all CPUs together. The
+// constants of `contention` come from fetch-and-adds, so "check.rmw" is not an independent check. A
+// trial that fails adds no sample. Measures nothing on one CPU.
 void measure_checks(const Shape& shape, const Effort& effort, Findings& findings);
 
-// A table of these findings beside the same cases on the machine of that file, which it simulates.
-// Empty if there are no such findings.
+// Simulates the same cases on the machine of `file`. Answers a table of the measured and the
+// simulated times; empty if nothing was measured.
 std::string compare_checks(const Shape& shape, const Findings& findings, const std::string& file);
 
 }  // namespace faultline::calibrate

@@ -17,7 +17,9 @@ using P = NativePlatform;
 namespace {
 
 // All accesses to measured words are relaxed: they pass no data. The crew's meetings order the
-// logs' accesses before those of role 0, which reads all logs between two rounds.
+// logs' accesses before those of role 0, which reads all logs between two rounds. Role 0 resets the
+// words after it has read the logs; the meeting in Rounds::next() orders this before the next
+// round.
 constexpr auto relaxed = std::memory_order_relaxed;
 
 constexpr u64 budget_ns = 300'000'000;  // for the rounds of one measurement
@@ -101,6 +103,9 @@ class Contention {
 
   void measure(Distance distance) {
     const std::vector<u32> all = shape_.one_per_core(shape_.within(distance));
+    if (all.size() < 2)
+      return findings_.excuse(service_of(distance),
+                              "the first CPU has no other core at this distance");
     for (const usize n : numbers_up_to(all.size())) {
       const std::vector<u32> cpus(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n));
       const std::vector<Order> orders = add_together(topology_, shape_, cpus, 0, effort_);
@@ -264,7 +269,7 @@ void measure_residency(const Topology& topology, const Shape& shape, const Effor
     }
     if (!pairs.empty()) nearest = false;
   }
-  findings.excuse("contention.residency", "there are no two cores");
+  findings.excuse("contention.residency", nearest ? "there are no two cores" : not_together);
 }
 
 namespace {

@@ -109,8 +109,11 @@ class Writer {
     at(key) = rounded(std::clamp(middle, low, high));
     const usize dot = key.find('.');
     file_[key.substr(0, dot)]["origins"][key.substr(dot + 1)] =
-        fmt::format("measured {}: {}; {} samples, quartiles {:.3g} and {:.3g}", provenance_.date,
-                    how, findings_.samples(key), lower, upper);
+        fmt::format("measured {}: {}; {} samples, quartiles {:.3g} and {:.3g}{}", provenance_.date,
+                    how, findings_.samples(key), lower, upper,
+                    middle < low || middle > high
+                        ? fmt::format("; the median, {:.3g}, is out of bounds", middle)
+                        : "");
   }
   void put_by_distance(const std::string& key, const Machine::ByDistance& preset,
                        const std::set<Distance>& which) {

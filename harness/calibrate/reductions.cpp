@@ -110,6 +110,7 @@ std::optional<double> change_ns(const Handovers& handovers, double ns_per_add, D
     ns -= handovers.changes[other] * known[other];
     changes -= handovers.changes[other];
   }
+  if (ns <= 0) return std::nullopt;
   return ns / changes;
 }
 

@@ -57,7 +57,8 @@ Handovers even_handovers(usize cpus, const Between& between);
 
 // How long a change of owner at `distance` keeps the word: the time of all changes, less those at
 // other distances whose times `known` has. Changes at distances without a known time (0) count as
-// changes at `distance`. Nothing if fewer than one change in ten is at that distance.
+// changes at `distance`. Nothing if fewer than one change in ten is at that distance, or if the
+// other changes leave no time.
 std::optional<double> change_ns(const Handovers& handovers, double ns_per_add,
                                 sim::Distance distance,
                                 const std::array<double, sim::distances>& known);

@@ -11,9 +11,9 @@ namespace faultline::calibrate {
 
 // All results are in ns, of targets that spin:
 //   membarrier.to_all.M    a call by one CPU to M others
-//   membarrier.from.K      a call to all other CPUs, of which K call at once
-//   membarrier.pairs.K     a call by each of K CPUs, each to a target of its own
-//   membarrier.to_one.K    a call by each of K CPUs, all to one target
+//   membarrier.from.K      a call to all other CPUs, while K CPUs call at once
+//   membarrier.pairs.K     a call to one target, while K CPUs call, each its own target
+//   membarrier.to_one.K    a call to one target, while K CPUs call the same target
 //   shootdown.interrupt.DISTANCE  from the start of the call, less half a system call, to the start
 //       of the interruption at the single target
 //   shootdown.handler      what the interruption takes from that target, less the transfer of the

@@ -96,6 +96,7 @@ TEST(Handovers, AFarChangeTakesWhatTheNearOnesLeave) {
   // 60 x 20 ns and 40 x 95 ns are 100 x 50 ns.
   EXPECT_DOUBLE_EQ(*change_ns(handovers, 50, sim::same_node, known), 95);
   EXPECT_FALSE(change_ns(handovers, 50, sim::one_hop, known));
+  EXPECT_FALSE(change_ns(handovers, 10, sim::same_node, known));
 }
 
 TEST(NearestShare, IsFoundInAnOrderThatWasDrawnWithIt) {

@@ -208,6 +208,8 @@ TEST_F(CalibratedFile, AMeasuredShareKeepsToItsBounds) {
   EXPECT_EQ(machine.service[sim::same_cluster], 512U);
   EXPECT_EQ(machine.nearest_share, 0U);
   EXPECT_EQ(machine.residency, 1024U);
+  EXPECT_NE(origin_of(machine, "contention.residency").find("the median, 1.4, is out of bounds"),
+            std::string::npos);
   EXPECT_TRUE(origin_of(machine, "contention.service.cluster").starts_with("measured 2026-11-24"));
 }
 
@@ -280,7 +282,11 @@ TEST_F(Calibration, WritesAMachineThatSimulates) {
       << outcome.out;
   for (const Machine::Constant& constant : machine.constants)
     EXPECT_NE(constant.origin.find("measured"), std::string::npos) << constant.key;
+  if (machine.places.size() > 1) {
+    EXPECT_NE(outcome.out.find("ticket lock, acquisitions"), std::string::npos) << outcome.out;
+  }
   if (!simulator_runs) return;
+  EXPECT_EQ(outcome.out.find("failed"), std::string::npos) << outcome.out;
   ASSERT_EQ(run("sim --workload local --scheme mmap_sem --machine mine.json --duration 50us "
                 "--warmup 10us --seeds 1 --no-latency --no-ceiling --out a.json")
                 .exit_code,
