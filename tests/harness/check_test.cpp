@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -56,6 +57,55 @@ TEST(Check, FindsALostWakeUp) {
   EXPECT_EQ(outcome.exit_code, 1) << outcome.text;
   EXPECT_TRUE(says(outcome, "deadlock: thread")) << outcome.text;
   EXPECT_TRUE(says(outcome, "wait, sleeps")) << outcome.text;
+}
+
+TEST(Check, SaysWhatChecksALockThatItDoesNotExplore) {
+  for (const char* name : {"none", "linux", "pthread_rwlock"}) {
+    const Outcome outcome = check(name);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.text;
+    EXPECT_TRUE(says(outcome, "exists, and is checked by `faultline torture")) << outcome.text;
+  }
+  EXPECT_TRUE(says(check("rbtree"), "exists, and is checked within the schemes"));
+  EXPECT_TRUE(says(check("nosuch"), "no lock 'nosuch'"));
+}
+
+TEST(Check, TakesEverySeedOfSixtyFourBitsAndNoOther) {
+  EXPECT_EQ(check("ticket --seed 18446744073709551615").exit_code, 0);
+  for (const char* seed : {"-1", "18446744073709551616", "x"}) {
+    const Outcome outcome = check(std::string("ticket --seed ") + seed);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.text;
+    EXPECT_TRUE(says(outcome, "expected a whole number from 0 to")) << outcome.text;
+  }
+}
+
+TEST(Check, RunsALockThatIsGivenTwiceOnce) {
+  const auto rows = [](const Outcome& outcome) {
+    usize count = 0;
+    for (usize at = 0; (at = outcome.text.find("\nticket ", at)) != std::string::npos; ++at)
+      ++count;
+    return count;
+  };
+  EXPECT_EQ(rows(check("ticket ticket")), rows(check("ticket")));
+}
+
+// SIGTERM: the shell lets its background processes ignore SIGINT.
+TEST(Check, TellsTheFailureThatItHasFoundWhenItIsStopped) {
+  const std::string out = testing::TempDir() + fmt::format("stopped-check-{}", getpid());
+  const std::string script = fmt::format(
+      "'{}' check busted rwsem --deep --jobs 1 >'{}' 2>&1 & "
+      "until grep -q FAILED '{}'; do sleep 0.02; done; kill -TERM $!; wait $!; echo exit code $?; "
+      "cat '{}'; rm '{}'",
+      FAULTLINE_BINARY, out, out, out, out);
+  FILE* pipe = popen(script.c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  Outcome outcome;
+  char buffer[4096];
+  for (std::size_t n = 0; (n = fread(buffer, 1, sizeof(buffer), pipe)) > 0;)
+    outcome.text.append(buffer, n);
+  pclose(pipe);
+  EXPECT_TRUE(says(outcome, "exit code 1")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "rows have not begun")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "data race, in execution")) << outcome.text;
 }
 
 // The story of a failure, without the table above it, which contains times.
