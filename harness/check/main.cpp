@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "harness/check/common/report.hpp"
+#include "harness/check/genmc/export.hpp"
 #include "harness/cli/parse.hpp"
 #include "locks/catalogue.hpp"
 
@@ -77,6 +78,9 @@ int run(int argc, char** argv) {
                  "seed of everything that is drawn at random: the same seed gives the same "
                  "executions; 1 if not "
                  "given");
+  std::string to_export;
+  app.add_option("--export-genmc", to_export,
+                 "write this lock and a program for GenMC to standard output, as one C++ file");
   app.add_option("--jobs", options.at_once, "processes at once")->check(CLI::Range(1, 1024));
   try {
     app.parse(argc, argv);
@@ -85,6 +89,10 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     throw std::invalid_argument(fmt::format(
         "command line: {}, expected what `faultline check --help` shows", error.what()));
+  }
+  if (!to_export.empty()) {
+    fmt::print("{}", exported(to_export));
+    return 0;
   }
   options.seed = parse_number("--seed", seed, 0, ~u64{0});
   options.chosen = chosen(names);
