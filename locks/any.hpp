@@ -125,6 +125,7 @@ class AnyShared {
   // The fields of mm_struct behind mmap_lock, for scheme refcount. The compiler puts them into the
   // rest of the lock's last line, as it does with the hooks of a scheme whose lock is a member.
   using Behind = RefcountOwner<P, Layout::linux_6_18>;
+  using MapCount = typename P::template data<u64>;
   using Beside = typename P::template atomic<u64>;
 
   template <SharedLock L>
@@ -146,6 +147,8 @@ class AnyShared {
   void before_fault() { verbs_->before_fault(); }
   void label(const char* name) { verbs_->label(name); }
   Behind& behind() { return verbs_->behind(); }
+  // Null where the chosen lock has no such field (Rwsem::map_count).
+  MapCount* map_count() { return verbs_->map_count(); }
   Beside& beside() { return verbs_->beside(); }
 
  private:
@@ -163,6 +166,7 @@ class AnyShared {
     virtual std::string describe() const = 0;
     virtual void label(const char* name) = 0;
     virtual Behind& behind() = 0;
+    virtual MapCount* map_count() = 0;
     virtual Beside& beside() = 0;
   };
   template <class L>
@@ -181,6 +185,12 @@ class AnyShared {
     std::string describe() const override { return own.describe(); }
     void label(const char* name) override { label_lock<P>(own, name); }
     Behind& behind() override { return fields_behind; }
+    MapCount* map_count() override {
+      if constexpr (requires { own.map_count(); })
+        return own.map_count();
+      else
+        return nullptr;
+    }
     Beside& beside() override { return word_beside; }
 
     alignas(cache_line) [[no_unique_address]] L own;

@@ -80,6 +80,12 @@ class Mm {
   Mm(const AddressSpaceOptions& options, Hooks& hooks, VmaPool& pool)
       : options_(options), hooks_(hooks), pool_(pool), table_(options, violations_) {}
 
+  // Makes `word`, a field of the scheme's lock, count the VMAs. The lock outlives this object. Null
+  // changes nothing. Called before the first operation.
+  void count_in(typename P::template data<u64>* word) {
+    if (word != nullptr) count_ = word;
+  }
+
   void enter() {
     table_.enter();
     pool_.reserve(options_.vmas_per_thread);
@@ -186,7 +192,7 @@ class Mm {
     const Range range{start, start + length};
     if (fixed) {
       // This check comes before anything is unmapped. The map may cut a VMA in two, and adds one.
-      if (count_.load() + 2 > max_vmas) return {0, Error::nomem};
+      if (count_->load() + 2 > max_vmas) return {0, Error::nomem};
       if (const Error error = clear_range(range); error != Error::none) return {0, error};
     }
     if (!add(range, prot, flags & ~map_fixed)) return {0, Error::nomem};
@@ -207,7 +213,7 @@ class Mm {
   // Exclusive. Makes a new VMA over `range`, a hole, even where a neighbour could be stretched
   // instead. Null means too many VMAs.
   V* add_apart(Range range, u32 prot, u32 flags) {
-    if (count_.load() >= max_vmas) return nullptr;
+    if (count_->load() >= max_vmas) return nullptr;
     V* vma = make(range, prot, flags, 0);
     attach(*vma);
     return vma;
@@ -230,7 +236,7 @@ class Mm {
     const bool cut_below = vma->range().start < range.start;
     const V* last = vmas_.find(range.end);
     const bool cut_above = last != nullptr && last->range().start < range.end;
-    if (count_.load() + cut_below + cut_above > max_vmas) return Error::nomem;
+    if (count_->load() + cut_below + cut_above > max_vmas) return Error::nomem;
     if (cut_below) vma = split(*vma, range.start);
     while (vma != nullptr && vma->range().start < range.end) {
       if (vma->range().end > range.end) split(*vma, range.end);
@@ -309,7 +315,7 @@ class Mm {
   std::string check() {
     if (std::string error = violations_.report(); !error.empty()) return error;
     if (std::string error = vmas_.check(); !error.empty()) return error;
-    if (scan() != count_.load()) return "the count of VMAs is wrong";
+    if (scan() != count_->load()) return "the count of VMAs is wrong";
     for (const V* vma = vmas_.first(); vma != nullptr; vma = vmas_.next(*vma))
       // relaxed: threads are at rest.
       if (vma->attached.load(std::memory_order_relaxed) == 0)
@@ -375,7 +381,7 @@ class Mm {
     vmas_.insert(vma);
     // relaxed, here and in remove: the oracle reads it under the scheme's own protection.
     vma.attached.store(1, std::memory_order_relaxed);
-    count_.store(count_.load() + 1);
+    count_->store(count_->load() + 1);
   }
 
   void remove(V& vma) {
@@ -383,7 +389,7 @@ class Mm {
     vma.attached.store(0, std::memory_order_relaxed);
     vmas_.erase(vma);
     hooks_.detach(vma);
-    count_.store(count_.load() - 1);
+    count_->store(count_->load() - 1);
   }
 
   // Maps `range`, which is a hole: extends a neighbour that it can merge with, else makes a new
@@ -447,7 +453,7 @@ class Mm {
     if (prot_of(vma) == prot) return true;
     P::kernel_work(KernelWork::edit);
     const Range whole = vma.range();
-    if (count_.load() + (whole.start < range.start) + (whole.end > range.end) > max_vmas)
+    if (count_->load() + (whole.start < range.start) + (whole.end > range.end) > max_vmas)
       return false;
     V* part = whole.start < range.start ? split(vma, range.start) : &vma;
     if (whole.end > range.end) split(*part, range.end);
@@ -468,12 +474,13 @@ class Mm {
   VmaPool& pool_;
   Violations<P> violations_;
   PageTable<P> table_;
+  typename P::template data<u64>* count_ = &own_count_;
   // Every fault reads the root of the container. linux-6.18: the kernel keeps it (mm_mt, 64) apart
   // from map_count (176), which every map and unmap writes, and from the set of CPUs, which ends
-  // mm_struct.
+  // mm_struct. Where the lock is an rwsem of that layout, it holds map_count (Rwsem::map_count).
   alignas(cache_line) Container vmas_;
   PerThread<P, AnonVmas> anon_vmas_;
-  alignas(cache_line) typename P::template data<u64> count_;
+  alignas(cache_line) typename P::template data<u64> own_count_;
   typename P::template data<u64> break_{break_start};
 };
 

@@ -39,17 +39,17 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   explicit MmapSemBase(const AddressSpaceOptions& options,
                        SharedPool pool = new_pool()) requires(!TakesOptions<Lock>)
       : pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
-    label();
+    set_up();
   }
   explicit MmapSemBase(const AddressSpaceOptions& options,
                        SharedPool pool = new_pool()) requires(hooks_alone<Lock>)
       : lock_(options), pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
-    label();
+    set_up();
   }
   explicit MmapSemBase(const AddressSpaceOptions& options,
                        SharedPool pool = new_pool()) requires(hooks_behind<Lock>)
       : lock_(options), hooks_(lock_), pool_(std::move(pool)), mm_(options, hooks_, *pool_) {
-    label();
+    set_up();
   }
 
   void enter() override { mm_.enter(); }
@@ -162,9 +162,10 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
     return Mm::to_error(step);
   }
 
-  void label() {
+  void set_up() {
     label_lock<P>(lock_, "mmap_sem");
     if constexpr (requires { hooks_.label(); }) hooks_.label();
+    if constexpr (requires { lock_.map_count(); }) mm_.count_in(lock_.map_count());
   }
 
   void lock_exclusive() {

@@ -61,28 +61,31 @@ struct RwsemPolicy {
 // mm_struct has this layout on purpose: its comment (include/linux/mm_types.h) says that both count
 // and owner are accessed often when mmap_lock is contended. Commit 57efa1fe5957 moved all of
 // mmap_lock onto one line by accident, which cost the test mmap1 of will-it-scale 9.2 %. Commit
-// 2e3025434a6b moved it back in 2021. The fields before count on its line (mm_users, map_count,
-// page_table_lock) are not modelled. The two lines are one aligned pair here; in the kernel that
-// depends on where the slab places the mm_struct. Fields that a scheme declares behind its rwsem
-// may take the rest of the second line (RefcountOwner).
+// 2e3025434a6b moved it back in 2021. Of the fields before count on its line, map_count is
+// modelled: each map and unmap writes it, so the thread that takes the lock has that line already.
+// The two lines are one aligned pair here; in the kernel that depends on where the slab places the
+// mm_struct. Fields that a scheme declares behind its rwsem may take the rest of the second line
+// (RefcountOwner).
 template <class P, class Spinlock, Layout layout>
 struct RwsemLines {
   OsqNodes<P> spinners_;
-  alignas(cache_line) typename P::template atomic<u64> count_{0};
+  alignas(cache_line) typename P::template data<u64> map_count_;
+  typename P::template atomic<u64> count_{0};
   alignas(line_size) RwsemOwner<P> owner_;
   OsqTail<P> osq_;
   Spinlock wait_lock_;
   RwsemWaitList<P> queue_;
 
   static constexpr bool lines_hold() {
-    const usize count = offsetof(RwsemLines, count_), owner = offsetof(RwsemLines, owner_);
-    return owner == count + line_size &&
+    const usize first = offsetof(RwsemLines, map_count_), owner = offsetof(RwsemLines, owner_);
+    return line_of(offsetof(RwsemLines, count_)) == line_of(first) && owner == first + line_size &&
            line_of(owner) == line_of(offsetof(RwsemLines, queue_) + sizeof(queue_) - 1) &&
-           sizeof(RwsemLines) == count + cache_line;
+           sizeof(RwsemLines) == first + cache_line;
   }
 };
 
-// packed: all words, and the pointers to the first two threads' OSQ nodes, share one line.
+// packed: all words, and the pointers to the first two threads' OSQ nodes, share one line. Where
+// commit 57efa1fe5957 had moved mmap_lock, map_count was left on the line before it.
 template <class P, class Spinlock>
 struct RwsemLines<P, Spinlock, Layout::packed> {
   alignas(cache_line) typename P::template atomic<u64> count_{0};
@@ -117,6 +120,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
 
   // Names each word. A caller that names the lock as a whole calls this again afterwards.
   void label() {
+    if constexpr (requires { this->map_count_; }) P::label(&this->map_count_, "mm.map_count");
     P::label(&count_, "rwsem.count");
     P::label(&owner_, "rwsem.owner");
     P::label(&osq_, "rwsem.osq");
@@ -186,6 +190,9 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
       wake_waiters(WakeType::read_owned);
     }
   }
+
+  // The field of mm_struct on the line of `count`, for the address space that the lock protects.
+  auto* map_count() requires(policy.layout == Layout::linux_6_18) { return &this->map_count_; }
 
   // Asks for the line of `count` for writing (PrefetchedRwsem).
   void prefetch() const { P::prefetch_write(&count_); }

@@ -160,6 +160,7 @@ template <Layout layout>
 struct Lines : MmapSemBase<Mm<P, vmas::RbTree, RefcountHooks<P, layout>, layout>,
                            Rwsem<P, RwsemPolicy{.layout = layout}>, Lines<layout>> {
   Lines() : Lines::MmapSemBase(AddressSpaceOptions{}) {}
+  auto* map_count() { return this->lock_.map_count(); }
   // The line of mm_lock_seq, counted from the rwsem's last line (linux-6.18: the line of owner and
   // wait list).
   int sequences_line() {
@@ -169,6 +170,20 @@ struct Lines : MmapSemBase<Mm<P, vmas::RbTree, RefcountHooks<P, layout>, layout>
            static_cast<int>(line_of(sizeof(this->lock_) - 1));
   }
 };
+
+TEST(RefcountLayout, TheNumberOfVmasLiesWithTheLock) {
+  NativeThread thread(0, 0, 0, 1);
+  Lines<Layout::linux_6_18> space;
+  space.enter();
+  const u64 base = space.fixed_base();
+  const auto& number = *space.map_count();
+  const u64 before = number.load();
+  for (const u64 page : {0, 2, 4})
+    ASSERT_EQ(space.map(base + page * page_size, page_size, rw, map_fixed).error, Error::none);
+  EXPECT_EQ(number.load() - before, 3u);
+  EXPECT_EQ(space.unmap(base, 3 * page_size), Error::none);
+  EXPECT_EQ(number.load() - before, 1u);
+}
 
 TEST(RefcountLayout, TheSequenceLiesOnTheLineOfTheLocksOwnerAndWaiters) {
   NativeThread thread(0, 0, 0, 1);
