@@ -48,6 +48,10 @@ inline constexpr u32 map_shared = 1;
 inline constexpr u32 map_file = 2;
 inline constexpr u32 map_fixed = 4;
 inline constexpr u32 map_growsdown = 8;  // a stack: a fault just below it grows it
+// Private memory of /dev/zero. It is anonymous, but its VMA merges with no other: every such
+// mapping begins at the same offset of its file (vma_merge in the kernel compares vm_file and
+// vm_pgoff).
+inline constexpr u32 map_zero = 16;
 
 struct MapResult {
   u64 address = 0;

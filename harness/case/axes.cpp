@@ -77,9 +77,8 @@ const std::vector<Axis>& axes() {
        .before = "packed"},
       {.key = "anon_vma",
        .help =
-           "where a VMA's first write prepares its anon_vma under refcount: in the fault, which "
-           "tries the big lock for that alone, or in a fault under the big lock, as before "
-           "Linux 6.10",
+           "which faults of a VMA without an anon_vma take the big lock under refcount: only "
+           "those that need one, and for that alone if it is free, or all, as in Linux 6.4 to 6.9",
        .label = "anon_vma",
        .values = {{"in_fault"}, {"under_lock"}}},
       {.key = "thp",

@@ -36,8 +36,11 @@ struct AddressSpaceOptions {
   u32 page_table = 0;  // page_table_shared or page_table_per_cpu
   bool merge = true;   // adjacent compatible VMAs merge
   bool thp = false;    // `linux` alone: huge pages allowed
-  // Scheme refcount: whether a fault that finds no anon_vma prepares it while it holds the VMA, as
-  // Linux does since 6.10 (vmf_anon_prepare). False: it falls back to the big lock.
+  // Scheme refcount: whether a fault looks for the anon_vma only when it needs one, and prepares it
+  // while it holds the VMA, as Linux does since 6.10 (vmf_anon_prepare of mm/memory.c). False:
+  // every fault in anonymous memory whose VMA has no anon_vma falls back to the big lock, as in 6.4
+  // to 6.9 (lock_vma_under_rcu). That includes reads, which map the page of zeros and prepare no
+  // anon_vma.
   bool anon_vma_in_fault = true;
   // Each operation checks itself as it runs (Violations). Timed trials switch this off, since the
   // checks cost time within the window; check() looks at the end either way.

@@ -115,10 +115,10 @@ class Mm {
     // exchange.
     if (anonymous_write && vma->anon_vma.load(std::memory_order_relaxed) == 0)
       return FaultStep::needs_anon_vma;
-    const bool clear = !vma->has(map_file) || vma->privately_written(access);
     // relaxed: the caller keeps the protection from changing.
-    if (!table_.fault_in(address, access, vma->prot.load(std::memory_order_relaxed), clear))
-      return FaultStep::nomem;
+    const u32 prot = vma->prot.load(std::memory_order_relaxed);
+    const NewPage page = new_page(access, prot, vma->has(map_file), vma->privately_written(access));
+    if (!table_.fault_in(address, access, prot, page)) return FaultStep::nomem;
     // Oracle: the caller's hold must have kept the VMA in place since the checks above.
     if (options_.oracle &&
         (vma->attached.load(std::memory_order_relaxed) == 0 || !vma->range().contains(address)))

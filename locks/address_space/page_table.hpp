@@ -61,6 +61,23 @@ struct Pte {
   Pte with_many() const { return {word | many_bit}; }
 };
 
+// The page that a fault maps where no page is mapped.
+//   own     memory of the process's own, which the kernel allocates, accounts, and clears or copies
+//   cached  a page of a file
+//   zero    the page of zeros, which the kernel maps without allocating or accounting anything
+//           (do_anonymous_page of mm/memory.c). The entry has a frame of its own here too, which
+//           nothing clears.
+enum class NewPage : int { own, cached, zero };
+
+// The page of an access to a mapping of protection `prot`, of a file or of none. `own`:
+// Vma::privately_written. The kernel maps the page of zeros at every first read of private
+// anonymous memory, and copies it at the first write. Here a page that may be written is `own` from
+// the first read on.
+constexpr NewPage new_page(Access access, u32 prot, bool file, bool own) {
+  if (access == Access::read && own && (prot & prot_write) == 0) return NewPage::zero;
+  return own || !file ? NewPage::own : NewPage::cached;
+}
+
 // log2 of a table's entries: x86-64's 9, unless the platform asks for smaller tables.
 template <class P>
 constexpr u32 table_level_bits() {
@@ -208,9 +225,9 @@ class PageTable {
   }
 
   // Serves a fault at `address` in a VMA that permits `access` and has protection `prot`. The
-  // caller keeps that VMA from being unmapped or changed meanwhile. `clear`: the new page must be
-  // cleared or copied. False means that no frame is left.
-  bool fault_in(u64 address, Access access, u32 prot, bool clear) {
+  // caller keeps that VMA from being unmapped or changed meanwhile. False means that no frame is
+  // left.
+  bool fault_in(u64 address, Access access, u32 prot, NewPage page) {
     Leaf& leaf = leaf_for(root_, address);
     Leaf* own = own_leaf_for(address);
     auto& entry = leaf.entries[index(address, 0)];
@@ -220,13 +237,13 @@ class PageTable {
     if (!Pte{entry.load(std::memory_order_relaxed)}.present()) {
       fresh = frames_.take();
       if (fresh == no_frame) return false;
-      P::kernel_work(KernelWork::fault);
-      if (clear) clear_frame(fresh);
+      if (page != NewPage::zero) P::kernel_work(KernelWork::fault);
+      if (page == NewPage::own) clear_frame(fresh);
     }
     const bool missing = !install(leaf, own, index(address, 0), fresh, access, prot);
     if (fresh != no_frame) frames_.unpin(fresh);
     // A discard dropped the entry between the two looks at it. Try again, with a frame.
-    return missing ? fault_in(address, access, prot, clear) : true;
+    return missing ? fault_in(address, access, prot, page) : true;
   }
 
   // zap_page_range_single() in the kernel. Clears the entries of `range`, shoots down by the policy

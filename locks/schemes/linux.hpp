@@ -42,6 +42,9 @@ class LinuxScheme final : public AddressSpace {
     break_start_ = fixed_base_ + fixed_span;
     break_ = break_start_;
   }
+  ~LinuxScheme() override {
+    if (zero_ >= 0) close(zero_);
+  }
 
   u64 fixed_base() const override { return fixed_base_; }
 
@@ -57,8 +60,8 @@ class LinuxScheme final : public AddressSpace {
   }
 
   MapResult map(u64 hint, u64 length, u32 prot, u32 flags) override {
-    const bool file = (flags & map_file) != 0;
-    const int fd = file ? files_.here().with_length(page_ceil(length)) : -1;
+    const bool file = (flags & (map_file | map_zero)) != 0;
+    const int fd = descriptor(length, flags);
     if (file && fd < 0) return {0, Error::nomem};
     const int native = ((flags & map_shared) != 0 ? MAP_SHARED : MAP_PRIVATE) |
                        (file ? 0 : MAP_ANONYMOUS) | MAP_NORESERVE |
@@ -144,6 +147,12 @@ class LinuxScheme final : public AddressSpace {
     u64 length_ = 0;
   };
 
+  // The file that a map of `length` bytes with these flags maps. -1: none, or the file is missing.
+  int descriptor(u64 length, u32 flags) {
+    if ((flags & map_zero) != 0) return zero_;
+    return (flags & map_file) != 0 ? files_.here().with_length(page_ceil(length)) : -1;
+  }
+
   static int native_prot(u32 prot) {
     return ((prot & prot_read) != 0 ? PROT_READ : 0) | ((prot & prot_write) != 0 ? PROT_WRITE : 0);
   }
@@ -163,6 +172,8 @@ class LinuxScheme final : public AddressSpace {
   }
 
   PerThread<P, File> files_;
+  // For map_zero.
+  const int zero_ = open("/dev/zero", O_RDONLY | O_CLOEXEC);
   std::mutex break_mutex_;
   u64 fixed_base_ = 0;
   u64 break_start_ = 0;

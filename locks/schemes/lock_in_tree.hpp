@@ -244,7 +244,8 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
     const bool own = !SlotValue::has(value, map_shared) && (access == Access::write || !file);
     if (own && access == Access::write && !SlotValue::anon(value))
       tree_.fill(page, page + 1, value | SlotValue::anon_bit);
-    const bool mapped = table_.fault_in(address, access, SlotValue::prot(value), !file || own);
+    const u32 prot = SlotValue::prot(value);
+    const bool mapped = table_.fault_in(address, access, prot, new_page(access, prot, file, own));
     // Oracle: the slot's lock must have kept the mapping in place since the caller took it.
     if (options_.oracle && ((value_at(address) ^ value) & ~SlotValue::anon_bit) != 0)
       violations_.note("a fault was served in a slot that another thread changed");

@@ -85,7 +85,8 @@ requires Mm::searchable_under_rcu class Refcount final
         continue;
       }
       if (result != PinResult::pinned) return fall_back(event_of(result));
-      step = fault_in_pinned(*vma, address, access);
+      step =
+          lacks_anon_vma(*vma) ? FaultStep::needs_anon_vma : fault_in_pinned(*vma, address, access);
       vma->state().unpin(this->hooks_.owner());
       if (step == FaultStep::no_vma) return fall_back(moved);
       if (step == FaultStep::needs_anon_vma) return fall_back(no_anon_vma);
@@ -94,17 +95,24 @@ requires Mm::searchable_under_rcu class Refcount final
     return fall_back(retried);
   }
 
-  // A fault chooses an anon_vma among its neighbours' with the big lock held shared. It tries that
-  // lock if the options allow it, and else falls back to it with the whole fault. It only tries
-  // the big lock, since the lock's holder may be waiting for this pin (vmf_anon_prepare of
-  // mm/memory.c). While the fault holds both, the VMA is in the container: a writer that takes it
-  // out drains the pin first.
+  // Linux 6.4 to 6.9 (lock_vma_under_rcu of mm/memory.c): no fault in anonymous memory is served
+  // under the VMA's lock before the VMA has an anon_vma, whatever the access is. A VMA that is only
+  // read never gets one.
+  template <class V>
+  bool lacks_anon_vma(const V& vma) const {
+    // relaxed: as in Mm::fault_step.
+    return !this->mm_.options().anon_vma_in_fault && vma.privately_written(Access::read) &&
+           vma.anon_vma.load(std::memory_order_relaxed) == 0;
+  }
+
+  // A fault chooses an anon_vma among its neighbours' with the big lock held shared. It only tries
+  // that lock, since the lock's holder may be waiting for this pin, and where it fails it falls
+  // back to the lock with the whole fault (vmf_anon_prepare of mm/memory.c). While the fault holds
+  // both, the VMA is in the container: a writer that takes it out drains the pin first.
   template <class V>
   FaultStep fault_in_pinned(V& vma, u64 address, Access access) {
     const FaultStep step = this->mm_.fault_step(&vma, address, access);
-    const bool may_try = this->mm_.options().anon_vma_in_fault;
-    if (step != FaultStep::needs_anon_vma || !may_try || !this->lock_.try_lock_shared())
-      return step;
+    if (step != FaultStep::needs_anon_vma || !this->lock_.try_lock_shared()) return step;
     this->mm_.prepare_anon_vma(vma);
     this->lock_.unlock_shared();
     counters_.add(anon_vma_tried);

@@ -30,12 +30,12 @@ TEST_F(PageTableTest, CountsEveryFrameMappedOrFree) {
   PageTable<P> table(options(shootdown_cpumask), violations_);
   table.enter();
   for (u64 page = 0; page < 8; ++page)
-    EXPECT_TRUE(table.fault_in(base + page * page_size, Access::write, rw, true));
-  EXPECT_FALSE(table.fault_in(base + 8 * page_size, Access::write, rw, true));
+    EXPECT_TRUE(table.fault_in(base + page * page_size, Access::write, rw, NewPage::own));
+  EXPECT_FALSE(table.fault_in(base + 8 * page_size, Access::write, rw, NewPage::own));
   EXPECT_EQ(table.check(), "");
   table.zap({base, base + 3 * page_size});
   EXPECT_EQ(table.check(), "");
-  EXPECT_TRUE(table.fault_in(base + 8 * page_size, Access::write, rw, true));
+  EXPECT_TRUE(table.fault_in(base + 8 * page_size, Access::write, rw, NewPage::own));
   EXPECT_EQ(table.check(), "");
 }
 
@@ -47,7 +47,7 @@ TEST_F(PageTableTest, UsesADelayedFrameAgainAfterAllOthers) {
   table.enter();
   std::vector<FrameNumber> used;
   for (int turn = 0; turn < 6; ++turn) {
-    ASSERT_TRUE(table.fault_in(base, Access::write, rw, true));
+    ASSERT_TRUE(table.fault_in(base, Access::write, rw, NewPage::own));
     table.for_each_entry([&](u64, Pte pte) { used.push_back(pte.frame()); });
     table.zap({base, base + page_size});
     EXPECT_EQ(table.check(), "");
@@ -60,11 +60,11 @@ TEST_F(PageTableTest, UsesADelayedFrameAgainAfterAllOthers) {
 TEST_F(PageTableTest, GrantsNoMoreThanTheAccessAskedFor) {
   PageTable<P> table(options(shootdown_cpumask), violations_);
   table.enter();
-  ASSERT_TRUE(table.fault_in(base, Access::read, rw, true));
+  ASSERT_TRUE(table.fault_in(base, Access::read, rw, NewPage::own));
   std::vector<u32> prots;
   const auto note = [&](u64, Pte pte) { prots.push_back(pte.prot()); };
   table.for_each_entry(note);
-  ASSERT_TRUE(table.fault_in(base, Access::write, rw, true));
+  ASSERT_TRUE(table.fault_in(base, Access::write, rw, NewPage::own));
   table.for_each_entry(note);
   table.restrict({base, base + page_size}, prot_read);
   table.for_each_entry(note);
@@ -78,10 +78,10 @@ TEST_F(PageTableTest, AnAccessNeedsAnEntryWithEnoughRights) {
   PageTable<P> table(options(shootdown_cpumask), violations_);
   table.enter();
   EXPECT_FALSE(table.touch(base, Access::read));
-  ASSERT_TRUE(table.fault_in(base, Access::read, rw, true));
+  ASSERT_TRUE(table.fault_in(base, Access::read, rw, NewPage::own));
   EXPECT_TRUE(table.touch(base, Access::read));
   EXPECT_FALSE(table.touch(base, Access::write));
-  ASSERT_TRUE(table.fault_in(base, Access::write, rw, true));
+  ASSERT_TRUE(table.fault_in(base, Access::write, rw, NewPage::own));
   EXPECT_TRUE(table.touch(base, Access::write));
   table.zap({base, base + page_size});
   EXPECT_FALSE(table.touch(base, Access::read));
@@ -92,7 +92,7 @@ TEST_F(PageTableTest, ZapsRangesThatSpanTablesAndHolesWithoutTouchingTheRest) {
   table.enter();
   const std::vector<u64> pages = {base - page_size, base, base + PageTable<P>::table_span,
                                   base + (u64{1} << 30)};
-  for (u64 page : pages) ASSERT_TRUE(table.fault_in(page, Access::write, rw, true));
+  for (u64 page : pages) ASSERT_TRUE(table.fault_in(page, Access::write, rw, NewPage::own));
   table.zap({base, base + (u64{1} << 30)});
   std::vector<u64> left;
   table.for_each_entry([&](u64 address, Pte) { left.push_back(address); });
@@ -122,7 +122,7 @@ class ThreeCpus {
   ThreeCpus& operator=(const ThreeCpus&) = delete;
 
   void fault(u32 id, u64 address) {
-    as_thread(id, [&] { table_.fault_in(address, Access::read, rw, true); });
+    as_thread(id, [&] { table_.fault_in(address, Access::read, rw, NewPage::own); });
   }
   // The CPUs that a zap of one page by thread `id` charges.
   std::vector<bool> charged_by_zap(u32 id, u64 address) {
@@ -239,7 +239,7 @@ TEST_F(PageTableTest, TheSenderOfABroadcastWaitsOnceARange) {
   Table table(options(shootdown_broadcast), violations);
   table.enter();
   for (const u64 page : {base, base + page_size})
-    ASSERT_TRUE(table.fault_in(page, Access::write, rw, true));
+    ASSERT_TRUE(table.fault_in(page, Access::write, rw, NewPage::own));
   EXPECT_EQ(CountingPlatform::worked_ns, 0u);
   table.zap({base, base + 2 * page_size});
   EXPECT_EQ(CountingPlatform::worked_ns, Table::broadcast_ns);

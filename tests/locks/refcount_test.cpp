@@ -141,6 +141,37 @@ TEST(Refcount, FaultsWithoutTheBigLockOnceThereIsAnAnonVma) {
   EXPECT_EQ(event(space, "refcount.fallback_missed"), 1u);
 }
 
+// Linux 6.4 to 6.9, and 6.10. A VMA that is only read never gets an anon_vma.
+TEST(Refcount, AReadNeedsTheBigLockOnlyWhereTheAnonVmaIsCheckedFirst) {
+  NativeThread thread(0, 0, 0, 1);
+  for (const bool in_fault : {false, true}) {
+    AddressSpaceOptions options;
+    options.anon_vma_in_fault = in_fault;
+    Space space(options);
+    space.enter();
+    const u64 base = space.fixed_base();
+    ASSERT_EQ(space.map(base, 3 * page_size, prot_read, map_fixed | map_zero).error, Error::none);
+    for (u64 page = 0; page < 3; ++page)
+      EXPECT_EQ(space.fault(base + page * page_size, Access::read), Error::none);
+    EXPECT_EQ(event(space, "refcount.fallback_anon_vma"), in_fault ? 0u : 3u);
+    EXPECT_EQ(event(space, "refcount.anon_vma_tried"), 0u);
+    EXPECT_EQ(space.check(), "");
+  }
+}
+
+TEST(Refcount, MemoryOfDevZeroMergesWithNoNeighbour) {
+  NativeThread thread(0, 0, 0, 1);
+  Space space(AddressSpaceOptions{});
+  space.enter();
+  const u64 base = space.fixed_base();
+  const u64 before = space.scan();
+  for (const u64 page : {0, 1, 2})
+    ASSERT_EQ(space.map(base + page * page_size, page_size, prot_read, map_fixed | map_zero).error,
+              Error::none);
+  EXPECT_EQ(space.scan() - before, 3u);
+  EXPECT_EQ(space.check(), "");
+}
+
 TEST(Refcount, MayPrepareTheAnonVmaUnderTheBigLockAlone) {
   NativeThread thread(0, 0, 0, 1);
   AddressSpaceOptions options;

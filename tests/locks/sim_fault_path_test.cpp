@@ -107,6 +107,19 @@ TEST_F(SimFaultPath, TheKernelsWorkInAFaultDelaysEachFaultAndNoOther) {
   EXPECT_NEAR(mapped_ns(2000), mapped_ns(1000), 1);
 }
 
+TEST_F(SimFaultPath, AReadOfMemoryThatNobodyMayWriteTakesNoneOfTheWork) {
+  const auto pair_ns = [](u64 work) {
+    return ns_of(run_space("refcount", with_work(KernelWork::fault, work), 1,
+                           [](AddressSpace& space, u64 page) {
+                             space.protect(page, page_size, prot_read);
+                             space.fault(page, Access::read);
+                             space.discard(page, page_size);
+                           }),
+                 1);
+  };
+  EXPECT_NEAR(pair_ns(2000), pair_ns(1000), 1);
+}
+
 TEST_F(SimFaultPath, TheKernelsTimesVaryAroundTheirConstants) {
   const auto fault_ns = [](u32 jitter) {
     Machine machine = with_work(KernelWork::fault, 1000);
@@ -186,7 +199,7 @@ u64 empty_zap_ns(bool beside) {
   u64 took = 0;
   simulation.set_body(0, [&] {
     shared->table.enter();
-    shared->table.fault_in(base, Access::write, rw, false);
+    shared->table.fault_in(base, Access::write, rw, NewPage::cached);
     simulation.meet();
     if (beside) shared->table.zap(page);
   });

@@ -144,6 +144,23 @@ TEST(PageFault, TouchesEveryPageOnceBetweenMapAndUnmap) {
   }
 }
 
+TEST(SmallAllocs, ReadsEveryPageOnceAndUnmapsNothingAtFirst) {
+  const std::vector<Call> calls = run_fake("small_allocs", 1).calls;
+  constexpr usize pages = 10;
+  ASSERT_GT(calls.size(), 3 * (pages + 1));
+  for (usize region = 0; region < 3; ++region) {
+    const Call* call = &calls[region * (pages + 1)];
+    const u64 start = call->address;
+    EXPECT_EQ(call->kind, Operation::map);
+    EXPECT_EQ(call->length, pages * page_size);
+    EXPECT_EQ(call->prot, prot_read);
+    for (usize page = 0; page < pages; ++page) {
+      EXPECT_EQ((++call)->kind, Operation::fault);
+      EXPECT_EQ(call->address, start + page * page_size);
+    }
+  }
+}
+
 TEST(ClearPages, CountsFaultsAndAsksNothingOfTheAddressSpace) {
   const FakeRun run = run_fake("clear_pages:size=64K", 2);
   EXPECT_GT(run.record["kinds"]["fault"]["count"].get<u64>(), 0u);
