@@ -60,12 +60,12 @@ struct RwsemPolicy {
 // linux-6.18: `count` lies on one line; owner, osq, wait_lock and wait list lie on the next.
 // mm_struct has this layout on purpose: its comment (include/linux/mm_types.h) says that both count
 // and owner are accessed often when mmap_lock is contended. Commit 57efa1fe5957 moved all of
-// mmap_lock onto one line by accident, which cost the test mmap1 of will-it-scale 9.2 %. Commit
-// 2e3025434a6b moved it back in 2021. Of the fields before count on its line, map_count is
-// modelled: each map and unmap writes it, so the thread that takes the lock has that line already.
-// The two lines are one aligned pair here; in the kernel that depends on where the slab places the
-// mm_struct. Fields that a scheme declares behind its rwsem may take the rest of the second line
-// (RefcountOwner).
+// mmap_lock onto one line by accident, which cost the test mmap1 of will-it-scale 9.2 % on one
+// machine and gained 3.7 % on another. Commit 2e3025434a6b moved it back in 2021. Of the fields
+// before count on its line, map_count is modelled: each map and unmap writes it, so the thread that
+// takes the lock has that line already. The two lines are one aligned pair here; in the kernel that
+// depends on where the slab places the mm_struct. Fields that a scheme declares behind its rwsem
+// may take the rest of the second line (RefcountOwner).
 template <class P, class Spinlock, Layout layout>
 struct RwsemLines {
   OsqNodes<P> spinners_;
