@@ -261,14 +261,14 @@ function changeRows({ name: change, before, after, published, points }) {
   return points.map((point) =>
     row([
       name(change),
-      name(changedCase(before)),
-      name(changedCase(after)),
       name(before.machine),
       point.cpus,
+      figure,
+      changeText(point.change) + doubtMark(point.doubtful),
       human(point.before.median),
       human(point.after.median),
-      changeText(point.change) + doubtMark(point.doubtful),
-      figure,
+      name(changedCase(before)),
+      name(changedCase(after)),
     ]),
   );
 }
@@ -277,7 +277,7 @@ function changeRows({ name: change, before, after, published, points }) {
 function changesSection(fits) {
   const changes = fits.flatMap((fit) => fit.changes);
   if (changes.length === 0) return '';
-  const head = ['change', 'before', 'after', 'machine', 'CPUs', 'rate before', 'rate after', 'simulated change', 'published change'];
+  const head = ['change', 'machine', 'CPUs', 'published change', 'simulated change', 'rate before', 'rate after', 'before', 'after'];
   const about = 'Each change of one mechanism, simulated both ways. The sign counts first, then the size.';
   const texts = changes.map(({ name: change, about: what, source }) =>
     `<li>${name(change)}: ${escapeHtml(what)}${source ? ` (${escapeHtml(source)})` : ''}</li>`);
