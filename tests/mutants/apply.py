@@ -6,7 +6,7 @@
 SOURCE is the source tree. OUT gets a copy of each header that has mutants, and mutants.cpp, the table of
 harness/check/semantic/mutant.hpp. A mutant replaces the text `find`, in which each run of white space stands for any white
 space and comments. The text occurs once in the file, or once in `within`, a text that occurs once in the file. If it ends
-with ';' or '}' it is a sequence of statements, else an expression. Lines keep their numbers. Mutants of one text are
+with ';', or with '}' and has a ';', it is a sequence of statements, else an expression. Lines keep their numbers. Mutants of one text are
 alternatives. A mutant may lie within another one's text, and then exists only while the other one is not chosen.
 """
 import json
@@ -38,7 +38,8 @@ def place(mutant, source):
 
 def choice(mutants, original):
     """The text in place of `original` where each of `mutants` has its own."""
-    if mutants[0]["find"].rstrip()[-1] in ";}":
+    find = mutants[0]["find"]
+    if find[-1] == ";" or (find[-1] == "}" and ";" in find):
         chain = "".join(f"if (::faultline::check::mutant_is({m['id']})) {{ {m['replace']} }} else " for m in mutants)
         return f"{{ {chain}{{ {original} }} }}"
     chain = "".join(f"::faultline::check::mutant_is({m['id']}) ? ({m['replace']}) : " for m in mutants)
