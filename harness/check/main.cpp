@@ -60,7 +60,8 @@ int run(int argc, char** argv) {
   options.chosen = chosen(names);
   if (mutants)
     throw std::invalid_argument(
-        "check: --mutants: expected --weakened, --broken, or --semantic beside it");
+        "check: --mutants: expected --weakened, --broken or both in its place, or --semantic "
+        "beside it");
   if (!options.at.empty() && !weakened)
     throw std::invalid_argument("check: --at: expected --weakened beside it");
   if (!weakened && !broken) return check_locks(options);

@@ -17,7 +17,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr u64 most_for_reach = 300;          // executions of a program
+constexpr u64 most_for_reach = 50;           // executions of a program
+constexpr u64 at_first = 20;                 // executions of a program before any lock gets more
 constexpr int most_seconds = 60;             // of CPU time, for a program's executions
 constexpr rlim_t most_memory = 16ULL << 30;  // bytes of addresses
 
@@ -39,18 +40,22 @@ std::string text_of(const Mutant& mutant) {
   return fmt::format("{}:{}", mutant.file, mutant.name);
 }
 
-// The numbers of the mutants that lie on the paths of `checked`.
+// Answers {"reaches": the numbers of the mutants that lie on the paths of `checked`}, or
+// {"fails": what} where an execution fails although no mutant is active.
 json reached_by(const Checked& checked, const CheckOptions& options) {
   for (const Stage& stage : hunt_stages(checked, false, options.seed))
     for (const Program& program : stage.programs) {
       SearchLimits limits = stage.limits;
       limits.executions = std::min(limits.executions, most_for_reach);
-      explore(checked, program, stage.options, limits);
+      const Outcome outcome = explore(checked, program, stage.options, limits);
+      if (outcome.failure)
+        return {{"fails", fmt::format("{} in {}: {}\n{}", outcome.failure->what, stage.what,
+                                      to_string(program), outcome.failure->story)}};
     }
   json numbers = json::array();
   for (unsigned number = 1; number <= mutants().size(); ++number)
     if (reached_mutants[number]) numbers.push_back(number);
-  return numbers;
+  return {{"reaches", numbers}};
 }
 
 // For each mutant's number, the locks that reach it.
@@ -64,7 +69,11 @@ std::map<unsigned, std::vector<const Checked*>> find_reach(const CheckOptions& o
     if (!answer.text)
       throw std::runtime_error(fmt::format("check: {}: {} while its mutants were collected",
                                            locks[job].name, answer.reason));
-    found[job] = json::parse(*answer.text);
+    const json result = json::parse(*answer.text);
+    if (result.contains("fails"))
+      throw std::runtime_error(fmt::format("check: {} fails without a mutant: {}", locks[job].name,
+                                           result["fails"].get<std::string>()));
+    found[job] = result["reaches"];
   });
   std::map<unsigned, std::vector<const Checked*>> reach;
   for (usize i = 0; i < locks.size(); ++i)
@@ -99,11 +108,10 @@ struct Trial {
   std::vector<const Checked*> locks;
 };
 
-// In a child: searches one lock after the other until one fails.
-json hunt(const Trial& trial, const CheckOptions& options) {
-  limit_child();
-  active_mutant = trial.number;
-  u64 executions = 0;
+// Searches one lock after the other until one fails, with at most `most` executions of a program.
+// Adds the executions to `executions`.
+json hunt_once(const Trial& trial, CheckOptions options, u64 most, u64& executions) {
+  options.most_executions = std::min(options.most_executions, most);
   for (const Checked* lock : trial.locks) {
     restart_watchdog();
     json found = hunt(*lock, nullptr, options, restart_watchdog);
@@ -114,6 +122,15 @@ json hunt(const Trial& trial, const CheckOptions& options) {
     return found;
   }
   return {{"executions", executions}};
+}
+
+// In a child. Most mutants fail soon in some program, so each program is tried a little first.
+json hunt(const Trial& trial, const CheckOptions& options) {
+  limit_child();
+  active_mutant = trial.number;
+  u64 executions = 0;
+  json found = hunt_once(trial, options, at_first, executions);
+  return found.contains("caught") ? found : hunt_once(trial, options, ~u64{0}, executions);
 }
 
 struct Tally {
