@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "harness/check/common/space_calls.hpp"
 #include "locks/random.hpp"
 
@@ -94,10 +96,13 @@ bool Program::meets() const {
 }
 
 bool Program::reserves() const {
-  for (const Script& script : threads)
-    for (const Act& act : script)
-      if (act.call == Call::map_hinted || act.call == Call::place) return true;
-  return false;
+  const auto maps = [](const Act& act) {
+    return act.call == Call::map || act.call == Call::map_read || act.call == Call::map_hinted ||
+           act.call == Call::map_stack || act.call == Call::place;
+  };
+  return std::any_of(threads.begin(), threads.end(), [&](const Script& script) {
+    return std::any_of(script.begin(), script.end(), maps);
+  });
 }
 
 namespace {
@@ -263,6 +268,7 @@ std::vector<Scripts> calls_of_two() {
       // Both pages lie in one slot of a radix tree.
       {{call(Call::map, 2, 4), fault(2)}, {call(Call::unmap, 2, 4)}},
       {{fault(1)}, {discard}},
+      {{discard}, {discard}},  // the second returns after the first one's shootdown
       {{unmap}, {protect}},
       {{call(Call::unmap, 0, 1)}, {call(Call::unmap, 1, 2)}},
       {{fault(1), fault(0)}, {unmap, map}},  // the VMA is detached and attached again

@@ -59,10 +59,11 @@ inline u32 break_of(const MapResult& result) {
 // The access to a page by `thread`, whose CPU keeps the translation.
 inline void touch_page(AddressSpace& space, u32 page, u32 thread) {
   const u64 address = space_base + page * page_size;
+  const u64 flushes = translations.flushes(thread);
   if (space.touch(address, Access::write))
-    translations.fill(thread, page, prot_read | prot_write);
+    translations.fill(thread, page, prot_read | prot_write, flushes);
   else if (space.touch(address, Access::read))
-    translations.fill(thread, page, prot_read);
+    translations.fill(thread, page, prot_read, flushes);
 }
 
 // The answer of one call of `thread`, as a number.

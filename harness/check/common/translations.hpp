@@ -17,12 +17,21 @@ class Translations {
 
   void reset() { *this = {}; }
 
-  // `rights`: prot_read, and prot_write where a write succeeded.
-  void fill(u32 cpu, u32 page, u32 rights) { cached_[cpu][page] = {rights, ++moment_}; }
+  // How often the CPU's cache was emptied.
+  u64 flushes(u32 cpu) const { return flushes_[cpu]; }
+
+  // `rights`: prot_read, and prot_write where a write succeeded. `flushes`: as they were before the
+  // access. A CPU that is interrupted within an access fills nothing.
+  void fill(u32 cpu, u32 page, u32 rights, u64 flushes) {
+    if (flushes_[cpu] == flushes) cached_[cpu][page] = {rights, ++moment_};
+  }
 
   void flush(const CpuSet& cpus) {
-    for (u32 cpu = 0; cpu < most_threads; ++cpu)
-      if (cpus.has(cpu)) cached_[cpu] = {};
+    for (u32 cpu = 0; cpu < most_threads; ++cpu) {
+      if (!cpus.has(cpu)) continue;
+      cached_[cpu] = {};
+      ++flushes_[cpu];
+    }
   }
 
   u64 now() const { return moment_; }
@@ -42,6 +51,7 @@ class Translations {
     u64 since = 0;
   };
   std::array<std::array<Entry, most_pages>, most_threads> cached_{};
+  std::array<u64, most_threads> flushes_{};
   u64 moment_ = 0;
   bool is_stale_ = false;
 };
