@@ -119,6 +119,8 @@ class Contention {
   void finish() {
     for (const double share : nearest_) findings_.add("contention.nearest_share", share);
     findings_.excuse("contention.nearest_share", no_share_);
+    findings_.excuse("contention.queued_residency",
+                     no_share_ == not_together ? not_together : "there are fewer than three cores");
   }
 
  private:
@@ -127,12 +129,30 @@ class Contention {
     for (const Order& order : orders) {
       const Handovers handovers = count_handovers(order, between_of(shape_, cpus));
       findings_.add("contended." + where, order.ns_per_add);
-      findings_.add("run." + where, handovers.adds() / std::max(1.0, handovers.all_changes()));
+      findings_.add("run." + where, run_of(handovers));
+    }
+  }
+
+  // How many additions a CPU makes until another one gets the word.
+  static double run_of(const Handovers& handovers) {
+    return handovers.adds() / std::max(1.0, handovers.all_changes());
+  }
+
+  // The first addition of a run comes with the line; the owner makes the others while it keeps it.
+  void note_queued_residency(Distance distance, const std::vector<u32>& cpus,
+                             const std::vector<Order>& orders) {
+    const double hit = findings_.median("caches.hit.rmw");
+    const double latency = findings_.median(latency_of("rmw.modified", distance));
+    for (const Order& order : orders) {
+      const double run = run_of(count_handovers(order, between_of(shape_, cpus)));
+      findings_.add("contention.queued_residency", std::max(0.0, run - 1) * hit / latency);
     }
   }
 
   void measure_most(Distance distance, const std::vector<u32>& cpus,
                     const std::vector<Order>& orders) {
+    if (!findings_.has("contention.queued_residency"))
+      note_queued_residency(distance, cpus, orders);
     nearest_.clear();
     no_share_ = orders.empty() ? not_together : "all cores are equally near to each other";
     for (const Order& order : orders)

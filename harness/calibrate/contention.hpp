@@ -12,8 +12,9 @@ namespace faultline::calibrate {
 
 // Lets N CPUs at most DISTANCE apart add to one word and log what their fetch-and-adds return.
 // Measures "contended.DISTANCE.N", ns an addition; "run.DISTANCE.N", additions in a row by one CPU;
-// "contention.service.DISTANCE", of the most CPUs; and "contention.nearest_share", of the most CPUs
-// at the greatest distance. N is 2, 3, 5, 9, ..., so that 1, 2, 4, 8, ... CPUs queue while one is
+// "contention.service.DISTANCE", of the most CPUs; "contention.nearest_share", of the most CPUs at
+// the greatest distance; and "contention.queued_residency", of the most CPUs at the nearest
+// distance, from their runs. N is 2, 3, 5, 9, ..., so that 1, 2, 4, 8, ... CPUs queue while one is
 // served, and the number of all.
 void measure_contention(const Topology& topology, const Shape& shape, const Effort& effort,
                         Findings& findings);

@@ -244,6 +244,10 @@ void Writer::write_contention() {
       "a core that adds all the time beside one that adds with gaps: from the clock before the "
       "latter's addition to the former's last addition before it, plus half of its period, over "
       "the latency; the clocks' order is known to some nanoseconds");
+  put_within(
+      "contention.queued_residency", preset_.queued_residency / 1024.0, 0, 1,
+      "additions that a core makes in a row while as many cores as possible add to one word, "
+      "less one, in hits of an RMW, over the latency");
   put_within("contention.cluster_copy", to_ns(preset_.cluster_copy), 0.1, 1e6,
              "one writer and readers on all other cores of the first cluster: the time between two "
              "values, less the first copy, over the further copies");

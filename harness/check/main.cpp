@@ -7,22 +7,51 @@
 #include <thread>
 
 #include "harness/check/common/report.hpp"
+#include "harness/check/genmc/export.hpp"
+#include "harness/cli/parse.hpp"
+#include "locks/catalogue.hpp"
 
 namespace faultline::check {
 namespace {
 
+std::string known_names() {
+  std::string names;
+  for (const Checked& checked : checked_list()) names += std::string(checked.name) + ", ";
+  return names + "or busted";
+}
+
+// Why the checker does not explore a lock, a scheme or a container that `faultline list` names.
+std::string reason_against(const Entry& entry, const std::string& name) {
+  if (entry.family == vmas_family)
+    return "exists, and is checked within the schemes that use it, such as mmap_sem";
+  if (name != entry.name)
+    return fmt::format("exists, and is checked in other variants alone; expected one of {}",
+                       known_names());
+  const char* why = entry.kernel        ? "it is the kernel's own code"
+                    : entry.native_only ? "its source belongs to a library"
+                                        : "it takes no lock";
+  return fmt::format("exists, and is checked by `faultline torture {}` alone: {}", name, why);
+}
+
+const Checked* checked_named(const std::string& name) {
+  if (const Checked* checked = find_checked(name)) return checked;
+  const Entry* entry =
+      find_entry(lock_families | vmas_family | scheme_family, name.substr(0, name.find(':')));
+  if (entry != nullptr)
+    throw std::invalid_argument(fmt::format("check: {}: {}", name, reason_against(*entry, name)));
+  throw std::invalid_argument(
+      fmt::format("check: no lock '{}': expected one of {}", name, known_names()));
+}
+
+// Each name once, in the order in which they are given first.
 std::vector<const Checked*> chosen(const std::vector<std::string>& names) {
   std::vector<const Checked*> found;
   if (names.empty())
     for (const Checked& checked : checked_list()) found.push_back(&checked);
-  for (const std::string& name : names) {
-    found.push_back(find_checked(name));
-    if (found.back() != nullptr) continue;
-    std::string known;
-    for (const Checked& checked : checked_list()) known += std::string(checked.name) + ", ";
-    throw std::invalid_argument(
-        fmt::format("check: no lock '{}': expected one of {}or busted", name, known));
-  }
+  for (const std::string& name : names)
+    if (const Checked* one = checked_named(name);
+        std::find(found.begin(), found.end(), one) == found.end())
+      found.push_back(one);
   return found;
 }
 
@@ -44,10 +73,14 @@ int run(int argc, char** argv) {
   app.add_flag("--broken", broken, "check locks that are broken by hand: each must be caught");
   app.add_flag("--mutants", mutants)->group("");  // the former name of both
   app.add_flag("--deep", options.deep, "search for hours");
-  app.add_option("--seed", options.seed,
+  std::string seed = "1";
+  app.add_option("--seed", seed,
                  "seed of everything that is drawn at random: the same seed gives the same "
                  "executions; 1 if not "
                  "given");
+  std::string to_export;
+  app.add_option("--export-genmc", to_export,
+                 "write this lock and a program for GenMC to standard output, as one C++ file");
   app.add_option("--jobs", options.at_once, "processes at once")->check(CLI::Range(1, 1024));
   try {
     app.parse(argc, argv);
@@ -57,6 +90,11 @@ int run(int argc, char** argv) {
     throw std::invalid_argument(fmt::format(
         "command line: {}, expected what `faultline check --help` shows", error.what()));
   }
+  if (!to_export.empty()) {
+    fmt::print("{}", exported(to_export));
+    return 0;
+  }
+  options.seed = parse_number("--seed", seed, 0, ~u64{0});
   options.chosen = chosen(names);
   if (mutants)
     throw std::invalid_argument(

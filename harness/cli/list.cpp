@@ -141,6 +141,10 @@ void print_coverage(const json& all) {
   std::cout << "checked by\n";
   for (const auto& [way, names] : covered)
     std::cout << fmt::format("  {}\n    {}\n", way, fmt::join(names, ", "));
+  std::vector<std::string> exportable;
+  for (const json& lock : all["locks"])
+    if (lock["checked_by"] != check::by_stress) exportable.push_back(lock["name"]);
+  std::cout << fmt::format("  {}\n    {}\n", check::by_genmc, fmt::join(exportable, ", "));
 }
 
 void print_counters(const json& counters) {

@@ -203,11 +203,13 @@ TEST_F(CalibratedFile, AMeasuredShareKeepsToItsBounds) {
   findings.add("contention.service.cluster", 0.5);
   findings.add("contention.nearest_share", -0.2);
   findings.add("contention.residency", 1.4);
+  findings.add("contention.queued_residency", 0.25);
   write(findings, "package:1 [numa] l3:1 core:8 pu:1");
   const Machine machine = Machine::load(path());
   EXPECT_EQ(machine.service[sim::same_cluster], 512U);
   EXPECT_EQ(machine.nearest_share, 0U);
   EXPECT_EQ(machine.residency, 1024U);
+  EXPECT_EQ(machine.queued_residency, 256U);
   EXPECT_NE(origin_of(machine, "contention.residency").find("the median, 1.4, is out of bounds"),
             std::string::npos);
   EXPECT_TRUE(origin_of(machine, "contention.service.cluster").starts_with("measured 2026-11-24"));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -19,9 +20,10 @@ struct Outcome {
   std::string text;
 };
 
-Outcome check(const std::string& arguments) {
+// Both outputs of a shell's command.
+Outcome shell(const std::string& command) {
   Outcome outcome;
-  FILE* pipe = popen(fmt::format("'{}' check {} 2>&1", FAULTLINE_BINARY, arguments).c_str(), "r");
+  FILE* pipe = popen(fmt::format("exec 2>&1; {}", command).c_str(), "r");
   if (pipe == nullptr) return outcome;
   char buffer[4096];
   for (std::size_t n = 0; (n = fread(buffer, 1, sizeof(buffer), pipe)) > 0;)
@@ -29,6 +31,10 @@ Outcome check(const std::string& arguments) {
   const int status = pclose(pipe);
   outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   return outcome;
+}
+
+Outcome check(const std::string& arguments) {
+  return shell(fmt::format("'{}' check {}", FAULTLINE_BINARY, arguments));
 }
 
 bool says(const Outcome& outcome, const char* text) {
@@ -56,6 +62,82 @@ TEST(Check, FindsALostWakeUp) {
   EXPECT_EQ(outcome.exit_code, 1) << outcome.text;
   EXPECT_TRUE(says(outcome, "deadlock: thread")) << outcome.text;
   EXPECT_TRUE(says(outcome, "wait, sleeps")) << outcome.text;
+}
+
+TEST(Check, SaysWhatChecksALockThatItDoesNotExplore) {
+  for (const char* name : {"none", "linux", "pthread_rwlock"}) {
+    const Outcome outcome = check(name);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.text;
+    EXPECT_TRUE(says(outcome, "exists, and is checked by `faultline torture")) << outcome.text;
+  }
+  EXPECT_TRUE(says(check("rbtree"), "exists, and is checked within the schemes"));
+  EXPECT_TRUE(says(check("nosuch"), "no lock 'nosuch'"));
+}
+
+TEST(Check, TakesEverySeedOfSixtyFourBitsAndNoOther) {
+  EXPECT_EQ(check("ticket --seed 18446744073709551615").exit_code, 0);
+  for (const char* seed : {"-1", "18446744073709551616", "x"}) {
+    const Outcome outcome = check(std::string("ticket --seed ") + seed);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.text;
+    EXPECT_TRUE(says(outcome, "expected a whole number from 0 to")) << outcome.text;
+  }
+}
+
+TEST(Check, RunsALockThatIsGivenTwiceOnce) {
+  const auto rows = [](const Outcome& outcome) {
+    usize count = 0;
+    for (usize at = 0; (at = outcome.text.find("\nticket ", at)) != std::string::npos; ++at)
+      ++count;
+    return count;
+  };
+  EXPECT_EQ(rows(check("ticket ticket")), rows(check("ticket")));
+}
+
+// Compiles the lock's export, after `edit` (a script of sed), and runs it under ThreadSanitizer.
+Outcome run_export(const std::string& lock, const std::string& edit = "") {
+  const std::string file = testing::TempDir() + fmt::format("export-{}-{}", lock, getpid());
+  return shell(
+      fmt::format("'{0}' check --export-genmc {1} | sed '{2}' >'{3}.cpp' && "
+                  "c++ -std=c++20 -O1 -w -fsanitize=thread -pthread -DEXPORTED_THREADS=3 "
+                  "-DEXPORTED_TURNS=100 '{3}.cpp' -o '{3}' && timeout 60 '{3}'; "
+                  "code=$?; rm -f '{3}' '{3}.cpp'; exit $code",
+                  FAULTLINE_BINARY, lock, edit, file));
+}
+
+TEST(Check, ExportsLocksThatThreadSanitizerFindsSound) {
+  for (const char* lock : {"mcs", "rwsem", "tree_range_lock"}) {
+    const Outcome outcome = run_export(lock);
+    // The compiler's ThreadSanitizer may be older than the kernel.
+    if (says(outcome, "unexpected memory mapping")) GTEST_SKIP();
+    EXPECT_EQ(outcome.exit_code, 0) << lock << outcome.text;
+  }
+}
+
+TEST(Check, ExportsALockWithItsFaults) {
+  const Outcome outcome = run_export("mcs", "s/memory_order_[a-z_]*/memory_order_relaxed/");
+  if (says(outcome, "unexpected memory mapping")) GTEST_SKIP();
+  EXPECT_NE(outcome.exit_code, 0) << outcome.text;
+  EXPECT_TRUE(says(outcome, "data race")) << outcome.text;
+}
+
+TEST(Check, ExportsNoLockOfALibrary) {
+  const Outcome outcome = check("--export-genmc pthread_rwlock");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_TRUE(says(outcome, "expected one of ticket, mcs")) << outcome.text;
+}
+
+// SIGTERM: the shell lets its background processes ignore SIGINT.
+TEST(Check, TellsTheFailureThatItHasFoundWhenItIsStopped) {
+  const std::string out = testing::TempDir() + fmt::format("stopped-check-{}", getpid());
+  const std::string script = fmt::format(
+      "'{}' check busted rwsem --deep --jobs 1 >'{}' 2>&1 & "
+      "until grep -q FAILED '{}'; do sleep 0.02; done; kill -TERM $!; wait $!; echo exit code $?; "
+      "cat '{}'; rm '{}'",
+      FAULTLINE_BINARY, out, out, out, out);
+  const Outcome outcome = shell(script);
+  EXPECT_TRUE(says(outcome, "exit code 1")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "rows have not begun")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "data race, in execution")) << outcome.text;
 }
 
 // The story of a failure, without the table above it, which contains times.

@@ -206,6 +206,40 @@ TEST_F(SimMechanism, AnOwnerKeepsItsLineWhileTheSnoopTravels) {
   EXPECT_LT(adds_per_visit(614) - adds_per_visit(0), 12);
 }
 
+// Every thread adds in a loop. An add takes an owner 5 ns for the hit and the loop's time.
+TEST_F(SimMechanism, AnOwnerAddsAgainWhileTheSnoopForAQueuedWriterTravels) {
+  const auto ns_an_add = [](u32 queued_residency) {
+    sim::Machine machine = with_service(0.5);
+    machine.queued_residency = queued_residency;
+    return 1e3 / run_loop<Counter>(machine, 16, 200 * us, [](Counter& counter, u32) {
+                   counter.value.fetch_add(1, relaxed);
+                 }).per_us();
+  };
+  const double alone = ns_an_add(0);
+  EXPECT_NEAR(alone, 50, 2);
+  // 20 ns of 100: the transfer takes as long as before, and the owner adds three times more or so.
+  const double kept = ns_an_add(205);
+  EXPECT_GT(alone / kept, 3);
+  EXPECT_LT(alone / kept, 5.5);
+}
+
+// Without it, a thread's exchange fails whenever another thread's is served between its two tries.
+TEST_F(SimMechanism, AnOwnerThatKeepsTheLineRepeatsAFailedExchangeAtOnce) {
+  const auto successes_per_us = [](u32 queued_residency) {
+    sim::Machine machine = with_service(0.5);
+    machine.queued_residency = queued_residency;
+    return run_loop<Counter>(
+               machine, 16, 200 * us,
+               [](Counter& counter, u32) {
+                 u64 seen = counter.value.load(relaxed);
+                 while (!counter.value.compare_exchange_weak(seen, seen + 1, relaxed, relaxed))
+                   ;
+               })
+        .per_us();
+  };
+  EXPECT_GT(successes_per_us(205), 2 * successes_per_us(0));
+}
+
 TEST_F(SimMechanism, ATicketLockCollapses) {
   double before = handoffs_per_us<Ticket<P>>(ideal(), 4);
   for (const u32 threads : {16U, 64U, 256U}) {

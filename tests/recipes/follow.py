@@ -82,8 +82,9 @@ def run(command, **options):
 def build(scratch):
     folder = scratch / "build"
     if not (folder / "build.ninja").exists():
-        # -O0 builds fastest, and speed is not at stake.
-        run(["cmake", "-S", scratch, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O0"])
+        # -O0 builds fastest, and speed is not at stake. gold, which comes with binutils, links three times as fast as ld.
+        run(["cmake", "-S", scratch, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O0",
+             "-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=gold"])
     print("builds the copy", flush=True)
     run(["cmake", "--build", folder, "--target", "faultline", "faultline-check", "short_tests"])
     print("runs its short tests", flush=True)

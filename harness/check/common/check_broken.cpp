@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "harness/check/common/hunt.hpp"
+#include "harness/check/common/pool.hpp"
 
 namespace faultline::check {
 namespace {
@@ -49,18 +50,22 @@ int check_broken(const CheckOptions& options) {
   std::vector<std::function<std::string()>> jobs;
   for (const Broken& broken : locks)
     jobs.push_back([&] { return hunt(broken.checked, nullptr, options).dump(); });
-  const std::vector<Verdict> verdicts = run_hunts(jobs, options.at_once);
+  const Hunts hunts = run_hunts(jobs, options.at_once);
   bool as_expected = true;
   fmt::print("broken by hand, and sound controls\n");
   for (usize i = 0; i < locks.size(); ++i) {
+    const Verdict& verdict = hunts.verdicts[i];
+    if (!verdict.tried) continue;
     const auto& [checked, sound] = locks[i];
-    as_expected &= verdicts[i].caught != sound;
+    as_expected &= verdict.caught != sound;
     fmt::print("  {:<9} {:<24} {}\n",
-               verdicts[i].caught ? sound ? "FAILS" : "caught"
-               : sound            ? "sound"
-                                  : "SURVIVES",
-               checked.name, verdicts[i].text);
+               verdict.caught ? sound ? "FAILS" : "caught"
+               : sound        ? "sound"
+                              : "SURVIVES",
+               checked.name, verdict.text);
   }
+  fmt::print("{}", untried(hunts));
+  if (as_expected) end_by(hunts.stopped_by);
   return as_expected ? 0 : 1;
 }
 

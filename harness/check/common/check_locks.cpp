@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "harness/check/common/plan.hpp"
 #include "harness/check/common/pool.hpp"
@@ -65,6 +66,11 @@ void take(Row& row, const Program& program, const Answer& answer) {
 }
 
 std::string result_of(const Row& row) {
+  if (row.left != 0) {
+    const usize ended = row.stage.programs.size() - row.left;
+    return fmt::format("{} after {} of {}", row.failed != 0 ? "FAILED; stopped" : "stopped", ended,
+                       row.stage.programs.size());
+  }
   if (row.failed != 0)
     return fmt::format("FAILED in {} of {}", row.failed, row.stage.programs.size());
   if (row.executions == 0) return "FAILED: nothing was run";
@@ -81,8 +87,46 @@ void print_row(const Row& row) {
   std::fflush(stdout);
 }
 
-// Runs every program of every row. True: a program failed.
-bool run_rows(std::vector<Row>& rows, usize at_once) {
+// Tells on standard error how far a long search has come.
+void tell_progress(const std::vector<Row>& rows, const std::vector<std::pair<usize, usize>>& places,
+                   const std::vector<usize>& under_way) {
+  usize left = 0, failed = 0;
+  u64 executions = 0;
+  for (const Row& row : rows) {
+    left += row.left;
+    failed += row.failed;
+    executions += row.executions;
+  }
+  fmt::print(stderr, "check: {} of {} programs have ended, {} failed, {} executions; under way:",
+             places.size() - left, places.size(), failed, executions);
+  const char* separator = " ";
+  for (const usize job : under_way) {
+    const auto [r, p] = places[job];
+    fmt::print(stderr, "{}{}: {}, program {} of {}", std::exchange(separator, "; "),
+               rows[r].checked->name, rows[r].stage.what, p + 1, rows[r].stage.programs.size());
+  }
+  fmt::print(stderr, "\n");
+}
+
+struct Ended {
+  bool failed = false;  // a program failed, or none ran
+  int stopped_by = 0;   // a signal; 0: none
+};
+
+// Prints what a stopped run has explored of the rows that have begun. Answers how many have not.
+usize print_stopped(const std::vector<Row>& rows) {
+  usize not_begun = 0;
+  for (const Row& row : rows) {
+    if (row.left == row.stage.programs.size())
+      ++not_begun;
+    else if (row.left != 0)
+      print_row(row);
+  }
+  return not_begun;
+}
+
+// Runs every program of every row.
+Ended run_rows(std::vector<Row>& rows, usize at_once, bool tells_progress) {
   std::vector<std::pair<usize, usize>> places;  // the row and the program of each job
   std::vector<std::function<std::string()>> jobs;
   for (usize r = 0; r < rows.size(); ++r)
@@ -94,15 +138,20 @@ bool run_rows(std::vector<Row>& rows, usize at_once) {
             .dump();
       });
     }
-  bool failed = false;
-  run_in_children(jobs, at_once, [&](usize job, const Answer& answer) {
+  Ended ended;
+  const auto done = [&](usize job, const Answer& answer) {
     Row& row = rows[places[job].first];
     take(row, row.stage.programs[places[job].second], answer);
+    ended.failed |= row.failed != 0;
     if (row.left != 0) return;
     print_row(row);
-    failed |= row.failed != 0 || row.executions == 0;
-  });
-  return failed;
+    ended.failed |= row.executions == 0;
+  };
+  Progress progress;
+  if (tells_progress)
+    progress = [&](const std::vector<usize>& under_way) { tell_progress(rows, places, under_way); };
+  ended.stopped_by = run_in_children(jobs, at_once, done, progress);
+  return ended;
 }
 
 }  // namespace
@@ -117,7 +166,9 @@ int check_locks(const CheckOptions& options) {
     }
   fmt::print("{:<18} {:<46} {:>4} {:>10} {:>7}  {}\n", "lock", "threads x acquisitions, search",
              "of", "executions", "CPU s", "result");
-  const bool failed = run_rows(rows, options.at_once);
+  const Ended ended = run_rows(rows, options.at_once, options.deep);
+  if (ended.stopped_by != 0)
+    fmt::print("stopped; {} of {} rows have not begun\n", print_stopped(rows), rows.size());
   u64 executions = 0;
   for (const Row& row : rows) executions += row.executions;
   fmt::print(
@@ -126,7 +177,9 @@ int check_locks(const CheckOptions& options) {
       "step; PCT: random priorities that change depth - 1 times, sequentially consistent\n",
       executions);
   for (const Shortest& failure : shortest) fmt::print("{}", failure.text);
-  return failed || executions == 0 ? 1 : 0;
+  if (ended.failed) return 1;
+  end_by(ended.stopped_by);
+  return executions == 0 ? 1 : 0;
 }
 
 }  // namespace faultline::check

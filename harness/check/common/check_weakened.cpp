@@ -82,12 +82,14 @@ std::vector<json> find_sites(const CheckOptions& options) {
   for (const Checked* checked : options.chosen)
     jobs.push_back([checked, &options] { return sites_of(*checked, options).dump(); });
   std::vector<json> found(jobs.size());
-  run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
-    if (!answer.text)
-      throw std::runtime_error(fmt::format("check: {}: {} while its sites were collected",
-                                           options.chosen[job]->name, answer.reason));
-    found[job] = json::parse(*answer.text);
-  });
+  const int stopped_by =
+      run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
+        if (!answer.text)
+          throw std::runtime_error(fmt::format("check: {}: {} while its sites were collected",
+                                               options.chosen[job]->name, answer.reason));
+        found[job] = json::parse(*answer.text);
+      });
+  end_by(stopped_by);
   return found;
 }
 
@@ -146,7 +148,7 @@ json hunt(const Trial& trial, const CheckOptions& options) {
   return {{"executions", executions}, {"lock", trial.locks.back()->name}};
 }
 
-std::vector<Verdict> run_trials(const std::vector<Trial>& trials, const CheckOptions& options) {
+Hunts run_trials(const std::vector<Trial>& trials, const CheckOptions& options) {
   std::vector<std::function<std::string()>> jobs;
   for (const Trial& trial : trials)
     jobs.push_back([&trial, &options] { return hunt(trial, options).dump(); });
@@ -168,24 +170,32 @@ void print_trial(const Trial& trial, const Verdict& verdict, const Excuse* excus
 int check_weakened(const CheckOptions& options) {
   const std::vector<Excuse> excuses = excuses_in_locks();
   const std::vector<Trial> trials = trials_of(options);
-  const std::vector<Verdict> verdicts = run_trials(trials, options);
+  const Hunts hunts = run_trials(trials, options);
   std::vector<Tried> tried;
-  for (usize i = 0; i < trials.size(); ++i)
-    tried.push_back({trials[i].weakening, verdicts[i].caught});
-  const bool tried_all = options.at.empty() && options.chosen.size() == checked_list().size();
+  std::vector<usize> places;  // of the tried ones in `trials`
+  for (usize i = 0; i < trials.size(); ++i) {
+    if (!hunts.verdicts[i].tried) continue;
+    tried.push_back({trials[i].weakening, hunts.verdicts[i].caught});
+    places.push_back(i);
+  }
+  const bool tried_all = options.at.empty() && options.chosen.size() == checked_list().size() &&
+                         places.size() == trials.size();
   const Judgement judgement = judge(excuses, tried, tried_all);
   fmt::print("orders weakened one step, and wake-ups dropped\n");
   usize caught = 0, excused = 0;
-  for (usize i = 0; i < trials.size(); ++i) {
+  for (usize i = 0; i < places.size(); ++i) {
     const Excuse* excuse = judgement.excuse_of[i];
-    print_trial(trials[i], verdicts[i], excuse);
-    caught += verdicts[i].caught ? 1 : 0;
+    const Verdict& verdict = hunts.verdicts[places[i]];
+    print_trial(trials[places[i]], verdict, excuse);
+    caught += verdict.caught ? 1 : 0;
     excused += excuse != nullptr ? 1 : 0;
   }
-  fmt::print("{} of {} caught, {} excused\n", caught, trials.size(), excused);
+  fmt::print("{} of {} caught, {} excused\n{}", caught, places.size(), excused, untried(hunts));
   for (const std::string& error : judgement.errors) fmt::print("WRONG EXCUSE {}\n", error);
-  const bool all_told = !trials.empty() && caught + excused == trials.size();
-  return all_told && judgement.errors.empty() ? 0 : 1;
+  const bool all_told = !trials.empty() && caught + excused == places.size();
+  if (!all_told || !judgement.errors.empty()) return 1;
+  end_by(hunts.stopped_by);
+  return 0;
 }
 
 }  // namespace faultline::check

@@ -9,12 +9,13 @@ namespace faultline::check {
 using nlohmann::json;
 
 Verdict verdict_of(const Answer& answer) {
-  if (!answer.text) return {true, answer.reason};
+  if (!answer.text) return {true, true, answer.reason};
   const json found = json::parse(*answer.text);
   const u64 executions = found["executions"].get<u64>();
   const std::string lock = found.value("lock", "");
-  if (!found.contains("caught")) return {false, fmt::format("{} executions", executions), lock};
-  return {true,
+  if (!found.contains("caught"))
+    return {true, false, fmt::format("{} executions", executions), lock};
+  return {true, true,
           fmt::format("{} executions, {} in {}", executions, found["caught"].get<std::string>(),
                       found["program"].get<std::string>()),
           lock};
@@ -61,12 +62,21 @@ json hunt(const Checked& checked, const Weakening* weakening, const CheckOptions
   return {{"executions", executions}};
 }
 
-std::vector<Verdict> run_hunts(const std::vector<std::function<std::string()>>& jobs,
-                               usize at_once) {
-  std::vector<Verdict> verdicts(jobs.size());
-  run_in_children(jobs, at_once,
-                  [&](usize job, const Answer& answer) { verdicts[job] = verdict_of(answer); });
-  return verdicts;
+Hunts run_hunts(const std::vector<std::function<std::string()>>& jobs, usize at_once) {
+  Hunts hunts;
+  hunts.verdicts.resize(jobs.size());
+  hunts.stopped_by = run_in_children(jobs, at_once, [&](usize job, const Answer& answer) {
+    hunts.verdicts[job] = verdict_of(answer);
+  });
+  return hunts;
+}
+
+std::string untried(const Hunts& hunts) {
+  const std::vector<Verdict>& all = hunts.verdicts;
+  const auto count =
+      std::count_if(all.begin(), all.end(), [](const Verdict& one) { return !one.tried; });
+  if (count == 0) return "";
+  return fmt::format("stopped: {} of {} were not tried\n", count, all.size());
 }
 
 }  // namespace faultline::check

@@ -25,6 +25,7 @@ nlohmann::json hunt(
     const std::function<void()>& before_program = [] {});
 
 struct Verdict {
+  bool tried = false;  // the search has ended
   bool caught = false;
   std::string text;
   std::string lock = {};  // The last lock that was searched. Empty where the process crashed.
@@ -33,8 +34,14 @@ struct Verdict {
 // The verdict on a process whose job answers as hunt() does. A crash counts as caught.
 Verdict verdict_of(const Answer& answer);
 
+struct Hunts {
+  std::vector<Verdict> verdicts;  // by job
+  int stopped_by = 0;             // the signal that has stopped the search; 0: none
+};
+
 // Runs each job in a process of its own. Each job answers as hunt() does. A crash counts as caught.
-std::vector<Verdict> run_hunts(const std::vector<std::function<std::string()>>& jobs,
-                               usize at_once);
+Hunts run_hunts(const std::vector<std::function<std::string()>>& jobs, usize at_once);
+// "stopped: 3 of 7 were not tried\n", or nothing if all were.
+std::string untried(const Hunts& hunts);
 
 }  // namespace faultline::check

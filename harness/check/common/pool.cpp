@@ -2,14 +2,42 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <stdexcept>
 
 namespace faultline::check {
 namespace {
+
+constexpr int stop_signals[] = {SIGINT, SIGTERM};
+
+volatile sig_atomic_t stopped_by = 0;
+
+// While it lives, a stop signal is noted and ends poll().
+class StopSignals {
+ public:
+  StopSignals() {
+    stopped_by = 0;
+    struct sigaction note = {};
+    note.sa_handler = [](int signal) { stopped_by = signal; };
+    for (usize i = 0; i < std::size(stop_signals); ++i)
+      sigaction(stop_signals[i], &note, &before_[i]);
+  }
+  ~StopSignals() {
+    for (usize i = 0; i < std::size(stop_signals); ++i)
+      sigaction(stop_signals[i], &before_[i], nullptr);
+  }
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+ private:
+  struct sigaction before_[std::size(stop_signals)];
+};
 
 struct Child {
   usize job;
@@ -35,6 +63,10 @@ Child start(const std::function<std::string()>& job, usize number) {
   const pid_t pid = fork();
   if (pid < 0) throw std::runtime_error("check: no child");
   if (pid == 0) {
+    // A terminal sends SIGINT to the children too. The parent ends them, or their death would look
+    // like a crash.
+    for (const int signal : stop_signals) ::signal(signal, SIG_IGN);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     close(ends[0]);
     answer(job, ends[1]);
   }
@@ -59,26 +91,71 @@ bool read_some(Child& child) {
   return n > 0;
 }
 
+void stop(std::vector<Child>& children) {
+  for (const Child& child : children) kill(child.pid, SIGKILL);
+  for (Child& child : children) end_of(child);
+  children.clear();
+}
+
+class Clock {
+ public:
+  bool is_time_to_tell() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now < next_) return false;
+    next_ = now + std::chrono::seconds(60);
+    return true;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point next_ =
+      std::chrono::steady_clock::now() + std::chrono::seconds(10);
+};
+
+// Waits until a child has sent something, or has ended, or for a second at most.
+void take_answers(std::vector<Child>& children,
+                  const std::function<void(usize, const Answer&)>& done) {
+  std::vector<pollfd> polls;
+  for (const Child& child : children) polls.push_back({child.pipe, POLLIN, 0});
+  if (poll(polls.data(), polls.size(), 1000) <= 0) return;
+  for (usize i = polls.size(); i-- > 0;) {
+    if (polls[i].revents == 0 || read_some(children[i])) continue;
+    Child child = std::move(children[i]);
+    children.erase(children.begin() + static_cast<std::ptrdiff_t>(i));
+    done(child.job, end_of(child));
+  }
+}
+
 }  // namespace
 
-void run_in_children(const std::vector<std::function<std::string()>>& jobs, usize at_once,
-                     const std::function<void(usize, const Answer&)>& done) {
+int run_in_children(const std::vector<std::function<std::string()>>& jobs, usize at_once,
+                    const std::function<void(usize, const Answer&)>& done,
+                    const Progress& progress) {
+  const StopSignals signals;
+  Clock clock;
   std::vector<Child> children;
   for (usize next = 0; next < jobs.size() || !children.empty();) {
     while (next < jobs.size() && children.size() < at_once) {
       children.push_back(start(jobs[next], next));
       ++next;
     }
-    std::vector<pollfd> polls;
-    for (const Child& child : children) polls.push_back({child.pipe, POLLIN, 0});
-    poll(polls.data(), polls.size(), -1);
-    for (usize i = polls.size(); i-- > 0;) {
-      if (polls[i].revents == 0 || read_some(children[i])) continue;
-      Child child = std::move(children[i]);
-      children.erase(children.begin() + static_cast<std::ptrdiff_t>(i));
-      done(child.job, end_of(child));
+    take_answers(children, done);
+    if (stopped_by != 0) {
+      stop(children);
+      return stopped_by;
     }
+    if (!progress || !clock.is_time_to_tell()) continue;
+    std::vector<usize> under_way;
+    for (const Child& child : children) under_way.push_back(child.job);
+    progress(under_way);
   }
+  return 0;
+}
+
+void end_by(int signal) {
+  if (signal == 0) return;
+  std::fflush(stdout);
+  ::signal(signal, SIG_DFL);
+  raise(signal);
 }
 
 }  // namespace faultline::check

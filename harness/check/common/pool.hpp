@@ -16,9 +16,15 @@ struct Answer {
   std::optional<std::string> text;
   std::string reason;
 };
+// Is called with the numbers of the jobs under way, 10 s after the start and then every minute.
+using Progress = std::function<void(const std::vector<usize>& under_way)>;
 // Runs each job in a child, `at_once` at the same time. Calls `done` with the job's number and
-// answer, in the order in which the jobs end.
-void run_in_children(const std::vector<std::function<std::string()>>& jobs, usize at_once,
-                     const std::function<void(usize, const Answer&)>& done);
+// answer, in the order in which the jobs end. SIGINT and SIGTERM stop all jobs: `done` is not
+// called for those that have not ended. Answers the signal, or 0 if all jobs have ended.
+int run_in_children(const std::vector<std::function<std::string()>>& jobs, usize at_once,
+                    const std::function<void(usize, const Answer&)>& done,
+                    const Progress& progress = {});
+// Does to this process what `signal` does to a process that does not handle it. 0: nothing.
+void end_by(int signal);
 
 }  // namespace faultline::check

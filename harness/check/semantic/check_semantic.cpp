@@ -65,16 +65,19 @@ std::map<unsigned, std::vector<const Checked*>> find_reach(const CheckOptions& o
   for (const Checked& checked : locks)
     jobs.push_back([&] { return reached_by(checked, options).dump(); });
   std::vector<json> found(jobs.size());
-  run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
-    if (!answer.text)
-      throw std::runtime_error(fmt::format("check: {}: {} while its mutants were collected",
-                                           locks[job].name, answer.reason));
-    const json result = json::parse(*answer.text);
-    if (result.contains("fails"))
-      throw std::runtime_error(fmt::format("check: {} fails without a mutant: {}", locks[job].name,
-                                           result["fails"].get<std::string>()));
-    found[job] = result["reaches"];
-  });
+  const int stopped_by =
+      run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
+        if (!answer.text)
+          throw std::runtime_error(fmt::format("check: {}: {} while its mutants were collected",
+                                               locks[job].name, answer.reason));
+        const json result = json::parse(*answer.text);
+        if (result.contains("fails"))
+          throw std::runtime_error(fmt::format("check: {} fails without a mutant: {}",
+                                               locks[job].name,
+                                               result["fails"].get<std::string>()));
+        found[job] = result["reaches"];
+      });
+  end_by(stopped_by);
   std::map<unsigned, std::vector<const Checked*>> reach;
   for (usize i = 0; i < locks.size(); ++i)
     for (const json& number : found[i]) reach[number.get<unsigned>()].push_back(&locks[i]);
@@ -199,13 +202,16 @@ int check_semantic(const CheckOptions& options) {
     jobs.push_back([&trial, &options] { return hunt(trial, options).dump(); });
   std::map<std::string_view, Tally> files;
   bool as_expected = true;
-  run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
-    const Trial& trial = trials[job];
-    Verdict verdict = verdict_of(answer);
-    if (trial.locks.empty()) verdict.text = "no program reaches it";
-    as_expected &= note(trial, verdict, files[trial.mutant.file]);
-  });
+  const int stopped_by =
+      run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
+        const Trial& trial = trials[job];
+        Verdict verdict = verdict_of(answer);
+        if (trial.locks.empty()) verdict.text = "no program reaches it";
+        as_expected &= note(trial, verdict, files[trial.mutant.file]);
+      });
   print_table(files);
+  std::fflush(stdout);
+  end_by(stopped_by);
   return as_expected ? 0 : 1;
 }
 

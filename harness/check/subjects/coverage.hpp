@@ -12,6 +12,9 @@ inline constexpr const char* by_priorities =
 inline constexpr const char* by_model_and_priorities =
     "faultline check: model checking, C++ memory model without load buffering; and random "
     "priorities (PCT), sequentially consistent";
+// Nobody has run GenMC on an exported lock of this version.
+inline constexpr const char* by_genmc =
+    "GenMC, on what `faultline check --export-genmc NAME` writes: not judged here";
 inline constexpr const char* by_stress = "stress tests on real threads";
 
 constexpr const char* lock_checked_by(const Entry& lock) {

@@ -22,6 +22,7 @@ Coherence::Coherence(const Machine& machine, const Arena& arena, std::span<Cpu> 
       hit_{machine.hit[0], machine.hit[1], machine.hit[2]},
       prefetch_pairs_(machine.prefetch_pairs),
       residency_share_(machine.residency),
+      queued_share_(machine.queued_residency),
       cluster_copy_(machine.cluster_copy),
       home_copy_(machine.home_copy),
       owner_copy_(interconnect_.service(
@@ -259,6 +260,17 @@ void Coherence::leave_to_owner(Cpu& cpu, const Line& line, LineAccess access) {
   cpu.clock +=
       interconnect_.latency(access.kind, source.state, source.distance) * residency_share_ >> 10;
   scheduler_.take_turn(cpu);
+}
+
+Time Coherence::kept_by_owner(const Cpu& cpu, const Line& line, LineAccess access) const {
+  if (queued_share_ == 0 || access.kind == Kind::store || line.owner == cpu.index) return 0;
+  if (line.state != State::modified && line.state != State::exclusive) return 0;
+  const Directory::Source source = directory_.source_for(cpu, line, access);
+  // The threads of one core share its cache, so no snoop travels between them.
+  if (source.distance < same_cluster) return 0;
+  const Time latency = interconnect_.latency(access.kind, source.state, source.distance);
+  const Time kept = latency * queued_share_ >> 10;
+  return std::min(kept, interconnect_.service(latency, source.distance));
 }
 
 void Coherence::refill(Cpu& cpu, Line& line, u64 at) {

@@ -1,6 +1,7 @@
 #include "harness/sim/engine/line_queues.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "harness/sim/engine/coherence.hpp"
 #include "harness/sim/engine/store_buffers.hpp"
@@ -39,6 +40,8 @@ LineQueue& LineQueues::open_fresh(DirectoryEntry& entry, u64 at, Time release) {
   queue.next_copy = LineQueue::never;
   queue.only_reads = false;
   queue.successor = no_cpu;
+  queue.snooped = LineQueue::never;
+  queue.chosen = 0;
   scheduler_.release_at(entry.queue, release);
   return queue;
 }
@@ -157,11 +160,16 @@ void LineQueues::release(u32 number, Time now) {
   Line& line = directory_.lines()[queue.line];
   queue.successor = no_cpu;
   queue.only_reads = false;
-  // After a write, readers go first.
-  if (queue.turns.empty() || (!queue.writers.empty() && Directory::has_copies(line)))
-    serve_writer(queue, line, now);
+  if (queue.snooped == LineQueue::never) {
+    queue.snooped = now;
+    if (const Time kept = choose(queue, line, now); kept != 0)
+      return scheduler_.release_at(number, now + kept);
+  }
+  const Time start = std::exchange(queue.snooped, LineQueue::never);
+  if (queue.chosen != 0)
+    serve_writer(queue, line, start, now);
   else
-    serve_readers(queue, line, now);
+    serve_readers(queue, line, start);
   schedule(queue, number, line, now);
 }
 
@@ -187,19 +195,33 @@ void LineQueues::close(u32 number, Line& line) {
   directory_.drop_entry_if_unused(line);
 }
 
-void LineQueues::serve_writer(LineQueue& queue, Line& line, Time now) {
+// Chooses a writer or, after a write, the readers. Answers how long the owner still keeps the line,
+// while the snoop travels.
+Time LineQueues::choose(LineQueue& queue, const Line& line, Time now) {
+  const bool reads = queue.writers.empty() || !Directory::has_copies(line);
+  if (!queue.turns.empty() && reads) {
+    const Request& first = requests_[queue.readers[queue.turns.front()].first];
+    return coherence_.kept_by_owner(cpus_[first.cpu], line, first.access());
+  }
   const u32 place = arbiter_.choose(queue, line, now);
-  const u32 number = queue.writers[place].request;
+  queue.chosen = queue.writers[place].request;
   queue.writers[place] = queue.writers.back();
   queue.writers.pop_back();
   arbiter_.prepare(queue, requests_);
+  const Request& request = requests_[queue.chosen];
+  return coherence_.kept_by_owner(cpus_[request.cpu], line, request.access());
+}
+
+// The chosen writer gets the line by a transfer that began at `start`.
+void LineQueues::serve_writer(LineQueue& queue, Line& line, Time start, Time now) {
+  const u32 number = std::exchange(queue.chosen, 0);
   const Request& request = requests_[number];
   Cpu& cpu = cpus_[request.cpu];
   const u32 waiting = queue.readers[queue.cluster].count;
   // A CPU may own the line already, by an access that was served before its prefetch.
   const bool owns = request.prefetch && Directory::is_exclusive(cpu, line);
   const Time complete =
-      owns ? now : coherence_.queued_transfer(cpu, line, request.access(), request.asked, now);
+      owns ? now : coherence_.queued_transfer(cpu, line, request.access(), request.asked, start);
   if (waiting != 0) serve_passing_readers(queue, line, waiting, now, complete);
   queue.next_copy = LineQueue::never;
   if (request.posted) {

@@ -66,6 +66,9 @@ struct LineQueue {
   u16 next_free = 0;
   // The blocked CPU that got the line last. It passes the line on when it runs.
   u16 successor = no_cpu;
+  // When the transfer began whose snoop travels; `never`: none does.
+  Time snooped = never;
+  u32 chosen = 0;  // the writer's request that the transfer is for; 0: it is for readers
 
   bool is_empty() const { return writers.empty() && turns.empty(); }
 };
@@ -151,7 +154,8 @@ class LineQueues {
   }
   void send_stores(Cpu& cpu, Time now, Time complete);
   void hasten(LineQueue& queue, const Line& line, Time now);
-  void serve_writer(LineQueue& queue, Line& line, Time now);
+  Time choose(LineQueue& queue, const Line& line, Time now);
+  void serve_writer(LineQueue& queue, Line& line, Time start, Time now);
   template <class Give>
   void serve_reader(RequestList& list, Give&& give);
   void serve_readers(LineQueue& queue, Line& line, Time now);

@@ -234,6 +234,7 @@ class Reader {
       if (share == 0) share = machine_.service[*to_cpu_.rbegin()];
     machine_.nearest_share = static_cast<u32>(contention.at("nearest_share").share() * 1024);
     machine_.residency = static_cast<u32>(contention.at("residency").share() * 1024);
+    machine_.queued_residency = static_cast<u32>(contention.at("queued_residency").share() * 1024);
     machine_.cluster_copy = contention.at("cluster_copy").time();
     machine_.home_copy = contention.at("home_copy").time();
   }

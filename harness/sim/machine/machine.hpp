@@ -77,6 +77,8 @@ struct Machine {
   // How long an owner keeps a line for which no other CPU queues, as a share of the latency of the
   // request that takes the line away.
   u32 residency = 0;
+  // The same for a line for which other CPUs queue, from the moment at which its transfer begins.
+  u32 queued_residency = 0;
   Time cluster_copy = 0;  // between the copies that a cluster with the line sends to its CPUs
   Time home_copy = 0;     // between the copies that the home sends to one cluster and the next
 
