@@ -25,12 +25,17 @@ bool has_stack(const Program& program) {
   return any_act(program.threads, maps_stack) || any_act({program.before}, maps_stack);
 }
 
-bool has_protect(const Program& program) {
+// Whether threads map or protect, or a protect comes before.
+bool has_reserving_call(const Program& program) {
   const auto protects = [](const Act& act) {
     return act.call == Call::protect || act.call == Call::protect_none ||
            act.call == Call::protect_write;
   };
-  return any_act(program.threads, protects) || any_act({program.before}, protects);
+  const auto maps = [](const Act& act) {
+    return act.call == Call::map || act.call == Call::map_read || act.call == Call::map_stack;
+  };
+  return any_act(program.threads, maps) || any_act(program.threads, protects) ||
+         any_act({program.before}, protects);
 }
 
 class Plan {
@@ -41,7 +46,7 @@ class Plan {
         atomic_downgrade_(checked.atomic_downgrade),
         main_(!checked.is_ablation()),
         locks_gaps_(!std::string_view(checked.name).starts_with("lock_in_tree")),
-        restricts_early_(std::string_view(checked.name).starts_with("range_lock")),
+        reserves_(std::string_view(checked.name).starts_with("range_lock")),
         more_(deep ? 300 : 1),
         seed_(seed) {}
 
@@ -120,9 +125,11 @@ class Plan {
     if (far) add_some("2 or 3 threads, far calls", programs_of_places(), 3);
     std::vector<Program> drawn = programs_drawn(main_ ? 300 : 150, far, seed_);
     if (!locks_gaps_) std::erase_if(drawn, has_stack);
-    if (restricts_early_) std::erase_if(drawn, has_protect);
-    add_some("2 or 3 threads, drawn calls", std::move(drawn), 3);
-    stages_.back().limits.executions = static_cast<u64>(more_) * (main_ ? 400 : 200);
+    if (reserves_) std::erase_if(drawn, has_reserving_call);
+    if (!drawn.empty()) {
+      add_some("2 or 3 threads, drawn calls", std::move(drawn), 3);
+      stages_.back().limits.executions = static_cast<u64>(more_) * (main_ ? 400 : 200);
+    }
     if (!main_) return;
     add_some("3 threads of calls", programs_of_calls(3), 4);
     add_some("4 threads of calls", programs_of_calls(4), 4);
@@ -148,9 +155,10 @@ class Plan {
   // Whether stack growth excludes changes of the guard gap. lock_in_tree looks at the gap without
   // a lock, and may see the hole that a map leaves for a moment in what it replaces.
   bool locks_gaps_;
-  // Whether a protect takes rights from the pages of its range before it finds a hole there, as
-  // that of range_lock does. Faults grant them again, but the walks of the model have them.
-  bool restricts_early_;
+  // Whether a map reserves its place first, which keeps what is mapped beside it apart, and a
+  // protect takes rights from pages before it finds a hole, as those of range_lock do. The model
+  // of an address space does neither.
+  bool reserves_;
   double more_;
   u64 seed_;
   std::vector<Stage> stages_;

@@ -97,8 +97,7 @@ bool Program::meets() const {
 
 bool Program::reserves() const {
   const auto maps = [](const Act& act) {
-    return act.call == Call::map || act.call == Call::map_read || act.call == Call::map_hinted ||
-           act.call == Call::map_stack || act.call == Call::place;
+    return act.call == Call::map_hinted || act.call == Call::place;
   };
   return std::any_of(threads.begin(), threads.end(), [&](const Script& script) {
     return std::any_of(script.begin(), script.end(), maps);

@@ -95,9 +95,9 @@ struct Program {
   // For programs of calls: the history of each interleaving of the calls, run one after the other.
   std::vector<History> sequential = {};
   bool meets() const;
-  // Whether threads map. A scheme may reserve the place of a map first. What is mapped beside it
-  // meanwhile does not merge with a reservation, and a write there gives it an anon_vma of its
-  // own. So the mappings need not be those of any interleaving.
+  // Whether threads map where the scheme chooses. A scheme may reserve such a place first. What is
+  // mapped beside it does not merge with a reservation, and a write there gives it an anon_vma of
+  // its own. So the mappings need not be those of any interleaving.
   bool reserves() const;
 };
 
