@@ -97,7 +97,9 @@ int run(int argc, char** argv) {
   options.seed = parse_number("--seed", seed, 0, ~u64{0});
   options.chosen = chosen(names);
   if (mutants)
-    throw std::invalid_argument("check: --mutants: expected --weakened, --broken or both");
+    throw std::invalid_argument(
+        "check: --mutants: expected --weakened, --broken or both in its place, or --semantic "
+        "beside it");
   if (!options.at.empty() && !weakened)
     throw std::invalid_argument("check: --at: expected --weakened beside it");
   if (!weakened && !broken) return check_locks(options);

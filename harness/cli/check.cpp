@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <stdexcept>
@@ -13,17 +14,20 @@ namespace faultline {
 namespace {
 
 [[noreturn]] void become_checker(std::vector<std::string> arguments) {
+  const bool semantic =
+      std::find(arguments.begin(), arguments.end(), "--semantic") != arguments.end();
+  const char* name = semantic ? "faultline-check-mutated" : "faultline-check";
   const auto checker =
-      std::filesystem::read_symlink("/proc/self/exe").replace_filename("faultline-check").string();
+      std::filesystem::read_symlink("/proc/self/exe").replace_filename(name).string();
   arguments.insert(arguments.begin(), checker);
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
   execv(checker.c_str(), pointers.data());
-  throw std::invalid_argument(
-      fmt::format("check: {}: {}, expected the checker, which `cmake --build build` makes (but not "
-                  "with a sanitizer)",
-                  checker, std::strerror(errno)));
+  throw std::invalid_argument(fmt::format(
+      "check: {}: {}, expected the checker, which `cmake --build build{}` makes (but not "
+      "with a sanitizer)",
+      checker, std::strerror(errno), semantic ? " --target faultline-check-mutated" : ""));
 }
 
 }  // namespace

@@ -13,10 +13,12 @@
 // uses frames again in the order in which it gave them up, and more of them than with the list
 // alone, which hands out the frame that was freed last.
 //
-// Oracle: a frame is `stale` from the moment its entry is cleared until the shootdown has returned,
-// and must not be taken meanwhile. This checks the order of clearing, shootdown and reuse, and no
-// more: no TLB is modelled. So the oracle misses a shootdown that leaves out a CPU which has used
-// the page, and a shootdown that comes too late for an entry that was only restricted.
+// Oracle: a frame is `stale` from the moment its entry is cleared until whoever shoots down says
+// that the shootdown has returned, and must not be taken meanwhile. This checks the order of
+// clearing, shootdown and reuse, and no more: no TLB is modelled here. So the oracle misses a
+// shootdown that leaves out a CPU which has used the page, and a shootdown that comes too late for
+// an entry that was only restricted. The checker models what CPUs keep
+// (harness/check/common/translations.hpp).
 #pragma once
 
 #include <algorithm>
@@ -131,6 +133,15 @@ class Frames {
     frame.next.store(gathered.head_);
     gathered.head_ = number;
     ++gathered.count_;
+  }
+
+  // The caller's shootdown of these frames has returned.
+  void note_flushed(const Gathered& gathered) {
+    if (!oracle_) return;
+    for (FrameNumber number = gathered.head_; number != no_frame;
+         number = frame_of(number).next.load())
+      // relaxed: see gather().
+      frame_of(number).stale.store(0, std::memory_order_relaxed);
   }
 
   // Drops the page table's reference to each frame, now or after the delay. The shootdown has
@@ -270,10 +281,7 @@ class Frames {
   void drop(FrameNumber head) {
     while (head != no_frame) {
       const FrameNumber number = head;
-      Frame& frame = frame_of(number);
-      head = frame.next.load();
-      // relaxed: see gather().
-      if (oracle_) frame.stale.store(0, std::memory_order_relaxed);
+      head = frame_of(number).next.load();
       unpin(number);
     }
   }

@@ -275,6 +275,7 @@ class PageTable {
     const bool nested = flushing.is_nested();
     if (gathered.empty() && !nested) return;
     shoot_down(users, nested);
+    frames_.note_flushed(gathered);
     frames_.release(gathered);
   }
 

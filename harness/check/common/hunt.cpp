@@ -4,13 +4,9 @@
 
 #include <algorithm>
 
-#include "harness/check/common/pool.hpp"
-
 namespace faultline::check {
 
 using nlohmann::json;
-
-namespace {
 
 Verdict verdict_of(const Answer& answer) {
   if (!answer.text) return {true, true, answer.reason};
@@ -24,8 +20,6 @@ Verdict verdict_of(const Answer& answer) {
                       found["program"].get<std::string>()),
           lock};
 }
-
-}  // namespace
 
 std::vector<Stage> hunt_stages(const Checked& checked, bool deep, u64 seed) {
   std::vector<Stage> stages = stages_of(checked, false, seed);
@@ -47,13 +41,16 @@ std::vector<Stage> hunt_stages(const Checked& checked, bool deep, u64 seed) {
   return stages;
 }
 
-json hunt(const Checked& checked, const Weakening* weakening, const CheckOptions& options) {
+json hunt(const Checked& checked, const Weakening* weakening, const CheckOptions& options,
+          const std::function<void()>& before_program) {
   // PCT explores sequentially consistent executions, in which a weaker order changes nothing.
   const bool is_order = weakening != nullptr && weakening->site.kind != SiteKind::wake;
   u64 executions = 0;
-  for (const Stage& stage : hunt_stages(checked, options.deep, options.seed)) {
+  for (Stage stage : hunt_stages(checked, options.deep, options.seed)) {
+    stage.limits.executions = std::min(stage.limits.executions, options.most_executions);
     if (is_order && stage.options.search == Search::priorities) continue;
     for (const Program& program : stage.programs) {
+      before_program();
       const Outcome outcome = explore(checked, program, stage.options, stage.limits, weakening);
       executions += outcome.executions;
       if (outcome.failure)

@@ -2,11 +2,13 @@
 // lock's searches until the first failure.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "harness/check/common/plan.hpp"
+#include "harness/check/common/pool.hpp"
 #include "harness/check/common/report.hpp"
 
 namespace faultline::check {
@@ -16,9 +18,11 @@ namespace faultline::check {
 std::vector<Stage> hunt_stages(const Checked& checked, bool deep, u64 seed);
 
 // Answers {"executions": number} and, where an execution failed, "caught": what failed, and
-// "program": the stage and program. `weakening` may be null.
-nlohmann::json hunt(const Checked& checked, const Weakening* weakening,
-                    const CheckOptions& options);
+// "program": the stage and program. `weakening` may be null. Calls `before_program` before it
+// searches each program.
+nlohmann::json hunt(
+    const Checked& checked, const Weakening* weakening, const CheckOptions& options,
+    const std::function<void()>& before_program = [] {});
 
 struct Verdict {
   bool tried = false;  // the search has ended
@@ -26,6 +30,9 @@ struct Verdict {
   std::string text;
   std::string lock = {};  // The last lock that was searched. Empty where the process crashed.
 };
+
+// The verdict on a process whose job answers as hunt() does. A crash counts as caught.
+Verdict verdict_of(const Answer& answer);
 
 struct Hunts {
   std::vector<Verdict> verdicts;  // by job

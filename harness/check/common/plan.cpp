@@ -9,11 +9,33 @@
 namespace faultline::check {
 namespace {
 
-bool has_downgrade(const Program& program) {
-  const auto downgrades = [](const Act& act) { return act.hold == Hold::downgraded; };
-  return std::any_of(program.threads.begin(), program.threads.end(), [&](const Script& script) {
-    return std::any_of(script.begin(), script.end(), downgrades);
+template <class F>
+bool any_act(const std::vector<Script>& scripts, const F& is) {
+  return std::any_of(scripts.begin(), scripts.end(), [&](const Script& script) {
+    return std::any_of(script.begin(), script.end(), is);
   });
+}
+
+bool has_downgrade(const Program& program) {
+  return any_act(program.threads, [](const Act& act) { return act.hold == Hold::downgraded; });
+}
+
+bool has_stack(const Program& program) {
+  const auto maps_stack = [](const Act& act) { return act.call == Call::map_stack; };
+  return any_act(program.threads, maps_stack) || any_act({program.before}, maps_stack);
+}
+
+// Whether threads map or protect, or a protect comes before.
+bool has_reserving_call(const Program& program) {
+  const auto protects = [](const Act& act) {
+    return act.call == Call::protect || act.call == Call::protect_none ||
+           act.call == Call::protect_write;
+  };
+  const auto maps = [](const Act& act) {
+    return act.call == Call::map || act.call == Call::map_read || act.call == Call::map_stack;
+  };
+  return any_act(program.threads, maps) || any_act(program.threads, protects) ||
+         any_act({program.before}, protects);
 }
 
 class Plan {
@@ -23,6 +45,8 @@ class Plan {
         light_(checked.make_light != nullptr),
         atomic_downgrade_(checked.atomic_downgrade),
         main_(!checked.is_ablation()),
+        locks_gaps_(!std::string_view(checked.name).starts_with("lock_in_tree")),
+        reserves_(std::string_view(checked.name).starts_with("range_lock")),
         more_(deep ? 300 : 1),
         seed_(seed) {}
 
@@ -49,10 +73,14 @@ class Plan {
     add("2 threads x 1, exhaustive" + more, programs_of_pairs(family_), Search::exhaustive, 30)
         .surprises = surprises;
   }
+  // A search with bounds takes so long that it has the first programs alone. Random search has all.
   void add_bounded(u32 preemptions, u32 deviations) {
+    std::vector<Program> programs = programs_of_many(family_, 3);
+    programs.erase(programs.begin() + std::min<std::ptrdiff_t>(3, std::ssize(programs)),
+                   programs.end());
     SearchOptions& options = add(
         fmt::format("3 threads x 1, {} preemption(s), {} deviation(s)", preemptions, deviations),
-        programs_of_many(family_, 3), Search::bounded, 60);
+        std::move(programs), Search::bounded, 60);
     options.preemptions = preemptions;
     options.deviations = deviations;
   }
@@ -95,13 +123,26 @@ class Plan {
     add_some("3 threads of calls", programs_of_calls(3), 3);
     add_some("2 threads that enter", programs_of_late(), 3);
     if (far) add_some("2 or 3 threads, far calls", programs_of_places(), 3);
+    std::vector<Program> drawn = programs_drawn(main_ ? 300 : 150, far, seed_);
+    if (!locks_gaps_) std::erase_if(drawn, has_stack);
+    if (reserves_) std::erase_if(drawn, has_reserving_call);
+    if (!drawn.empty()) {
+      add_some("2 or 3 threads, drawn calls", std::move(drawn), 3);
+      stages_.back().limits.executions = static_cast<u64>(more_) * (main_ ? 400 : 200);
+    }
     if (!main_) return;
     add_some("3 threads of calls", programs_of_calls(3), 4);
     add_some("4 threads of calls", programs_of_calls(4), 4);
   }
   void add_random() {
-    add("4 threads x 1, random", programs_of_many(family_, 4), Search::random, 3).surprises = 3;
-    stages_.back().limits.executions = more_ == 1 ? 20'000 : ~u64{0};
+    add_random(3, 10'000);
+    add_random(4, 20'000);
+  }
+  void add_random(u32 threads, u64 executions) {
+    add(fmt::format("{} threads x 1, random", threads), programs_of_many(family_, threads),
+        Search::random, 20)
+        .surprises = 4;
+    stages_.back().limits.executions = more_ == 1 ? executions : ~u64{0};
   }
   bool is_main() const { return main_; }
   std::vector<Stage> stages() { return std::move(stages_); }
@@ -111,6 +152,13 @@ class Plan {
   bool light_;
   bool atomic_downgrade_;
   bool main_;  // it is not a variant of another lock
+  // Whether stack growth excludes changes of the guard gap. lock_in_tree looks at the gap without
+  // a lock, and may see the hole that a map leaves for a moment in what it replaces.
+  bool locks_gaps_;
+  // Whether a map reserves its place first, which keeps what is mapped beside it apart, and a
+  // protect takes rights from pages before it finds a hole, as those of range_lock do. The model
+  // of an address space does neither.
+  bool reserves_;
   double more_;
   u64 seed_;
   std::vector<Stage> stages_;

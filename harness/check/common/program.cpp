@@ -3,6 +3,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
+#include "harness/check/common/space_calls.hpp"
+#include "locks/random.hpp"
+
 namespace faultline::check {
 namespace {
 
@@ -11,6 +16,7 @@ constexpr Act read{.hold = Hold::shared};
 constexpr Act try_write{.tries = true};
 constexpr Act try_read{.hold = Hold::shared, .tries = true};
 constexpr Act downgrade{.hold = Hold::downgraded};
+constexpr Act shrink_up{.hold = Hold::raised};
 
 constexpr Act call(Call what, u8 first, u8 end) {
   return {.call = what, .first = first, .end = end};
@@ -42,7 +48,7 @@ std::vector<Act> verbs_of(Family family) {
               over(read, 0, 2),      over(read, 1, 3),
               over(write, 2, 3),     over(downgrade, 0, 3),
               over(try_write, 1, 3), over({.hold = Hold::shrunk}, 0, 3),
-              over(try_read, 0, 3)};
+              over(try_read, 0, 3),  over(shrink_up, 0, 3)};
     case Family::queue:
       return {write};
     case Family::refcount:
@@ -68,6 +74,7 @@ std::vector<Program> meetings_of(Family family) {
               pair(over(read, 0, 2), meeting(over(read, 1, 3))),
               pair(over(downgrade, 0, 2), over(read, 1, 3)),
               pair(over({.hold = Hold::shrunk}, 0, 2), over(write, 1, 3)),
+              pair(over(shrink_up, 0, 2), over(write, 0, 1)),
               pair(over(write, 0, 3), over(try_read, 0, 1)),
               pair(over(write, 0, 3), over(try_write, 0, 1))};
     case Family::queue:
@@ -88,12 +95,22 @@ bool Program::meets() const {
   return false;
 }
 
+bool Program::reserves() const {
+  const auto maps = [](const Act& act) {
+    return act.call == Call::map_hinted || act.call == Call::place;
+  };
+  return std::any_of(threads.begin(), threads.end(), [&](const Script& script) {
+    return std::any_of(script.begin(), script.end(), maps);
+  });
+}
+
 namespace {
 
 std::string call_to_string(const Act& act) {
   constexpr const char* names[] = {
-      "none",    "read fault",   "write fault", "map",  "map hint", "map stack",   "unmap",
-      "protect", "protect none", "discard",     "walk", "place",    "raise break", "lower break"};
+      "none",      "read fault", "write fault", "map",          "map to read", "map hint",
+      "map stack", "unmap",      "protect",     "protect none", "protect all", "discard",
+      "walk",      "place",      "raise break", "lower break",  "scan",        "touch"};
   return fmt::format("{} [{}, {})", names[static_cast<usize>(act.call)], act.first, act.end);
 }
 
@@ -115,6 +132,9 @@ std::string to_string(const Act& act) {
     case Hold::shrunk:
       text += "shrink";
       break;
+    case Hold::raised:
+      text += "shrink to the end";
+      break;
     case Hold::moved:
       text += "move";
       break;
@@ -130,7 +150,10 @@ std::string to_string(const Program& program) {
     for (const Act& act : script) acts.push_back(to_string(act));
     scripts.push_back(fmt::format("{}", fmt::join(acts, ", ")));
   }
-  return fmt::format("{}", fmt::join(scripts, " | "));
+  std::vector<std::string> before;
+  for (const Act& act : program.before) before.push_back(to_string(act));
+  return fmt::format("{}{}{}", fmt::join(before, ", "), before.empty() ? "" : "; then ",
+                     fmt::join(scripts, " | "));
 }
 
 std::vector<Program> programs_of_pairs(Family family) {
@@ -195,10 +218,19 @@ std::vector<Program> programs_of_many(Family family, u32 threads) {
     case Family::mutex:
       return {of({write}), of({write, write, try_write})};
     case Family::shared:
-      return {of({write}), of({write, read, read}), of({write, downgrade, read})};
+      return {of({write}),
+              of({write, read, read}),
+              of({write, downgrade, read}),
+              of({write, write, try_read, read}),
+              of({read, write, try_read, write}),
+              of({read, write, try_write, read})};
     case Family::range:
       return {of({over(write, 0, 2), over(write, 1, 3), over(write, 2, 3)}),
-              of({over(write, 0, 2), over(read, 0, 3), over(read, 1, 3)})};
+              of({over(write, 0, 2), over(read, 0, 3), over(read, 1, 3)}),
+              of({over(shrink_up, 0, 3), over(write, 0, 1), over(write, 0, 3), over(read, 0, 1)}),
+              of({over(write, 2, 3), over(shrink_up, 0, 2), over(write, 0, 3), over(write, 2, 3)}),
+              of({over(read, 0, 2), over(write, 1, 3), over(try_read, 0, 3), over(read, 1, 2)}),
+              of({over(write, 0, 3), over(read, 0, 1), over(read, 1, 2), over(read, 2, 3)})};
     case Family::queue:
       return {of({write})};
     case Family::refcount:
@@ -235,6 +267,7 @@ std::vector<Scripts> calls_of_two() {
       // Both pages lie in one slot of a radix tree.
       {{call(Call::map, 2, 4), fault(2)}, {call(Call::unmap, 2, 4)}},
       {{fault(1)}, {discard}},
+      {{discard}, {discard}},  // the second returns after the first one's shootdown
       {{unmap}, {protect}},
       {{call(Call::unmap, 0, 1)}, {call(Call::unmap, 1, 2)}},
       {{fault(1), fault(0)}, {unmap, map}},  // the VMA is detached and attached again
@@ -311,6 +344,34 @@ std::vector<Scripts> calls_of_places() {
   };
 }
 
+// Draws calls at random.
+class Draw {
+ public:
+  explicit Draw(u64 seed) : state_(seed) {}
+
+  u32 below(u32 limit) { return static_cast<u32>(splitmix64(state_ += golden_gamma) % limit); }
+
+  Act act(bool far, u32 space_pages) {
+    Call what = Call::none;
+    while (what == Call::none || (is_far(what) && !far))
+      what = static_cast<Call>(below(static_cast<u32>(Call::touch) + 1));
+    const bool on_page = what == Call::fault_read || what == Call::fault_write ||
+                         what == Call::walk || what == Call::touch;
+    const u32 first = below(space_pages);
+    const u32 pages = on_page ? 1 : 1 + below(space_pages - first);
+    return call(what, static_cast<u8>(first), static_cast<u8>(first + pages));
+  }
+
+ private:
+  // Whether the call may map pages beyond the first few of the space.
+  static bool is_far(Call what) {
+    return what == Call::map_hinted || what == Call::place || what == Call::raise_break ||
+           what == Call::lower_break;
+  }
+
+  u64 state_;
+};
+
 std::vector<Program> programs_of(std::vector<Scripts> all, bool late = false) {
   std::vector<Program> programs;
   for (Scripts& scripts : all) {
@@ -325,6 +386,27 @@ std::vector<Program> programs_of(std::vector<Scripts> all, bool late = false) {
 std::vector<Program> programs_of_calls(u32 threads) {
   if (threads == 2) return programs_of(calls_of_two());
   return programs_of(threads == 3 ? calls_of_three() : calls_of_four());
+}
+
+std::vector<Program> programs_drawn(u32 programs, bool far, u64 seed) {
+  Draw draw(seed);
+  std::vector<Program> drawn;
+  for (u32 i = 0; i < programs; ++i) {
+    const u32 threads = 2 + draw.below(2);
+    Program& program = drawn.emplace_back();
+    program.pages = 4 << draw.below(2);
+    program.late = draw.below(4) == 0;
+    if (!program.late)
+      for (u32 calls = draw.below(2 * program.pages); calls != 0; --calls)
+        program.before.push_back(draw.act(far, program.pages));
+    for (u32 thread = 0; thread < threads; ++thread) {
+      Script& script = program.threads.emplace_back();
+      for (u32 calls = 1 + draw.below(threads == 2 ? 3 : 2); calls != 0; --calls)
+        script.push_back(draw.act(far, program.pages));
+    }
+    program.sequential = sequential_histories(program);
+  }
+  return drawn;
 }
 
 std::vector<Program> programs_of_late() {

@@ -15,6 +15,7 @@ enum class Hold : u8 {
   shared,
   downgraded,  // exclusive, then shared
   shrunk,      // a range: exclusive, then of its first cell only
+  raised,      // a range: exclusive, then of its last cell only
   moved,       // the refcount: the VMA moves to another address space, which then ends
 };
 
@@ -24,16 +25,20 @@ enum class Call : u8 {
   fault_read,
   fault_write,
   map,         // fixed
+  map_read,    // the same, to read only
   map_hinted,  // a map whose first page is only a hint
   map_stack,
   unmap,
   protect,  // to read only
   protect_none,
+  protect_write,  // to read and write
   discard,
   walk,         // pins the first page without a lock
   place,        // a map without a hint, and a write fault in the new mapping
   raise_break,  // by a page
   lower_break,
+  scan,   // its answer is left out, since not every scheme promises a moment of which it is true
+  touch,  // an access to the first page, without a fault
 };
 
 // One acquisition, or one call. A range lock guards three cells, every other lock only the first. A
@@ -48,14 +53,34 @@ struct Act {
   u8 first = 0, end = 1;
 };
 
+// Whether the holder of a range gives up all but one cell, and which one it keeps.
+inline bool shrinks(const Act& act) {
+  return act.hold == Hold::shrunk || act.hold == Hold::raised;
+}
+inline u32 kept_cell(const Act& act) {
+  return act.hold == Hold::raised ? act.end - 1U : act.first;
+}
+
 using Script = std::vector<Act>;
 
 // The answers of a program's calls, thread by thread, and after them the state of each page.
 struct History {
-  std::array<u32, 32> values{};
+  std::array<u32, 64> values{};
   u32 count = 0;
+  // A bit for each page and access: whether the page table permits it without a fault.
+  u32 rights = 0;
+  // How many mappings there are after the calls, after the faults, and once all have one
+  // protection.
+  std::array<u64, 3> mappings{};
   void add(u32 value) { values[count++] = value; }
   bool operator==(const History&) const = default;
+  // Whether an execution may have this history where a model has `model`. A page table may always
+  // permit less than the model, since a fault grants the rest. `merging`: the mappings must be the
+  // model's.
+  bool matches(const History& model, bool merging) const {
+    return values == model.values && count == model.count && (rights & ~model.rights) == 0 &&
+           (!merging || mappings == model.mappings);
+  }
 };
 
 struct Program {
@@ -64,9 +89,16 @@ struct Program {
   // address space when they start. So other threads meet objects that a thread has just made.
   bool late = false;
   bool enters_late(u32 thread) const { return late && thread != 0; }
+  // For programs of calls that are not late: calls that thread 0 makes before all threads start.
+  Script before = {};
+  u32 pages = 4;  // of the space, at most 8
   // For programs of calls: the history of each interleaving of the calls, run one after the other.
   std::vector<History> sequential = {};
   bool meets() const;
+  // Whether threads map where the scheme chooses. A scheme may reserve such a place first. What is
+  // mapped beside it does not merge with a reservation, and a write there gives it an anon_vma of
+  // its own. So the mappings need not be those of any interleaving.
+  bool reserves() const;
 };
 
 std::string to_string(const Act& act);
@@ -85,6 +117,9 @@ std::vector<Program> programs_of_two(Family family);
 std::vector<Program> programs_of_two_long(Family family);
 // Calls on an address space whose pages 0 and 1 are mapped, by two, three or four threads.
 std::vector<Program> programs_of_calls(u32 threads);
+// The same, drawn at random from all calls with all their arguments. `far`: with placements and the
+// break.
+std::vector<Program> programs_drawn(u32 programs, bool far, u64 seed);
 // Two threads make what they share while they run.
 std::vector<Program> programs_of_late();
 // Two or three threads also call brk and map without a hint, which lie far from pages 0 and 1.

@@ -14,6 +14,7 @@ struct CheckOptions {
   u64 seed = 1;       // it determines everything that is drawn at random
   usize at_once = 2;  // processes at once
   std::string at;     // For check_weakened: only sites whose text begins with this. Empty: all.
+  u64 most_executions = ~u64{0};  // of each program in a hunt (hunt.hpp)
 };
 
 // All functions print to standard output and answer the exit code: 0, or 1 where something failed

@@ -1,34 +1,24 @@
 #include <algorithm>
 
 #include "harness/check/common/space_calls.hpp"
-#include "harness/stub/single_thread.hpp"
-#include "locks/schemes/mmap_sem.hpp"
-#include "locks/shared/no_lock.hpp"
-#include "locks/vmas/rbtree.hpp"
+#include "harness/check/common/space_model.hpp"
 
 namespace faultline::check {
 namespace {
 
-// The reference is scheme `none` on a platform of one thread.
-struct OneThreadTag {
-  static constexpr u32 max_threads = 1;
-};
-struct OneThread : stub::SingleThread<OneThreadTag> {
-  static constexpr u32 table_level_bits = 2;  // as on the checkers' platforms
-};
-
 // `order` names the threads whose calls come first, second, ...
-History history_of(const Program& program, const std::vector<u32>& order) {
-  MmapSem<Mm<OneThread, vmas::RbTree, NoHooks>, NoLock<OneThread>> space(small_space());
-  space.enter();
+History history_of(const Program& program, const std::vector<u32>& order,
+                   SpaceModel::Counts counts) {
+  SpaceModel space(counts);
   prepare_space(space, program);
   std::vector<std::vector<u32>> answers(program.threads.size());
   for (u32 thread : order)
-    answers[thread].push_back(call_space(space, program.threads[thread][answers[thread].size()]));
+    answers[thread].push_back(
+        call_space(space, program.threads[thread][answers[thread].size()], thread));
   History history;
   for (const auto& own : answers)
     for (u32 answer : own) history.add(answer);
-  look_at_pages(space, history);
+  look_at_pages(space, program, history);
   return history;
 }
 
@@ -39,7 +29,12 @@ std::vector<History> sequential_histories(const Program& program) {
   for (u32 thread = 0; thread < program.threads.size(); ++thread)
     order.insert(order.end(), program.threads[thread].size(), thread);
   std::vector<History> histories;
-  do histories.push_back(history_of(program, order));
+  do
+    for (const auto counts : {SpaceModel::Counts::merged, SpaceModel::Counts::runs}) {
+      const History history = history_of(program, order, counts);
+      if (std::find(histories.begin(), histories.end(), history) == histories.end())
+        histories.push_back(history);
+    }
   while (std::next_permutation(order.begin(), order.end()));
   return histories;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "harness/cells/atomic.hpp"
+#include "harness/check/common/translations.hpp"
 #include "harness/check/pct/cells.hpp"
 #include "locks/platform.hpp"
 #include "locks/types.hpp"
@@ -70,7 +71,10 @@ struct PctPlatform : cells::StoresParts<pct::AtomicCell> {
 
   static void work(u64) {}
   static void clear_page(void*) {}
-  static void shootdown(const CpuSet&, LazyCpus) { engine().step(); }
+  static void shootdown(const CpuSet& cpus, LazyCpus) {
+    engine().step();
+    check::translations.flush(cpus);
+  }
   static void prefetch_write(const void*) {}
   static void kernel_work(KernelWork) {}
   static void settle() {}

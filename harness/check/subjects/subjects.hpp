@@ -102,7 +102,8 @@ class RangeSubject final : public Subject {
     if (act.hold == Hold::downgraded)
       lock_.downgrade(nodes_[thread]);
     else
-      lock_.downgrade_range(nodes_[thread], {act.first * page_size, (act.first + 1) * page_size});
+      lock_.downgrade_range(nodes_[thread],
+                            {kept_cell(act) * page_size, (kept_cell(act) + 1) * page_size});
   }
   void release(u32 thread, const Act&) override { lock_.unlock(nodes_[thread]); }
 

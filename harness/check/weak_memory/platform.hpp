@@ -5,6 +5,7 @@
 #pragma once
 
 #include "harness/cells/atomic.hpp"
+#include "harness/check/common/translations.hpp"
 #include "harness/check/weak_memory/cells.hpp"
 #include "locks/platform.hpp"
 #include "locks/types.hpp"
@@ -69,7 +70,7 @@ struct CheckPlatform : cells::StoresParts<check::AtomicCell> {
 
   static void work(u64) {}
   static void clear_page(void*) {}
-  static void shootdown(const CpuSet&, LazyCpus) {}
+  static void shootdown(const CpuSet& cpus, LazyCpus) { check::translations.flush(cpus); }
   static void prefetch_write(const void*) {}
   static void kernel_work(KernelWork) {}
   static void settle() {}

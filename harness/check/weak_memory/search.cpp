@@ -56,16 +56,17 @@ class Guarded {
       --cells_[i]->writers;
       if (act.hold == Hold::downgraded) ++cells_[i]->readers;
     }
-    if (act.hold == Hold::shrunk) ++cells_[act.first]->writers;
+    if (shrinks(act)) ++cells_[kept_cell(act)]->writers;
   }
   void stay(const Act& act) {
-    if (act.hold == Hold::shrunk) write(*cells_[act.first]);
+    if (shrinks(act)) write(*cells_[kept_cell(act)]);
     if (act.hold == Hold::downgraded)
       for (u32 i = act.first; i < act.end; ++i) cells_[i]->value.load();
   }
   void leave(const Act& act) {
-    const u32 end = act.hold == Hold::shrunk ? act.first + 1U : act.end;
-    for (u32 i = act.first; i < end; ++i) {
+    const u32 first = shrinks(act) ? kept_cell(act) : act.first;
+    const u32 end = shrinks(act) ? first + 1 : act.end;
+    for (u32 i = first; i < end; ++i) {
       const bool exclusive = act.hold != Hold::shared && act.hold != Hold::downgraded;
       --(exclusive ? cells_[i]->writers : cells_[i]->readers);
     }
@@ -131,7 +132,7 @@ class Suite : public rl::test_suite<Suite<threads>, threads> {
     guarded_.enter(act);
     if (act.hold == Hold::moved) {
       subject_->change_hold(index, act);
-    } else if (act.hold == Hold::downgraded || act.hold == Hold::shrunk) {
+    } else if (act.hold == Hold::downgraded || shrinks(act)) {
       guarded_.change_hold(act);
       subject_->change_hold(index, act);
       guarded_.stay(act);
