@@ -433,6 +433,37 @@ TEST_F(SimEngine, AnInterruptDuringAHandlersTimeIsServedBeforeTheThreadGoesOn) {
   EXPECT_EQ(again, settled);
 }
 
+// How long 1 us of work takes thread 0 while the other thread of its core does `beside`.
+u64 work_beside_ns(const std::function<void()>& beside) {
+  Machine machine = Machine::load("e5-2699v4x2");
+  machine.core_alone = 512;
+  sim::Simulation simulation(machine, {0, 1}, {});
+  u64 took = 0;
+  simulation.set_body(0, [&] {
+    P::work(1 * us);
+    P::settle();  // the other thread goes first
+    const sim::Time start = sim::here.cpu->clock;
+    P::work(1 * us);
+    took = (sim::here.cpu->clock - start) / sim::ps_per_ns;
+  });
+  simulation.set_body(1, beside);
+  simulation.run();
+  return took;
+}
+
+TEST_F(SimEngine, AThreadWorksFasterWhileTheOtherOneOfItsCoreBacksOff) {
+  const auto work = [] {
+    P::work(10 * us);
+    P::settle();
+  };
+  EXPECT_EQ(work_beside_ns(work), 1000U);
+  EXPECT_EQ(work_beside_ns([&] {
+              const WaitScope<P> waiting(nullptr, "a lock");
+              work();
+            }),
+            500U);
+}
+
 struct Nothing {};
 
 // The rate of shootdowns by 16 CPUs, plus the loops of thread 16, which sends none. Each shootdown

@@ -243,6 +243,8 @@ class Reader {
     const Field cpu = group("cpu");
     machine_.pause = cpu.at("pause").time();
     machine_.clock_read = cpu.at("clock_read").time();
+    if (const Field alone = cpu.at("core_alone"); !alone.value().is_null())
+      machine_.core_alone = static_cast<u32>(alone.share() * 1024);
     machine_.rcu_read = cpu.at("rcu_read").time();
     const Field kernel = group("kernel");
     machine_.rcu_grace = kernel.at("rcu_grace").time();

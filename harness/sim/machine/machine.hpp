@@ -83,6 +83,9 @@ struct Machine {
   Time home_copy = 0;     // between the copies that the home sends to one cluster and the next
 
   Time pause = 0;
+  // In 1/1024: the time of a thread's work while the other thread of its core backs off, as a share
+  // of the time that it takes while both work.
+  u32 core_alone = 1024;
   Time clock_read = 0;
   Time rcu_read = 0;  // entering a read section, and again leaving it
   Time rcu_grace = 0;
