@@ -104,8 +104,10 @@ struct Machine {
 
   Time shootdown_base = 0;        // at the sender
   Time shootdown_per_target = 0;  // at the sender
-  Time shootdown_handler = 0;     // taken from each target
-  Time shootdown_delivery = 0;    // how long an interrupt occupies the interconnect
+  Time shootdown_send = 0;        // at the sender, for each interrupt
+  Time shootdown_handler = 0;     // taken from each target that is interrupted
+  Time shootdown_call = 0;        // taken from the target for each call, without transfers of lines
+  Time shootdown_delivery = 0;    // how long a call occupies the interconnect
   ByDistance interrupt = {};      // from the sender to the handler's start
 
   // How long clearing a page takes one CPU, if its cluster's cache holds the page, and otherwise.
