@@ -71,6 +71,7 @@ struct alignas(cache_line) Cpu {
   Time shootdown = 0;
 
   u32 os = 0;
+  Cpu* core_mate = nullptr;  // the only other thread of its core; null: none
   std::function<void()> body;
   u64 random = 0;  // P::random
 

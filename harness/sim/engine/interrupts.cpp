@@ -9,8 +9,8 @@ namespace faultline::sim {
 void Interrupts::shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy) {
   stores_.drain(cpu);
   scheduler_.take_turn(cpu);
-  const Time since = cpu.clock, stalled = cpu.stalled, stolen = cpu.stolen;
-  Time busy = 0;  // the sender's own work
+  const Time since = cpu.clock, stalled = cpu.stalled;
+  bool begun = false;
   // The sender reads the answers in the order of the targets, and waits for missing answers.
   Time reading = 0, read = 0;
   targets.for_each([&](u32 number) {
@@ -19,23 +19,30 @@ void Interrupts::shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy) {
     Cpu& target = cpus_[thread];
     const bool is_skipped = target.lazy_tlb && lazy == LazyCpus::skipped;
     if (is_skipped || target.status == Status::done) return;
-    if (busy == 0) cpu.clock += busy = machine_.shootdown_base;
-    busy += machine_.shootdown_per_target;
+    if (!begun) cpu.clock += machine_.shootdown_base;
+    begun = true;
+    serve_handlers(cpu);
     const Time answered = call(cpu, target);
     reading += line_latency(cpu, target);
     read = std::max(read, answered) + line_latency(cpu, target);
   });
-  // While the sender waits, for the interconnect or for answers, handlers on its CPU take nothing
-  // from it. Those that were called before it waits for answers are in `stolen` already.
+  // While the sender waits for answers, handlers on its CPU take nothing from it. Those that were
+  // called before it waits are in `stolen` already.
   const Time answered = std::max(cpu.clock + reading, read);
-  const Time waited = answered - since - (cpu.stalled - stalled) - busy;
-  cpu.stolen -= std::min(cpu.stolen - stolen, waited);
+  cpu.stolen -= std::min(cpu.stolen, answered - cpu.clock);
   if (answered > cpu.clock) {
     cpu.awaited = 0;
     scheduler_.set_timer(cpu, answered);
     scheduler_.block(cpu, Status::queued);
   }
   cpu.shootdown += cpu.clock - since - (cpu.stalled - stalled);
+}
+
+// Interrupts are off while the sender queues a call and sends the interrupt. Handlers that were
+// called meanwhile run before it goes on to the next target.
+void Interrupts::serve_handlers(Cpu& cpu) {
+  cpu.clock += cpu.stolen;
+  cpu.stolen = 0;
 }
 
 // Queues the call. Returns the time at which the target has executed it.
@@ -52,11 +59,15 @@ Time Interrupts::call(Cpu& sender, Cpu& target) {
   coherence_.before_rmw(sender, calls.line, sizeof(u64));
   coherence_.after_rmw(sender);
   calls.with_sender = true;
+  // The calls of all CPUs share the interconnect, which moves the lines of one after the other.
+  delivery_until_ = std::max(delivery_until_, sender.clock) + machine_.shootdown_delivery;
+  const Time takes = machine_.shootdown_call + lines_of_call * line_latency(target, sender) +
+                     delivery_until_ - sender.clock;
   if (calls.taken <= sender.clock) interrupt(sender, target, calls);
-  return execute(target, calls, line_latency(sender, target));
+  return execute(target, calls, takes);
 }
 
-// The handler executes one more call. It reads the call's arguments from the sender's line.
+// The handler executes one more call.
 Time Interrupts::execute(Cpu& target, Calls& calls, Time takes) {
   calls.answered += takes;
   target.handler_until = calls.answered;
@@ -86,9 +97,7 @@ Interrupts::Calls& Interrupts::calls_of(const Cpu& target) {
 // address space, and shootdowns that skip lazy CPUs pass it by during this sleep (lazy TLB mode:
 // Linux's arch/x86/mm/tlb.c, leave_mm).
 void Interrupts::interrupt(Cpu& sender, Cpu& target, Calls& calls) {
-  // The interrupts of all CPUs share the interconnect, which delivers one after the other.
-  sender.clock = std::max(sender.clock, delivery_until_);
-  delivery_until_ = sender.clock + machine_.shootdown_delivery;
+  sender.clock += machine_.shootdown_send;
   Time arrival = sender.clock + machine_.interrupt[machine_.between(sender.place, target.place)];
   const bool idle = target.status == Status::asleep;
   target.lazy_tlb = idle;

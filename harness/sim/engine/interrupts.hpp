@@ -1,7 +1,8 @@
 // TLB shootdowns. A sender appends a call to the call queue of each target CPU. Each queue has a
 // line of its own. The sender interrupts the target only if the target's queue was empty (Linux's
-// kernel/smp.c, __smp_call_single_queue). The target's handler executes all calls of its queue. It
-// takes its time from the thread that it interrupts.
+// kernel/smp.c, __smp_call_single_queue; kernel/ipi.cc of aclements/sv6). The target's handler
+// executes all calls of its queue. It takes its time from the thread that it interrupts, also from
+// a sender between two of its targets.
 #pragma once
 
 #include <span>
@@ -45,6 +46,13 @@ class Interrupts {
     bool with_sender = false;  // a sender has used the line after the handler
   };
 
+  // The lines that a handler moves for each call. In sv6 it reads the call, the range to flush and
+  // the link to the next call, and counts its answer on the call's line, which other targets write
+  // too. In Linux it reads the call, the flush's arguments and the mm's generation of the TLB, and
+  // writes the call's flags (kernel/smp.c, arch/x86/mm/tlb.c).
+  static constexpr u32 lines_of_call = 4;
+
+  void serve_handlers(Cpu& cpu);
   Time call(Cpu& sender, Cpu& target);
   Time execute(Cpu& target, Calls& calls, Time takes);
   Time line_latency(const Cpu& reader, const Cpu& writer) const;
@@ -61,7 +69,7 @@ class Interrupts {
   Accounting& accounting_;
   Directory& directory_;
   std::vector<Calls> calls_;  // by thread
-  Time delivery_until_ = 0;   // the interconnect is busy delivering interrupts until then
+  Time delivery_until_ = 0;   // the interconnect is busy with earlier calls until then
 };
 
 }  // namespace faultline::sim

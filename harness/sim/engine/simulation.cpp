@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <map>
 
 namespace faultline::sim {
 
@@ -58,6 +59,30 @@ void Simulation::place_threads(const std::vector<u32>& cpus) {
     cpu.random = stream_seed(options_.seed, 2 * thread + 1);
     cpu.jitter = Xorshift(stream_seed(options_.seed, 2 * thread + 2));
   }
+  find_core_mates();
+}
+
+void Simulation::find_core_mates() {
+  if (machine_.core_alone == 1024) return;
+  std::map<u16, std::vector<Cpu*>> cores;
+  for (Cpu& cpu : cpus_) cores[cpu.place.core].push_back(&cpu);
+  for (const auto& [core, mates] : cores) {
+    if (mates.size() != 2) continue;
+    mates[0]->core_mate = mates[1];
+    mates[1]->core_mate = mates[0];
+  }
+}
+
+// A thread that backs off executes PAUSE, which leaves the core's execution units to the other one.
+// It is between wait_begin and wait_end, neither parked nor queued for a line, and its clock is
+// ahead by the rest of its backoff. What it does after this backoff is not known yet: it often
+// backs off again, so it counts as backing off until this work is done.
+Time Simulation::time_beside_mate(const Cpu& cpu, Time time) const {
+  const Cpu& mate = *cpu.core_mate;
+  const bool mate_backs_off =
+      mate.wait_depth != 0 && mate.status == Status::ready && mate.clock > cpu.clock;
+  if (cpu.wait_depth != 0 || !mate_backs_off) return time;
+  return time * machine_.core_alone / 1024;
 }
 
 void Simulation::set_body(u32 thread, std::function<void()> body) {

@@ -7,7 +7,7 @@
 // give the same counts, byte for byte.
 //
 // Not modelled: out-of-order overlap of loads, snoop-filter evictions, the sharing of a core by SMT
-// siblings, time slices (a thread has its CPU to itself).
+// siblings (but for work beside a backoff), time slices (a thread has its CPU to itself).
 #pragma once
 
 #include <functional>
@@ -118,7 +118,10 @@ class Simulation {
   }
   u64 read_clock(Cpu& cpu);
   bool running(Cpu& cpu, u32 thread);
-  void work(Cpu& cpu, u64 ns) { cpu.clock += ns * ps_per_ns; }
+  void work(Cpu& cpu, u64 ns) {
+    const Time time = ns * ps_per_ns;
+    cpu.clock += cpu.core_mate == nullptr ? time : time_beside_mate(cpu, time);
+  }
   // The kernel's code takes that time, with jitter.
   void spend_in_kernel(Cpu& cpu, Time time) {
     cpu.clock += jittered(cpu.jitter, time, machine_.kernel_jitter);
@@ -141,6 +144,8 @@ class Simulation {
 
  private:
   void place_threads(const std::vector<u32>& cpus);
+  void find_core_mates();
+  Time time_beside_mate(const Cpu& cpu, Time time) const;
   Time now() const { return here.cpu != nullptr ? here.cpu->clock : scheduler_.now(); }
   std::string waiting_line(const Cpu& cpu) const;
   std::string label_at(const void* object) const;

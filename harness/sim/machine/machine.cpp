@@ -239,10 +239,18 @@ class Reader {
     machine_.home_copy = contention.at("home_copy").time();
   }
 
+  // 0 where the file leaves the member out.
+  static Time time_or_none(const Field& group, const std::string& name) {
+    const Field time = group.at(name);
+    return time.value().is_null() ? 0 : time.time();
+  }
+
   void read_kernel() {
     const Field cpu = group("cpu");
     machine_.pause = cpu.at("pause").time();
     machine_.clock_read = cpu.at("clock_read").time();
+    if (const Field alone = cpu.at("core_alone"); !alone.value().is_null())
+      machine_.core_alone = static_cast<u32>(alone.share() * 1024);
     machine_.rcu_read = cpu.at("rcu_read").time();
     const Field kernel = group("kernel");
     machine_.rcu_grace = kernel.at("rcu_grace").time();
@@ -260,7 +268,9 @@ class Reader {
     const Field shootdown = group("shootdown");
     machine_.shootdown_base = shootdown.at("base").time();
     machine_.shootdown_per_target = shootdown.at("per_target").time();
+    machine_.shootdown_send = time_or_none(shootdown, "send");
     machine_.shootdown_handler = shootdown.at("handler").time();
+    machine_.shootdown_call = time_or_none(shootdown, "call");
     machine_.shootdown_delivery = shootdown.at("delivery").time();
     read_by_distance(shootdown.at("interrupt"), to_cpu_, machine_.interrupt);
     const Field memory = group("memory");

@@ -83,6 +83,9 @@ struct Machine {
   Time home_copy = 0;     // between the copies that the home sends to one cluster and the next
 
   Time pause = 0;
+  // In 1/1024: the time of a thread's work while the other thread of its core backs off, as a share
+  // of the time that it takes while both work.
+  u32 core_alone = 1024;
   Time clock_read = 0;
   Time rcu_read = 0;  // entering a read section, and again leaving it
   Time rcu_grace = 0;
@@ -101,8 +104,10 @@ struct Machine {
 
   Time shootdown_base = 0;        // at the sender
   Time shootdown_per_target = 0;  // at the sender
-  Time shootdown_handler = 0;     // taken from each target
-  Time shootdown_delivery = 0;    // how long an interrupt occupies the interconnect
+  Time shootdown_send = 0;        // at the sender, for each interrupt
+  Time shootdown_handler = 0;     // taken from each target that is interrupted
+  Time shootdown_call = 0;        // taken from the target for each call, without transfers of lines
+  Time shootdown_delivery = 0;    // how long a call occupies the interconnect
   ByDistance interrupt = {};      // from the sender to the handler's start
 
   // How long clearing a page takes one CPU, if its cluster's cache holds the page, and otherwise.

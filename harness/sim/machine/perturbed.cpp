@@ -13,8 +13,12 @@ using nlohmann::json;
 
 const std::set<std::string> groups = {"caches", "latency",   "contention", "cpu",
                                       "kernel", "shootdown", "memory"};
-const std::set<std::string> shares = {"caches.jitter", "kernel.jitter", "contention.nearest_share",
-                                      "contention.residency", "contention.queued_residency"};
+const std::set<std::string> shares = {"caches.jitter",
+                                      "kernel.jitter",
+                                      "contention.nearest_share",
+                                      "contention.residency",
+                                      "contention.queued_residency",
+                                      "cpu.core_alone"};
 
 json times(const json& value, double factor, const std::string& key) {
   const double product = value.get<double>() * factor;
