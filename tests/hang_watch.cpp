@@ -1,6 +1,7 @@
 #include "tests/hang_watch.hpp"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <chrono>
 #include <cstdio>
@@ -34,7 +35,14 @@ void tell(const std::vector<std::string>& lines) {
 
 class HangWatch : public testing::Environment {
  public:
-  void SetUp() override { std::thread(watch).detach(); }
+  // The watch takes no signal: tests send signals to their process and block them in their threads.
+  void SetUp() override {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    std::thread(watch).detach();
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
 };
 
 const testing::Environment* const hang_watch = testing::AddGlobalTestEnvironment(new HangWatch);
