@@ -322,9 +322,10 @@ void Writer::write_shootdown() {
   put_preset("shootdown.base", to_ns(preset_.shootdown_base));
   put_within("shootdown.per_target", to_ns(preset_.shootdown_per_target), least, most,
              "the slope of a call's time over its targets, less the transfer of a line" + no_flush);
-  put_within("shootdown.handler", to_ns(preset_.shootdown_handler), least, most,
-             "the time taken from a target that reads the clock, less the transfer of a line" +
-                 no_flush + ", so a shootdown takes longer");
+  put_within(
+      "shootdown.handler", to_ns(preset_.shootdown_handler), least, most,
+      "the time taken from a target that reads the clock, less the transfers of a call's lines" +
+          no_flush + ", so a shootdown takes longer");
   put_within("shootdown.delivery", to_ns(preset_.shootdown_delivery), least, most,
              "the time of a call of several pairs of CPUs at once over their number" + no_flush);
   for (const Distance d : between_cpus())

@@ -161,7 +161,8 @@ void measure_interruptions(const Topology& topology, const Shape& shape, const E
     for (const auto& [arrival, taken] : interruptions(senders.calls(), senders.pauses())) {
       findings.add(fmt::format("shootdown.interrupt.{}", sim::distance_names[distance]),
                    std::max(least_ns, arrival - entry_ns));
-      findings.add("shootdown.handler", std::max(least_ns, taken - clock_ns - line_ns));
+      findings.add("shootdown.handler",
+                   std::max(least_ns, taken - clock_ns - sim::lines_of_call * line_ns));
     }
   });
 }

@@ -46,12 +46,6 @@ class Interrupts {
     bool with_sender = false;  // a sender has used the line after the handler
   };
 
-  // The lines that a handler moves for each call. In sv6 it reads the call, the range to flush and
-  // the link to the next call, and counts its answer on the call's line, which other targets write
-  // too. In Linux it reads the call, the flush's arguments and the mm's generation of the TLB, and
-  // writes the call's flags (kernel/smp.c, arch/x86/mm/tlb.c).
-  static constexpr u32 lines_of_call = 4;
-
   void serve_handlers(Cpu& cpu);
   Time call(Cpu& sender, Cpu& target);
   Time execute(Cpu& target, Calls& calls, Time takes);

@@ -37,6 +37,12 @@ inline constexpr std::array<const char*, distances> distance_names = {
 // and serves the readers (AMD).
 enum class Protocol : u8 { mesi, moesi };
 
+// The lines that a handler moves for each call. In sv6 it reads the call, the range to flush and
+// the link to the next call, and counts its answer on the call's line, which other targets write
+// too. In Linux it reads the call, the flush's arguments and the mm's generation of the TLB, and
+// writes the call's flags (kernel/smp.c, arch/x86/mm/tlb.c).
+inline constexpr u32 lines_of_call = 4;
+
 struct Machine {
   // `name` is a preset ("e7-8870", "ideal-256" for any number), or a path that ends in .json.
   // Throws std::invalid_argument, in one line with file and key, for a file that does not exist or
