@@ -16,9 +16,7 @@ class MmapLoop final : public Workload<P> {
   void demands(AddressSpaceOptions& options) const override { options.frames_per_thread = 16; }
 
   void run(Worker<P>& worker) override {
-    // Threads start out of step and in a random order. Those that wait for mmap_lock keep their
-    // order, so one by index would decide how often the lock goes from socket to socket.
-    P::work(P::random() % (u64{100} * worker.threads()));
+    worker.start_in_random_order();
     while (worker.running()) {
       const MapResult region = worker.map(0, size_, prot_read | prot_write, 0);
       if (region.error != Error::none)

@@ -23,9 +23,7 @@ class SmallAllocs final : public Workload<P> {
   }
 
   void run(Worker<P>& worker) override {
-    // Threads start out of step and in a random order. Those that wait for mmap_lock keep their
-    // order, so one by index would decide how often the lock goes from socket to socket.
-    P::work(P::random() % (u64{100} * worker.threads()));
+    worker.start_in_random_order();
     std::vector<u64> regions;
     while (worker.running()) {
       const MapResult region = worker.map(0, pages * page_size, prot_read, map_zero);

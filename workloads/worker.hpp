@@ -125,6 +125,10 @@ class Worker {
   // are not in it. All zero if the window never opened for this thread.
   const Tally& tally() const { return closed_; }
 
+  // Lets the threads start out of step, in a random order. Threads that wait for mmap_lock keep
+  // their order, so an order by index would decide how often the lock goes from socket to socket.
+  void start_in_random_order() const { P::work(P::random() % (u64{100} * threads_)); }
+
   // The trial's phase now. relaxed: the phase passes no data.
   u32 phase() const { return window_.phase.load(std::memory_order_relaxed); }
   // False once the window has closed: a workload's loop then ends, and leaves the address space in

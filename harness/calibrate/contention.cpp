@@ -109,8 +109,11 @@ class Contention {
     for (const usize n : numbers_up_to(all.size())) {
       const std::vector<u32> cpus(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n));
       const std::vector<Order> orders = add_together(topology_, shape_, cpus, 0, effort_);
-      note_rates(orders, cpus, fmt::format("{}.{}", sim::distance_names[distance], n));
-      if (n == all.size() && n > 2) measure_most(distance, cpus, orders);
+      const std::vector<double> runs =
+          note_rates(orders, cpus, fmt::format("{}.{}", sim::distance_names[distance], n));
+      if (n != all.size() || n == 2) continue;
+      if (!findings_.has("contention.queued_residency")) note_queued_residency(distance, runs);
+      measure_most(distance, cpus, orders);
     }
     if (all.size() == 2)
       findings_.excuse(service_of(distance), "two CPUs never queue for each other");
@@ -124,35 +127,29 @@ class Contention {
   }
 
  private:
-  void note_rates(const std::vector<Order>& orders, const std::vector<u32>& cpus,
-                  const std::string& where) {
+  // Answers for each order how many additions a CPU makes until another one gets the word.
+  std::vector<double> note_rates(const std::vector<Order>& orders, const std::vector<u32>& cpus,
+                                 const std::string& where) {
+    std::vector<double> runs;
     for (const Order& order : orders) {
       const Handovers handovers = count_handovers(order, between_of(shape_, cpus));
+      runs.push_back(handovers.adds() / std::max(1.0, handovers.all_changes()));
       findings_.add("contended." + where, order.ns_per_add);
-      findings_.add("run." + where, run_of(handovers));
+      findings_.add("run." + where, runs.back());
     }
-  }
-
-  // How many additions a CPU makes until another one gets the word.
-  static double run_of(const Handovers& handovers) {
-    return handovers.adds() / std::max(1.0, handovers.all_changes());
+    return runs;
   }
 
   // The first addition of a run comes with the line; the owner makes the others while it keeps it.
-  void note_queued_residency(Distance distance, const std::vector<u32>& cpus,
-                             const std::vector<Order>& orders) {
+  void note_queued_residency(Distance distance, const std::vector<double>& runs) {
     const double hit = findings_.median("caches.hit.rmw");
     const double latency = findings_.median(latency_of("rmw.modified", distance));
-    for (const Order& order : orders) {
-      const double run = run_of(count_handovers(order, between_of(shape_, cpus)));
+    for (const double run : runs)
       findings_.add("contention.queued_residency", std::max(0.0, run - 1) * hit / latency);
-    }
   }
 
   void measure_most(Distance distance, const std::vector<u32>& cpus,
                     const std::vector<Order>& orders) {
-    if (!findings_.has("contention.queued_residency"))
-      note_queued_residency(distance, cpus, orders);
     nearest_.clear();
     no_share_ = orders.empty() ? not_together : "all cores are equally near to each other";
     for (const Order& order : orders)

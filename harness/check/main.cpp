@@ -4,11 +4,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <stdexcept>
-#include <thread>
 
-#include "harness/check/common/report.hpp"
+#include "harness/check/common/command_line.hpp"
 #include "harness/check/genmc/export.hpp"
-#include "harness/cli/parse.hpp"
 #include "locks/catalogue.hpp"
 
 namespace faultline::check {
@@ -61,7 +59,6 @@ int run(int argc, char** argv) {
   std::vector<std::string> names;
   bool weakened = false, broken = false, mutants = false;
   CheckOptions options;
-  options.at_once = std::max(1U, std::thread::hardware_concurrency());
   app.add_option("NAME", names,
                  "locks, as `faultline list` names them, osq_queue, or vma_refcount; all if not "
                  "given");
@@ -73,28 +70,18 @@ int run(int argc, char** argv) {
   app.add_flag("--broken", broken, "check locks that are broken by hand: each must be caught");
   app.add_flag("--mutants", mutants)->group("");  // the former name of both
   app.add_flag("--deep", options.deep, "search for hours");
-  std::string seed = "1";
-  app.add_option("--seed", seed,
-                 "seed of everything that is drawn at random: the same seed gives the same "
-                 "executions; 1 if not "
-                 "given");
   std::string to_export;
   app.add_option("--export-genmc", to_export,
                  "write this lock and a program for GenMC to standard output, as one C++ file");
-  app.add_option("--jobs", options.at_once, "processes at once")->check(CLI::Range(1, 1024));
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& help) {
-    return app.exit(help);
-  } catch (const CLI::ParseError& error) {
-    throw std::invalid_argument(fmt::format(
-        "command line: {}, expected what `faultline check --help` shows", error.what()));
-  }
+  add_search_options(app, options);
+  app.footer(
+      "`faultline check --mutants --semantic` tries faults that are put into locks/; see its "
+      "--help");
+  if (const auto code = parse(app, argc, argv)) return *code;
   if (!to_export.empty()) {
     fmt::print("{}", exported(to_export));
     return 0;
   }
-  options.seed = parse_number("--seed", seed, 0, ~u64{0});
   options.chosen = chosen(names);
   if (mutants)
     throw std::invalid_argument(
@@ -112,13 +99,5 @@ int run(int argc, char** argv) {
 }  // namespace faultline::check
 
 int main(int argc, char** argv) {
-  try {
-    return faultline::check::run(argc, argv);
-  } catch (const std::invalid_argument& error) {
-    fmt::print(stderr, "faultline: {}\n", error.what());
-    return 2;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "faultline: {}\n", error.what());
-    return 1;
-  }
+  return faultline::check::exit_code_of(faultline::check::run, argc, argv);
 }

@@ -167,8 +167,10 @@ int check_locks(const CheckOptions& options) {
   fmt::print("{:<18} {:<46} {:>4} {:>10} {:>7}  {}\n", "lock", "threads x acquisitions, search",
              "of", "executions", "CPU s", "result");
   const Ended ended = run_rows(rows, options.at_once, options.deep);
-  if (ended.stopped_by != 0)
-    fmt::print("stopped; {} of {} rows have not begun\n", print_stopped(rows), rows.size());
+  if (ended.stopped_by != 0) {
+    const usize not_begun = print_stopped(rows);
+    fmt::print("stopped; {} of {} rows have not begun\n", not_begun, rows.size());
+  }
   u64 executions = 0;
   for (const Row& row : rows) executions += row.executions;
   fmt::print(

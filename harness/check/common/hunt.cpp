@@ -71,12 +71,14 @@ Hunts run_hunts(const std::vector<std::function<std::string()>>& jobs, usize at_
   return hunts;
 }
 
+std::string untried(usize left, usize all) {
+  return left == 0 ? "" : fmt::format("stopped: {} of {} were not tried\n", left, all);
+}
+
 std::string untried(const Hunts& hunts) {
-  const std::vector<Verdict>& all = hunts.verdicts;
-  const auto count =
-      std::count_if(all.begin(), all.end(), [](const Verdict& one) { return !one.tried; });
-  if (count == 0) return "";
-  return fmt::format("stopped: {} of {} were not tried\n", count, all.size());
+  const auto left = std::count_if(hunts.verdicts.begin(), hunts.verdicts.end(),
+                                  [](const Verdict& one) { return !one.tried; });
+  return untried(static_cast<usize>(left), hunts.verdicts.size());
 }
 
 }  // namespace faultline::check

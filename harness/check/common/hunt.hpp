@@ -42,6 +42,7 @@ struct Hunts {
 // Runs each job in a process of its own. Each job answers as hunt() does. A crash counts as caught.
 Hunts run_hunts(const std::vector<std::function<std::string()>>& jobs, usize at_once);
 // "stopped: 3 of 7 were not tried\n", or nothing if all were.
+std::string untried(usize left, usize all);
 std::string untried(const Hunts& hunts);
 
 }  // namespace faultline::check

@@ -117,7 +117,7 @@ std::vector<Program> programs_of_two(Family family);
 std::vector<Program> programs_of_two_long(Family family);
 // Calls on an address space whose pages 0 and 1 are mapped, by two, three or four threads.
 std::vector<Program> programs_of_calls(u32 threads);
-// The same, drawn at random from all calls with all their arguments. `far`: with placements and the
+// The same, drawn at random from the calls and their arguments. `far`: with placements and the
 // break.
 std::vector<Program> programs_drawn(u32 programs, bool far, u64 seed);
 // Two threads make what they share while they run.

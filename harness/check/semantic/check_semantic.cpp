@@ -202,14 +202,17 @@ int check_semantic(const CheckOptions& options) {
     jobs.push_back([&trial, &options] { return hunt(trial, options).dump(); });
   std::map<std::string_view, Tally> files;
   bool as_expected = true;
+  usize left = trials.size();
   const int stopped_by =
       run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
         const Trial& trial = trials[job];
+        --left;
         Verdict verdict = verdict_of(answer);
         if (trial.locks.empty()) verdict.text = "no program reaches it";
         as_expected &= note(trial, verdict, files[trial.mutant.file]);
       });
   print_table(files);
+  fmt::print("{}", untried(left, trials.size()));
   std::fflush(stdout);
   end_by(stopped_by);
   return as_expected ? 0 : 1;

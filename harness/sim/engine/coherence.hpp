@@ -102,9 +102,9 @@ class Coherence {
   // Like give_copy(), for a copy that a cache of the CPU's own cluster sends while a writer takes
   // the line away. The CPU reads the copy once and does not keep it.
   Time give_passing_copy(Cpu& cpu, const Line& line, LineAccess access, Time asked, Time sent);
-  // How long the owner still uses the line after the transfer to a queued RMW has begun
+  // How long the owner still uses the line after the transfer to a queued load or RMW has begun
   // (contention.queued_residency): the snoop has not arrived yet. So a CAS loop can repeat a failed
-  // exchange at once. A queued store or load takes the line away at once.
+  // exchange at once. A queued store takes the line away at once, as a lone store does.
   Time kept_by_owner(const Cpu& cpu, const Line& line, LineAccess access) const;
   // How long the line is busy with a copy for a CPU of that cluster. The home sends it if the
   // cluster has none. Otherwise the cluster does. Its first copy after a write is a transfer from
