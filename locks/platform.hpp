@@ -73,6 +73,7 @@ inline constexpr usize kernel_works = 2;
 //   pause          is one turn of a spin on `object`
 //   wait_begin,    bracket the time that a thread waits for `object`. They give the share of time
 //   wait_end       spent waiting and, when a case stalls, "who waits for what"
+//   promised       the lock keeps `promise` (locks/promise.hpp) to thread n from now on
 //   running(t)     answers whether thread t is on a CPU now: a hint, which may be stale at once
 //   shootdown      returns when no CPU of the set can hold a stale translation any more
 //   store_low      stores the low bytes of a word, as many as a Part has, and leaves the others as
@@ -83,13 +84,15 @@ inline constexpr usize kernel_works = 2;
 //   kernel_work    takes the time of the kernel's own work on a modelled machine, in cases with
 //                  kernel entry. It is nothing on every other platform: natively locks/ is measured
 //                  as it is
-//   settle         pays the time that other CPUs' shootdowns have charged to this CPU since the last
+//   settle         pays the time that other CPUs' shootdowns have charged to this CPU since the
+//   last
 //                  call: at the start of an operation, and before its end is timed
 //   allocate       returns zeroed memory on the caller's node, which lives until the platform ends
+struct Promise;
 template <class P>
 concept Platform = requires(typename P::template atomic<u32>& word,
                             typename P::template atomic<u64>& wide, void* memory, u32 n, u64 time,
-                            const CpuSet& cpus) {
+                            const CpuSet& cpus, const Promise& promise) {
   typename P::template data<u64>;
   P::store_low(wide, std::uint8_t{}, std::memory_order_release);
   { P::max_threads } -> std::convertible_to<u32>;
@@ -98,6 +101,7 @@ concept Platform = requires(typename P::template atomic<u32>& word,
   P::pause(memory);
   P::wait_begin(memory, "what");
   P::wait_end();
+  P::promised(promise, n);
   { P::now() } -> std::same_as<u64>;
   { P::cpu() } -> std::same_as<u32>;
   { P::node() } -> std::same_as<u32>;

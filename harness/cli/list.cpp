@@ -9,6 +9,7 @@
 #include "harness/check/subjects/coverage.hpp"
 #include "harness/cli/commands.hpp"
 #include "harness/cli/header.hpp"
+#include "harness/cli/promises.hpp"
 #include "harness/counters/counters.hpp"
 #include "harness/sim/machine/machine.hpp"
 #include "harness/topology/machine.hpp"
@@ -39,6 +40,11 @@ json entry_json(const Entry& entry) {
   return {{"name", entry.name}, {"summary", entry.summary}, {"options", options_json(entry)}};
 }
 
+json promise_json(const Promise& promise) {
+  if (!promise.is_made()) return {{"most_passes", nullptr}};
+  return {{"most_passes", promise.most_passes}, {"since", promise.since}};
+}
+
 json locks_json() {
   json locks = json::array();
   for (const Family family : {mutex_family, shared_family, range_family})
@@ -47,6 +53,7 @@ json locks_json() {
       lock.update({{"kind", kind_of(family)},
                    {"native_only", entry.native_only},
                    {"lock_loop_only", entry.lock_loop_only},
+                   {"promise", promise_json(promise_of(entry.name))},
                    {"checked_by", check::lock_checked_by(entry)}});
     }
   return locks;
@@ -147,6 +154,26 @@ void print_coverage(const json& all) {
   std::cout << fmt::format("  {}\n    {}\n", check::by_genmc, fmt::join(exportable, ", "));
 }
 
+std::string times(u32 most) {
+  return most == 0 ? "never" : fmt::format("at most {} time(s)", most);
+}
+
+// Prints how often a waiter of each lock is passed at most.
+void print_promises(const json& locks) {
+  std::cout << "a waiter is passed by others that come later\n";
+  std::vector<std::string> unbounded;
+  for (const json& lock : locks) {
+    const json& promise = lock["promise"];
+    if (promise["most_passes"].is_null())
+      unbounded.push_back(lock["name"]);
+    else
+      std::cout << fmt::format("  {:<22} {}, once it {}\n", lock["name"].get<std::string>(),
+                               times(promise["most_passes"].get<u32>()),
+                               promise["since"].get<std::string>());
+  }
+  std::cout << fmt::format("  without a bound\n    {}\n", fmt::join(unbounded, ", "));
+}
+
 void print_counters(const json& counters) {
   std::cout << "hardware counters\n";
   if (!counters["available"].get<bool>())
@@ -164,6 +191,7 @@ void print_text(const json& all) {
   print_section(locks_where(all["locks"], true), "locks for lock_loop alone");
   print_section(all["containers"], "containers of VMAs");
   print_section(all["broken"], "broken locks, never measured");
+  print_promises(all["locks"]);
   print_coverage(all);
   print_section(all["workloads"], "workloads");
   print_section(all["suites"], "suites");

@@ -234,6 +234,7 @@ struct NativePlatform {
 #endif
   }
   static void kernel_work(KernelWork) {}
+  static void promised(const Promise&, u32) {}
   static void settle() {
     // relaxed: a thread that misses a charge now pays it one operation later.
     if (native::self_record().charged_ns.load(std::memory_order_relaxed) != 0) native::settle();

@@ -227,6 +227,7 @@ struct SimPlatform : cells::StoresParts<sim::Word> {
     act();
     sim::here.cpu = cpu;
   }
+  static void promised(const Promise&, u32) {}
   static void settle() {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().settle(*cpu);
   }

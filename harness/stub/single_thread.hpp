@@ -150,6 +150,7 @@ class SingleThread : public cells::StoresParts<Word> {
   static void shootdown(const CpuSet&, LazyCpus = LazyCpus::skipped) {}
   static void prefetch_write(const void*) {}
   static void kernel_work(KernelWork) {}
+  static void promised(const Promise&, u32) {}
   static void settle() {}
   static void label(const void*, const char*) {}
   static void* allocate(usize bytes, usize alignment) {

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "locks/platform.hpp"
+#include "locks/promise.hpp"
 #include "locks/shared/concept.hpp"
 
 namespace faultline {
@@ -13,6 +14,7 @@ template <class P>
 class PthreadRwlock {
  public:
   static constexpr bool atomic_downgrade = false;
+  static constexpr Promise promise = no_promise;  // readers pass waiting writers
 
   PthreadRwlock() = default;
   PthreadRwlock(const PthreadRwlock&) = delete;

@@ -4,6 +4,7 @@
 #include <shared_mutex>
 
 #include "locks/platform.hpp"
+#include "locks/promise.hpp"
 #include "locks/shared/concept.hpp"
 
 namespace faultline {
@@ -12,6 +13,7 @@ template <class P>
 class StdSharedMutex {
  public:
   static constexpr bool atomic_downgrade = false;
+  static constexpr Promise promise = no_promise;  // the C++ standard makes none
 
   void lock_shared() {
     if (lock_.try_lock_shared()) return;

@@ -17,6 +17,7 @@
 #include "locks/backoff.hpp"
 #include "locks/mutex/concept.hpp"
 #include "locks/platform.hpp"
+#include "locks/promise.hpp"
 
 namespace faultline {
 
@@ -25,6 +26,8 @@ template <class P, u32 longest>
 class EventMutexOf {
  public:
   struct Node {};
+  // Whoever exchanges the word first gets the lock, whether it has waited for the event or not.
+  static constexpr Promise promise = no_promise;
 
   void lock(Node& node) {
     if (!try_lock(node)) [[unlikely]]

@@ -11,12 +11,16 @@
 #include "locks/layout.hpp"
 #include "locks/mutex/concept.hpp"
 #include "locks/platform.hpp"
+#include "locks/promise.hpp"
 
 namespace faultline {
 
 template <class P>
 class Mcs {
  public:
+  // The queue is served in order, and a try takes only a lock without a queue.
+  static constexpr Promise promise{.most_passes = 0, .since = "is the tail of the queue"};
+
   // Both words on one line: the waiter spins there, and its successor links itself there.
   struct alignas(cache_line) Node {
     typename P::template atomic<Node*> next{nullptr};
@@ -69,6 +73,7 @@ class Mcs {
   [[gnu::noinline]] void await(Node& node, Node& previous) {
     node.waiting.store(1, std::memory_order_relaxed);       // relaxed: the store below publishes it
     previous.next.store(&node, std::memory_order_release);  // release: pairs with unlock's acquire
+    P::promised(promise, P::self());
     WaitScope<P> waiting(this, "mcs");
     // acquire: pairs with the release of unlock's store to `waiting`.
     while (node.waiting.load(std::memory_order_acquire) != 0) P::pause(this);

@@ -18,6 +18,7 @@
 
 #include "locks/layout.hpp"
 #include "locks/per_thread.hpp"
+#include "locks/promise.hpp"
 
 namespace faultline {
 
@@ -203,6 +204,8 @@ template <class P>
 class OsqMutex {
  public:
   struct Node {};
+  // A thread that leaves the queue enters it again as the tail.
+  static constexpr Promise promise = no_promise;
 
   OsqMutex() {
     if constexpr (PlainCells<P>)

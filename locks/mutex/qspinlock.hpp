@@ -23,12 +23,18 @@
 #include "locks/layout.hpp"
 #include "locks/mutex/concept.hpp"
 #include "locks/platform.hpp"
+#include "locks/promise.hpp"
 
 namespace faultline {
 
 template <class P>
 class Qspinlock {
  public:
+  // The bits of both keep newcomers off the free word. A thread that has queued may be passed until
+  // its head has set the bit, and is passed by no thread that queues behind it.
+  static constexpr Promise promise{.most_passes = 0,
+                                   .since = "is pending, or is the head of the queue"};
+
   // Only a thread that queues touches its node.
   struct alignas(cache_line) Node {
     typename P::template atomic<Node*> next{nullptr};
@@ -86,6 +92,7 @@ class Qspinlock {
       if ((seen & pending) == 0) word_.fetch_and(~pending, std::memory_order_relaxed);
       return false;
     }
+    P::promised(promise, P::self());
     if ((seen & locked) != 0)
       // acquire: pairs with unlock's release.
       while ((word_.load(std::memory_order_acquire) & locked) != 0) P::pause(this);
@@ -109,6 +116,7 @@ class Qspinlock {
     } else {
       word_.fetch_or(queued, std::memory_order_relaxed);  // relaxed: the bit passes no data
     }
+    P::promised(promise, P::self());
     if (take_as_head(node)) return;
     Node* next;
     // acquire: pairs with the release of the store to `next` above.

@@ -5,6 +5,7 @@
 
 #include "locks/mutex/concept.hpp"
 #include "locks/platform.hpp"
+#include "locks/promise.hpp"
 
 namespace faultline {
 
@@ -12,6 +13,7 @@ template <class P>
 class SwapMutex {
  public:
   struct Node {};
+  static constexpr Promise promise = no_promise;  // whoever exchanges first gets the lock
 
   void lock(Node& node) {
     if (try_lock(node)) return;

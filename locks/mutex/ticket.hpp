@@ -8,6 +8,7 @@
 #include "locks/layout.hpp"
 #include "locks/mutex/concept.hpp"
 #include "locks/platform.hpp"
+#include "locks/promise.hpp"
 
 namespace faultline {
 
@@ -18,6 +19,8 @@ template <class P, class Number>
 class TicketOf {
  public:
   struct Node {};
+  // Numbers are served in order, and a try draws one too.
+  static constexpr Promise promise{.most_passes = 0, .since = "has drawn its number"};
 
   TicketOf() {
     if constexpr (PlainCells<P>) static_assert(sizeof(TicketOf) == 2 * sizeof(Number));
@@ -58,6 +61,7 @@ class TicketOf {
  private:
   // A function of its own, so that the compiler inlines the rest of lock().
   [[gnu::noinline]] void await(Number mine) {
+    P::promised(promise, P::self());
     WaitScope<P> waiting(this, "ticket");
     // acquire: pairs with unlock's release.
     while (serving_.load(std::memory_order_acquire) != mine) P::pause(this);

@@ -18,6 +18,7 @@
 #include "locks/mutex/qspinlock.hpp"
 #include "locks/per_thread.hpp"
 #include "locks/platform.hpp"
+#include "locks/promise.hpp"
 #include "locks/rbtree.hpp"
 #include "locks/types.hpp"
 
@@ -35,6 +36,9 @@ class TreeRangeLock {
   };
 
  public:
+  // A later arrival that conflicts waits for the waiters too, and a try fails where one conflicts.
+  static constexpr Promise promise{.most_passes = 0, .since = "has its range in the tree"};
+
   // While the node is in the tree, the mutex guards all members but `granted` and `next_to_wake`.
   class Node {
    public:
@@ -313,6 +317,7 @@ class TreeRangeLock {
   }
 
   void await(Node& node) {
+    P::promised(promise, P::self());
     WaitScope<P> scope(this, "range_lock");
     Parker& parker = *node.parker.load();
     for (;;) {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "locks/platform.hpp"
+#include "locks/promise.hpp"
 #include "locks/shared/concept.hpp"
 
 namespace faultline {
@@ -18,6 +19,9 @@ template <class P>
 class CasLockref {
  public:
   static constexpr bool atomic_downgrade = true;
+  // A writer that holds the spinlock waits for the present references alone. But whoever exchanges
+  // first gets the spinlock, and a reader waits for as many writers as come.
+  static constexpr Promise promise = no_promise;
 
   void lock_shared() {
     while (!try_lock_shared()) [[unlikely]] await_open();

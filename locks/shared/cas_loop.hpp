@@ -13,6 +13,7 @@
 
 #include "locks/layout.hpp"
 #include "locks/platform.hpp"
+#include "locks/promise.hpp"
 #include "locks/shared/concept.hpp"
 
 namespace faultline {
@@ -21,6 +22,9 @@ template <class P>
 class CasLoop {
  public:
   static constexpr bool atomic_downgrade = true;
+  // A writer that has closed the word waits for the present readers alone. But whoever exchanges
+  // first closes it, and a reader waits for as many writers as come.
+  static constexpr Promise promise = no_promise;
 
   void lock_shared() {
     while (!try_lock_shared()) [[unlikely]] await_open();

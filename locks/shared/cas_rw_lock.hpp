@@ -9,6 +9,7 @@
 #include <string>
 
 #include "locks/platform.hpp"
+#include "locks/promise.hpp"
 #include "locks/shared/concept.hpp"
 
 namespace faultline {
@@ -17,6 +18,8 @@ template <class P>
 class CasRwLock {
  public:
   static constexpr bool atomic_downgrade = true;
+  // Whoever exchanges the word first gets the lock.
+  static constexpr Promise promise = no_promise;
 
   void lock_shared() {
     while (!try_lock_shared()) await_open();

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "locks/platform.hpp"
+#include "locks/promise.hpp"
 #include "locks/shared/concept.hpp"
 
 namespace faultline {
@@ -15,6 +16,9 @@ template <class P>
 class IncdecRefcount {
  public:
   static constexpr bool atomic_downgrade = true;
+  // A writer that has closed the count waits for the present readers alone. But whoever comes first
+  // closes it, and a reader waits for as many writers as come.
+  static constexpr Promise promise = no_promise;
 
   void lock_shared() {
     while (!try_lock_shared()) [[unlikely]] await_open();

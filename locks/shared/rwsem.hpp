@@ -41,6 +41,7 @@
 #include "locks/mutex/osq.hpp"
 #include "locks/mutex/qspinlock.hpp"
 #include "locks/per_thread.hpp"
+#include "locks/promise.hpp"
 #include "locks/shared/concept.hpp"
 #include "locks/shared/rwsem_events.hpp"
 #include "locks/shared/rwsem_owner.hpp"
@@ -112,6 +113,12 @@ template <class P, RwsemPolicy policy = RwsemPolicy{}, template <class> class Sp
 class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
  public:
   static constexpr bool atomic_downgrade = true;
+  // A waiter may be passed for 4 ms (RWSEM_WAIT_TIMEOUT), by stealers and spinners, as often as
+  // time allows. If it then fails again at the head of the queue, it demands a handoff, which keeps
+  // all others off: a waiter of lower place has to become the head first.
+  static constexpr Promise promise =
+      policy.handoff ? Promise{.most_passes = 0, .since = "has a handoff demanded for it"}
+                     : no_promise;
 
   Rwsem() {
     if constexpr (PlainCells<P>) static_assert(Lines::lines_hold());
@@ -389,6 +396,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     if ((fresh & handoff_bit) != 0) {
       counters_.add(rwsem_event::handoff_set);
       first.mark();
+      P::promised(promise, first.thread.load());
       return false;
     }
     queue_.remove(waiter);
@@ -543,7 +551,8 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     }
     counters_.add(rwsem_event::wake_undone);
     u64 excess = reader_bias;
-    if (policy.handoff && P::now() > head.deadline.load()) {
+    const bool demands = policy.handoff && P::now() > head.deadline.load();
+    if (demands) {
       if ((old & handoff_bit) == 0) {
         excess -= handoff_bit;
         counters_.add(rwsem_event::handoff_set);
@@ -552,6 +561,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     }
     // relaxed: the place was not used in between.
     count_.fetch_sub(excess, std::memory_order_relaxed);
+    if (demands) P::promised(promise, head.thread.load());
     return false;
   }
 

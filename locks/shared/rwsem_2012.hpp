@@ -21,6 +21,7 @@
 #include "locks/events.hpp"
 #include "locks/layout.hpp"
 #include "locks/mutex/ticket.hpp"
+#include "locks/promise.hpp"
 #include "locks/shared/concept.hpp"
 #include "locks/shared/rwsem_queue.hpp"
 
@@ -37,6 +38,9 @@ template <class P>
 class Rwsem2012 {
  public:
   static constexpr bool atomic_downgrade = false;
+  // While a thread is queued, `waiting` in the count sends all who come to the end of the queue,
+  // and only its head is let in, with the readers that follow a reader.
+  static constexpr Promise promise{.most_passes = 0, .since = "has queued"};
 
   Rwsem2012() {
     if constexpr (PlainCells<P>)
@@ -117,6 +121,7 @@ class Rwsem2012 {
     // weakened release survives, as_in_linux: the thread has done nothing in the place that it
     // gives back.
     const i64 count = count_.fetch_add(adjustment, std::memory_order_release) + adjustment;
+    P::promised(promise, P::self());
     // If no thread is active any more, no other thread would wake the queue. If readers are active,
     // the readers in front of this writer may be let in too.
     if (count == waiting)

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "locks/backoff.hpp"
+#include "locks/promise.hpp"
 #include "locks/shared/concept.hpp"
 
 namespace faultline {
@@ -21,6 +22,9 @@ template <class P>
 class TbbSpinRwMutex {
  public:
   static constexpr bool atomic_downgrade = true;
+  // A waiting writer keeps readers out, but not other writers, and each writer that gets the lock
+  // clears the bit of the others.
+  static constexpr Promise promise = no_promise;
 
   void lock_shared() {
     if (!try_lock_shared()) [[unlikely]]

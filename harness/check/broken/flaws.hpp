@@ -15,6 +15,8 @@ enum class Flaw : int {
   shrink_silent,      // a smaller range wakes nobody
   late_touch,         // writes the node after it has released the inner lock
   trying_waits,       // a try waits for its turn
+  barging,            // a try takes the free lock although others have a number
+  lost_handoff,       // a release forgets for whom the lock is kept
   handoff_ignored,    // a thread that leaves the queue ignores that it has become the head
   no_handoff,         // a head that exits makes no other thread the head
   stale_head,         // a thread enters while its word still says that it is the head

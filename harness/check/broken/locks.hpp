@@ -1,6 +1,6 @@
-// Locks that are broken by hand, each in one place: one mutex, one semaphore, one range lock and
+// Locks that are broken by hand, each in one place: two mutexes, two semaphores, one range lock and
 // one queue of spinners. With Flaw::none they are simple and sound, and serve as controls. All but
-// the queue sleep on one word that counts the releases.
+// the queue sleep on one word that counts the releases. One mutex and one semaphore are fair.
 #pragma once
 
 #include <string>
@@ -10,6 +10,7 @@
 #include "locks/events.hpp"
 #include "locks/mutex/osq.hpp"
 #include "locks/platform.hpp"
+#include "locks/promise.hpp"
 #include "locks/types.hpp"
 
 namespace faultline::check {
@@ -52,6 +53,7 @@ class Sleeper {
 template <class P, Flaw flaw, template <class> class Inner>
 class FlawedMutex {
  public:
+  static constexpr Promise promise = no_promise;
   struct Node {};
   void lock(Node& node) {
     if (flaw == Flaw::early_publication) publish();
@@ -86,6 +88,7 @@ class FlawedMutex {
 template <class P, Flaw flaw, template <class> class Inner>
 class FlawedShared {
  public:
+  static constexpr Promise promise = no_promise;
   static constexpr bool atomic_downgrade = true;
   void lock_shared() {
     sleeper_.until("flawed semaphore to read", [&] { return take_shared(); });
@@ -128,10 +131,101 @@ class FlawedShared {
   typename P::template data<u32> readers_;
 };
 
+// Threads get in by the numbers that they have drawn.
+template <class P, Flaw flaw, template <class> class Inner>
+class FlawedFairMutex {
+ public:
+  static constexpr Promise promise{.most_passes = 0, .since = "has drawn its number"};
+  struct Node {};
+
+  void lock(Node&) {
+    u32 mine = 0;
+    sleeper_.attempt([&] { return mine = next_.load(), next_.store(mine + 1), true; });
+    P::promised(promise, P::self());
+    sleeper_.until("flawed fair mutex", [&] {
+      if (held_.load() || serving_.load() != mine) return false;
+      return serving_.store(mine + 1), held_.store(true), true;
+    });
+  }
+  bool try_lock(Node&) {
+    return sleeper_.attempt([&] {
+      if (held_.load() || (flaw != Flaw::barging && serving_.load() != next_.load())) return false;
+      return held_.store(true), true;
+    });
+  }
+  void unlock(Node&) {
+    sleeper_.release([&] { held_.store(false); });
+  }
+
+ private:
+  Sleeper<P, flaw, Inner> sleeper_;
+  typename P::template data<u32> next_;
+  typename P::template data<u32> serving_;
+  typename P::template data<bool> held_;
+};
+
+// Threads get in as they come. The lock is kept for a waiter that fails after its time.
+template <class P, Flaw flaw, template <class> class Inner>
+class FlawedHandoff {
+ public:
+  static constexpr bool atomic_downgrade = true;
+  static constexpr Promise promise{.most_passes = 0, .since = "has the lock kept for it"};
+
+  void lock_shared() { acquire(false); }
+  bool try_lock_shared() {
+    return sleeper_.attempt([&] { return take(false); });
+  }
+  void unlock_shared() {
+    sleeper_.release([&] { return readers_.store(readers_.load() - 1), forget(); });
+  }
+  void lock() { acquire(true); }
+  bool try_lock() {
+    return sleeper_.attempt([&] { return take(true); });
+  }
+  void unlock() {
+    sleeper_.release([&] { return writer_.store(false), forget(); });
+  }
+  void downgrade() {
+    sleeper_.release([&] { return writer_.store(false), readers_.store(1); });
+  }
+  void append_events(Events&) const {}
+  std::string describe() const { return "flawed"; }
+
+ private:
+  static constexpr u64 patience = 4'000'000;  // nanoseconds
+
+  void acquire(bool writes) {
+    const u64 deadline = P::now() + patience;
+    sleeper_.until("flawed handoff", [&] {
+      if (take(writes)) return true;
+      if (kept_for_.load() == 0 && P::now() > deadline) {
+        kept_for_.store(P::self() + 1);
+        P::promised(promise, P::self());
+      }
+      return false;
+    });
+  }
+  bool take(bool writes) {
+    if (kept_for_.load() != 0 && kept_for_.load() != P::self() + 1) return false;
+    if (writer_.load() || (writes && readers_.load() != 0)) return false;
+    kept_for_.store(0);
+    return writes ? writer_.store(true) : readers_.store(readers_.load() + 1), true;
+  }
+  void forget() {
+    if (flaw == Flaw::lost_handoff) kept_for_.store(0);
+  }
+
+  Sleeper<P, flaw, Inner> sleeper_;
+  typename P::template data<u32> kept_for_;  // 0: for no thread; else the thread's number + 1
+  typename P::template data<bool> writer_;
+  typename P::template data<u32> readers_;
+};
+
 // The held nodes stand in a list without order. Waiters get in as they come.
 template <class P, Flaw flaw, template <class> class Inner>
 class FlawedRange {
  public:
+  static constexpr Promise promise = no_promise;
   class Node {
     friend class FlawedRange;
     typename P::template data<u64> start;

@@ -25,12 +25,16 @@ struct Row {
   usize left = 0;      // programs that have not ended
   usize incomplete = 0, failed = 0;
   u64 executions = 0;
+  bool makes_promise = false;
+  u64 promises = 0;
   double seconds = 0;
 };
 
 json to_json(const Outcome& outcome) {
   json answer = {{"executions", outcome.executions},
                  {"complete", outcome.complete},
+                 {"makes_promise", outcome.makes_promise},
+                 {"promises", outcome.promises},
                  {"seconds", outcome.seconds}};
   if (outcome.failure)
     answer["failure"] = {{"what", outcome.failure->what},
@@ -52,6 +56,8 @@ void take(Row& row, const Program& program, const Answer& answer) {
   if (!answer.text) return note_failure(row, program, ~u32{0}, answer.reason + "\n");
   const json outcome = json::parse(*answer.text);
   row.executions += outcome["executions"].get<u64>();
+  row.makes_promise |= outcome["makes_promise"].get<bool>();
+  row.promises += outcome["promises"].get<u64>();
   row.seconds += outcome["seconds"].get<double>();
   if (outcome.contains("failure")) {
     const json& failure = outcome["failure"];
@@ -154,6 +160,24 @@ Ended run_rows(std::vector<Row>& rows, usize at_once, bool tells_progress) {
   return ended;
 }
 
+// Whether a lock states a bound on passes, which all executions kept since no waiter of it was ever
+// promised anything. Says so.
+bool tell_idle_promises(const std::vector<const Checked*>& chosen, const std::vector<Row>& rows) {
+  bool any = false;
+  for (const Checked* checked : chosen) {
+    bool states = false, makes = false;
+    for (const Row& row : rows) {
+      states |= row.checked == checked && row.makes_promise;
+      makes |= row.checked == checked && row.promises != 0;
+    }
+    if (!states || makes) continue;
+    any = true;
+    fmt::print("\n{}: promises its waiters a bound, but made that promise in no execution\n",
+               checked->name);
+  }
+  return any;
+}
+
 }  // namespace
 
 int check_locks(const CheckOptions& options) {
@@ -179,7 +203,8 @@ int check_locks(const CheckOptions& options) {
       "step; PCT: random priorities that change depth - 1 times, sequentially consistent\n",
       executions);
   for (const Shortest& failure : shortest) fmt::print("{}", failure.text);
-  if (ended.failed) return 1;
+  const bool idle = ended.stopped_by == 0 && tell_idle_promises(options.chosen, rows);
+  if (ended.failed || idle) return 1;
   end_by(ended.stopped_by);
   return executions == 0 ? 1 : 0;
 }

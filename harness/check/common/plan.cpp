@@ -136,13 +136,21 @@ class Plan {
   }
   void add_random() {
     add_random(3, 10'000);
-    add_random(4, 20'000);
+    // Ten times as many take seconds, but minutes where the lock has a spinlock inside.
+    add_random(4, main_ && !light_ ? 200'000 : 20'000);
   }
   void add_random(u32 threads, u64 executions) {
     add(fmt::format("{} threads x 1, random", threads), programs_of_many(family_, threads),
         Search::random, 20)
         .surprises = 4;
     stages_.back().limits.executions = more_ == 1 ? executions : ~u64{0};
+  }
+  void add_passers() {
+    std::vector<Program> programs = programs_of_passers(family_);
+    if (programs.empty()) return;
+    add("3 threads, one again and again, random", std::move(programs), Search::random, 20)
+        .surprises = 4;
+    stages_.back().limits.executions = more_ == 1 ? 20'000 : ~u64{0};
   }
   bool is_main() const { return main_; }
   std::vector<Stage> stages() { return std::move(stages_); }
@@ -194,6 +202,7 @@ std::vector<Stage> stages_of(const Checked& checked, bool deep, u64 seed) {
     plan.lighten();
   }
   plan.add_random();
+  if (deep || plan.is_main()) plan.add_passers();
   return plan.stages();
 }
 

@@ -208,6 +208,27 @@ std::vector<Program> programs_of_two_long(Family family) {
   return {};
 }
 
+std::vector<Program> programs_of_passers(Family family) {
+  const auto again = [](u32 times, Act act) { return Script(times, act); };
+  switch (family) {
+    case Family::mutex:
+      return {{{{write}, {write}, again(4, try_write)}}, {{{write}, {write}, again(3, write)}}};
+    case Family::shared:
+      return {{{{read}, {write}, again(4, try_read)}},
+              {{{write}, {write}, again(3, write)}},
+              {{{write}, {write}, again(3, read)}},
+              {{again(2, write), {read}, again(3, write)}}};
+    case Family::range:
+      return {{{{over(write, 0, 1)}, {over(write, 0, 3)}, again(4, over(try_read, 2, 3))}},
+              {{{over(read, 0, 2)}, {over(write, 0, 3)}, again(3, over(read, 1, 3))}}};
+    case Family::queue:
+    case Family::refcount:
+    case Family::space:
+      return {};
+  }
+  return {};
+}
+
 std::vector<Program> programs_of_many(Family family, u32 threads) {
   const auto of = [&](std::vector<Act> acts) {
     Program program;
@@ -225,12 +246,17 @@ std::vector<Program> programs_of_many(Family family, u32 threads) {
               of({read, write, try_read, write}),
               of({read, write, try_write, read})};
     case Family::range:
-      return {of({over(write, 0, 2), over(write, 1, 3), over(write, 2, 3)}),
-              of({over(write, 0, 2), over(read, 0, 3), over(read, 1, 3)}),
-              of({over(shrink_up, 0, 3), over(write, 0, 1), over(write, 0, 3), over(read, 0, 1)}),
-              of({over(write, 2, 3), over(shrink_up, 0, 2), over(write, 0, 3), over(write, 2, 3)}),
-              of({over(read, 0, 2), over(write, 1, 3), over(try_read, 0, 3), over(read, 1, 2)}),
-              of({over(write, 0, 3), over(read, 0, 1), over(read, 1, 2), over(read, 2, 3)})};
+      return {
+          of({over(write, 0, 2), over(write, 1, 3), over(write, 2, 3)}),
+          of({over(write, 0, 2), over(read, 0, 3), over(read, 1, 3)}),
+          of({over(shrink_up, 0, 3), over(write, 0, 1), over(write, 0, 3), over(read, 0, 1)}),
+          of({over(write, 2, 3), over(shrink_up, 0, 2), over(write, 0, 3), over(write, 2, 3)}),
+          of({over(read, 0, 2), over(write, 1, 3), over(try_read, 0, 3), over(read, 1, 2)}),
+          of({over(write, 0, 3), over(read, 0, 1), over(read, 1, 2), over(read, 2, 3)}),
+          // Nested and enclosing ranges are held at once.
+          of({over(read, 0, 3), over(read, 1, 2), over(write, 0, 3), over(read, 0, 2)}),
+          // The tries meet a waiter, and no holder.
+          of({over(write, 0, 1), over(write, 0, 3), over(try_read, 2, 3), over(try_write, 1, 3)})};
     case Family::queue:
       return {of({write})};
     case Family::refcount:

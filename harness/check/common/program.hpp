@@ -61,6 +61,12 @@ inline u32 kept_cell(const Act& act) {
   return act.hold == Hold::raised ? act.end - 1U : act.first;
 }
 
+// Whether two threads may not both hold what these acts acquire.
+inline bool conflict(const Act& one, const Act& other) {
+  return one.first < other.end && other.first < one.end &&
+         (one.hold != Hold::shared || other.hold != Hold::shared);
+}
+
 using Script = std::vector<Act>;
 
 // The answers of a program's calls, thread by thread, and after them the state of each page.
@@ -126,6 +132,8 @@ std::vector<Program> programs_of_late();
 std::vector<Program> programs_of_places();
 // The history of each interleaving of a program's calls. sequential.cpp defines it.
 std::vector<History> sequential_histories(const Program& program);
+// Two threads acquire once or twice each, and a third again and again: a waiter may be passed often.
+std::vector<Program> programs_of_passers(Family family);
 // `threads` threads acquire once each.
 std::vector<Program> programs_of_many(Family family, u32 threads);
 

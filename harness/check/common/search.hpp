@@ -27,6 +27,8 @@ struct Failure {
 
 struct Outcome {
   u64 executions = 0;
+  bool makes_promise = false;  // the lock promises its waiters a bound (locks/promise.hpp)
+  u64 promises = 0;            // how often it has
   bool complete = false;
   double seconds = 0;
   std::optional<Failure> failure;

@@ -108,6 +108,7 @@ struct GenmcPlatform {
   static void shootdown(const CpuSet&, LazyCpus) {}
   static void prefetch_write(const void*) {}
   static void kernel_work(KernelWork) {}
+  static void promised(const Promise&, u32) {}
   static void settle() {}
   static void label(const void*, const char*) {}
   static void* allocate(usize bytes, usize alignment) {

@@ -77,6 +77,7 @@ struct PctPlatform : cells::StoresParts<pct::AtomicCell> {
   }
   static void prefetch_write(const void*) {}
   static void kernel_work(KernelWork) {}
+  static void promised(const Promise&, u32) {}
   static void settle() {}
   template <class T>
   static void label(const T* object, const char* name) {

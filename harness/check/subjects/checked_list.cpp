@@ -67,6 +67,14 @@ Checked broken_mutex(const char* name) {
   return {name, Family::mutex, make_subject<MutexSubject<FlawedMutex<P, flaw, StepMutex>>>};
 }
 template <Flaw flaw>
+Checked broken_fair_mutex(const char* name) {
+  return {name, Family::mutex, make_subject<MutexSubject<FlawedFairMutex<P, flaw, StepMutex>>>};
+}
+template <Flaw flaw>
+Checked broken_handoff(const char* name) {
+  return {name, Family::shared, make_subject<SharedSubject<FlawedHandoff<P, flaw, StepMutex>>>};
+}
+template <Flaw flaw>
 Checked broken_shared(const char* name) {
   return {name, Family::shared, make_subject<SharedSubject<FlawedShared<P, flaw, StepMutex>>>};
 }
@@ -144,6 +152,8 @@ const std::vector<Checked>& checked_list() {
 const std::vector<Checked>& control_list() {
   static const std::vector<Checked> list = {
       broken_mutex<Flaw::none>("control:mutex"),
+      broken_fair_mutex<Flaw::none>("control:fair_mutex"),
+      broken_handoff<Flaw::none>("control:handoff"),
       broken_queue<Flaw::none>("control:queue"),
       broken_range<Flaw::none>("control:range"),
       broken_shared<Flaw::none>("control:shared"),
@@ -161,6 +171,7 @@ const std::vector<Checked>& broken_checked_list() {
         broken_mutex<Flaw::early_publication>("mutex:flaw=early_publication"),
         broken_mutex<Flaw::no_wake>("mutex:flaw=no_wake"),
         broken_mutex<Flaw::trying_waits>("mutex:flaw=trying_waits"),
+        broken_fair_mutex<Flaw::barging>("mutex:flaw=barging"),
         broken_queue<Flaw::handoff_ignored>("queue:flaw=handoff_ignored"),
         broken_queue<Flaw::no_handoff>("queue:flaw=no_handoff"),
         broken_queue<Flaw::stale_head>("queue:flaw=stale_head"),
@@ -178,6 +189,7 @@ const std::vector<Checked>& broken_checked_list() {
         broken_shared<Flaw::rude_readers>("shared:flaw=rude_readers"),
         broken_shared<Flaw::downgrade_gap>("shared:flaw=downgrade_gap"),
         broken_shared<Flaw::downgrade_silent>("shared:flaw=downgrade_silent"),
+        broken_handoff<Flaw::lost_handoff>("shared:flaw=lost_handoff"),
     };
     all.insert(all.end(), by_kind.begin(), by_kind.end());
     append_broken_schemes(all);

@@ -9,6 +9,7 @@
 
 #include "harness/check/common/program.hpp"
 #include "locks/address_space/interface.hpp"
+#include "locks/promise.hpp"
 
 namespace faultline::check {
 
@@ -23,6 +24,8 @@ class Subject {
   // Downgrades, shrinks or moves the held lock, as act.hold says.
   virtual void change_hold(u32 thread, const Act& act) = 0;
   virtual void release(u32 thread, const Act& act) = 0;
+  // What the lock promises its waiters; null where that is not stated.
+  virtual const Promise* promise() const { return nullptr; }
 };
 
 // What can be checked. `make` is called at the beginning of an execution, and places the subject in

@@ -56,6 +56,7 @@ class MutexSubject final : public Subject {
   }
   void change_hold(u32, const Act&) override {}
   void release(u32 thread, const Act&) override { lock_.unlock(nodes_[thread]); }
+  const Promise* promise() const override { return &L::promise; }
 
  private:
   L lock_;
@@ -82,6 +83,7 @@ class SharedSubject final : public Subject {
     else
       lock_.unlock_shared();
   }
+  const Promise* promise() const override { return &L::promise; }
 
  private:
   L lock_;
@@ -106,6 +108,7 @@ class RangeSubject final : public Subject {
                             {kept_cell(act) * page_size, (kept_cell(act) + 1) * page_size});
   }
   void release(u32 thread, const Act&) override { lock_.unlock(nodes_[thread]); }
+  const Promise* promise() const override { return &L::promise; }
 
  private:
   static Range range_of(const Act& act) { return {act.first * page_size, act.end * page_size}; }

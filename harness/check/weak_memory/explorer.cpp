@@ -24,6 +24,7 @@ void Explorer::begin() {
   path_.clear();
   // Each execution has a seed of its own.
   random_ = options_.seed += golden_gamma;
+  one_leaves_in_ = 2U << 2 * random_below(3);
 }
 
 bool Explorer::advance() {
@@ -197,10 +198,10 @@ u32 Explorer::pick_bounded(u32 current) {
   return thread;
 }
 
-// The current thread continues with a probability of a half, so that long stretches of one thread
-// occur too.
+// The current thread continues with a probability that the execution has drawn, so that long
+// stretches of one thread occur too.
 u32 Explorer::pick_random(u32 current) {
-  if (ready(current) && random_below(2) == 0) return current;
+  if (ready(current) && random_below(one_leaves_in_) != 0) return current;
   const u32 skipped = random_below(static_cast<u32>(__builtin_popcount(ready_)));
   u32 left = ready_;
   for (u32 i = 0; i < skipped; ++i) left &= left - 1;

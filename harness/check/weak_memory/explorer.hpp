@@ -103,6 +103,8 @@ class Explorer {
   // threads that have not announced an operation yet.
   Footprint& next_of(u32 thread) { return next_[thread]; }
   void arrived(u32 thread) { fresh_ &= ~bit(thread); }
+  // Whether the next pick lets a thread go to its first operation, and performs none.
+  bool arriving() const { return fresh_ != 0; }
   bool finished(u32 thread) const { return (finished_ & bit(thread)) != 0; }
   void set_ready(u32 thread, bool ready) {
     ready_ = ready ? ready_ | bit(thread) : ready_ & ~bit(thread);
@@ -170,6 +172,7 @@ class Explorer {
   bool too_long_ = false;
   u32 preemptions_ = 0, deviations_ = 0;
   u64 random_ = 0;
+  u32 one_leaves_in_ = 2;  // in random search a thread goes on, but once in so many operations
   Path path_;
   u64 redundant_executions_ = 0;
 };

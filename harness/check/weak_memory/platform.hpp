@@ -61,6 +61,10 @@ struct CheckPlatform : cells::StoresParts<check::AtomicCell> {
     thread.watches_clock = false;
   }
 
+  static void promised(const Promise& promise, u32 thread) {
+    check::world().passes.make(promise, thread);
+  }
+
   static u64 now();
   static u32 cpu() { return self(); }
   static u32 node() { return 0; }

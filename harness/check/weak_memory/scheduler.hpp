@@ -53,8 +53,10 @@ class Scheduler {
 
   rl::thread_id_t schedule(rl::unpark_reason& reason, unsigned) {
     reason = rl::unpark_reason_normal;
+    const bool performs = !world().explorer->arriving();
     const u32 thread = world().explorer->pick(static_cast<u32>(rl::ctx().current_thread()));
     if (thread == Explorer::nobody) world().fail_stuck();
+    if (performs) world().passes.perform(thread);
     return static_cast<rl::thread_id_t>(thread);
   }
 

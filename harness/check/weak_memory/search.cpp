@@ -92,6 +92,7 @@ class Suite : public rl::test_suite<Suite<threads>, threads> {
       for (auto& arrived : arrived_) arrived.emplace();
     world().keeps = job().checked->family == Family::space;
     subject_ = job().make();
+    world().passes.promise = subject_->promise();
     world().name(this, sizeof(*this), "guarded");
   }
   ~Suite() {
@@ -125,7 +126,9 @@ class Suite : public rl::test_suite<Suite<threads>, threads> {
   void perform(u32 index, const Act& act) {
     Thread& thread = world().threads[index];
     thread.must_not_sleep += act.tries ? 1 : 0;
+    world().passes.call(index, act);
     const bool inside = subject_->acquire(index, act);
+    note_passes(index, inside);
     thread.must_not_sleep -= act.tries ? 1 : 0;
     if (act.tries) arrive(index);
     if (!inside) return;
@@ -141,6 +144,14 @@ class Suite : public rl::test_suite<Suite<threads>, threads> {
     if (act.meets) await_others(index);
     guarded_.leave(act);
     subject_->release(index, act);
+  }
+
+  static void note_passes(u32 index, bool acquired) {
+    const u32 starved = world().passes.end(index, acquired);
+    if (starved != nobody)
+      world().fail("thread " + std::to_string(starved) + ", which " +
+                   world().passes.promise->since + ", is passed by more than " +
+                   std::to_string(world().passes.promise->most_passes));
   }
 
   // relaxed, both: the lock must order memory, so the meeting must not.
@@ -221,6 +232,7 @@ Outcome explore(const Checked& checked, const Program& program, const SearchOpti
     return explore_by_priorities(checked, program, options, limits, weakening, sites);
   job() = {&checked, &program, options.light};
   world().surprises = options.surprises;
+  world().passes.promises = 0;
   world().weakening = weakening;
   world().sites = sites;
   Explorer explorer(options);
@@ -247,6 +259,8 @@ Outcome explore(const Checked& checked, const Program& program, const SearchOpti
     if (cpu_seconds() > now.limits.deadline || !explorer.advance()) break;
   }
   outcome.executions = now.executions;
+  outcome.makes_promise = world().passes.promise != nullptr && world().passes.promise->is_made();
+  outcome.promises = world().passes.promises;
   outcome.complete = now.complete && !outcome.failure;
   outcome.seconds = cpu_seconds() - start;
   if (outcome.failure) outcome.failure->story = tell(options, shortest);

@@ -20,6 +20,7 @@ void World::begin_execution() {
   parallel = keeps = false;
   kept = nullptr;
   rcu = {};
+  passes.begin_execution();
   for (Thread& thread : threads) {
     thread.begin_execution();
     thread.surprises_left = surprises;

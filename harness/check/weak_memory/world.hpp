@@ -8,6 +8,7 @@
 
 #include "harness/check/common/log.hpp"
 #include "harness/check/weak_memory/explorer.hpp"
+#include "harness/check/weak_memory/passes.hpp"
 
 namespace faultline::check {
 
@@ -165,6 +166,7 @@ class World {
   std::array<Thread, most_threads> threads{};
   Conflicts rcu;      // all sections and grace periods
   u32 surprises = 1;  // for each thread in an execution
+  Passes passes;
   std::array<char, 256> failure{};
 
   // ---- weakenings and coverage
