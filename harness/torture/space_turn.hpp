@@ -17,8 +17,9 @@ constexpr u64 frames_for_turns(u32 threads) {
 
 // Does one random operation on the range that all threads share or on the break, and checks every
 // promise about mappings that only the calling thread uses. The thread is registered on the native
-// platform and has entered the space. `walk_looks`: walk() only looks, whereas the kernel's faults
-// the page in. Returns the first promise that was broken, or an empty text.
-std::string_view space_turn(AddressSpace& space, bool walk_looks);
+// platform and has entered the space. `is_kernel`: walk() faults the page in, whereas a scheme's
+// only looks; and the contents of pages, which touch_word does not reach, are left out. Returns the
+// first promise that was broken, or an empty text.
+std::string_view space_turn(AddressSpace& space, bool is_kernel);
 
 }  // namespace faultline::torture

@@ -18,8 +18,8 @@ using P = NativePlatform;
 
 class SpaceVictim final : public Victim {
  public:
-  SpaceVictim(const Chosen& scheme, u32 threads)
-      : kernel_(scheme.entry().kernel), space_(make_scheme<P>(scheme, options(threads))) {
+  SpaceVictim(std::unique_ptr<AddressSpace> space, bool is_kernel)
+      : kernel_(is_kernel), space_(std::move(space)) {
     space_->enter();
     break_ = space_->brk(0).address;
   }
@@ -28,7 +28,7 @@ class SpaceVictim final : public Victim {
 
   bool turn() override {
     // relaxed: the texts are string literals, which need no publication.
-    if (const std::string_view wrong = space_turn(*space_, !kernel_); !wrong.empty())
+    if (const std::string_view wrong = space_turn(*space_, kernel_); !wrong.empty())
       wrong_.store(wrong.data(), std::memory_order_relaxed);
     return true;
   }
@@ -48,13 +48,6 @@ class SpaceVictim final : public Victim {
   }
 
  private:
-  static AddressSpaceOptions options(u32 threads) {
-    AddressSpaceOptions options;
-    options.threads = threads + 1;
-    options.frames_per_thread = frames_for_turns(options.threads);
-    return options;
-  }
-
   const bool kernel_;
   std::unique_ptr<AddressSpace> space_;
   u64 break_ = 0;
@@ -62,7 +55,8 @@ class SpaceVictim final : public Victim {
 };
 
 std::unique_ptr<Victim> make_space(const VictimEntry& entry, u32 threads) {
-  return std::make_unique<SpaceVictim>(choose(scheme_family, entry.name), threads);
+  const Chosen scheme = choose(scheme_family, entry.name);
+  return space_victim(make_scheme<P>(scheme, space_options(threads)), scheme.entry().kernel);
 }
 
 template <class L, bool sound>
@@ -84,7 +78,8 @@ std::vector<VictimEntry> everything() {
   add_locks<true>(all, shared_list<P>());
   add_locks<true>(all, range_list<P>());
   for (const Entry& scheme : catalogue(scheme_family)) {
-    const char* checks = scheme.kernel ? "each thread's own pages" : "oracle, each thread's pages";
+    const char* checks =
+        scheme.kernel ? "each thread's own pages" : "oracle, each thread's pages and contents";
     for (const std::string& name : star_of(scheme))
       all.push_back({name, checks, scheme.max_threads, false, make_space});
   }
@@ -93,6 +88,17 @@ std::vector<VictimEntry> everything() {
 }
 
 }  // namespace
+
+AddressSpaceOptions space_options(u32 threads) {
+  AddressSpaceOptions options;
+  options.threads = threads + 1;
+  options.frames_per_thread = frames_for_turns(options.threads);
+  return options;
+}
+
+std::unique_ptr<Victim> space_victim(std::unique_ptr<AddressSpace> space, bool is_kernel) {
+  return std::make_unique<SpaceVictim>(std::move(space), is_kernel);
+}
 
 const std::vector<VictimEntry>& victims() {
   static const std::vector<VictimEntry> all = everything();

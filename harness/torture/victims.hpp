@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "locks/address_space/interface.hpp"
 #include "locks/platform.hpp"
 
 namespace faultline::torture {
@@ -39,6 +40,11 @@ std::vector<std::string> sound_victims();
 
 // Null if no victim has that name.
 const VictimEntry* find_victim(const std::string& name);
+
+// The options of a space for turns by the threads 1 to `threads`.
+AddressSpaceOptions space_options(u32 threads);
+// A space, made with these options, as a victim.
+std::unique_ptr<Victim> space_victim(std::unique_ptr<AddressSpace> space, bool is_kernel);
 
 // A lock as a victim of one class of turns (lock_turns.hpp).
 template <class Turns>

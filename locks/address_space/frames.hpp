@@ -101,17 +101,18 @@ class Frames {
 
   // Reads or writes the first word of the frame's memory, if it has any. So the line moves to this
   // CPU, as in a program whose threads access the same page. The memory is zeroed, and no Word is
-  // made in it before, since a simulation would then hold the memory of all frames. relaxed: no
-  // thread uses the content.
-  void access(FrameNumber number, Access access) {
+  // made in it before, since a simulation would then hold the memory of all frames. `word`, if not
+  // null, is what a write stores, and gets what a read finds. relaxed: whoever uses the content is
+  // the page's only user.
+  void access(FrameNumber number, Access access, u64* word) {
     void* start = memory(number);
     if (start == nullptr) return;
     Word& content = *std::launder(static_cast<Word*>(start));
     P::label(&content, "page");
     if (access == Access::write)
-      content.store(0, std::memory_order_relaxed);
-    else
-      static_cast<void>(content.load(std::memory_order_relaxed));
+      content.store(word == nullptr ? 0 : *word, std::memory_order_relaxed);
+    else if (const u64 found = content.load(std::memory_order_relaxed); word != nullptr)
+      *word = found;
   }
 
   // A chain of the frames whose entries were cleared, kept until the shootdown has returned:

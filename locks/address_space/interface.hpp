@@ -86,6 +86,10 @@ class AddressSpace {
   // access is done. False: it takes a fault, and nothing is done. touch() takes no lock and does
   // not count as a fault.
   virtual bool touch(u64 address, Access access) = 0;
+  // The same for tests, with content: a write puts `word` at the start of the page, and a read
+  // answers in `word` what is there. A caller uses it only where no other thread unmaps. False also
+  // where pages have no content.
+  virtual bool touch_word(u64, Access, u64&) { return false; }
   virtual Error fault(u64 address, Access access) = 0;
   // Maps `length` bytes: with map_fixed exactly at `hint`, replacing what is there; else at `hint`
   // or where there is room.

@@ -213,14 +213,14 @@ class PageTable {
   // An access that another thread's zap overtakes may still reach the frame, as a CPU's stale
   // translation does until the shootdown; but no shootdown waits for it, so the frame may have a
   // new owner by then.
-  bool touch(u64 address, Access access) {
+  bool touch(u64 address, Access access, u64* word = nullptr) {
     u64 unused = 0;
     const Leaf* leaf = find_leaf(own_root(), address, unused);
     if (leaf == nullptr) return false;
     // acquire: pairs with the release in install().
     const Pte pte{leaf->entries[index(address, 0)].load(std::memory_order_acquire)};
     if (!pte.present() || !pte.permits(access)) return false;
-    frames_.access(pte.frame(), access);
+    frames_.access(pte.frame(), access, word);
     return true;
   }
 

@@ -109,7 +109,9 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
   static constexpr std::array<const char*, event_count> event_names = {
       "lock_in_tree.placement_retries", "lock_in_tree.stack_growth"};
 
-  bool do_touch(u64 address, Access access) { return table_.touch(address, access); }
+  bool do_touch(u64 address, Access access, u64* word) {
+    return table_.touch(address, access, word);
+  }
 
   Error do_fault(u64 address, Access access) {
     const u64 page = address / page_size;

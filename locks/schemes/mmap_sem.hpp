@@ -63,7 +63,9 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
 
   static SharedPool new_pool() { return std::make_shared<VmaPool>(); }
 
-  bool do_touch(u64 address, Access access) { return mm_.table().touch(address, access); }
+  bool do_touch(u64 address, Access access, u64* word) {
+    return mm_.table().touch(address, access, word);
+  }
 
   Error do_fault(u64 address, Access access) {
     before_fault();

@@ -130,7 +130,9 @@ class RangeLockScheme final
 
   // --- operations ---
 
-  bool do_touch(u64 address, Access access) { return mm_.table().touch(address, access); }
+  bool do_touch(u64 address, Access access, u64* word) {
+    return mm_.table().touch(address, access, word);
+  }
 
   Error do_fault(u64 address, Access access) {
     for (;;) {

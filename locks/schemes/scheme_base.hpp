@@ -28,7 +28,10 @@ class SchemeBase : public AddressSpace {
  public:
   bool touch(u64 address, Access access) final {
     P::settle();
-    return address < address_space_end && self().do_touch(address, access);
+    return address < address_space_end && self().do_touch(address, access, nullptr);
+  }
+  bool touch_word(u64 address, Access access, u64& word) final {
+    return address < address_space_end && self().do_touch(address, access, &word);
   }
 
   Error fault(u64 address, Access access) final {

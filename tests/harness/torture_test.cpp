@@ -8,6 +8,9 @@
 #include <sstream>
 
 #include "harness/torture/lock_turns.hpp"
+#include "locks/address_space/tree_mm.hpp"
+#include "locks/schemes/mmap_sem.hpp"
+#include "locks/shared/rwsem.hpp"
 #include "tests/harness/command_line.hpp"
 #include "tests/harness/forked.hpp"
 #include "tests/locks/broken.hpp"
@@ -142,6 +145,23 @@ TEST(Torture, FindsADowngradeThatLetsAWriterInBetween) {
                          {.duration_s = 60, .threads = 4, .seed = 1, .patience_s = 30});
   EXPECT_NE(record["failure"].get<std::string>().find("let threads in"), std::string::npos)
       << record;
+}
+
+// An address space whose discard keeps the pages. No look at mappings tells that.
+class Hoarding final : public MmapSemBase<TreeMm<NativePlatform>, Rwsem<NativePlatform>, Hoarding> {
+ public:
+  using MmapSemBase::MmapSemBase;
+  Error do_discard(Range) { return Error::none; }
+};
+
+TEST(Torture, FindsPagesThatKeepTheirContent) {
+  const auto make = [](const torture::VictimEntry&, u32 threads) {
+    return torture::space_victim(std::make_unique<Hoarding>(torture::space_options(threads)),
+                                 false);
+  };
+  const json record = torture_in_process({"hoarding", "", 0, true, make},
+                                         {.duration_s = 60, .threads = 4, .seed = 1});
+  EXPECT_NE(record["failure"].get<std::string>().find("is not zero"), std::string::npos) << record;
 }
 
 // The sanitizers handle crashes themselves.

@@ -221,7 +221,7 @@ TEST_P(EveryScheme, HoldsTheOracleUnderThreads) {
   if (scheme_.max_threads() == 1) GTEST_SKIP() << "for one thread only";
   auto space = make(threads);
   at_once(*space, [&](u32) {
-    for (int turn = 0; turn < 400; ++turn) ASSERT_EQ(torture::space_turn(*space, simulated()), "");
+    for (int turn = 0; turn < 400; ++turn) ASSERT_EQ(torture::space_turn(*space, !simulated()), "");
   });
   EXPECT_EQ(space->check(), "");
 }
@@ -232,7 +232,7 @@ TEST_P(EveryScheme, HoldsTheOracleWithAPageTableACpu) {
   options.page_table = page_table_per_cpu;
   auto space = make_scheme<P>(scheme_, options);
   at_once(*space, [&](u32) {
-    for (int turn = 0; turn < 400; ++turn) ASSERT_EQ(torture::space_turn(*space, simulated()), "");
+    for (int turn = 0; turn < 400; ++turn) ASSERT_EQ(torture::space_turn(*space, !simulated()), "");
   });
   EXPECT_EQ(space->check(), "");
 }
