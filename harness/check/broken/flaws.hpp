@@ -13,6 +13,7 @@ enum class Flaw : int {
   downgrade_silent,   // a downgrade wakes nobody
   hole,               // the last page of a range is not locked
   shrink_silent,      // a smaller range wakes nobody
+  kept_start,         // a range that shrinks to its end keeps its beginning too
   late_touch,         // writes the node after it has released the inner lock
   trying_waits,       // a try waits for its turn
   barging,            // a try takes the free lock although others have a number

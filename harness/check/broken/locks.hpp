@@ -249,8 +249,12 @@ class FlawedRange {
     sleeper_.release([&] { node.exclusive.store(false); }, flaw == Flaw::downgrade_silent);
   }
   void downgrade_range(Node& node, Range range) {
-    sleeper_.release([&] { return node.start.store(range.start), node.end.store(range.end); },
-                     flaw == Flaw::shrink_silent);
+    sleeper_.release(
+        [&] {
+          if (flaw != Flaw::kept_start) node.start.store(range.start);
+          node.end.store(range.end);
+        },
+        flaw == Flaw::shrink_silent);
     if (flaw == Flaw::late_touch) node.end.store(range.end);
   }
   void append_events(Events&) const {}

@@ -183,6 +183,7 @@ const std::vector<Checked>& broken_checked_list() {
         broken_range<Flaw::downgrade_silent>("range:flaw=downgrade_silent"),
         broken_range<Flaw::hole>("range:flaw=hole"),
         broken_range<Flaw::shrink_silent>("range:flaw=shrink_silent"),
+        broken_range<Flaw::kept_start>("range:flaw=kept_start"),
         broken_range<Flaw::late_touch>("range:flaw=late_touch"),
         broken_shared<Flaw::late_ticket>("shared:flaw=late_ticket"),
         broken_shared<Flaw::no_wake>("shared:flaw=no_wake"),
