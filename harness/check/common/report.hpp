@@ -15,6 +15,8 @@ struct CheckOptions {
   usize at_once = 2;  // processes at once
   std::string at;     // For check_weakened: only sites whose text begins with this. Empty: all.
   u64 most_executions = ~u64{0};  // of each program in a hunt (hunt.hpp)
+  // For check_semantic: the mutants are dealt out to `parts` parts, and only this part is tried.
+  u64 part = 1, parts = 1;
 };
 
 // All functions print to standard output and answer the exit code: 0, or 1 where something failed

@@ -17,8 +17,12 @@ namespace {
 
 using nlohmann::json;
 
-constexpr u64 most_for_reach = 50;           // executions of a program
-constexpr u64 at_first = 20;                 // executions of a program before any lock gets more
+constexpr u64 most_for_reach = 50;  // executions of a program
+constexpr u64 at_first = 20;        // executions of a program before any lock gets more
+// Executions of a program, unless the command line says how many. A program of a scheme has about
+// ten times as many steps as one of a lock.
+constexpr u64 most_for_locks = 2'000;
+constexpr u64 most_for_schemes = 150;
 constexpr int most_seconds = 60;             // of CPU time, for a program's executions
 constexpr rlim_t most_memory = 16ULL << 30;  // bytes of addresses
 
@@ -114,7 +118,7 @@ struct Trial {
 // Searches one lock after the other until one fails, with at most `most` executions of a program.
 // Adds the executions to `executions`.
 json hunt_once(const Trial& trial, CheckOptions options, u64 most, u64& executions) {
-  options.most_executions = std::min(options.most_executions, most);
+  options.most_executions = most;
   for (const Checked* lock : trial.locks) {
     restart_watchdog();
     json found = hunt(*lock, nullptr, options, restart_watchdog);
@@ -131,9 +135,12 @@ json hunt_once(const Trial& trial, CheckOptions options, u64 most, u64& executio
 json hunt(const Trial& trial, const CheckOptions& options) {
   limit_child();
   active_mutant = trial.number;
+  u64 most = options.most_executions;
+  if (most == CheckOptions().most_executions)
+    most = is_of_schemes(trial.mutant.file) ? most_for_schemes : most_for_locks;
   u64 executions = 0;
-  json found = hunt_once(trial, options, at_first, executions);
-  return found.contains("caught") ? found : hunt_once(trial, options, ~u64{0}, executions);
+  json found = hunt_once(trial, options, std::min(at_first, most), executions);
+  return found.contains("caught") ? found : hunt_once(trial, options, most, executions);
 }
 
 struct Tally {
@@ -159,16 +166,27 @@ bool note(const Trial& trial, const Verdict& verdict, Tally& tally) {
   return verdict.caught != is_equivalent;
 }
 
+bool is_in_part(unsigned number, const CheckOptions& options) {
+  return (number - 1) % options.parts == options.part - 1;
+}
+
 std::vector<Trial> trials_of(const CheckOptions& options) {
   std::vector<Trial> trials;
-  for (unsigned number = 1; number <= mutants().size(); ++number)
-    if (const Mutant& mutant = mutants()[number - 1]; text_of(mutant).starts_with(options.at))
-      trials.push_back({number, mutant, {}});
-  if (trials.empty())
+  bool any = false;
+  for (unsigned number = 1; number <= mutants().size(); ++number) {
+    const Mutant& mutant = mutants()[number - 1];
+    if (!text_of(mutant).starts_with(options.at)) continue;
+    any = true;
+    if (is_in_part(number, options)) trials.push_back({number, mutant, {}});
+  }
+  if (!any)
     throw std::invalid_argument(
         fmt::format("--at '{}': no mutant stands there, expected the beginning of a mutant's text, "
                     "for example {}",
                     options.at, text_of(mutants().front())));
+  if (trials.empty())
+    throw std::invalid_argument(fmt::format(
+        "--part {}/{}: no mutant is in it, expected fewer parts", options.part, options.parts));
   auto reach = find_reach(options);
   for (Trial& trial : trials) trial.locks = locks_for(trial.mutant, reach[trial.number]);
   return trials;

@@ -4,6 +4,7 @@
 
 #include "harness/check/common/command_line.hpp"
 #include "harness/check/semantic/check_semantic.hpp"
+#include "harness/check/semantic/mutant.hpp"
 
 namespace faultline::check {
 namespace {
@@ -18,7 +19,20 @@ int run(int argc, char** argv) {
                  "only mutants whose text begins with this: \"locks/mutex/mcs.hpp\", or "
                  "\"locks/mutex/mcs.hpp:stale_successor\"");
   app.add_option("--executions", options.most_executions,
-                 "the most executions of each program in each search");
+                 "the most executions of each program in each search; 150 for mutants of address "
+                 "spaces and 2000 for others if not given")
+      ->check(CLI::PositiveNumber);
+  app.add_option_function<std::string>(
+      "--part",
+      [&options](const std::string& text) {
+        const auto slash = text.find('/');
+        if (slash == std::string::npos)
+          throw std::invalid_argument(fmt::format(
+              "--part '{}': expected the part and the number of parts, such as 3/16", text));
+        options.parts = parse_number("--part", text.substr(slash + 1), 1, most_mutants);
+        options.part = parse_number("--part", text.substr(0, slash), 1, options.parts);
+      },
+      "K/N: deals the mutants out to N parts, and tries part K alone, from 1 to N");
   add_search_options(app, options);
   if (const auto code = parse(app, argc, argv)) return *code;
   return check_semantic(options);
