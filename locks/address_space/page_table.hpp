@@ -218,6 +218,8 @@ class PageTable {
     const Leaf* leaf = find_leaf(own_root(), address, unused);
     if (leaf == nullptr) return false;
     // acquire: pairs with the release in install().
+    // weakened acquire survives, program: under the memory model no thread touches a page while
+    // others run.
     const Pte pte{leaf->entries[index(address, 0)].load(std::memory_order_acquire)};
     if (!pte.present() || !pte.permits(access)) return false;
     frames_.access(pte.frame(), access, word);
