@@ -15,18 +15,20 @@
 //
 // Oracle: a frame is `stale` from the moment its entry is cleared until whoever shoots down says
 // that the shootdown has returned, and must not be taken meanwhile. This checks the order of
-// clearing, shootdown and reuse, and no more: no TLB is modelled here. So the oracle misses a
-// shootdown that leaves out a CPU which has used the page, and a shootdown that comes too late for
-// an entry that was only restricted. The checker models what CPUs keep
-// (harness/check/common/translations.hpp).
+// clearing, shootdown and reuse, and no more. So natively the oracle misses a shootdown that leaves
+// out a CPU which has used the page, and a shootdown that comes too late for an entry that was only
+// restricted. A platform that judges what CPUs keep (translation.hpp) is told whose each frame is.
+// There each frame also has a word of content, the page that it belongs to, which a walk reads.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 #include "locks/address_space/interface.hpp"
+#include "locks/address_space/translation.hpp"
 #include "locks/address_space/violations.hpp"
 #include "locks/layout.hpp"
 #include "locks/mutex/ticket.hpp"
@@ -91,6 +93,20 @@ class Frames {
     // weakened release survives, program: no program reads a page that a walk has pinned.
     frame.count.store(1, std::memory_order_release);
     return number;
+  }
+
+  // The frame, which the caller has taken, belongs to the page at `address` from now on.
+  void assign(FrameNumber number, u64 address) {
+    if constexpr (JudgesTlb<P>) {
+      frame_of(number).content.page.store(address / page_size);
+      P::tlb::give(this, number, address / page_size);
+    }
+  }
+  // A walk reads the frame, which it has pinned, as that of the page at `address`.
+  void read(FrameNumber number, u64 address) {
+    if constexpr (JudgesTlb<P>)
+      if (oracle_ && frame_of(number).content.page.load() != address / page_size)
+        violations_.note("a walk read the frame of another page");
   }
 
   void* memory(FrameNumber number) {
@@ -197,6 +213,10 @@ class Frames {
   }
 
  private:
+  struct NoContent {};
+  struct Content {
+    typename P::template data<u64> page;
+  };
   // linux-6.18: each frame begins a line, as the kernel's struct page does, whose _refcount this
   // count stands for (64 bytes on x86-64, include/linux/mm_types.h). packed: the frames of a slice
   // lie side by side, so a line holds parts of up to seven, and threads that map and unmap
@@ -206,6 +226,7 @@ class Frames {
     typename P::template atomic<u32> count{0};
     typename P::template atomic<u32> stale{0};
     typename P::template data<u32> next;
+    [[no_unique_address]] std::conditional_t<JudgesTlb<P>, Content, NoContent> content;
   };
   static_assert(!PlainCells<P> || sizeof(Frame) == 12);
   static constexpr usize frame_lines = (sizeof(Frame) + line_size - 1) / line_size;
@@ -306,6 +327,7 @@ class Frames {
   }
 
   void put_back(FrameNumber number) {
+    if constexpr (JudgesTlb<P>) P::tlb::take_back(this, number);
     Slice& own = slices_.here();
     const u32 home = slice_of(number).node;
     if (home != own.node) {

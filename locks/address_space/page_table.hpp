@@ -208,22 +208,36 @@ class PageTable {
     word.fetch_or(u64{1} << (P::cpu() % 64), std::memory_order_relaxed);
   }
 
-  // What this CPU's hardware does at an access: walks its table, and accesses the page where the
-  // entry permits it. Answers whether it does. No TLB is modelled, so each access walks the table.
-  // An access that another thread's zap overtakes may still reach the frame, as a CPU's stale
-  // translation does until the shootdown; but no shootdown waits for it, so the frame may have a
-  // new owner by then.
+  // What this CPU's hardware does at an access: looks for the translation in its cache, else walks
+  // its table, and accesses the page where the translation permits it. Answers whether it does. A
+  // cached translation that does not permit the access is looked up anew, as x86 does at the fault.
+  // Natively an access that another thread's zap overtakes may still reach the frame, as a CPU's
+  // stale translation does until the shootdown; but no shootdown waits for it, so the frame may
+  // have a new owner by then.
   bool touch(u64 address, Access access, u64* word = nullptr) {
+    if constexpr (HasTlb<P>) {
+      const Translation kept = P::tlb::find(&frames_, address / page_size);
+      if (kept.permits(access)) {
+        frames_.access(kept.frame, access, word);
+        return true;
+      }
+    }
+    const Pte pte = walk_as_hardware(address);
+    if (!pte.present() || !pte.permits(access)) return false;
+    if constexpr (HasTlb<P>)
+      if (may_keep(pte)) P::tlb::keep(&frames_, address / page_size, {pte.frame(), pte.prot()});
+    frames_.access(pte.frame(), access, word);
+    return true;
+  }
+  // The entry that this CPU's hardware would find.
+  Pte walk_as_hardware(u64 address) {
     u64 unused = 0;
     const Leaf* leaf = find_leaf(own_root(), address, unused);
-    if (leaf == nullptr) return false;
+    if (leaf == nullptr) return {};
     // acquire: pairs with the release in install().
     // weakened acquire survives, program: under the memory model no thread touches a page while
     // others run.
-    const Pte pte{leaf->entries[index(address, 0)].load(std::memory_order_acquire)};
-    if (!pte.present() || !pte.permits(access)) return false;
-    frames_.access(pte.frame(), access, word);
-    return true;
+    return Pte{leaf->entries[index(address, 0)].load(std::memory_order_acquire)};
   }
 
   // Serves a fault at `address` in a VMA that permits `access` and has protection `prot`. The
@@ -241,6 +255,7 @@ class PageTable {
       if (fresh == no_frame) return false;
       if (page != NewPage::zero) P::kernel_work(KernelWork::fault);
       if (page == NewPage::own) clear_frame(fresh);
+      frames_.assign(fresh, address);
     }
     const bool missing = !install(leaf, own, index(address, 0), fresh, access, prot);
     if (fresh != no_frame) frames_.unpin(fresh);
@@ -309,8 +324,8 @@ class PageTable {
     if (changed || nested) shoot_down(users, nested);
   }
 
-  // get_user_pages_fast: pins the page at `address` without a lock, checks the entry again and
-  // unpins the page. Answers whether a readable page was mapped there.
+  // get_user_pages_fast: pins the page at `address` without a lock, checks the entry again, reads
+  // the page and unpins it. Answers whether a readable page was mapped there.
   bool walk(u64 address) {
     u64 unused = 0;
     const Leaf* leaf = find_leaf(root_, address, unused);
@@ -322,8 +337,8 @@ class PageTable {
     // acquire: pairs with the release in install(), which may have stored the entry again for the
     // same frame. The acquire of the pin keeps this load after the pin: if the entry still holds
     // the frame, the pin was taken before the page table's reference was dropped.
-    // weakened acquire survives, program: no program reads a page that a walk has pinned.
     const bool same = Pte{entry.load(std::memory_order_acquire)}.frame() == seen.frame();
+    if (same) frames_.read(seen.frame(), address);
     frames_.unpin(seen.frame());
     return same;
   }
@@ -347,6 +362,7 @@ class PageTable {
   // own tables, or an empty string.
   std::string check() {
     if (std::string wrong = check_own(); !wrong.empty()) return wrong;
+    if (std::string wrong = check_kept(); !wrong.empty()) return wrong;
     u64 mapped = 0;
     for_each_entry([&](u64, Pte) { ++mapped; });
     if (mapped + frames_.free() == frames_.total()) return {};
@@ -492,8 +508,19 @@ class PageTable {
     if (pte.many()) leaf.users.collect(at, users);
   }
 
+  // Whether this CPU keeps the translation that its hardware has found. No hardware records the
+  // CPUs that walk to an entry of a shared table. So with the policy `precise` over a shared table,
+  // which is a thought experiment, a CPU keeps only what a fault of its own has brought. A
+  // shootdown would miss it otherwise.
+  bool may_keep(Pte pte) const {
+    return own_ != nullptr || !knows_users() || pte.user() == P::cpu() + 1;
+  }
+
   void shoot_down(CpuSet& users, bool nested) {
-    if (options_.shootdown == shootdown_broadcast) return P::work(broadcast_ns);
+    if (options_.shootdown == shootdown_broadcast) {
+      if constexpr (HasTlb<P>) P::tlb::flush_all();
+      return P::work(broadcast_ns);
+    }
     // relaxed: see enter().
     if (options_.shootdown == shootdown_cpumask)
       for (u32 i = 0; i < max_cpus / 64; ++i)
@@ -545,6 +572,21 @@ class PageTable {
                 " otherwise than the address space";
     });
     return wrong;
+  }
+
+  // With all threads at rest: what the CPUs' caches hold, the table must hold too.
+  std::string check_kept() {
+    if constexpr (JudgesTlb<P>)
+      return P::tlb::check(&frames_, [&](u64 page, Translation kept) {
+        u64 unused = 0;
+        const u64 address = page * page_size;
+        const Leaf* leaf = find_leaf(root_, address, unused);
+        if (leaf == nullptr) return false;
+        // relaxed: threads are at rest.
+        const Pte held{leaf->entries[index(address, 0)].load(std::memory_order_relaxed)};
+        return held.frame() == kept.frame && (kept.prot & ~held.prot()) == 0;
+      });
+    return {};
   }
 
   template <class F>

@@ -14,7 +14,7 @@ History history_of(const Program& program, const std::vector<u32>& order,
   std::vector<std::vector<u32>> answers(program.threads.size());
   for (u32 thread : order)
     answers[thread].push_back(
-        call_space(space, program.threads[thread][answers[thread].size()], thread));
+        call_space(space, program.threads[thread][answers[thread].size()]));
   History history;
   for (const auto& own : answers)
     for (u32 answer : own) history.add(answer);

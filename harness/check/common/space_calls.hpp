@@ -56,18 +56,14 @@ inline u32 break_of(const MapResult& result) {
          static_cast<u32>(result.error);
 }
 
-// The access to a page by `thread`, whose CPU keeps the translation.
-inline void touch_page(AddressSpace& space, u32 page, u32 thread) {
+// The access to a page, whose translation the CPU keeps.
+inline void touch_page(AddressSpace& space, u32 page) {
   const u64 address = space_base + page * page_size;
-  const u64 flushes = translations.flushes(thread);
-  if (space.touch(address, Access::write))
-    translations.fill(thread, page, prot_read | prot_write, flushes);
-  else if (space.touch(address, Access::read))
-    translations.fill(thread, page, prot_read, flushes);
+  if (!space.touch(address, Access::write)) space.touch(address, Access::read);
 }
 
-// The answer of one call of `thread`, as a number.
-inline u32 answer_of(AddressSpace& space, const Act& act, u32 thread) {
+// The answer of one call, as a number.
+inline u32 answer_of(AddressSpace& space, const Act& act) {
   const u64 start = space_base + act.first * page_size;
   const u64 length = (u64{act.end} - act.first) * page_size;
   switch (act.call) {
@@ -114,7 +110,7 @@ inline u32 answer_of(AddressSpace& space, const Act& act, u32 thread) {
       space.scan();
       return 0;
     case Call::touch:
-      touch_page(space, act.first, thread);
+      touch_page(space, act.first);
       return 0;
   }
   return 0;
@@ -138,10 +134,12 @@ inline u32 rights_after(Call call) {
 }
 
 // Makes the call and holds it to what it promises of the CPUs' translations.
-inline u32 call_space(AddressSpace& space, const Act& act, u32 thread) {
+inline u32 call_space(AddressSpace& space, const Act& act) {
   const u64 began = translations.now();
-  const u32 answer = answer_of(space, act, thread);
-  if (answer == 0) translations.check(act.first, act.end, rights_after(act.call), began);
+  const u32 answer = answer_of(space, act);
+  const u64 first = space_base / page_size;
+  if (answer == 0)
+    translations.check(first + act.first, first + act.end, rights_after(act.call), began);
   return answer;
 }
 
@@ -152,8 +150,8 @@ inline void prepare_space(AddressSpace& space, const Program& program) {
   space.map(space_base, 2 * page_size, prot_read | prot_write, map_fixed);
   if (program.late) return;
   space.fault(space_base, Access::write);
-  touch_page(space, 0, 0);
-  for (const Act& act : program.before) call_space(space, act, 0);
+  touch_page(space, 0);
+  for (const Act& act : program.before) call_space(space, act);
 }
 
 // Adds what can be observed of the space to the history, with all threads at rest: the number of
@@ -185,7 +183,6 @@ class Answers {
   // The caller waits until all threads have ended. Answers what is wrong, or an empty string.
   std::string judge(AddressSpace& space, const Program& program) const {
     if (std::string wrong = space.check(); !wrong.empty()) return wrong;
-    if (translations.is_stale()) return "a CPU kept a translation that a call had taken away";
     History history;
     for (u32 thread = 0; thread < program.threads.size(); ++thread)
       for (u32 i = 0; i < made_[thread]; ++i) history.add(answers_[thread][i]);

@@ -18,6 +18,7 @@ struct PctPlatform : cells::StoresParts<pct::AtomicCell> {
   static constexpr u32 max_threads = pct::most_threads;
   static constexpr u32 most_looks = 1;        // see locks/backoff.hpp
   static constexpr u32 table_level_bits = 2;  // every execution makes a new page table
+  using tlb = check::CheckedTlb<PctPlatform>;
 
   // The retiring thread reclaims, after a grace period that begins here, when its priority lets it
   // run.

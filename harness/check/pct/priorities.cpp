@@ -29,7 +29,7 @@ void execute(const Checked& checked, const Program& program) {
   engine.parallel(threads, [&](u32 thread) {
     if (program.enters_late(thread)) space->enter();
     for (const Act& act : program.threads[thread])
-      answers.add(thread, call_space(*space, act, thread));
+      answers.add(thread, call_space(*space, act));
   });
   if (const std::string wrong = answers.judge(*space, program); !wrong.empty()) engine.fail(wrong);
 }

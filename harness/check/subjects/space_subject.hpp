@@ -44,7 +44,7 @@ class SpaceSubject final : public Subject {
   void finish(u32) override {}
   bool acquire(u32 thread, const Act& act) override {
     if (act.call == Call::none) return look();
-    answers_.add(thread, call_space(space_, act, thread));
+    answers_.add(thread, call_space(space_, act));
     return false;
   }
   void change_hold(u32, const Act&) override {}

@@ -21,6 +21,7 @@ struct CheckPlatform : cells::StoresParts<check::AtomicCell> {
   static constexpr u32 max_threads = check::most_threads;
   static constexpr u32 most_looks = 1;        // see locks/backoff.hpp
   static constexpr u32 table_level_bits = 2;  // every execution makes a new page table
+  using tlb = check::CheckedTlb<CheckPlatform>;
 
   // A grace period begins and ends with a fence in every thread, as membarrier(2) makes it. It
   // lasts until each reader that was in a section has left it, or longer, since its end is an
