@@ -213,6 +213,20 @@ struct SimPlatform : cells::StoresParts<sim::Word> {
   static void shootdown(const CpuSet& cpus, LazyCpus lazy = LazyCpus::skipped) {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().shootdown(*cpu, cpus, lazy);
   }
+  struct tlb {
+    static Translation find(const void* space, u64 page) {
+      const sim::Cpu* cpu = sim::here.cpu;
+      return cpu == nullptr ? Translation{}
+                            : sim::simulation().tlbs().find(cpu->index, space, page);
+    }
+    static void keep(const void* space, u64 page, Translation translation) {
+      if (const sim::Cpu* cpu = sim::here.cpu)
+        sim::simulation().tlbs().keep(cpu->index, space, page, translation);
+    }
+    static void flush_all() {
+      if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().flush_all_tlbs(*cpu);
+    }
+  };
   static void kernel_work(KernelWork which) {
     if (sim::Cpu* cpu = sim::here.cpu) sim::simulation().kernel_work(*cpu, which);
   }

@@ -6,9 +6,18 @@
 
 namespace faultline::sim {
 
+void Interrupts::flush_all(Cpu& cpu) {
+  stores_.drain(cpu);
+  scheduler_.take_turn(cpu);
+  tlbs_.flush_all();
+}
+
 void Interrupts::shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy) {
   stores_.drain(cpu);
   scheduler_.take_turn(cpu);
+  targets.for_each([&](u32 number) {
+    if (thread_on_[number] != max_cpus) tlbs_.flush(thread_on_[number]);
+  });
   const Time since = cpu.clock, stalled = cpu.stalled;
   bool begun = false;
   // The sender reads the answers in the order of the targets, and waits for missing answers.

@@ -11,6 +11,7 @@
 #include "harness/sim/engine/coherence.hpp"
 #include "harness/sim/engine/scheduler.hpp"
 #include "harness/sim/engine/store_buffers.hpp"
+#include "harness/sim/engine/tlbs.hpp"
 
 namespace faultline::sim {
 
@@ -29,11 +30,16 @@ class Interrupts {
         coherence_(coherence),
         accounting_(accounting),
         directory_(directory),
-        calls_(cpus.size()) {}
+        calls_(cpus.size()),
+        tlbs_(cpus.size()) {}
 
   // Sends a call to each of `targets` except the sender's own CPU, and waits for all answers. Takes
-  // no time where there is no other target.
+  // no time where there is no other target. The targets' TLBs are empty from the beginning on,
+  // those of lazy CPUs too, which empty them when they return to the address space.
   void shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy);
+  // The hardware's broadcast empties all TLBs.
+  void flush_all(Cpu& cpu);
+  Tlbs& tlbs() { return tlbs_; }
   // Charges the thread the time that handlers on its CPU have taken since the last call.
   void settle(Cpu& cpu);
 
@@ -63,7 +69,8 @@ class Interrupts {
   Accounting& accounting_;
   Directory& directory_;
   std::vector<Calls> calls_;  // by thread
-  Time delivery_until_ = 0;   // the interconnect is busy with earlier calls until then
+  Tlbs tlbs_;
+  Time delivery_until_ = 0;  // the interconnect is busy with earlier calls until then
 };
 
 }  // namespace faultline::sim

@@ -133,6 +133,8 @@ class Simulation {
   void shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy) {
     interrupts_.shootdown(cpu, targets, lazy);
   }
+  void flush_all_tlbs(Cpu& cpu) { interrupts_.flush_all(cpu); }
+  Tlbs& tlbs() { return interrupts_.tlbs(); }
   void settle(Cpu& cpu) {
     interrupts_.settle(cpu);
     rcu_.reclaim_batch(cpu);
