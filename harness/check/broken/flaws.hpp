@@ -32,6 +32,7 @@ enum class Flaw : int {
   stale_reach,        // an edit does not recompute its reach once it holds the lock
   unmarked,           // a map reserves its place with a VMA that looks like any other
   unlocked_child,     // the fault of a page in a folded slot unlocks it with the expansion
+  deaf_cpu,           // a shootdown leaves a CPU out
   early_publication,  // a thread publishes with a relaxed store what it has made
 };
 

@@ -244,6 +244,27 @@ void for_each_broken_range_lock(Add& add) {
   rule.template operator()<Flaw::stale_reach>("range_lock:flaw=stale_reach");
 }
 
+// A machine whose shootdowns leave out the first CPU beside the sender's own.
+template <class P>
+struct DeafCpu : P {
+  static void shootdown(CpuSet cpus, LazyCpus lazy) {
+    const u32 first = P::cpu() == 0 ? 1 : 0;
+    cpus.remove(first);
+    P::shootdown(cpus, lazy);
+  }
+};
+
+// Only the CPUs' caches of translations tell a scheme on that machine from a sound one.
+template <class P, template <class> class Spinlock, class Add>
+void for_each_deaf_scheme(Add& add) {
+  if constexpr (HasTlb<P>) {
+    using Deaf = DeafCpu<P>;
+    add.template operator()<MmapSem<TreeMm<Deaf>, Rwsem<Deaf, RwsemPolicy{}, Spinlock>>>(
+        "mmap_sem:flaw=deaf_cpu");
+    add.template operator()<LockInTree<Deaf, SmallTree<Deaf>>>("lock_in_tree:flaw=deaf_cpu");
+  }
+}
+
 // Calls add.template operator()<Scheme>(name) for each broken scheme on platform P. `Spinlock`
 // stands for the spinlocks inside their locks.
 template <class P, template <class> class Spinlock, class Add>
@@ -261,6 +282,7 @@ void for_each_broken_scheme(Add&& add) {
   mmap_sem_over.template operator()<Flaw::rude_readers>("mmap_sem:flaw=rude_readers");
   mmap_sem_over.template operator()<Flaw::downgrade_gap>("mmap_sem:flaw=downgrade_gap");
   for_each_broken_range_lock<P, Spinlock>(add);
+  for_each_deaf_scheme<P, Spinlock>(add);
   const auto lock_in_tree = [&]<Flaw flaw>(const char* name) {
     add.template operator()<LockInTree<P, FlawedTree<P, SmallTree<P>, flaw>>>(name);
   };
