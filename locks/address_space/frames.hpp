@@ -90,7 +90,8 @@ class Frames {
     // release: pairs with the acquire in pin(). A pinner that sees the new use also sees that the
     // old use's entry was cleared. A pinner that does not see it finds the old entry, as if it had
     // looked before the clearing.
-    // weakened release survives, program: no program reads a page that a walk has pinned.
+    // weakened release survives, program: no program lets a walk pin a frame that was free when the
+    // walk read its entry, and has another page since.
     frame.count.store(1, std::memory_order_release);
     return number;
   }
@@ -185,7 +186,6 @@ class Frames {
     u32 seen = count.load(std::memory_order_relaxed);  // relaxed: the exchange below decides
     while (seen != 0)
       // acquire: pairs with the release in take() and in unpin().
-      // weakened acquire survives, program: no program reads a page that a walk has pinned.
       if (count.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire,
                                       std::memory_order_relaxed))
         return true;

@@ -229,16 +229,6 @@ class PageTable {
     frames_.access(pte.frame(), access, word);
     return true;
   }
-  // The entry that this CPU's hardware would find.
-  Pte walk_as_hardware(u64 address) {
-    u64 unused = 0;
-    const Leaf* leaf = find_leaf(own_root(), address, unused);
-    if (leaf == nullptr) return {};
-    // acquire: pairs with the release in install().
-    // weakened acquire survives, program: under the memory model no thread touches a page while
-    // others run.
-    return Pte{leaf->entries[index(address, 0)].load(std::memory_order_acquire)};
-  }
 
   // Serves a fault at `address` in a VMA that permits `access` and has protection `prot`. The
   // caller keeps that VMA from being unmapped or changed meanwhile. False means that no frame is
@@ -506,6 +496,17 @@ class PageTable {
     if (!knows_users()) return;
     if (pte.user() != 0) users.add(pte.user() - 1);
     if (pte.many()) leaf.users.collect(at, users);
+  }
+
+  // The entry that this CPU's hardware would find.
+  Pte walk_as_hardware(u64 address) {
+    u64 unused = 0;
+    const Leaf* leaf = find_leaf(own_root(), address, unused);
+    if (leaf == nullptr) return {};
+    // acquire: pairs with the release in install().
+    // weakened acquire survives, program: under the memory model no thread touches a page while
+    // others run.
+    return Pte{leaf->entries[index(address, 0)].load(std::memory_order_acquire)};
   }
 
   // Whether this CPU keeps the translation that its hardware has found. No hardware records the
