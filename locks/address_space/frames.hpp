@@ -90,8 +90,8 @@ class Frames {
     // release: pairs with the acquire in pin(). A pinner that sees the new use also sees that the
     // old use's entry was cleared. A pinner that does not see it finds the old entry, as if it had
     // looked before the clearing.
-    // weakened release survives, program: no program lets a walk pin a frame that was free when the
-    // walk read its entry, and has another page since.
+    // weakened release survives, release_sequence: in the programs the thread that takes a frame
+    // again has also dropped its last reference.
     frame.count.store(1, std::memory_order_release);
     return number;
   }

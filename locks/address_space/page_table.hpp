@@ -327,6 +327,8 @@ class PageTable {
     // acquire: pairs with the release in install(), which may have stored the entry again for the
     // same frame. The acquire of the pin keeps this load after the pin: if the entry still holds
     // the frame, the pin was taken before the page table's reference was dropped.
+    // weakened acquire survives, program: no program gives a page its old frame back while a walk
+    // looks at it.
     const bool same = Pte{entry.load(std::memory_order_acquire)}.frame() == seen.frame();
     if (same) frames_.read(seen.frame(), address);
     frames_.unpin(seen.frame());
