@@ -165,6 +165,7 @@ Ended run_rows(std::vector<Row>& rows, usize at_once, bool tells_progress) {
 bool tell_idle_promises(const std::vector<const Checked*>& chosen, const std::vector<Row>& rows) {
   bool any = false;
   for (const Checked* checked : chosen) {
+    if (checked->is_ablation()) continue;  // it is explored in part only
     bool states = false, makes = false;
     for (const Row& row : rows) {
       states |= row.checked == checked && row.makes_promise;
@@ -184,7 +185,8 @@ int check_locks(const CheckOptions& options) {
   std::vector<Shortest> shortest(options.chosen.size());
   std::vector<Row> rows;
   for (usize i = 0; i < options.chosen.size(); ++i)
-    for (Stage& stage : stages_of(*options.chosen[i], options.deep, options.seed)) {
+    for (Stage& stage : stages_of(*options.chosen[i], options.deep ? Extent::deep : Extent::sampled,
+                                  options.seed)) {
       const usize programs = stage.programs.size();
       rows.push_back({options.chosen[i], std::move(stage), &shortest[i], programs});
     }

@@ -22,7 +22,7 @@ Verdict verdict_of(const Answer& answer) {
 }
 
 std::vector<Stage> hunt_stages(const Checked& checked, bool deep, u64 seed) {
-  std::vector<Stage> stages = stages_of(checked, false, seed);
+  std::vector<Stage> stages = stages_of(checked, Extent::whole, seed);
   for (Stage& stage : stages) {
     stage.limits.seconds = 600;
     const bool is_slow =

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "locks/random.hpp"
+
 namespace faultline::check {
 namespace {
 
@@ -38,31 +40,47 @@ bool has_reserving_call(const Program& program) {
          any_act({program.before}, protects);
 }
 
+// CPU time of each program.
+constexpr double deep_seconds = 1800;
+constexpr double longest_seconds = 600;  // of a program that ends after a number of executions
+
 class Plan {
  public:
-  Plan(const Checked& checked, bool deep, u64 seed)
+  Plan(const Checked& checked, Extent extent, u64 seed)
       : family_(checked.family),
         light_(checked.make_light != nullptr),
         atomic_downgrade_(checked.atomic_downgrade),
         main_(!checked.is_ablation()),
+        deep_(extent == Extent::deep),
+        sampled_(extent == Extent::sampled && checked.is_ablation() && !checked.is_broken()),
         locks_gaps_(!std::string_view(checked.name).starts_with("lock_in_tree")),
         reserves_(std::string_view(checked.name).starts_with("range_lock")),
-        more_(deep ? 300 : 1),
-        seed_(seed) {}
+        seed_(seed),
+        drawn_(seed) {}
 
-  // `seconds` is CPU time for each program.
-  SearchOptions& add(std::string what, std::vector<Program> programs, Search search,
-                     double seconds) {
+  // `most` bounds the executions of each program, so that one seed gives the same executions on
+  // every machine. A deep run has a bound of time instead.
+  SearchOptions& add(std::string what, std::vector<Program> programs, Search search, u64 most) {
     if (!atomic_downgrade_) std::erase_if(programs, has_downgrade);
+    if (sampled_) keep_some(programs);
     Stage& stage = stages_.emplace_back();
     stage.what = std::move(what);
     stage.options.search = search;
     stage.options.seed = seed_;
     stage.options.threads = static_cast<u32>(programs.front().threads.size());
     stage.programs = std::move(programs);
-    stage.limits.seconds = seconds * more_;
+    stage.limits.seconds = deep_ ? deep_seconds : longest_seconds;
+    if (!deep_) stage.limits.executions = most;
+    if (deep_ && search == Search::priorities) stage.limits.executions = 300 * most;
     return stage.options;
   }
+  // Keeps about a third, and at least one.
+  void keep_some(std::vector<Program>& programs) {
+    const usize least = draw_below(programs.size());
+    usize i = 0;
+    std::erase_if(programs, [&](const Program&) { return i++ != least && draw_below(3) != 0; });
+  }
+  u64 draw_below(u64 limit) { return splitmix64(drawn_ += golden_gamma) % limit; }
   void lighten() {
     if (!light_) return;
     stages_.back().options.light = true;
@@ -70,7 +88,7 @@ class Plan {
   }
   void add_pairs(u32 surprises) {
     const std::string more = surprises == 1 ? "" : fmt::format(", {} surprises", surprises);
-    add("2 threads x 1, exhaustive" + more, programs_of_pairs(family_), Search::exhaustive, 30)
+    add("2 threads x 1, exhaustive" + more, programs_of_pairs(family_), Search::exhaustive, 500'000)
         .surprises = surprises;
   }
   // A search with bounds takes so long that it has the first programs alone. Random search has all.
@@ -80,59 +98,58 @@ class Plan {
                    programs.end());
     SearchOptions& options = add(
         fmt::format("3 threads x 1, {} preemption(s), {} deviation(s)", preemptions, deviations),
-        std::move(programs), Search::bounded, 60);
+        std::move(programs), Search::bounded, preemptions == 3 ? 600'000 : 250'000);
     options.preemptions = preemptions;
     options.deviations = deviations;
   }
   void add_late_calls() {
-    add_bounded_calls("2 threads that enter", programs_of_late(), 1, 3);
+    add_bounded_calls("2 threads that enter", programs_of_late(), 1, 2'000);
     add_random_calls("2 threads that enter", programs_of_late());
   }
   void add_calls() {
-    add("2 threads of calls, exhaustive, no surprise", programs_of_calls(2), Search::exhaustive, 2)
+    add("2 threads of calls, exhaustive, no surprise", programs_of_calls(2), Search::exhaustive,
+        2'000)
         .surprises = 0;
-    add_bounded_calls("2 threads of calls", programs_of_calls(2), 1, 10);
-    add_bounded_calls("2 threads of calls", programs_of_calls(2), 2, 2);
+    add_bounded_calls("2 threads of calls", programs_of_calls(2), 1, 4'000);
+    add_bounded_calls("2 threads of calls", programs_of_calls(2), 2, 2'000);
     add_random_calls("2 threads of calls", programs_of_calls(2));
-    add_bounded_calls("3 threads of calls", programs_of_calls(3), 1, 2);
+    add_bounded_calls("3 threads of calls", programs_of_calls(3), 1, 2'000);
     add_random_calls("3 threads of calls", programs_of_calls(3));
     add_late_calls();
   }
   void add_bounded_calls(const char* what, std::vector<Program> programs, u32 preemptions,
-                         double seconds) {
+                         u64 most) {
     SearchOptions& options =
         add(fmt::format("{}, {} preemption(s), 1 deviation(s)", what, preemptions),
-            std::move(programs), Search::bounded, seconds);
+            std::move(programs), Search::bounded, most);
     options.preemptions = preemptions;
     options.deviations = 1;
   }
   void add_random_calls(const char* what, std::vector<Program> programs) {
-    add(fmt::format("{}, random", what), std::move(programs), Search::random, 3).surprises = 3;
-    stages_.back().limits.executions = more_ == 1 ? 5'000 : ~u64{0};
+    add(fmt::format("{}, random", what), std::move(programs), Search::random, 1'000).surprises = 3;
   }
-  // Variants of a scheme get half the executions, and none at depth 4. `far`: the address space
+  // Variants of a scheme get fewer executions, and none at depth 4. `far`: the address space
   // contains the break and the area for placement.
   void add_priorities(bool far) {
-    const auto add_some = [&](const char* what, std::vector<Program> programs, u32 depth) {
+    const auto add_some = [&](const char* what, std::vector<Program> programs, u32 depth,
+                              u64 most) {
       add(fmt::format("{}, PCT depth {}, seed {}", what, depth, seed_), std::move(programs),
-          Search::priorities, 600)
+          Search::priorities, most)
           .depth = depth;
-      stages_.back().limits.executions = static_cast<u64>(more_) * (main_ ? 10'000 : 5'000);
     };
-    add_some("2 threads of calls", programs_of_calls(2), 3);
-    add_some("3 threads of calls", programs_of_calls(3), 3);
-    add_some("2 threads that enter", programs_of_late(), 3);
-    if (far) add_some("2 or 3 threads, far calls", programs_of_places(), 3);
+    const u64 most = main_ ? 5'000 : 2'000;
+    add_some("2 threads of calls", programs_of_calls(2), 3, most);
+    add_some("3 threads of calls", programs_of_calls(3), 3, most);
+    add_some("2 threads that enter", programs_of_late(), 3, most);
+    if (far) add_some("2 or 3 threads, far calls", programs_of_places(), 3, most);
     std::vector<Program> drawn = programs_drawn(main_ ? 300 : 150, far, seed_);
     if (!locks_gaps_) std::erase_if(drawn, has_stack);
     if (reserves_) std::erase_if(drawn, has_reserving_call);
-    if (!drawn.empty()) {
-      add_some("2 or 3 threads, drawn calls", std::move(drawn), 3);
-      stages_.back().limits.executions = static_cast<u64>(more_) * (main_ ? 400 : 200);
-    }
+    if (!drawn.empty())
+      add_some("2 or 3 threads, drawn calls", std::move(drawn), 3, main_ ? 400 : 200);
     if (!main_) return;
-    add_some("3 threads of calls", programs_of_calls(3), 4);
-    add_some("4 threads of calls", programs_of_calls(4), 4);
+    add_some("3 threads of calls", programs_of_calls(3), 4, most);
+    add_some("4 threads of calls", programs_of_calls(4), 4, most);
   }
   void add_random() {
     add_random(3, 10'000);
@@ -141,16 +158,14 @@ class Plan {
   }
   void add_random(u32 threads, u64 executions) {
     add(fmt::format("{} threads x 1, random", threads), programs_of_many(family_, threads),
-        Search::random, 20)
+        Search::random, executions)
         .surprises = 4;
-    stages_.back().limits.executions = more_ == 1 ? executions : ~u64{0};
   }
   void add_passers() {
     std::vector<Program> programs = programs_of_passers(family_);
     if (programs.empty()) return;
-    add("3 threads, one again and again, random", std::move(programs), Search::random, 20)
+    add("3 threads, one again and again, random", std::move(programs), Search::random, 20'000)
         .surprises = 4;
-    stages_.back().limits.executions = more_ == 1 ? 20'000 : ~u64{0};
   }
   bool is_main() const { return main_; }
   std::vector<Stage> stages() { return std::move(stages_); }
@@ -160,6 +175,8 @@ class Plan {
   bool light_;
   bool atomic_downgrade_;
   bool main_;  // it is not a variant of another lock
+  bool deep_;
+  bool sampled_;
   // Whether stack growth excludes changes of the guard gap. lock_in_tree looks at the gap without
   // a lock, and may see the hole that a map leaves for a moment in what it replaces.
   bool locks_gaps_;
@@ -167,16 +184,16 @@ class Plan {
   // protect takes rights from pages before it finds a hole, as those of range_lock do. The model
   // of an address space does neither.
   bool reserves_;
-  double more_;
   u64 seed_;
+  u64 drawn_;
   std::vector<Stage> stages_;
 };
 
 }  // namespace
 
-std::vector<Stage> stages_of(const Checked& checked, bool deep, u64 seed) {
+std::vector<Stage> stages_of(const Checked& checked, Extent extent, u64 seed) {
   const Family family = checked.family;
-  Plan plan(checked, deep, seed);
+  Plan plan(checked, extent, seed);
   if (family == Family::space) {
     if (checked.make != nullptr) plan.add_calls();
     if (checked.make_space != nullptr) plan.add_priorities(!checked.is_small);
@@ -184,25 +201,25 @@ std::vector<Stage> stages_of(const Checked& checked, bool deep, u64 seed) {
   }
   plan.add_pairs(1);
   plan.add("2 threads x 2, exhaustive, no surprise", programs_of_two(family), Search::exhaustive,
-           90)
+           500'000)
       .surprises = 0;
   if (family == Family::mutex)
-    plan.add("3 threads x 1, exhaustive", programs_of_many(family, 3), Search::exhaustive, 10);
+    plan.add("3 threads x 1, exhaustive", programs_of_many(family, 3), Search::exhaustive, 300'000);
   plan.add_bounded(1, 1);
   plan.add_bounded(2, 1);
   plan.add_pairs(2);
   plan.lighten();
   plan.add("2 threads x 1 or 2, exhaustive, no surprise", programs_of_two_long(family),
-           Search::exhaustive, 60)
+           Search::exhaustive, 600'000)
       .surprises = 0;
   plan.lighten();
   // Only the lock itself gets this time; its variants do not.
-  if (deep || plan.is_main()) {
+  if (extent == Extent::deep || plan.is_main()) {
     plan.add_bounded(3, 1);
     plan.lighten();
   }
   plan.add_random();
-  if (deep || plan.is_main()) plan.add_passers();
+  if (extent == Extent::deep || plan.is_main()) plan.add_passers();
   return plan.stages();
 }
 

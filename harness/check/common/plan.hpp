@@ -15,7 +15,14 @@ struct Stage {
   SearchLimits limits;  // of each program
 };
 
-// `seed` determines everything that the searches draw at random.
-std::vector<Stage> stages_of(const Checked& checked, bool deep, u64 seed);
+// How much of the programs is explored.
+enum class Extent : u8 {
+  sampled,  // some programs of a variant such as "rwsem:osq=off", which the seed draws
+  whole,    // all programs, each with a bound of executions
+  deep,     // all programs, for a long time
+};
+
+// `seed` determines everything that is drawn at random.
+std::vector<Stage> stages_of(const Checked& checked, Extent extent, u64 seed);
 
 }  // namespace faultline::check

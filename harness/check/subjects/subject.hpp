@@ -46,6 +46,7 @@ struct Checked {
   std::function<std::unique_ptr<AddressSpace>(const AddressSpaceOptions&)> make_space = nullptr;
   bool is_small = false;  // the address space holds only 256 pages
 
+  bool is_broken() const { return std::string_view(name).find(":flaw=") != std::string_view::npos; }
   // Whether it is a variant of another lock in the list, such as "rwsem:osq=off".
   bool is_ablation() const { return std::string_view(name).find(':') != std::string_view::npos; }
 };
