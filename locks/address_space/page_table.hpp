@@ -416,8 +416,9 @@ class PageTable {
   // tlb_gather_mmu and tlb_finish_mmu of mm/mmu_gather.c raise and lower). A thread that meets
   // another one, anywhere in the mm, flushes everything and reaches lazy CPUs too, even where it
   // has found no entry itself (mm_tlb_flush_nested). Where the caller excludes other threads of a
-  // page there is nothing to count, and RadixVM has no such word. With the policy `precise` the
-  // entries name the CPUs, which the kernel's do not; there no flush is widened.
+  // page there is nothing to count, and RadixVM has no such word. With the policy `precise` such a
+  // thread reaches all users of the mm, since the other one has taken the entries that name the
+  // CPUs, and may not have interrupted them yet.
   class Flushing {
    public:
     explicit Flushing(PageTable& table) : table_(table) {
@@ -442,9 +443,7 @@ class PageTable {
     }
 
    private:
-    bool counts() const {
-      return !caller_excludes && table_.options_.shootdown != shootdown_precise;
-    }
+    static bool counts() { return !caller_excludes; }
 
     PageTable& table_;
   };
@@ -525,7 +524,7 @@ class PageTable {
       return P::work(broadcast_ns);
     }
     // relaxed: see enter().
-    if (options_.shootdown == shootdown_cpumask)
+    if (options_.shootdown == shootdown_cpumask || nested)
       for (u32 i = 0; i < max_cpus / 64; ++i)
         users.words[i] = users_[i].load(std::memory_order_relaxed);
     P::shootdown(users, nested ? LazyCpus::interrupted : LazyCpus::skipped);
