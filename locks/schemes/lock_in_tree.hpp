@@ -19,6 +19,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -126,7 +127,7 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
         return error;
       }
       tree_.unlock(first, first + 1);
-      if (!grow(page)) return Error::segv;
+      if (const auto error = grow(address, access)) return *error;
     }
   }
 
@@ -340,33 +341,34 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
     return at;
   }
 
-  // A fault found a hole at `page`: grows the stack above it down to the page. True: the caller
-  // looks again. False: no stack above may grow to the page. A first look takes no lock. Then
-  // grow() locks everything from the page to the stack's first page and checks what it found. It
-  // does not lock the guard gap. Another thread may map something in the gap meanwhile, as in the
-  // kernel, where later mappings may enter the gap. Another growth of this stack cannot enter it,
-  // since that needs the stack's first page too.
-  bool grow(u64 page) {
-    const u64 start = page * page_size;
-    if (start < lowest_address) return false;
-    const u64 limit =
-        start + stack_limit < address_space_end ? start + stack_limit : address_space_end;
-    const u64 bottom = first_mapped({start, limit});
-    if (bottom == start) return true;
-    if (bottom == limit) return false;
-    const u64 above = value_at(bottom);
-    if (!SlotValue::has(above, map_growsdown)) return false;
-    if (stack_end(bottom, above) - start > stack_limit) return false;
-    const Locked locked(tree_, {start, bottom + page_size});
-    const u64 now = value_at(bottom);
-    if (SlotValue::instance(now) != SlotValue::instance(above) || !SlotValue::mapped(now) ||
-        first_mapped({start, bottom}) != bottom)
-      return true;
+  // A fault found a hole: grows the stack above it down to the page, and serves the fault before
+  // another thread can change the page. Answers the fault's answer, which is SEGV where no stack
+  // above may grow to the page. Nothing: the caller looks again. A first look takes no lock. It
+  // only says how much to lock: the guard gap, and all from the page to the first page that is
+  // mapped above, or as far as a stack may reach. A look without a lock could see the hole that a
+  // map leaves for a moment in what it replaces.
+  std::optional<Error> grow(u64 address, Access access) {
+    const u64 start = page_floor(address);
+    const u64 next = start + page_size;
+    if (start < lowest_address) return Error::segv;
+    const u64 limit = std::min(start + stack_limit, pages * page_size);
+    const u64 seen = first_mapped({start, limit});
+    if (seen == start) return {};
     const u64 gap = start < stack_guard_gap ? 0 : start - stack_guard_gap;
-    if (first_mapped({gap, start}) != start) return false;
+    const u64 end = std::min(seen + page_size, limit);
+    // Each edge is a slot's edge afterwards.
+    const Locked below(tree_, {gap, start}), own(tree_, {start, next}), rest(tree_, {next, end});
+    const u64 bottom = first_mapped({start, end});
+    if (bottom == start) return {};
+    if (bottom == end) return seen == limit ? std::optional(Error::segv) : std::nullopt;
+    const u64 above = value_at(bottom);
+    if (!SlotValue::has(above, map_growsdown)) return Error::segv;
+    if (stack_end(bottom, above) - start > stack_limit) return Error::segv;
+    if (first_mapped({gap, start}) != start) return Error::segv;
     counters_.add(stack_growth);
-    tree_.fill(page, bottom / page_size, now & ~SlotValue::anon_bit);
-    return true;
+    const u64 value = above & ~SlotValue::anon_bit;
+    tree_.fill(start / page_size, bottom / page_size, value);
+    return serve(address, access, value);
   }
 
   u64 stack_end(u64 from, u64 value) const {
