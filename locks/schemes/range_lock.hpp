@@ -16,7 +16,7 @@
 // range before it releases the structure lock. So a thread that holds an overlapping range and
 // finds the reservation came earlier in the queue than the map; it releases its range and takes it
 // again, behind the map (range_lock.reservation_waits). Other maps find the place occupied and
-// choose another. No other operation sees or changes a reservation.
+// choose another. No other operation changes it. What is mapped beside it may stay apart from it.
 //
 // The holds of each operation: fault, its page shared; discard, its range shared; map, protect, brk
 // and stack growth, the reach exclusively; unmap, the reach exclusively to detach, then its own
@@ -184,15 +184,18 @@ class RangeLockScheme final
   Error do_protect(Range range, u32 prot) {
     Node node;
     Error error = Error::none;
-    // The pages are restricted before the edit takes the structure lock. No thread can fault them
-    // in again while the range is held, and Mm::protect then finds nothing to shoot down under the
-    // structure lock.
+    // The pages below the first hole are restricted before the edit takes the structure lock. No
+    // thread can fault them in again while the range is held, and Mm::protect then finds nothing to
+    // shoot down under the structure lock.
     edit(
         node,
         [&] {
           return reach(range, {prot, true, true});
         },
-        [&] { error = mm_.protect(range, prot); }, [&] { mm_.table().restrict(range, prot); });
+        [&] { error = mm_.protect(range, prot); },
+        [&] {
+          mm_.table().restrict({range.start, mapped_until(range)}, prot);
+        });
     ranges_.unlock(node);
     return error;
   }
@@ -514,6 +517,17 @@ class RangeLockScheme final
     while (vma != nullptr && is_reserved(*vma)) vma = mm_.next(*vma);
     if (vma == nullptr || vma->range().start >= range.end) return {range.end, range.end};
     return {std::max(range.start, vma->range().start), std::min(range.end, vma->range().end)};
+  }
+
+  // Where the first hole of `range` begins, or the range's end.
+  u64 mapped_until(Range range) {
+    Read read(structure_);
+    u64 at = range.start;
+    for (const V* vma = mm_.find(at);
+         at < range.end && vma != nullptr && vma->range().start <= at && !is_reserved(*vma);
+         vma = mm_.next(*vma))
+      at = vma->range().end;
+    return std::min(at, range.end);
   }
 
   typename Mm::Hooks hooks_;
