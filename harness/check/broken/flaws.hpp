@@ -33,6 +33,10 @@ enum class Flaw : int {
   unmarked,           // a map reserves its place with a VMA that looks like any other
   unlocked_child,     // the fault of a page in a folded slot unlocks it with the expansion
   deaf_cpu,           // a shootdown leaves a CPU out
+  write_only,         // memory that may only be written may not be accessed
+  short_top,          // a map without a hint fails where the highest hole is too short
+  always_merges,      // the option against merging has no effect
+  early_end,          // an address space ends while a reader of another one still pins its VMA
   early_publication,  // a thread publishes with a relaxed store what it has made
 };
 

@@ -58,6 +58,38 @@ class FlawedSpace final : public MmapSemBase<Mm, Lock, FlawedSpace<Mm, Lock, fla
   }
 };
 
+// mmap_sem: write_only, short_top, always_merges.
+template <class Mm, class Lock, Flaw flaw>
+class FlawedArguments final : public MmapSemBase<Mm, Lock, FlawedArguments<Mm, Lock, flaw>> {
+  using Base = MmapSemBase<Mm, Lock, FlawedArguments>;
+
+ public:
+  explicit FlawedArguments(AddressSpaceOptions options) : Base(changed(options)) {}
+
+ private:
+  friend SchemeBase<typename Mm::Platform, FlawedArguments>;
+
+  static AddressSpaceOptions changed(AddressSpaceOptions options) {
+    if (flaw == Flaw::always_merges) options.merge = true;
+    return options;
+  }
+
+  MapResult do_map(u64 hint, u64 length, u32 prot, u32 flags) {
+    if (flaw == Flaw::short_top && hint == 0 && is_top_short(length)) return {0, Error::nomem};
+    if (flaw == Flaw::write_only && prot == prot_write) prot = prot_none;
+    return Base::do_map(hint, length, prot, flags);
+  }
+
+  // Whether a hole at the top is too short.
+  bool is_top_short(u64 length) {
+    this->lock_.lock_shared();
+    const bool is_short = this->mm_.find(address_space_end - length) != nullptr &&
+                          this->mm_.find(address_space_end - page_size) == nullptr;
+    this->lock_.unlock_shared();
+    return is_short;
+  }
+};
+
 // hole, late_zap, unlocked_fault.
 template <class P, Flaw flaw, template <class> class Spinlock = Ticket>
 class FlawedRanges : public TreeRangeLock<P, Spinlock> {
@@ -200,7 +232,8 @@ class FlawedRefcount : public VmaRefcount<P> {
   }
 };
 
-// no_write_lock, early_close, early_free (a detached VMA may still be pinned), unlocked_fault.
+// no_write_lock, early_close, early_free (a detached VMA may still be pinned), unlocked_fault,
+// early_end.
 template <class P, Flaw flaw>
 class FlawedHooks : public RefcountHooks<P> {
   using Base = RefcountHooks<P>;
@@ -218,6 +251,9 @@ class FlawedHooks : public RefcountHooks<P> {
   template <class V>
   void detach(V& vma) {
     if (flaw != Flaw::early_free) Base::detach(vma);
+  }
+  void close_down() {
+    if (flaw != Flaw::early_end) Base::close_down();
   }
 };
 
@@ -263,6 +299,21 @@ void for_each_deaf_scheme(Add& add) {
         "mmap_sem:flaw=deaf_cpu");
     add.template operator()<LockInTree<Deaf, SmallTree<Deaf>>>("lock_in_tree:flaw=deaf_cpu");
   }
+}
+
+// Broken schemes that only the programs which the seed draws find out, or two spaces over one pool.
+// Called as for_each_broken_scheme.
+template <class P, template <class> class Spinlock, class Add>
+void for_each_scheme_of_drawn_programs(Add&& add) {
+  using Semaphore = Rwsem<P, RwsemPolicy{}, Spinlock>;
+  const auto mmap_sem = [&]<Flaw flaw>(const char* name) {
+    add.template operator()<FlawedArguments<TreeMm<P>, Semaphore, flaw>>(name);
+  };
+  mmap_sem.template operator()<Flaw::write_only>("mmap_sem:flaw=write_only");
+  mmap_sem.template operator()<Flaw::short_top>("mmap_sem:flaw=short_top");
+  mmap_sem.template operator()<Flaw::always_merges>("mmap_sem:flaw=always_merges");
+  add.template operator()<Refcount<TreeMm<P, FlawedHooks<P, Flaw::early_end>>, Semaphore>>(
+      "refcount:flaw=early_end");
 }
 
 // Calls add.template operator()<Scheme>(name) for each broken scheme on platform P. `Spinlock`

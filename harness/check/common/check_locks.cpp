@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "harness/check/common/meetings.hpp"
 #include "harness/check/common/plan.hpp"
 #include "harness/check/common/pool.hpp"
 #include "harness/check/common/report.hpp"
@@ -28,6 +29,7 @@ struct Row {
   bool makes_promise = false;
   u64 promises = 0;
   double seconds = 0;
+  Meetings::Met met{};
 };
 
 json to_json(const Outcome& outcome) {
@@ -59,6 +61,8 @@ void take(Row& row, const Program& program, const Answer& answer) {
   row.makes_promise |= outcome["makes_promise"].get<bool>();
   row.promises += outcome["promises"].get<u64>();
   row.seconds += outcome["seconds"].get<double>();
+  const auto met = outcome["met"].get<Meetings::Met>();
+  for (usize kind = 0; kind < met.size(); ++kind) row.met[kind] |= met[kind];
   if (outcome.contains("failure")) {
     const json& failure = outcome["failure"];
     const u32 operations = failure["operations"].get<u32>();
@@ -139,9 +143,11 @@ Ended run_rows(std::vector<Row>& rows, usize at_once, bool tells_progress) {
     for (usize p = 0; p < rows[r].stage.programs.size(); ++p) {
       places.push_back({r, p});
       jobs.push_back([&row = rows[r], p] {
-        return to_json(explore(*row.checked, row.stage.programs[p], row.stage.options,
-                               row.stage.limits))
-            .dump();
+        meetings.reset();
+        json answer = to_json(
+            explore(*row.checked, row.stage.programs[p], row.stage.options, row.stage.limits));
+        answer["met"] = meetings.met();
+        return answer.dump();
       });
     }
   Ended ended;
@@ -179,6 +185,21 @@ bool tell_idle_promises(const std::vector<const Checked*>& chosen, const std::ve
   return any;
 }
 
+// Prints which calls have met in the schemes. Their variants are explored in part only. Answers
+// whether all that must have.
+bool print_meetings(const std::vector<Row>& rows) {
+  std::vector<SchemeMeetings> schemes;
+  for (const Row& row : rows) {
+    if (row.checked->family != Family::space || row.checked->is_ablation()) continue;
+    if (schemes.empty() || schemes.back().scheme != row.checked->name)
+      schemes.push_back({row.checked->name, {}});
+    for (usize kind = 0; kind < row.met.size(); ++kind) schemes.back().met[kind] |= row.met[kind];
+  }
+  bool all_met = true;
+  if (!schemes.empty()) fmt::print("{}", table_of(schemes, all_met));
+  return all_met;
+}
+
 }  // namespace
 
 int check_locks(const CheckOptions& options) {
@@ -204,9 +225,10 @@ int check_locks(const CheckOptions& options) {
       "exchange that fails, a wait that returns early; light: the spinlock inside is taken in one "
       "step; PCT: random priorities that change depth - 1 times, sequentially consistent\n",
       executions);
+  const bool all_met = ended.stopped_by != 0 || ended.failed || print_meetings(rows);
   for (const Shortest& failure : shortest) fmt::print("{}", failure.text);
   const bool idle = ended.stopped_by == 0 && tell_idle_promises(options.chosen, rows);
-  if (ended.failed || idle) return 1;
+  if (ended.failed || idle || !all_met) return 1;
   end_by(ended.stopped_by);
   return executions == 0 ? 1 : 0;
 }

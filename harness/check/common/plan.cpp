@@ -22,22 +22,11 @@ bool has_downgrade(const Program& program) {
   return any_act(program.threads, [](const Act& act) { return act.hold == Hold::downgraded; });
 }
 
-bool has_stack(const Program& program) {
-  const auto maps_stack = [](const Act& act) { return act.call == Call::map_stack; };
-  return any_act(program.threads, maps_stack) || any_act({program.before}, maps_stack);
-}
-
-// Whether threads map or protect, or a protect comes before.
-bool has_reserving_call(const Program& program) {
-  const auto protects = [](const Act& act) {
-    return act.call == Call::protect || act.call == Call::protect_none ||
-           act.call == Call::protect_write;
-  };
-  const auto maps = [](const Act& act) {
-    return act.call == Call::map || act.call == Call::map_read || act.call == Call::map_stack;
-  };
-  return any_act(program.threads, maps) || any_act(program.threads, protects) ||
-         any_act({program.before}, protects);
+// Whether threads map at fixed addresses.
+bool has_fixed_map(const Program& program) {
+  return any_act(program.threads, [](const Act& act) {
+    return act.call == Call::map || act.call == Call::map_stack;
+  });
 }
 
 // CPU time of each program.
@@ -47,14 +36,13 @@ constexpr double longest_seconds = 600;  // of a program that ends after a numbe
 class Plan {
  public:
   Plan(const Checked& checked, Extent extent, u64 seed)
-      : family_(checked.family),
+      : checked_(checked),
+        family_(checked.family),
         light_(checked.make_light != nullptr),
         atomic_downgrade_(checked.atomic_downgrade),
         main_(!checked.is_ablation()),
         deep_(extent == Extent::deep),
         sampled_(extent == Extent::sampled && checked.is_ablation() && !checked.is_broken()),
-        locks_gaps_(!std::string_view(checked.name).starts_with("lock_in_tree")),
-        reserves_(std::string_view(checked.name).starts_with("range_lock")),
         seed_(seed),
         drawn_(seed) {}
 
@@ -63,6 +51,7 @@ class Plan {
   SearchOptions& add(std::string what, std::vector<Program> programs, Search search, u64 most) {
     if (!atomic_downgrade_) std::erase_if(programs, has_downgrade);
     if (sampled_) keep_some(programs);
+    if (family_ == Family::space) prepare(programs);
     Stage& stage = stages_.emplace_back();
     stage.what = std::move(what);
     stage.options.search = search;
@@ -73,6 +62,17 @@ class Plan {
     if (!deep_) stage.limits.executions = most;
     if (deep_ && search == Search::priorities) stage.limits.executions = 300 * most;
     return stage.options;
+  }
+  // Fills in what depends on the scheme.
+  void prepare(std::vector<Program>& programs) const {
+    for (Program& program : programs) {
+      program.apart |= program.is_drawn && checked_.reserves && has_fixed_map(program);
+      if (!program.is_drawn && checked_.own_tables) {
+        program.shootdown = shootdown_precise;
+        program.page_table = page_table_per_cpu;
+      }
+      find_histories(program);
+    }
   }
   // Keeps about a third, and at least one.
   void keep_some(std::vector<Program>& programs) {
@@ -142,11 +142,17 @@ class Plan {
     add_some("3 threads of calls", programs_of_calls(3), 3, most);
     add_some("2 threads that enter", programs_of_late(), 3, most);
     if (far) add_some("2 or 3 threads, far calls", programs_of_places(), 3, most);
-    std::vector<Program> drawn = programs_drawn(main_ ? 300 : 150, far, seed_);
-    if (!locks_gaps_) std::erase_if(drawn, has_stack);
-    if (reserves_) std::erase_if(drawn, has_reserving_call);
-    if (!drawn.empty())
-      add_some("2 or 3 threads, drawn calls", std::move(drawn), 3, main_ ? 400 : 200);
+    if (checked_.make_split)
+      add_some("2 or 3 threads, two spaces", programs_of_split(), 5, 2 * most);
+    const Drawn may{.far = far || checked_.make_tall != nullptr,
+                    .top = far && checked_.places_at_top,
+                    .split = checked_.make_split != nullptr};
+    add_some("2 threads, each pair of calls", programs_of_met(may, seed_), 3, 200);
+    add_some("2 or 3 threads, drawn calls", programs_drawn(main_ ? 400 : 150, may, seed_), 3,
+             main_ ? 300 : 200);
+    std::vector<Program> optional = programs_of_calls(3);
+    draw_options(optional, seed_);
+    add_some("3 threads of calls, drawn options", std::move(optional), 3, most);
     if (!main_) return;
     add_some("3 threads of calls", programs_of_calls(3), 4, most);
     add_some("4 threads of calls", programs_of_calls(4), 4, most);
@@ -171,19 +177,13 @@ class Plan {
   std::vector<Stage> stages() { return std::move(stages_); }
 
  private:
+  const Checked& checked_;
   Family family_;
   bool light_;
   bool atomic_downgrade_;
   bool main_;  // it is not a variant of another lock
   bool deep_;
   bool sampled_;
-  // Whether stack growth excludes changes of the guard gap. lock_in_tree looks at the gap without
-  // a lock, and may see the hole that a map leaves for a moment in what it replaces.
-  bool locks_gaps_;
-  // Whether a map reserves its place first, which keeps what is mapped beside it apart, and a
-  // protect takes rights from pages before it finds a hole, as those of range_lock do. The model
-  // of an address space does neither.
-  bool reserves_;
   u64 seed_;
   u64 drawn_;
   std::vector<Stage> stages_;

@@ -99,19 +99,41 @@ bool Program::reserves() const {
   const auto maps = [](const Act& act) {
     return act.call == Call::map_hinted || act.call == Call::place;
   };
-  return std::any_of(threads.begin(), threads.end(), [&](const Script& script) {
-    return std::any_of(script.begin(), script.end(), maps);
-  });
+  return apart || std::any_of(threads.begin(), threads.end(), [&](const Script& script) {
+           return std::any_of(script.begin(), script.end(), maps);
+         });
 }
 
 namespace {
 
+bool has_protection(Call call) {
+  return call == Call::map || call == Call::map_hinted || call == Call::map_stack ||
+         call == Call::protect || call == Call::place;
+}
+
 std::string call_to_string(const Act& act) {
-  constexpr const char* names[] = {
-      "none",      "read fault", "write fault", "map",          "map to read", "map hint",
-      "map stack", "unmap",      "protect",     "protect none", "protect all", "discard",
-      "walk",      "place",      "raise break", "lower break",  "scan",        "touch"};
-  return fmt::format("{} [{}, {})", names[static_cast<usize>(act.call)], act.first, act.end);
+  constexpr const char* names[call_count] = {
+      "none",        "read fault", "write fault", "map",  "map hint", "map stack",
+      "unmap",       "protect",    "discard",     "walk", "place",    "raise break",
+      "lower break", "scan",       "touch",       "close"};
+  constexpr const char* protections[] = {" to none", " to read", " to write", ""};
+  std::string text = fmt::format("{}{} [{}", names[static_cast<usize>(act.call)],
+                                 has_protection(act.call) ? protections[act.prot] : "", act.first);
+  if (act.skew != 0) text += fmt::format(" and {} bytes", act.skew);
+  text += fmt::format(", {}", act.end);
+  if (act.cut != 0) text += fmt::format(" less {} bytes", act.cut);
+  return text + ")";
+}
+
+// The options that differ from the usual ones.
+std::string options_to_string(const Program& program) {
+  std::string text;
+  if (program.at_top) text += "at the top: ";
+  if (program.split) text += "two spaces: ";
+  if (program.shootdown != shootdown_cpumask) text += "precise: ";
+  if (program.page_table != page_table_shared) text += "own tables: ";
+  if (!program.merge) text += "no merging: ";
+  return text;
 }
 
 }  // namespace
@@ -152,8 +174,8 @@ std::string to_string(const Program& program) {
   }
   std::vector<std::string> before;
   for (const Act& act : program.before) before.push_back(to_string(act));
-  return fmt::format("{}{}{}", fmt::join(before, ", "), before.empty() ? "" : "; then ",
-                     fmt::join(scripts, " | "));
+  return fmt::format("{}{}{}{}", options_to_string(program), fmt::join(before, ", "),
+                     before.empty() ? "" : "; then ", fmt::join(scripts, " | "));
 }
 
 std::vector<Program> programs_of_pairs(Family family) {
@@ -271,7 +293,12 @@ namespace {
 
 constexpr Act unmap = call(Call::unmap, 0, 2);
 constexpr Act map = call(Call::map, 0, 2);
-constexpr Act protect = call(Call::protect, 0, 2);
+constexpr Act protect_pages(u32 prot, u8 first, u8 end) {
+  Act act = call(Call::protect, first, end);
+  act.prot = static_cast<u8>(prot);
+  return act;
+}
+constexpr Act protect = protect_pages(prot_read, 0, 2);
 constexpr Act discard = call(Call::discard, 0, 2);
 constexpr Act walk = call(Call::walk, 0, 1);
 
@@ -282,14 +309,14 @@ std::vector<Scripts> calls_of_two() {
       {{fault(0)}, {unmap}},
       {{fault(1)}, {unmap}},
       {{call(Call::fault_read, 1, 2)}, {protect}},
-      {{fault(0)}, {call(Call::protect, 0, 1)}},  // splits a VMA
-      {{fault(1)}, {call(Call::unmap, 0, 1)}},    // splits a VMA
-      {{fault(2)}, {call(Call::map, 2, 3)}},      // extends a VMA
-      {{fault(1)}, {map}},                        // replaces the VMA in place
-      {{unmap}, {map, fault(1)}},                 // the second thread's page must stay mapped
+      {{fault(0)}, {protect_pages(prot_read, 0, 1)}},  // splits a VMA
+      {{fault(1)}, {call(Call::unmap, 0, 1)}},         // splits a VMA
+      {{fault(2)}, {call(Call::map, 2, 3)}},           // extends a VMA
+      {{fault(1)}, {map}},                             // replaces the VMA in place
+      {{unmap}, {map, fault(1)}},                      // the second thread's page must stay mapped
       {{fault(0)}, {fault(1)}},
       // The map looks at its neighbours.
-      {{call(Call::map, 3, 4), fault(3)}, {call(Call::protect, 0, 1)}},
+      {{call(Call::map, 3, 4), fault(3)}, {protect_pages(prot_read, 0, 1)}},
       // Both pages lie in one slot of a radix tree.
       {{call(Call::map, 2, 4), fault(2)}, {call(Call::unmap, 2, 4)}},
       {{fault(1)}, {discard}},
@@ -298,8 +325,8 @@ std::vector<Scripts> calls_of_two() {
       {{call(Call::unmap, 0, 1)}, {call(Call::unmap, 1, 2)}},
       {{fault(1), fault(0)}, {unmap, map}},  // the VMA is detached and attached again
       {{unmap, call(Call::map_stack, 3, 4), fault(2)}, {fault(1)}},
-      {{call(Call::map_hinted, 2, 3)}, {call(Call::protect, 2, 3)}},
-      {{call(Call::map_hinted, 2, 3)}, {call(Call::protect_none, 2, 3)}},
+      {{call(Call::map_hinted, 2, 3)}, {protect_pages(prot_read, 2, 3)}},
+      {{call(Call::map_hinted, 2, 3)}, {protect_pages(prot_none, 2, 3)}},
       {{call(Call::map_hinted, 2, 3)}, {call(Call::unmap, 2, 3), fault(2)}},
       {{walk}, {unmap}},
       {{walk}, {discard, fault(1), fault(0)}},  // the walk may pin a frame that is already reused
@@ -320,7 +347,7 @@ std::vector<Scripts> calls_of_late() {
       // The new VMA becomes the root.
       {{fault(0)}, {call(Call::unmap, 0, 1), call(Call::map_stack, 0, 1)}},
       // The new VMA becomes the left child of one of three nodes, where the tree needs no rotation.
-      {{call(Call::protect, 1, 2), other, fault(2)}, {call(Call::map_stack, 2, 3)}},
+      {{protect_pages(prot_read, 1, 2), other, fault(2)}, {call(Call::map_stack, 2, 3)}},
       {{call(Call::unmap, 3, 4)}, {other, fault(3)}},
   };
 }
@@ -332,13 +359,13 @@ std::vector<Scripts> calls_of_three() {
       {{fault(1)}, {unmap}, {map}},
       {{fault(1), fault(1)}, {protect}, {call(Call::unmap, 0, 1)}},
       {{fault(1)}, {discard}, {map}},
-      {{fault(2)}, {call(Call::map, 2, 4)}, {call(Call::protect, 1, 2)}},
+      {{fault(2)}, {call(Call::map, 2, 4)}, {protect_pages(prot_read, 1, 2)}},
       {{fault(1)}, {call(Call::unmap, 0, 1)}, {call(Call::unmap, 1, 2)}},
       {{call(Call::map, 3, 4)}, {call(Call::map, 2, 3)}, {fault(2), fault(3)}},  // merges VMAs
       // Splits and merges VMAs.
-      {{call(Call::protect, 0, 1)}, {call(Call::protect, 1, 2)}, {fault(1)}},
+      {{protect_pages(prot_read, 0, 1)}, {protect_pages(prot_read, 1, 2)}, {fault(1)}},
       {{unmap, stack}, {fault(2)}, {fault(1)}},  // grows the stack
-      {{unmap, map}, {fault(0), fault(1)}, {call(Call::protect, 1, 3)}},
+      {{unmap, map}, {fault(0), fault(1)}, {protect_pages(prot_read, 1, 3)}},
       {{walk}, {walk}, {unmap}},
       {{walk}, {discard}, {fault(1), fault(0)}},
   };
@@ -370,69 +397,201 @@ std::vector<Scripts> calls_of_places() {
   };
 }
 
-// Draws calls at random.
+// Draws numbers and calls at random.
 class Draw {
  public:
   explicit Draw(u64 seed) : state_(seed) {}
 
   u32 below(u32 limit) { return static_cast<u32>(splitmix64(state_ += golden_gamma) % limit); }
+  bool once_in(u32 times) { return below(times) == 0; }
 
-  Act act(bool far, u32 space_pages) {
+  // A call on some of the pages [first, end).
+  Act act(const Program& program, u32 first, u32 end) {
     Call what = Call::none;
-    while (what == Call::none || (is_far(what) && !far))
+    while (what == Call::none || (is_far(what) && !program.far) ||
+           (what == Call::scan && program.split))
       what = static_cast<Call>(below(static_cast<u32>(Call::touch) + 1));
-    const bool on_page = what == Call::fault_read || what == Call::fault_write ||
-                         what == Call::walk || what == Call::touch;
-    const u32 first = below(space_pages);
-    const u32 pages = on_page ? 1 : 1 + below(space_pages - first);
-    return call(what, static_cast<u8>(first), static_cast<u8>(first + pages));
+    const u32 from = first + below(end - first);
+    return arguments(what, from, end);
   }
 
- private:
+  // The call on some of the pages [from, end), the first of which it names.
+  Act arguments(Call what, u32 from, u32 end) {
+    const bool on_page = what == Call::fault_read || what == Call::fault_write ||
+                         what == Call::walk || what == Call::touch;
+    const u32 pages = on_page ? 1 : 1 + below(end - from);
+    Act act = call(what, static_cast<u8>(from), static_cast<u8>(from + pages));
+    if (!once_in(3)) act.prot = static_cast<u8>(below(4));
+    if (once_in(on_page ? 3 : 16)) act.skew = 1 + below(page_size - 1);
+    if (!on_page && once_in(4)) act.cut = 1 + below(page_size - 1);
+    if (!on_page && once_in(16)) act.end = act.first, act.cut = 0;
+    return act;
+  }
+
+  void options(Program& program) {
+    program.is_drawn = true;
+    program.page_table = below(2) == 0 ? page_table_shared : page_table_per_cpu;
+    program.shootdown = below(2) == 0 ? shootdown_cpumask : shootdown_precise;
+    program.merge = !once_in(3);
+  }
+
+  // With the policy `precise` a shared table does not know a CPU that uses an entry without a
+  // fault.
+  static void drop_unknown_users(Program& program) {
+    if (program.shootdown != shootdown_precise || program.page_table != page_table_shared) return;
+    const auto drop = [](Script& script) {
+      for (Act& act : script)
+        if (act.call == Call::touch) act.call = Call::fault_read;
+    };
+    drop(program.before);
+    for (Script& script : program.threads) drop(script);
+  }
+
   // Whether the call may map pages beyond the first few of the space.
   static bool is_far(Call what) {
     return what == Call::map_hinted || what == Call::place || what == Call::raise_break ||
            what == Call::lower_break;
   }
 
+ private:
   u64 state_;
 };
 
+// Whether the call may take the page of `walker` from it.
+bool takes_page(const Act& act, const Act& walker) {
+  switch (act.call) {
+    case Call::map:
+    case Call::map_stack:
+    case Call::unmap:
+    case Call::protect:
+    case Call::discard:
+      return act.first <= walker.first && walker.first < act.end;
+    default:
+      return act.call == Call::close;
+  }
+}
+
+void mark_races(Program& program) {
+  for (Script& script : program.threads)
+    for (Act& walker : script)
+      for (const Script& other : program.threads)
+        if (&other != &script && walker.call == Call::walk)
+          walker.races |= std::any_of(other.begin(), other.end(),
+                                      [&](const Act& act) { return takes_page(act, walker); });
+}
+
 std::vector<Program> programs_of(std::vector<Scripts> all, bool late = false) {
   std::vector<Program> programs;
-  for (Scripts& scripts : all) {
-    programs.push_back({std::move(scripts), late, {}});
-    programs.back().sequential = sequential_histories(programs.back());
-  }
+  for (Scripts& scripts : all) programs.push_back({std::move(scripts), late, {}});
   return programs;
 }
 
 }  // namespace
+
+void find_histories(Program& program) {
+  program.sequential = sequential_histories(program);
+}
+
+void draw_options(std::vector<Program>& programs, u64 seed) {
+  Draw draw(seed);
+  for (Program& program : programs) draw.options(program);
+}
 
 std::vector<Program> programs_of_calls(u32 threads) {
   if (threads == 2) return programs_of(calls_of_two());
   return programs_of(threads == 3 ? calls_of_three() : calls_of_four());
 }
 
-std::vector<Program> programs_drawn(u32 programs, bool far, u64 seed) {
+namespace {
+
+void draw_calls(Draw& draw, Program& program) {
+  const u32 threads = 2 + draw.below(2);
+  if (!program.late)
+    for (u32 calls = draw.below(2 * program.pages); calls != 0; --calls)
+      program.before.push_back(draw.act(program, 0, program.pages));
+  for (u32 thread = 0; thread < threads; ++thread) {
+    Script& script = program.threads.emplace_back();
+    for (u32 calls = 1 + draw.below(threads == 2 ? 3 : 2); calls != 0; --calls)
+      script.push_back(draw.act(program, 0, program.pages));
+  }
+  Draw::drop_unknown_users(program);
+  mark_races(program);
+}
+
+// Each call keeps to one of the two spaces. The last thread alone uses the upper one, and may end
+// it.
+void draw_calls_of_split(Draw& draw, Program& program) {
+  const u32 half = program.pages / 2;
+  for (u32 thread = 0; thread < 3; ++thread) {
+    Script& script = program.threads.emplace_back();
+    for (u32 calls = 1 + draw.below(2); calls != 0; --calls)
+      script.push_back(thread == 2 ? draw.act(program, half, program.pages)
+                                   : draw.act(program, 0, half));
+  }
+  if (draw.once_in(2)) program.threads.back().push_back({.call = Call::close, .end = 0});
+  Draw::drop_unknown_users(program);
+  mark_races(program);
+}
+
+}  // namespace
+
+std::vector<Program> programs_drawn(u32 programs, const Drawn& may, u64 seed) {
   Draw draw(seed);
   std::vector<Program> drawn;
   for (u32 i = 0; i < programs; ++i) {
-    const u32 threads = 2 + draw.below(2);
     Program& program = drawn.emplace_back();
     program.pages = 4 << draw.below(2);
-    program.late = draw.below(4) == 0;
-    if (!program.late)
-      for (u32 calls = draw.below(2 * program.pages); calls != 0; --calls)
-        program.before.push_back(draw.act(far, program.pages));
-    for (u32 thread = 0; thread < threads; ++thread) {
-      Script& script = program.threads.emplace_back();
-      for (u32 calls = 1 + draw.below(threads == 2 ? 3 : 2); calls != 0; --calls)
-        script.push_back(draw.act(far, program.pages));
-    }
-    program.sequential = sequential_histories(program);
+    program.at_top = may.top && draw.once_in(4);
+    program.far = may.far && (program.at_top || draw.once_in(2));
+    program.split = may.split && !program.at_top && draw.once_in(4);
+    program.late = !program.split && draw.once_in(4);
+    if (program.split) program.far = false;
+    draw.options(program);
+    if (program.split)
+      draw_calls_of_split(draw, program);
+    else
+      draw_calls(draw, program);
   }
   return drawn;
+}
+
+std::vector<Program> programs_of_met(const Drawn& may, u64 seed) {
+  Draw draw(seed);
+  std::vector<Program> programs;
+  constexpr u32 kinds = static_cast<u32>(Call::touch);
+  for (u32 one = 1; one <= kinds; ++one)
+    for (u32 other = 1; other <= one; ++other) {
+      Program program;
+      for (const u32 kind : {one, other}) {
+        program.far |= Draw::is_far(static_cast<Call>(kind));
+        program.at_top |= may.top && static_cast<Call>(kind) == Call::place;
+        Act act = draw.arguments(static_cast<Call>(kind), 0, 2);
+        act.skew = 0;
+        act.end = std::max(act.end, static_cast<u8>(1));
+        program.threads.push_back({act});
+      }
+      if (program.far && !may.far) continue;
+      draw.options(program);
+      Draw::drop_unknown_users(program);
+      mark_races(program);
+      programs.push_back(std::move(program));
+    }
+  return programs;
+}
+
+// A thread that looks for a VMA may find it in the other space, which then ends.
+std::vector<Program> programs_of_split() {
+  const Act close{.call = Call::close, .end = 0};
+  const Act other = call(Call::map, 2, 3);
+  std::vector<Program> programs = programs_of({
+      {{fault(1)}, {unmap}, {other, close}},
+      {{fault(1)}, {unmap, map}, {other, fault(2), close}},
+      {{fault(0)}, {call(Call::unmap, 0, 1)}, {other, call(Call::unmap, 2, 3), close}},
+      {{fault(1)}, {unmap, other, fault(2), close}},
+      {{fault(1), fault(0)}, {unmap, other, close}},
+  });
+  for (Program& program : programs) program.split = true;
+  return programs;
 }
 
 std::vector<Program> programs_of_late() {
@@ -440,7 +599,9 @@ std::vector<Program> programs_of_late() {
 }
 
 std::vector<Program> programs_of_places() {
-  return programs_of(calls_of_places());
+  std::vector<Program> programs = programs_of(calls_of_places());
+  for (Program& program : programs) program.far = true;
+  return programs;
 }
 
 }  // namespace faultline::check

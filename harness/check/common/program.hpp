@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/check/common/types.hpp"
+#include "locks/types.hpp"
 
 namespace faultline::check {
 
@@ -25,21 +26,20 @@ enum class Call : u8 {
   fault_read,
   fault_write,
   map,         // fixed
-  map_read,    // the same, to read only
   map_hinted,  // a map whose first page is only a hint
   map_stack,
   unmap,
-  protect,  // to read only
-  protect_none,
-  protect_write,  // to read and write
+  protect,
   discard,
-  walk,         // pins the first page without a lock
-  place,        // a map without a hint, and a write fault in the new mapping
+  walk,   // pins the first page without a lock
+  place,  // a map without a hint, and a write fault in the new mapping, unless it is at the top
   raise_break,  // by a page
   lower_break,
   scan,   // its answer is left out, since not every scheme promises a moment of which it is true
   touch,  // an access to the first page, without a fault
+  close,  // ends the upper space of two; no other thread uses it
 };
+inline constexpr usize call_count = static_cast<usize>(Call::close) + 1;
 
 // One acquisition, or one call. A range lock guards three cells, every other lock only the first. A
 // call's cells are pages.
@@ -51,6 +51,14 @@ struct Act {
   // failed a try.
   bool meets = false;
   u8 first = 0, end = 1;
+  // Of a call: the protection, the bytes by which its start lies above the first page's, and the
+  // bytes by which it ends below the last page's end.
+  u8 prot = prot_read | prot_write;
+  u32 skew = 0, cut = 0;
+  // A walk that other threads may take the page from. It may still find the page after the edit of
+  // a call that has not returned, in which other calls see no mapping any more. So its answer is
+  // left out.
+  bool races = false;
 };
 
 // Whether the holder of a range gives up all but one cell, and which one it keeps.
@@ -98,6 +106,19 @@ struct Program {
   // For programs of calls that are not late: calls that thread 0 makes before all threads start.
   Script before = {};
   u32 pages = 4;  // of the space, at most 8
+  // The pages are the highest ones of the address space, so that calls without a hint take them.
+  bool at_top = false;
+  // Calls may reach other addresses than the pages: they place mappings or move the break.
+  bool far = false;
+  // Two spaces over one pool of VMAs have half of the pages each.
+  bool split = false;
+  // What threads map may stay apart from what lies beside it.
+  bool apart = false;
+  // The seed has drawn the calls, or the options.
+  bool is_drawn = false;
+  // The options of the space.
+  u32 shootdown = 0, page_table = 0;
+  bool merge = true;
   // For programs of calls: the history of each interleaving of the calls, run one after the other.
   std::vector<History> sequential = {};
   bool meets() const;
@@ -121,11 +142,25 @@ std::vector<Program> programs_of_two(Family family);
 // One thread acquires twice, the other once or twice, chosen so that they block each other. These
 // programs are for light locks, whose executions have fewer steps.
 std::vector<Program> programs_of_two_long(Family family);
-// Calls on an address space whose pages 0 and 1 are mapped, by two, three or four threads.
+// Calls on an address space whose pages 0 and 1 are mapped, by two, three or four threads. These
+// programs and those below have no histories yet.
 std::vector<Program> programs_of_calls(u32 threads);
-// The same, drawn at random from the calls and their arguments. `far`: with placements and the
-// break.
-std::vector<Program> programs_drawn(u32 programs, bool far, u64 seed);
+// What the seed may draw for a scheme.
+struct Drawn {
+  bool far = true;     // placements and the break
+  bool top = true;     // programs at the top: the scheme places mappings in the highest hole
+  bool split = false;  // two spaces
+};
+// Programs that the seed draws: the calls, their arguments, and the options of the space.
+std::vector<Program> programs_drawn(u32 programs, const Drawn& may, u64 seed);
+// Each pair of calls on one range: two threads make one call each.
+std::vector<Program> programs_of_met(const Drawn& may, u64 seed);
+// Two spaces over one pool of VMAs, one of which ends.
+std::vector<Program> programs_of_split();
+// Fills in program.sequential. The options must be those with which the program runs.
+void find_histories(Program& program);
+// Draws options of the space for each program.
+void draw_options(std::vector<Program>& programs, u64 seed);
 // Two threads make what they share while they run.
 std::vector<Program> programs_of_late();
 // Two or three threads also call brk and map without a hint, which lie far from pages 0 and 1.

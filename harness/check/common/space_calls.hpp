@@ -8,7 +8,9 @@
 #include <array>
 #include <string>
 
+#include "harness/check/common/meetings.hpp"
 #include "harness/check/common/program.hpp"
+#include "harness/check/common/split_space.hpp"
 #include "harness/check/common/translations.hpp"
 #include "locks/address_space/interface.hpp"
 #include "locks/address_space/radix_tree.hpp"
@@ -17,6 +19,14 @@ namespace faultline::check {
 
 // The first two pages lie in one table page of the checkers' platforms, the others in the next.
 inline constexpr u64 space_base = lowest_address + 2 * page_size;
+inline u64 base_of(const Program& program) {
+  return program.at_top ? address_space_end - program.pages * page_size : space_base;
+}
+
+// Where the upper one of two spaces begins.
+inline u64 split_of(const Program& program) {
+  return base_of(program) + program.pages / 2 * page_size;
+}
 
 // A tree of 256 pages in nodes of two slots, so that two pages share a slot until an expansion. The
 // programs' pages lie within the tree; the break and the area for placement do not.
@@ -25,29 +35,21 @@ using SmallTree = RadixTree<P, 1, 8>;
 template <class P>
 using SmallSv6Tree = RadixTree<P, 1, 8, Sv6Slot>;
 
-// `Scheme` with a page table for each CPU, and with shootdowns of a page's users alone. So the sets
-// of users and the CPUs' own tables are explored too.
-template <class Scheme>
-class WithOwnTables : public Scheme {
- public:
-  explicit WithOwnTables(AddressSpaceOptions options) : Scheme(changed(options)) {}
-
- private:
-  static AddressSpaceOptions changed(AddressSpaceOptions options) {
-    options.shootdown = shootdown_precise;
-    options.page_table = page_table_per_cpu;
-    return options;
-  }
-};
+// A tree of all pages, in nodes of two slots too.
+template <class P>
+using TallTree = RadixTree<P, 1, 35>;
 
 // The address space is small, since every execution makes one. It has enough frames for a thread
 // that maps all pages after other threads have taken frames from this thread's pool.
-inline AddressSpaceOptions small_space(u64 frames_per_thread = 4) {
+inline AddressSpaceOptions small_space(const Program& program, u64 frames_per_thread) {
   AddressSpaceOptions options;
   options.threads = 2;
   options.frames_per_thread = frames_per_thread;
   options.vmas_per_thread = 6;
   options.clear_pages = false;
+  options.shootdown = program.shootdown;
+  options.page_table = program.page_table;
+  options.merge = program.merge;
   return options;
 }
 
@@ -57,15 +59,40 @@ inline u32 break_of(const MapResult& result) {
 }
 
 // The access to a page, whose translation the CPU keeps.
-inline void touch_page(AddressSpace& space, u32 page) {
-  const u64 address = space_base + page * page_size;
+inline void touch_page(AddressSpace& space, const Program& program, const Act& act) {
+  const u64 address = base_of(program) + act.first * page_size + act.skew;
   if (!space.touch(address, Access::write)) space.touch(address, Access::read);
 }
 
+// Where a call without a fixed address has mapped: which page, if that is one of the highest.
+inline u32 place_of(const MapResult& placed, const Program& program) {
+  constexpr u64 further_down = 8;
+  if (placed.error != Error::none) return static_cast<u32>(placed.error);
+  const u64 lowest = base_of(program) - further_down * page_size;
+  return 16 +
+         static_cast<u32>(placed.address < lowest ? 31 : (placed.address - lowest) / page_size);
+}
+
+// At the top other threads may change the new mapping before a fault in it.
+inline u32 place(AddressSpace& space, const Program& program, const Act& act, u64 length) {
+  const MapResult placed = space.map(0, length, act.prot, 0);
+  if (program.at_top) return place_of(placed, program);
+  if (placed.error != Error::none) return static_cast<u32>(placed.error);
+  return 16 + static_cast<u32>(space.fault(placed.address, Access::write));
+}
+
+inline u32 map_hinted(AddressSpace& space, const Program& program, const Act& act, u64 hint,
+                      u64 length) {
+  const MapResult placed = space.map(hint, length, act.prot, 0);
+  if (program.at_top) return place_of(placed, program);
+  if (placed.error != Error::none) return static_cast<u32>(placed.error);
+  return placed.address == page_floor(hint) ? 16 : 17;
+}
+
 // The answer of one call, as a number.
-inline u32 answer_of(AddressSpace& space, const Act& act) {
-  const u64 start = space_base + act.first * page_size;
-  const u64 length = (u64{act.end} - act.first) * page_size;
+inline u32 answer_of(AddressSpace& space, const Program& program, const Act& act) {
+  const u64 start = base_of(program) + act.first * page_size + act.skew;
+  const u64 length = (u64{act.end} - act.first) * page_size - act.cut;
   switch (act.call) {
     case Call::none:
       return 0;
@@ -74,84 +101,75 @@ inline u32 answer_of(AddressSpace& space, const Act& act) {
     case Call::fault_write:
       return static_cast<u32>(space.fault(start, Access::write));
     case Call::map:
-      return static_cast<u32>(space.map(start, length, prot_read | prot_write, map_fixed).error);
-    case Call::map_read:
-      return static_cast<u32>(space.map(start, length, prot_read, map_fixed).error);
-    case Call::map_hinted: {
-      const MapResult placed = space.map(start, length, prot_read | prot_write, 0);
-      if (placed.error != Error::none) return static_cast<u32>(placed.error);
-      return placed.address == start ? 16 : 17;
-    }
+      return static_cast<u32>(space.map(start, length, act.prot, map_fixed).error);
+    case Call::map_hinted:
+      return map_hinted(space, program, act, start, length);
     case Call::map_stack:
-      return static_cast<u32>(
-          space.map(start, length, prot_read | prot_write, map_fixed | map_growsdown).error);
+      return static_cast<u32>(space.map(start, length, act.prot, map_fixed | map_growsdown).error);
     case Call::unmap:
       return static_cast<u32>(space.unmap(start, length));
     case Call::protect:
-      return static_cast<u32>(space.protect(start, length, prot_read));
-    case Call::protect_none:
-      return static_cast<u32>(space.protect(start, length, prot_none));
-    case Call::protect_write:
-      return static_cast<u32>(space.protect(start, length, prot_read | prot_write));
+      return static_cast<u32>(space.protect(start, length, act.prot));
     case Call::discard:
       return static_cast<u32>(space.discard(start, length));
     case Call::walk:
       return space.walk(start) ? 1U : 0U;
-    case Call::place: {
-      const MapResult placed = space.map(0, length, prot_read | prot_write, 0);
-      if (placed.error != Error::none) return static_cast<u32>(placed.error);
-      return 16 + static_cast<u32>(space.fault(placed.address, Access::write));
-    }
+    case Call::place:
+      return place(space, program, act, length);
     case Call::raise_break:
-      return break_of(space.brk(page_size));
+      return break_of(space.brk(static_cast<i64>(page_size + act.skew)));
     case Call::lower_break:
-      return break_of(space.brk(-static_cast<i64>(page_size)));
+      return break_of(space.brk(-static_cast<i64>(page_size + act.skew)));
     case Call::scan:
       space.scan();
       return 0;
     case Call::touch:
-      touch_page(space, act.first);
+      touch_page(space, program, act);
+      return 0;
+    case Call::close:
+      static_cast<SplitSpace&>(space).close();
       return 0;
   }
   return 0;
 }
 
 // The rights that a call leaves to the pages that it names, where it succeeds.
-inline u32 rights_after(Call call) {
-  switch (call) {
+inline u32 rights_after(const Act& act) {
+  switch (act.call) {
     case Call::map:
-    case Call::map_read:
     case Call::map_stack:
     case Call::unmap:
-    case Call::protect_none:
     case Call::discard:
       return prot_none;
     case Call::protect:
-      return prot_read;
+      return hardware_prot(act.prot);
     default:
       return prot_read | prot_write;
   }
 }
 
 // Makes the call and holds it to what it promises of the CPUs' translations.
-inline u32 call_space(AddressSpace& space, const Act& act) {
+inline u32 call_space(AddressSpace& space, const Program& program, const Act& act, u32 thread) {
   const u64 began = translations.now();
-  const u32 answer = answer_of(space, act);
-  const u64 first = space_base / page_size;
+  const Meetings::Scope scope(meetings, act, thread);
+  const u32 answer = answer_of(space, program, act);
+  const u64 first = base_of(program) / page_size;
   if (answer == 0)
-    translations.check(first + act.first, first + act.end, rights_after(act.call), began);
-  return answer;
+    translations.check(first + act.first, first + act.end, rights_after(act), began);
+  return act.races ? 0 : answer;
 }
 
 // Maps pages 0 and 1, and faults page 0 in unless the program is late. Then makes the calls that
 // the program begins with.
 inline void prepare_space(AddressSpace& space, const Program& program) {
   translations.reset();
-  space.map(space_base, 2 * page_size, prot_read | prot_write, map_fixed);
+  meetings.begin_execution(program);
+  const u64 base = base_of(program);
+  space.map(base, 2 * page_size, prot_read | prot_write, map_fixed);
   if (program.late) return;
-  space.fault(space_base, Access::write);
-  touch_page(space, 0);
-  for (const Act& act : program.before) call_space(space, act);
+  space.fault(base, Access::write);
+  touch_page(space, program, {.call = Call::touch});
+  for (const Act& act : program.before) call_space(space, program, act, 0);
 }
 
 // Adds what can be observed of the space to the history, with all threads at rest: the number of
@@ -161,17 +179,17 @@ inline void look_at_pages(AddressSpace& space, const Program& program, History& 
   history.mappings[0] = space.scan();
   for (u32 page = 0; page < program.pages; ++page)
     for (const Access access : {Access::read, Access::write})
-      if (space.touch(space_base + page * page_size, access))
+      if (space.touch(base_of(program) + page * page_size, access))
         history.rights |= 1U << (2 * page + (access == Access::write ? 1 : 0));
   for (u32 page = 0; page < program.pages; ++page) {
-    const u64 address = space_base + page * page_size;
+    const u64 address = base_of(program) + page * page_size;
     history.add(space.walk(address) ? 1U : 0U);
     history.add(static_cast<u32>(space.fault(address, Access::read)));
     history.add(static_cast<u32>(space.fault(address, Access::write)));
   }
   history.mappings[1] = space.scan();
   history.add(static_cast<u32>(
-      space.protect(space_base, program.pages * page_size, prot_read | prot_write)));
+      space.protect(base_of(program), program.pages * page_size, prot_read | prot_write)));
   history.mappings[2] = space.scan();
 }
 

@@ -60,7 +60,7 @@ void SpaceModel::clear(u64 start, u64 end) {
 bool SpaceModel::joins(const Mapping& low, const Mapping& high) const {
   if (low.end != high.start || low.prot != high.prot) return false;
   if (counts_ == Counts::runs) return low.identity == high.identity;
-  return low.flags == 0 && high.flags == 0 &&
+  return merge_ && low.flags == 0 && high.flags == 0 &&
          (low.identity == high.identity || low.identity == 0 || high.identity == 0);
 }
 
@@ -136,6 +136,7 @@ u64 SpaceModel::highest_hole(u64 length) const {
 
 MapResult SpaceModel::map(u64 hint, u64 length, u32 prot, u32 flags) {
   const bool fixed = (flags & map_fixed) != 0;
+  if (length == 0 || (fixed && hint % page != 0)) return {0, Error::inval};
   u64 start = floor_of(hint);
   const u64 size = up_to(0, length);
   if (fixed)
@@ -149,12 +150,14 @@ MapResult SpaceModel::map(u64 hint, u64 length, u32 prot, u32 flags) {
 }
 
 Error SpaceModel::unmap(u64 start, u64 length) {
+  if (length == 0 || start % page != 0) return Error::inval;
   clear(start, up_to(start, length));
   return Error::none;
 }
 
 // A hole ends it. What lies before the hole has changed.
 Error SpaceModel::protect(u64 start, u64 length, u32 prot) {
+  if (start % page != 0) return Error::inval;
   const u64 end = up_to(start, length);
   for (u64 at = start; at < end;) {
     usize i = find(at);
@@ -189,6 +192,7 @@ MapResult SpaceModel::brk(i64 delta) {
 }
 
 Error SpaceModel::discard(u64 start, u64 length) {
+  if (start % page != 0) return Error::inval;
   const u64 end = up_to(start, length);
   drop_rights(start, end);
   u64 at = start;

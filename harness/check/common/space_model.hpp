@@ -15,7 +15,8 @@ class SpaceModel final : public AddressSpace {
   // What scan() counts. merged: VMAs, where alike neighbours merge. runs: runs of pages of one map
   // call and one protection, as lock_in_tree counts, where nothing merges.
   enum class Counts : int { merged, runs };
-  explicit SpaceModel(Counts counts) : counts_(counts) {}
+  // `merge`: the option of an address space.
+  SpaceModel(Counts counts, bool merge) : counts_(counts), merge_(merge) {}
 
   void enter() override {}
   bool touch(u64 address, Access access) override;
@@ -56,6 +57,7 @@ class SpaceModel final : public AddressSpace {
   void drop_rights(u64 start, u64 end);
 
   const Counts counts_;
+  const bool merge_;
   std::vector<Mapping> mappings_;  // sorted, disjoint
   std::map<u64, u32> rights_;      // of each page that is mapped in, by its address
   u64 break_ = break_start;

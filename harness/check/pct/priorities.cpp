@@ -14,11 +14,17 @@ constexpr u64 executions_for_shorter = 300;  // after the first failure
 constexpr usize most_entries = 2 * pct::Engine::most_steps;
 constexpr usize most_labels = 65'536;
 
+std::unique_ptr<AddressSpace> make_space(const Checked& checked, const Program& program) {
+  const AddressSpaceOptions options = small_space(program, frames_per_thread);
+  if (program.split) return checked.make_split(options, split_of(program));
+  return (program.far && checked.make_tall ? checked.make_tall : checked.make_space)(options);
+}
+
 // The body of an execution.
 void execute(const Checked& checked, const Program& program) {
   pct::Engine& engine = pct::engine();
   const auto threads = static_cast<u32>(program.threads.size());
-  const std::unique_ptr<AddressSpace> space = checked.make_space(small_space(frames_per_thread));
+  const std::unique_ptr<AddressSpace> space = make_space(checked, program);
   for (u32 thread = threads; thread-- > 0;) {
     if (program.enters_late(thread)) continue;
     engine.act_as(thread);
@@ -29,7 +35,7 @@ void execute(const Checked& checked, const Program& program) {
   engine.parallel(threads, [&](u32 thread) {
     if (program.enters_late(thread)) space->enter();
     for (const Act& act : program.threads[thread])
-      answers.add(thread, call_space(*space, act));
+      answers.add(thread, call_space(*space, program, act, thread));
   });
   if (const std::string wrong = answers.judge(*space, program); !wrong.empty()) engine.fail(wrong);
 }

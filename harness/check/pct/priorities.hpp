@@ -12,7 +12,10 @@ namespace faultline::check {
 struct ExploredScheme {
   const char* name;
   std::function<std::unique_ptr<AddressSpace>(const AddressSpaceOptions&)> make;
-  bool is_small = false;  // see Checked
+  bool is_small = false;  // this and the others: see Checked
+  std::function<std::unique_ptr<AddressSpace>(const AddressSpaceOptions&)> make_tall = nullptr;
+  std::function<std::unique_ptr<AddressSpace>(const AddressSpaceOptions&, u64)> make_split =
+      nullptr;
 };
 std::vector<ExploredScheme> explored_schemes();
 std::vector<ExploredScheme> explored_broken();

@@ -100,14 +100,19 @@ void append_schemes(std::vector<Checked>& list) {
     Checked checked{scheme.name, Family::space};
     checked.make_space = scheme.make;
     checked.is_small = scheme.is_small;
+    checked.make_tall = scheme.make_tall;
+    checked.make_split = scheme.make_split;
     const std::string_view name = scheme.name;
     if (name == "mmap_sem")
       checked.make = make_subject<SpaceSubject<MmapSem<TreeMm<P>, LightRwsem>>>;
     if (name == "range_lock") checked.make = make_subject<SpaceSubject<LightRangeLockScheme>>;
     if (name == "lock_in_tree")
-      checked.make = make_subject<SpaceSubject<WithOwnTables<LockInTree<P, SmallTree<P>>>>>;
+      checked.make = make_subject<SpaceSubject<LockInTree<P, SmallTree<P>>>>;
     if (name == "refcount")
       checked.make = make_subject<SpaceSubject<Refcount<TreeMm<P, RefcountHooks<P>>, LightRwsem>>>;
+    checked.own_tables = name == "lock_in_tree";
+    checked.places_at_top = !name.starts_with("lock_in_tree");
+    checked.reserves = name.starts_with("range_lock");
     const Chosen chosen = choose(scheme_family, name);
     const bool is_modelled = chosen.entry().is_modelled && chosen.departures() == 0;
     if (is_modelled != (checked.make != nullptr))
@@ -123,12 +128,20 @@ void append_broken_schemes(std::vector<Checked>& list) {
     if (std::string_view(name) != "range_lock:flaw=hole")
       list.back().make = make_subject<SpaceSubject<S>>;
   });
+  // Of these the programs over Relacy find none.
+  for_each_scheme_of_drawn_programs<P, StepMutex>([&]<class S>(const char* name) {
+    list.push_back({name, Family::space});
+  });
   for (const ExploredScheme& scheme : explored_broken()) {
     const auto same = std::find_if(list.begin(), list.end(), [&](const Checked& checked) {
       return std::string_view(checked.name) == scheme.name;
     });
     same->make_space = scheme.make;
     same->is_small = scheme.is_small;
+    same->make_tall = scheme.make_tall;
+    same->make_split = scheme.make_split;
+    same->places_at_top = !std::string_view(scheme.name).starts_with("lock_in_tree");
+    same->reserves = std::string_view(scheme.name).starts_with("range_lock");
   }
 }
 

@@ -20,6 +20,14 @@ std::unique_ptr<AddressSpace> make_type(const AddressSpaceOptions& options) {
   return std::make_unique<S>(options);
 }
 
+// Two spaces over one pool of VMAs.
+template <class S>
+std::unique_ptr<AddressSpace> make_two(const AddressSpaceOptions& options, u64 split) {
+  const auto vmas = std::make_shared<typename S::VmaPool>();
+  return std::make_unique<SplitSpace>(std::make_unique<S>(options, vmas),
+                                      std::make_unique<S>(options, vmas), split);
+}
+
 }  // namespace
 
 std::vector<ExploredScheme> explored_schemes() {
@@ -30,14 +38,18 @@ std::vector<ExploredScheme> explored_schemes() {
     const Chosen chosen = choose(scheme_family, name);
     if (chosen.max_threads() == 1) continue;
     if (name == "lock_in_tree")
-      schemes.push_back(
-          {name.c_str(), make_type<WithOwnTables<LockInTree<P, SmallTree<P>>>>, true});
+      schemes.push_back({name.c_str(), make_type<LockInTree<P, SmallTree<P>>>, true,
+                         make_type<LockInTree<P, TallTree<P>>>});
     else if (name == "lock_in_tree:slots=sv6")
       schemes.push_back({name.c_str(), make_type<LockInTree<P, SmallSv6Tree<P>>>, true});
     else
       schemes.push_back({name.c_str(), [chosen](const AddressSpaceOptions& options) {
                            return make_scheme<P>(chosen, options);
                          }});
+    using Semaphore = Rwsem<P, RwsemPolicy{}, Ticket>;
+    if (name == "mmap_sem") schemes.back().make_split = make_two<MmapSem<TreeMm<P>, Semaphore>>;
+    if (name == "refcount")
+      schemes.back().make_split = make_two<Refcount<TreeMm<P, RefcountHooks<P>>, Semaphore>>;
   }
   return schemes;
 }
@@ -46,6 +58,11 @@ std::vector<ExploredScheme> explored_broken() {
   std::vector<ExploredScheme> schemes;
   for_each_broken_scheme<P, Ticket>([&]<class S>(const char* name) {
     schemes.push_back({name, make_type<S>, std::string_view(name).starts_with("lock_in_tree")});
+  });
+  for_each_scheme_of_drawn_programs<P, Ticket>([&]<class S>(const char* name) {
+    schemes.push_back({name, make_type<S>});
+    if constexpr (std::is_constructible_v<S, AddressSpaceOptions, typename S::SharedPool>)
+      schemes.back().make_split = make_two<S>;
   });
   return schemes;
 }

@@ -30,7 +30,7 @@ class SpaceSubject final : public Subject {
  public:
   // `program` outlives the subject.
   explicit SpaceSubject(const Program& program)
-      : program_(program), housed_(small_space(program.threads.size() == 2 ? 4 : 8)) {
+      : program_(program), housed_(small_space(program, program.threads.size() == 2 ? 4 : 8)) {
     for (u32 thread = 0; thread < program.threads.size(); ++thread) {
       if (program.enters_late(thread)) continue;
       const ActingAs acting(thread);
@@ -44,7 +44,7 @@ class SpaceSubject final : public Subject {
   void finish(u32) override {}
   bool acquire(u32 thread, const Act& act) override {
     if (act.call == Call::none) return look();
-    answers_.add(thread, call_space(space_, act));
+    answers_.add(thread, call_space(space_, program_, act, thread));
     return false;
   }
   void change_hold(u32, const Act&) override {}

@@ -45,6 +45,20 @@ struct Checked {
   // it.
   std::function<std::unique_ptr<AddressSpace>(const AddressSpaceOptions&)> make_space = nullptr;
   bool is_small = false;  // the address space holds only 256 pages
+  // The same for programs whose calls reach other addresses than the pages. Null: make_space does.
+  std::function<std::unique_ptr<AddressSpace>(const AddressSpaceOptions&)> make_tall = nullptr;
+  // Makes two spaces over one pool of VMAs, the upper of which begins at an address. Null where the
+  // scheme cannot share its pool.
+  std::function<std::unique_ptr<AddressSpace>(const AddressSpaceOptions&, u64)> make_split =
+      nullptr;
+  // Hand-written programs have a page table for each CPU, and shootdowns of a page's users alone,
+  // so that the sets of users and the CPUs' own tables are explored too.
+  bool own_tables = false;
+  // Calls without a hint take the highest hole.
+  bool places_at_top = true;
+  // A fixed map that replaces something reserves its place first, as that of range_lock does. What
+  // is mapped beside a reservation stays apart from it.
+  bool reserves = false;
 
   bool is_broken() const { return std::string_view(name).find(":flaw=") != std::string_view::npos; }
   // Whether it is a variant of another lock in the list, such as "rwsem:osq=off".
