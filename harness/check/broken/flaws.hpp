@@ -36,7 +36,6 @@ enum class Flaw : int {
   write_only,         // memory that may only be written may not be accessed
   short_top,          // a map without a hint fails where the highest hole is too short
   always_merges,      // the option against merging has no effect
-  early_end,          // an address space ends while a reader of another one still pins its VMA
   early_publication,  // a thread publishes with a relaxed store what it has made
 };
 

@@ -232,8 +232,7 @@ class FlawedRefcount : public VmaRefcount<P> {
   }
 };
 
-// no_write_lock, early_close, early_free (a detached VMA may still be pinned), unlocked_fault,
-// early_end.
+// no_write_lock, early_close, early_free (a detached VMA may still be pinned), unlocked_fault.
 template <class P, Flaw flaw>
 class FlawedHooks : public RefcountHooks<P> {
   using Base = RefcountHooks<P>;
@@ -251,9 +250,6 @@ class FlawedHooks : public RefcountHooks<P> {
   template <class V>
   void detach(V& vma) {
     if (flaw != Flaw::early_free) Base::detach(vma);
-  }
-  void close_down() {
-    if (flaw != Flaw::early_end) Base::close_down();
   }
 };
 
@@ -301,19 +297,17 @@ void for_each_deaf_scheme(Add& add) {
   }
 }
 
-// Broken schemes that only the programs which the seed draws find out, or two spaces over one pool.
-// Called as for_each_broken_scheme.
+// Broken schemes that only the programs which the seed draws find out. Called as
+// for_each_broken_scheme.
 template <class P, template <class> class Spinlock, class Add>
 void for_each_scheme_of_drawn_programs(Add&& add) {
-  using Semaphore = Rwsem<P, RwsemPolicy{}, Spinlock>;
   const auto mmap_sem = [&]<Flaw flaw>(const char* name) {
+    using Semaphore = Rwsem<P, RwsemPolicy{}, Spinlock>;
     add.template operator()<FlawedArguments<TreeMm<P>, Semaphore, flaw>>(name);
   };
   mmap_sem.template operator()<Flaw::write_only>("mmap_sem:flaw=write_only");
   mmap_sem.template operator()<Flaw::short_top>("mmap_sem:flaw=short_top");
   mmap_sem.template operator()<Flaw::always_merges>("mmap_sem:flaw=always_merges");
-  add.template operator()<Refcount<TreeMm<P, FlawedHooks<P, Flaw::early_end>>, Semaphore>>(
-      "refcount:flaw=early_end");
 }
 
 // Calls add.template operator()<Scheme>(name) for each broken scheme on platform P. `Spinlock`

@@ -167,7 +167,8 @@ std::vector<Program> programs_of_late();
 std::vector<Program> programs_of_places();
 // The history of each interleaving of a program's calls. sequential.cpp defines it.
 std::vector<History> sequential_histories(const Program& program);
-// Two threads acquire once or twice each, and a third again and again: a waiter may be passed often.
+// Two threads acquire once or twice each, and a third again and again: a waiter may be passed
+// often.
 std::vector<Program> programs_of_passers(Family family);
 // `threads` threads acquire once each.
 std::vector<Program> programs_of_many(Family family, u32 threads);

@@ -61,8 +61,6 @@ std::vector<ExploredScheme> explored_broken() {
   });
   for_each_scheme_of_drawn_programs<P, Ticket>([&]<class S>(const char* name) {
     schemes.push_back({name, make_type<S>});
-    if constexpr (std::is_constructible_v<S, AddressSpaceOptions, typename S::SharedPool>)
-      schemes.back().make_split = make_two<S>;
   });
   return schemes;
 }
