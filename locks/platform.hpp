@@ -85,8 +85,7 @@ inline constexpr usize kernel_works = 2;
 //                  kernel entry. It is nothing on every other platform: natively locks/ is measured
 //                  as it is
 //   settle         pays the time that other CPUs' shootdowns have charged to this CPU since the
-//   last
-//                  call: at the start of an operation, and before its end is timed
+//                  last call: at the start of an operation, and before its end is timed
 //   allocate       returns zeroed memory on the caller's node, which lives until the platform ends
 struct Promise;
 template <class P>

@@ -71,7 +71,7 @@ class Plan {
         program.shootdown = shootdown_precise;
         program.page_table = page_table_per_cpu;
       }
-      find_histories(program);
+      program.sequential = sequential_histories(program);
     }
   }
   // Keeps about a third, and at least one.

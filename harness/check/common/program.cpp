@@ -488,10 +488,6 @@ std::vector<Program> programs_of(std::vector<Scripts> all, bool late = false) {
 
 }  // namespace
 
-void find_histories(Program& program) {
-  program.sequential = sequential_histories(program);
-}
-
 void draw_options(std::vector<Program>& programs, u64 seed) {
   Draw draw(seed);
   for (Program& program : programs) draw.options(program);

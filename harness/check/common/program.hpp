@@ -157,15 +157,14 @@ std::vector<Program> programs_drawn(u32 programs, const Drawn& may, u64 seed);
 std::vector<Program> programs_of_met(const Drawn& may, u64 seed);
 // Two spaces over one pool of VMAs, one of which ends.
 std::vector<Program> programs_of_split();
-// Fills in program.sequential. The options must be those with which the program runs.
-void find_histories(Program& program);
 // Draws options of the space for each program.
 void draw_options(std::vector<Program>& programs, u64 seed);
 // Two threads make what they share while they run.
 std::vector<Program> programs_of_late();
 // Two or three threads also call brk and map without a hint, which lie far from pages 0 and 1.
 std::vector<Program> programs_of_places();
-// The history of each interleaving of a program's calls. sequential.cpp defines it.
+// The history of each interleaving of a program's calls, under the options with which it runs.
+// sequential.cpp defines it.
 std::vector<History> sequential_histories(const Program& program);
 // Two threads acquire once or twice each, and a third again and again: a waiter may be passed
 // often.

@@ -61,22 +61,14 @@ using RangeMm = TreeMm<P, RangeLockHooks<P>>;
 using LightStructure = MutexStructure<P, StepMutex<P>>;
 using LightRangeLockScheme = RangeLockScheme<RangeMm, LightStructure, LightRanges>;
 
-// The simple lock of each kind, with that flaw.
-template <Flaw flaw>
+// A lock of each kind, the simple one if none is named, with that flaw.
+template <Flaw flaw, template <class, Flaw, template <class> class> class Lock = FlawedMutex>
 Checked broken_mutex(const char* name) {
-  return {name, Family::mutex, make_subject<MutexSubject<FlawedMutex<P, flaw, StepMutex>>>};
+  return {name, Family::mutex, make_subject<MutexSubject<Lock<P, flaw, StepMutex>>>};
 }
-template <Flaw flaw>
-Checked broken_fair_mutex(const char* name) {
-  return {name, Family::mutex, make_subject<MutexSubject<FlawedFairMutex<P, flaw, StepMutex>>>};
-}
-template <Flaw flaw>
-Checked broken_handoff(const char* name) {
-  return {name, Family::shared, make_subject<SharedSubject<FlawedHandoff<P, flaw, StepMutex>>>};
-}
-template <Flaw flaw>
+template <Flaw flaw, template <class, Flaw, template <class> class> class Lock = FlawedShared>
 Checked broken_shared(const char* name) {
-  return {name, Family::shared, make_subject<SharedSubject<FlawedShared<P, flaw, StepMutex>>>};
+  return {name, Family::shared, make_subject<SharedSubject<Lock<P, flaw, StepMutex>>>};
 }
 template <Flaw flaw>
 Checked broken_range(const char* name) {
@@ -94,14 +86,22 @@ template <class Scheme>
 Checked broken_space(const char* name) {
   return {name, Family::space, make_subject<SpaceSubject<Scheme>>};
 }
+// Takes over what the search by PCT needs of a scheme.
+void take_over(Checked& checked, const ExploredScheme& scheme) {
+  const std::string_view name = scheme.name;
+  checked.make_space = scheme.make;
+  checked.is_small = scheme.is_small;
+  checked.make_tall = scheme.make_tall;
+  checked.make_split = scheme.make_split;
+  checked.places_at_top = !name.starts_with("lock_in_tree");
+  checked.reserves = name.starts_with("range_lock");
+}
+
 // The schemes without options are explored over Relacy too.
 void append_schemes(std::vector<Checked>& list) {
   for (const ExploredScheme& scheme : explored_schemes()) {
     Checked checked{scheme.name, Family::space};
-    checked.make_space = scheme.make;
-    checked.is_small = scheme.is_small;
-    checked.make_tall = scheme.make_tall;
-    checked.make_split = scheme.make_split;
+    take_over(checked, scheme);
     const std::string_view name = scheme.name;
     if (name == "mmap_sem")
       checked.make = make_subject<SpaceSubject<MmapSem<TreeMm<P>, LightRwsem>>>;
@@ -111,8 +111,6 @@ void append_schemes(std::vector<Checked>& list) {
     if (name == "refcount")
       checked.make = make_subject<SpaceSubject<Refcount<TreeMm<P, RefcountHooks<P>>, LightRwsem>>>;
     checked.own_tables = name == "lock_in_tree";
-    checked.places_at_top = !name.starts_with("lock_in_tree");
-    checked.reserves = name.starts_with("range_lock");
     const Chosen chosen = choose(scheme_family, name);
     const bool is_modelled = chosen.entry().is_modelled && chosen.departures() == 0;
     if (is_modelled != (checked.make != nullptr))
@@ -136,12 +134,7 @@ void append_broken_schemes(std::vector<Checked>& list) {
     const auto same = std::find_if(list.begin(), list.end(), [&](const Checked& checked) {
       return std::string_view(checked.name) == scheme.name;
     });
-    same->make_space = scheme.make;
-    same->is_small = scheme.is_small;
-    same->make_tall = scheme.make_tall;
-    same->make_split = scheme.make_split;
-    same->places_at_top = !std::string_view(scheme.name).starts_with("lock_in_tree");
-    same->reserves = std::string_view(scheme.name).starts_with("range_lock");
+    take_over(*same, scheme);
   }
 }
 
@@ -165,8 +158,8 @@ const std::vector<Checked>& checked_list() {
 const std::vector<Checked>& control_list() {
   static const std::vector<Checked> list = {
       broken_mutex<Flaw::none>("control:mutex"),
-      broken_fair_mutex<Flaw::none>("control:fair_mutex"),
-      broken_handoff<Flaw::none>("control:handoff"),
+      broken_mutex<Flaw::none, FlawedFairMutex>("control:fair_mutex"),
+      broken_shared<Flaw::none, FlawedHandoff>("control:handoff"),
       broken_queue<Flaw::none>("control:queue"),
       broken_range<Flaw::none>("control:range"),
       broken_shared<Flaw::none>("control:shared"),
@@ -184,7 +177,7 @@ const std::vector<Checked>& broken_checked_list() {
         broken_mutex<Flaw::early_publication>("mutex:flaw=early_publication"),
         broken_mutex<Flaw::no_wake>("mutex:flaw=no_wake"),
         broken_mutex<Flaw::trying_waits>("mutex:flaw=trying_waits"),
-        broken_fair_mutex<Flaw::barging>("mutex:flaw=barging"),
+        broken_mutex<Flaw::barging, FlawedFairMutex>("mutex:flaw=barging"),
         broken_queue<Flaw::handoff_ignored>("queue:flaw=handoff_ignored"),
         broken_queue<Flaw::no_handoff>("queue:flaw=no_handoff"),
         broken_queue<Flaw::stale_head>("queue:flaw=stale_head"),
@@ -203,7 +196,7 @@ const std::vector<Checked>& broken_checked_list() {
         broken_shared<Flaw::rude_readers>("shared:flaw=rude_readers"),
         broken_shared<Flaw::downgrade_gap>("shared:flaw=downgrade_gap"),
         broken_shared<Flaw::downgrade_silent>("shared:flaw=downgrade_silent"),
-        broken_handoff<Flaw::lost_handoff>("shared:flaw=lost_handoff"),
+        broken_shared<Flaw::lost_handoff, FlawedHandoff>("shared:flaw=lost_handoff"),
     };
     all.insert(all.end(), by_kind.begin(), by_kind.end());
     append_broken_schemes(all);
