@@ -70,7 +70,11 @@ struct Entry {
   bool rcu = false;                     // a container that can be searched under RCU
   bool needs_rcu = false;               // a scheme whose container must be searchable under RCU
   bool is_modelled = false;             // a scheme that the checker runs under its memory model too
-  bool roles = false;                   // a workload with faulters and updaters
+  // A scheme whose discard takes effect page by page. Faults may come in between, edits of its
+  // range may not. Every other call takes effect in one moment between its beginning and its
+  // return, but for walks beside a call that takes their page, and scans.
+  bool discards_by_page = false;
+  bool roles = false;        // a workload with faulters and updaters
   bool needs_files = false;  // a workload that maps files, so that it runs on the kernel alone
   bool needs_lock = false;   // a workload that runs on a lock instead of a scheme
   bool bare = false;         // a workload that uses no address space

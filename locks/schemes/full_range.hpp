@@ -1,6 +1,7 @@
 // Scheme `full_range`: mmap_sem over a range lock, where every hold covers the whole address space.
 // It is the first step of the incremental conversion from mmap_sem to ranges (Bueso, "mm: towards
 // parallel address space operations", LKML 2018), and shows the cost of the range lock itself.
+// What mmap_sem says of its discards and walks holds here too: they are not linearizable.
 #pragma once
 
 #include <string>

@@ -15,6 +15,9 @@
 // - A slot also guards the break: the slot of the page below the break's start.
 // - A fault expands the tree down to a leaf slot for its page, since all faults of 2 MiB would wait
 //   for one another on a folded slot.
+//
+// Not linearizable: scan and walk take no lock, so a scan may count what was never mapped at one
+// time, and a walk may find a page that a call still at work takes away.
 #pragma once
 
 #include <algorithm>

@@ -3,6 +3,9 @@
 // edit holds it exclusively. unmap detaches under the exclusive hold, then downgrades and zaps
 // under the shared hold (in Linux since 4.20), so that faults elsewhere proceed during the
 // shootdown.
+//
+// Not linearizable: a discard holds the semaphore shared, so faults may come between its pages, and
+// a walk takes no lock, so it may find a page that a call still at work takes away.
 #pragma once
 
 #include <concepts>

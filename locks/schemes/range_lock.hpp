@@ -23,6 +23,10 @@
 // range shared to zap. scan takes the structure lock alone and walks some VMAs at a time, as
 // /proc/PID/maps does. A fault sets an anon_vma under the structure lock, which keeps the
 // neighbours unchanged, so its range need not include them.
+//
+// Not linearizable: a discard holds its range shared, so faults may come between its pages; a scan
+// lets the structure lock go on its way; and a walk takes no lock, so it may find a page that a
+// call still at work takes away.
 #pragma once
 
 #include <algorithm>

@@ -3,6 +3,9 @@
 // its VMA under RCU, pins it and never touches the big lock (mmap_lock), unless something hinders
 // it. Then it falls back to the big lock's shared side, and the reason is counted. Edits take the
 // big lock exclusively and write-lock the VMAs they change.
+//
+// Not linearizable: a discard holds the big lock shared, so faults may come between its pages, and
+// a walk takes no lock, so it may find a page that a call still at work takes away.
 #pragma once
 
 #include <array>

@@ -26,6 +26,7 @@ enum class Flaw : int {
   early_free,         // an address space dies while readers still hold it
   unlocked_fault,     // a fault takes no lock
   stale_vma,          // a fault keeps its VMA over an unlock
+  stale_hole,         // a fault may miss a mapping although the map has returned
   late_zap,           // an unmap clears its pages after it has unlocked
   unlocked_lookup,    // a look-up in the tree takes no lock
   no_neighbours,      // an edit does not reach over the VMAs beside its range

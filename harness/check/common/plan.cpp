@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -66,6 +67,7 @@ class Plan {
   // Fills in what depends on the scheme.
   void prepare(std::vector<Program>& programs) const {
     for (Program& program : programs) {
+      program.discards_by_page = checked_.discards_by_page;
       program.apart |= program.is_drawn && checked_.reserves && has_fixed_map(program);
       if (!program.is_drawn && checked_.own_tables) {
         program.shootdown = shootdown_precise;
@@ -140,6 +142,9 @@ class Plan {
     const u64 most = main_ ? 5'000 : 2'000;
     add_some("2 threads of calls", programs_of_calls(2), 3, most);
     add_some("3 threads of calls", programs_of_calls(3), 3, most);
+    std::vector<Program> timed = programs_of_real_time();
+    if (!far && !checked_.make_tall) std::erase_if(timed, std::mem_fn(&Program::far));
+    add_some("3 threads in real time", std::move(timed), 3, most);
     add_some("2 threads that enter", programs_of_late(), 3, most);
     if (far) add_some("2 or 3 threads, far calls", programs_of_places(), 3, most);
     if (checked_.make_split)

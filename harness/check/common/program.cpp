@@ -178,6 +178,14 @@ std::string to_string(const Program& program) {
                      before.empty() ? "" : "; then ", fmt::join(scripts, " | "));
 }
 
+std::string to_string(const Program& program, const CallOrder& order) {
+  std::vector<std::string> calls;
+  for (const CallName call : order)
+    calls.push_back(fmt::format("thread {}: {}", u32{call.thread},
+                                to_string(program.threads[call.thread][call.number])));
+  return fmt::format("{}", fmt::join(calls, "; "));
+}
+
 std::vector<Program> programs_of_pairs(Family family) {
   std::vector<Program> programs;
   const std::vector<Act> verbs = verbs_of(family);
@@ -457,20 +465,6 @@ class Draw {
   u64 state_;
 };
 
-// Whether the call may take the page of `walker` from it.
-bool takes_page(const Act& act, const Act& walker) {
-  switch (act.call) {
-    case Call::map:
-    case Call::map_stack:
-    case Call::unmap:
-    case Call::protect:
-    case Call::discard:
-      return act.first <= walker.first && walker.first < act.end;
-    default:
-      return act.call == Call::close;
-  }
-}
-
 void mark_races(Program& program) {
   for (Script& script : program.threads)
     for (Act& walker : script)
@@ -487,6 +481,19 @@ std::vector<Program> programs_of(std::vector<Scripts> all, bool late = false) {
 }
 
 }  // namespace
+
+bool takes_page(const Act& act, const Act& walker) {
+  switch (act.call) {
+    case Call::map:
+    case Call::map_stack:
+    case Call::unmap:
+    case Call::protect:
+    case Call::discard:
+      return act.first <= walker.first && walker.first < act.end;
+    default:
+      return act.call == Call::close;
+  }
+}
 
 void draw_options(std::vector<Program>& programs, u64 seed) {
   Draw draw(seed);
@@ -587,6 +594,22 @@ std::vector<Program> programs_of_split() {
       {{fault(1), fault(0)}, {unmap, other, close}},
   });
   for (Program& program : programs) program.split = true;
+  return programs;
+}
+
+// The pages lie in two table pages, and in the third program in three VMAs.
+std::vector<Program> programs_of_real_time() {
+  const Act hinted = call(Call::map_hinted, 2, 3);
+  std::vector<Program> programs = programs_of({
+      {{fault(1)}, {fault(2)}, {call(Call::discard, 1, 3)}},
+      {{fault(1)}, {fault(2)}, {call(Call::unmap, 1, 3)}},
+      {{fault(0)}, {fault(2)}, {protect_pages(prot_none, 0, 3)}},
+      {{fault(2)}, {fault(3)}, {call(Call::map, 2, 4)}},
+      {{hinted}, {hinted}, {fault(2)}},
+  });
+  for (usize i = 0; i < 3; ++i) programs[i].before = {call(Call::map, 2, 3)};
+  programs[2].before.push_back(protect_pages(prot_read, 1, 2));
+  programs.back().far = true;
   return programs;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/check/common/real_time.hpp"
 #include "harness/check/common/types.hpp"
 #include "locks/types.hpp"
 
@@ -57,7 +58,7 @@ struct Act {
   u32 skew = 0, cut = 0;
   // A walk that other threads may take the page from. It may still find the page after the edit of
   // a call that has not returned, in which other calls see no mapping any more. So its answer is
-  // left out.
+  // left out where it overlaps such a call.
   bool races = false;
 };
 
@@ -97,6 +98,12 @@ struct History {
   }
 };
 
+// A history, and the interleavings of the calls that give it.
+struct Sequential {
+  History history;
+  std::vector<CallOrder> orders;
+};
+
 struct Program {
   std::vector<Script> threads;
   // For programs of calls: no page is mapped in yet, and all threads but the first enter the
@@ -119,8 +126,10 @@ struct Program {
   // The options of the space.
   u32 shootdown = 0, page_table = 0;
   bool merge = true;
+  // The scheme's discards take effect page by page (Entry of locks/catalogue.hpp).
+  bool discards_by_page = false;
   // For programs of calls: the history of each interleaving of the calls, run one after the other.
-  std::vector<History> sequential = {};
+  std::vector<Sequential> sequential = {};
   bool meets() const;
   // Whether threads map where the scheme chooses. A scheme may reserve such a place first. What is
   // mapped beside it does not merge with a reservation, and a write there gives it an anon_vma of
@@ -131,6 +140,8 @@ struct Program {
 std::string to_string(const Act& act);
 // For example "write, read | try write".
 std::string to_string(const Program& program);
+// For example "thread 1: walk [0, 1); thread 0: unmap [0, 2)".
+std::string to_string(const Program& program, const CallOrder& order);
 
 // The kinds of subjects.
 enum class Family : u8 { mutex, shared, range, queue, refcount, space };
@@ -159,13 +170,18 @@ std::vector<Program> programs_of_met(const Drawn& may, u64 seed);
 std::vector<Program> programs_of_split();
 // Draws options of the space for each program.
 void draw_options(std::vector<Program>& programs, u64 seed);
+// What a call does to several pages or mappings at once, and two threads that look at it one after
+// the other.
+std::vector<Program> programs_of_real_time();
 // Two threads make what they share while they run.
 std::vector<Program> programs_of_late();
 // Two or three threads also call brk and map without a hint, which lie far from pages 0 and 1.
 std::vector<Program> programs_of_places();
-// The history of each interleaving of a program's calls, under the options with which it runs.
+// Whether the call may take the page of `walker` from it.
+bool takes_page(const Act& act, const Act& walker);
+// The histories of all interleavings of a program's calls, under the options with which it runs.
 // sequential.cpp defines it.
-std::vector<History> sequential_histories(const Program& program);
+std::vector<Sequential> sequential_histories(const Program& program);
 // Two threads acquire once or twice each, and a third again and again: a waiter may be passed
 // often.
 std::vector<Program> programs_of_passers(Family family);

@@ -1,7 +1,7 @@
 // Programs of calls on an address space of a few pages, for both explorers: how the space is
 // prepared, how a call is made, and how an execution is judged. The oracle must hold, and the
-// answers and pages must equal those of some interleaving of the calls (sequential consistency;
-// real-time order is not required).
+// answers and pages must equal those of some interleaving of the calls, in the calls' real-time
+// order where it is known.
 #pragma once
 
 #include <algorithm>
@@ -155,7 +155,7 @@ inline u32 call_space(AddressSpace& space, const Program& program, const Act& ac
   const u32 answer = answer_of(space, program, act);
   const u64 first = base_of(program) / page_size;
   if (answer == 0) translations.check(first + act.first, first + act.end, rights_after(act), began);
-  return act.races ? 0 : answer;
+  return answer;
 }
 
 // Maps pages 0 and 1, and faults page 0 in unless the program is late. Then makes the calls that
@@ -195,7 +195,12 @@ inline void look_at_pages(AddressSpace& space, const Program& program, History& 
 // The answers that the threads of an execution got.
 class Answers {
  public:
-  void add(u32 thread, u32 answer) { answers_[thread][made_[thread]++] = answer; }
+  // The calls' moments are known if begin() stands before each call, and add() behind it.
+  void begin(u32 thread) { moments_.begin(next_call(thread)); }
+  void add(u32 thread, u32 answer) {
+    if (moments_.known()) moments_.end(next_call(thread));
+    answers_[thread][made_[thread]++] = answer;
+  }
 
   // The caller waits until all threads have ended. Answers what is wrong, or an empty string.
   std::string judge(AddressSpace& space, const Program& program) const {
@@ -204,17 +209,59 @@ class Answers {
     for (u32 thread = 0; thread < program.threads.size(); ++thread)
       for (u32 i = 0; i < made_[thread]; ++i) history.add(answers_[thread][i]);
     look_at_pages(space, program, history);
-    const auto& orders = program.sequential;
+    return judge(history, program);
+  }
+  // The same for what has been observed.
+  std::string judge(const History& history, const Program& program) const {
     const bool merging = !program.reserves();
-    const auto matches = [&](const History& model) { return history.matches(model, merging); };
-    if (std::none_of(orders.begin(), orders.end(), matches))
-      return "no interleaving of the calls gives these answers";
-    return "";
+    const std::vector<u32> open = open_answers(program);
+    const CallOrder* other = nullptr;
+    for (const Sequential& one : program.sequential) {
+      History seen = history;
+      for (u32 i : open) seen.values[i] = one.history.values[i];
+      if (!seen.matches(one.history, merging)) continue;
+      other = &one.orders.front();
+      const auto allows = [&](const CallOrder& order) { return moments_.allow(order); };
+      if (!moments_.known() || std::any_of(one.orders.begin(), one.orders.end(), allows)) return "";
+    }
+    if (other == nullptr) return "no interleaving of the calls gives these answers";
+    return "only against their real-time order do the calls give these answers, as in: " +
+           to_string(program, *other);
   }
 
  private:
+  CallName next_call(u32 thread) const {
+    return {static_cast<u8>(thread), static_cast<u8>(made_[thread])};
+  }
+
+  // Where the history has the answers of walks that another thread may have taken the page from.
+  std::vector<u32> open_answers(const Program& program) const {
+    std::vector<u32> open;
+    u32 place = 0;
+    for_each_call(program, [&](CallName walker, const Act& walk) {
+      if (walk.races && is_raced(program, walker, walk)) open.push_back(place);
+      ++place;
+    });
+    return open;
+  }
+  bool is_raced(const Program& program, CallName walker, const Act& walk) const {
+    bool raced = false;
+    for_each_call(program, [&](CallName other, const Act& act) {
+      raced |=
+          other.thread != walker.thread && takes_page(act, walk) && moments_.overlap(walker, other);
+    });
+    return raced;
+  }
+  template <class F>
+  static void for_each_call(const Program& program, const F& visit) {
+    for (usize thread = 0; thread < program.threads.size(); ++thread)
+      for (usize i = 0; i < program.threads[thread].size(); ++i)
+        visit({static_cast<u8>(thread), static_cast<u8>(i)}, program.threads[thread][i]);
+  }
+
   std::array<std::array<u32, 4>, most_threads> answers_{};
   std::array<u32, most_threads> made_{};
+  Moments moments_;
 };
 
 }  // namespace faultline::check

@@ -34,8 +34,12 @@ void execute(const Checked& checked, const Program& program) {
   Answers answers;
   engine.parallel(threads, [&](u32 thread) {
     if (program.enters_late(thread)) space->enter();
-    for (const Act& act : program.threads[thread])
+    for (const Act& act : program.threads[thread]) {
+      // Another thread may run before the call begins, as before an access.
+      engine.step();
+      answers.begin(thread);
       answers.add(thread, call_space(*space, program, act, thread));
+    }
   });
   if (const std::string wrong = answers.judge(*space, program); !wrong.empty()) engine.fail(wrong);
 }

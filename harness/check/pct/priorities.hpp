@@ -19,6 +19,7 @@ struct ExploredScheme {
 };
 std::vector<ExploredScheme> explored_schemes();
 std::vector<ExploredScheme> explored_broken();
+std::vector<ExploredScheme> explored_controls();
 
 // The same as explore(), for a subject with a make_space. All executions follow from options.seed.
 // The only weakening with an effect is a dropped wake-up, and `sites` collects wake-ups alone.

@@ -4,6 +4,7 @@
 
 #include "harness/check/broken/locks.hpp"
 #include "harness/check/broken/schemes.hpp"
+#include "harness/check/broken/stale_space.hpp"
 #include "harness/check/pct/priorities.hpp"
 #include "harness/check/subjects/coverage.hpp"
 #include "harness/check/subjects/space_subject.hpp"
@@ -95,6 +96,8 @@ void take_over(Checked& checked, const ExploredScheme& scheme) {
   checked.make_split = scheme.make_split;
   checked.places_at_top = !name.starts_with("lock_in_tree");
   checked.reserves = name.starts_with("range_lock");
+  const Entry* entry = find_entry(scheme_family, name.substr(0, name.find(':')));
+  checked.discards_by_page = entry != nullptr && entry->discards_by_page;
 }
 
 // The schemes without options are explored over Relacy too.
@@ -127,14 +130,16 @@ void append_broken_schemes(std::vector<Checked>& list) {
       list.back().make = make_subject<SpaceSubject<S>>;
   });
   // Of these the programs over Relacy find none.
-  for_each_scheme_of_drawn_programs<P, StepMutex>([&]<class S>(const char* name) {
-    list.push_back({name, Family::space});
-  });
+  const auto add = [&]<class S>(const char* name) { list.push_back({name, Family::space}); };
+  for_each_scheme_of_drawn_programs<P, StepMutex>(add);
+  for_each_scheme_of_real_time<P, StepMutex>(add);
   for (const ExploredScheme& scheme : explored_broken()) {
     const auto same = std::find_if(list.begin(), list.end(), [&](const Checked& checked) {
       return std::string_view(checked.name) == scheme.name;
     });
     take_over(*same, scheme);
+    if (std::string_view(scheme.name) == "mmap_sem:flaw=discard_by_page")
+      same->discards_by_page = false;
   }
 }
 
@@ -156,15 +161,24 @@ const std::vector<Checked>& checked_list() {
 }
 
 const std::vector<Checked>& control_list() {
-  static const std::vector<Checked> list = {
-      broken_mutex<Flaw::none>("control:mutex"),
-      broken_mutex<Flaw::none, FlawedFairMutex>("control:fair_mutex"),
-      broken_shared<Flaw::none, FlawedHandoff>("control:handoff"),
-      broken_queue<Flaw::none>("control:queue"),
-      broken_range<Flaw::none>("control:range"),
-      broken_shared<Flaw::none>("control:shared"),
-      broken_space<MmapSem<TreeMm<P>, FlawedShared<P, Flaw::none, StepMutex>>>("control:space"),
-  };
+  static const std::vector<Checked> list = [] {
+    std::vector<Checked> all = {
+        broken_mutex<Flaw::none>("control:mutex"),
+        broken_mutex<Flaw::none, FlawedFairMutex>("control:fair_mutex"),
+        broken_shared<Flaw::none, FlawedHandoff>("control:handoff"),
+        broken_queue<Flaw::none>("control:queue"),
+        broken_range<Flaw::none>("control:range"),
+        broken_shared<Flaw::none>("control:shared"),
+        broken_space<MmapSem<TreeMm<P>, FlawedShared<P, Flaw::none, StepMutex>>>("control:space"),
+    };
+    for (const ExploredScheme& scheme : explored_controls()) {
+      all.push_back({scheme.name, Family::space});
+      take_over(all.back(), scheme);
+    }
+    // They are mmap_sem.
+    for (Checked& checked : all) checked.discards_by_page = checked.family == Family::space;
+    return all;
+  }();
   return list;
 }
 

@@ -1,4 +1,5 @@
 #include "harness/check/broken/schemes.hpp"
+#include "harness/check/broken/stale_space.hpp"
 #include "harness/check/common/space_calls.hpp"
 #include "harness/check/pct/platform.hpp"
 #include "harness/check/pct/priorities.hpp"
@@ -60,6 +61,17 @@ std::vector<ExploredScheme> explored_broken() {
     schemes.push_back({name, make_type<S>, std::string_view(name).starts_with("lock_in_tree")});
   });
   for_each_scheme_of_drawn_programs<P, Ticket>([&]<class S>(const char* name) {
+    schemes.push_back({name, make_type<S>});
+  });
+  for_each_scheme_of_real_time<P, Ticket>([&]<class S>(const char* name) {
+    schemes.push_back({name, make_type<S>});
+  });
+  return schemes;
+}
+
+std::vector<ExploredScheme> explored_controls() {
+  std::vector<ExploredScheme> schemes;
+  for_each_control_of_real_time<P, Ticket>([&]<class S>(const char* name) {
     schemes.push_back({name, make_type<S>});
   });
   return schemes;

@@ -59,6 +59,8 @@ struct Checked {
   // A fixed map that replaces something reserves its place first, as that of range_lock does. What
   // is mapped beside a reservation stays apart from it.
   bool reserves = false;
+  // The catalogue's entry of the scheme says so.
+  bool discards_by_page = false;
 
   bool is_broken() const { return std::string_view(name).find(":flaw=") != std::string_view::npos; }
   // Whether it is a variant of another lock in the list, such as "rwsem:osq=off".
