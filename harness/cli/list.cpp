@@ -65,6 +65,7 @@ json schemes_json() {
     json& scheme = schemes.emplace_back(entry_json(entry));
     scheme.update({{"kernel", entry.kernel},
                    {"native_only", entry.native_only},
+                   {"discards_by_page", entry.discards_by_page},
                    {"checked_by", check::scheme_checked_by(entry)}});
   }
   return schemes;
@@ -174,6 +175,14 @@ void print_promises(const json& locks) {
   std::cout << fmt::format("  without a bound\n    {}\n", fmt::join(unbounded, ", "));
 }
 
+void print_weaknesses(const json& schemes) {
+  std::vector<std::string> names;
+  for (const json& scheme : schemes)
+    if (scheme["discards_by_page"].get<bool>()) names.push_back(scheme["name"]);
+  std::cout << fmt::format("schemes whose discard takes effect page by page\n    {}\n",
+                           fmt::join(names, ", "));
+}
+
 void print_counters(const json& counters) {
   std::cout << "hardware counters\n";
   if (!counters["available"].get<bool>())
@@ -192,6 +201,7 @@ void print_text(const json& all) {
   print_section(all["containers"], "containers of VMAs");
   print_section(all["broken"], "broken locks, never measured");
   print_promises(all["locks"]);
+  print_weaknesses(all["schemes"]);
   print_coverage(all);
   print_section(all["workloads"], "workloads");
   print_section(all["suites"], "suites");
