@@ -2,9 +2,11 @@
 // the address space.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "locks/address_space/observation.hpp"
 #include "locks/events.hpp"
 #include "locks/layout.hpp"
 #include "locks/types.hpp"
@@ -114,6 +116,8 @@ class AddressSpace {
   // The oracle, with all threads at rest: answers an empty string, or what is wrong. The answer
   // includes the violations that were noted while threads ran.
   virtual std::string check() = 0;
+  // With all threads at rest. Nothing: the scheme cannot tell, as `linux` cannot.
+  virtual std::optional<Observation> observe() { return {}; }
 };
 
 }  // namespace faultline

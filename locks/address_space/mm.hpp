@@ -8,6 +8,7 @@
 #include <string>
 
 #include "locks/address_space/break.hpp"
+#include "locks/address_space/observation.hpp"
 #include "locks/address_space/page_table.hpp"
 #include "locks/address_space/violations.hpp"
 #include "locks/address_space/vma.hpp"
@@ -329,6 +330,16 @@ class Mm {
         error = "a page is mapped with more than its VMA permits";
     });
     return error;
+  }
+
+  // With all threads at rest.
+  Observation observe() {
+    Observation seen;
+    for (const V* vma = vmas_.first(); vma != nullptr; vma = vmas_.next(*vma))
+      seen.mappings.push_back({vma->range(), prot_of(*vma), flags_of(*vma), anon_of(*vma)});
+    seen.pages = table_.mapped_pages();
+    seen.program_break = break_.load();
+    return seen;
   }
 
  private:

@@ -22,7 +22,9 @@
 // sender does not fetch them.
 #pragma once
 
+#include <functional>
 #include <type_traits>
+#include <vector>
 
 #include "locks/address_space/frames.hpp"
 #include "locks/address_space/interface.hpp"
@@ -341,13 +343,24 @@ class PageTable {
     for_each_entry(root_, visit);
   }
 
+  // With all threads at rest: the pages that are mapped with some right, by address.
+  std::vector<Observation::Page> mapped_pages() {
+    std::vector<Observation::Page> pages;
+    for_each_entry([&](u64 address, Pte pte) {
+      if (pte.prot() != prot_none) pages.push_back({address, pte.prot()});
+    });
+    return pages;
+  }
+
   // Calls visit(address, Pte) for every entry of the CPUs' own tables.
   template <class F>
   void for_each_own_entry(F&& visit) {
     if (own_ == nullptr) return;
-    CpuSet all;
-    for (u64& word : all.words) word = ~u64{0};
-    for_each_own(all, [&](Upper& root) { for_each_entry(root, visit); });
+    CpuSet entered;
+    // relaxed: threads are at rest.
+    for (u32 i = 0; i < max_cpus / 64; ++i)
+      entered.words[i] = users_[i].load(std::memory_order_relaxed);
+    for_each_own(entered, [&](Upper& root) { for_each_entry(root, visit); });
   }
 
   // With all threads at rest: answers what is wrong with the accounting of frames or with the CPUs'

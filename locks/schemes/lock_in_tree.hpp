@@ -56,6 +56,7 @@ struct SlotValue {
   static u64 with_prot(u64 value, u32 prot) {
     return (value & ~prot_mask) | u64{prot} << prot_shift;
   }
+  static u32 flags(u64 value) { return static_cast<u32>(value >> flags_shift) & 15; }
   static bool has(u64 value, u32 flag) { return (value >> flags_shift & flag) != 0; }
   static u64 instance(u64 value) { return value >> instance_shift; }
   static bool permits(u64 value, Access access) { return prot_permits(prot(value), access); }
@@ -101,6 +102,25 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
       });
     });
     return error;
+  }
+  std::optional<Observation> observe() override {
+    Observation seen;
+    seen.runs = true;
+    u64 before = 0;
+    tree_.for_each(0, pages, [&](u64 value, u64 first, u64 end) {
+      auto& runs = seen.mappings;
+      const Range range{first * page_size, end * page_size};
+      if (value == before && !runs.empty() && runs.back().range.end == range.start)
+        runs.back().range.end = range.end;
+      else if (SlotValue::mapped(value))
+        runs.push_back({range, SlotValue::prot(value), SlotValue::flags(value),
+                        SlotValue::instance(value), SlotValue::anon(value)});
+      before = value;
+      return true;
+    });
+    seen.pages = table_.mapped_pages();
+    seen.program_break = break_.load();
+    return seen;
   }
 
  private:

@@ -10,6 +10,7 @@
 
 #include <concepts>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "locks/address_space/mm.hpp"
@@ -60,6 +61,7 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   void append_events(Events& events) const override { lock_.append_events(events); }
   std::vector<std::string> holders() const override { return {"mmap_sem: " + lock_.describe()}; }
   std::string check() override { return mm_.check(); }
+  std::optional<Observation> observe() override { return mm_.observe(); }
 
  protected:
   friend SchemeBase<P, Derived>;

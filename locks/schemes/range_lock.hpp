@@ -31,6 +31,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "locks/address_space/mm.hpp"
@@ -102,6 +103,11 @@ class RangeLockScheme final
     for (const V* vma = mm_.find(0); vma != nullptr; vma = mm_.next(*vma))
       if (is_reserved(*vma)) return "a reserved VMA was left behind";
     return ranges_.describe().empty() ? "" : "a range is still held";
+  }
+  std::optional<Observation> observe() override {
+    Observation seen = mm_.observe();
+    seen.program_break = break_.load();
+    return seen;
   }
 
  private:
