@@ -490,12 +490,17 @@ class RangeLockScheme final
   static Found what_lies_at(u64 address, const V* vma) {
     if (vma == nullptr) return Found::hole;
     if (vma->range().contains(address)) return is_reserved(*vma) ? Found::reserved : Found::vma;
-    return Mm::may_grow(vma, address) ? Found::below_stack : Found::hole;
+    return may_become_stack(vma, address) ? Found::below_stack : Found::hole;
+  }
+  // Whether `vma`, above `address`, may grow down to it, or is reserved and may soon be a stack.
+  static bool may_become_stack(const V* vma, u64 address) {
+    if (vma == nullptr || !is_reserved(*vma)) return Mm::may_grow(vma, address);
+    return address < vma->range().start && vma->range().end - page_floor(address) <= stack_limit;
   }
 
   // Holds the range from the page to the stack's first page exclusively, since the zap of an
-  // earlier unmap may still be at work where the stack grows. Then holds the page alone, shared, as
-  // any fault does.
+  // earlier unmap may still be at work where the stack grows. So it comes after a map that has
+  // reserved that first page. Then holds the page alone, shared, as any fault does.
   Error fault_growing(u64 address, Access access) {
     events_.add(stack_growths);
     const Range page = page_of(address);
@@ -504,8 +509,8 @@ class RangeLockScheme final
         node,
         [&] {
           V* vma = mm_.find(address);
-          return Mm::may_grow(vma, address) ? Range{page.start, vma->range().start + page_size}
-                                            : page;
+          return may_become_stack(vma, address) ? Range{page.start, vma->range().start + page_size}
+                                                : page;
         },
         [&] {
           V* vma = mm_.find(address);
