@@ -68,7 +68,8 @@ class Plan {
   void prepare(std::vector<Program>& programs) const {
     for (Program& program : programs) {
       program.discards_by_page = checked_.discards_by_page;
-      program.apart |= program.is_drawn && checked_.reserves && has_fixed_map(program);
+      program.apart = checked_.reserves &&
+                      (program.maps_anywhere() || (program.is_drawn && has_fixed_map(program)));
       if (!program.is_drawn && checked_.own_tables) {
         program.shootdown = shootdown_precise;
         program.page_table = page_table_per_cpu;

@@ -95,13 +95,13 @@ bool Program::meets() const {
   return false;
 }
 
-bool Program::reserves() const {
+bool Program::maps_anywhere() const {
   const auto maps = [](const Act& act) {
     return act.call == Call::map_hinted || act.call == Call::place;
   };
-  return apart || std::any_of(threads.begin(), threads.end(), [&](const Script& script) {
-           return std::any_of(script.begin(), script.end(), maps);
-         });
+  return std::any_of(threads.begin(), threads.end(), [&](const Script& script) {
+    return std::any_of(script.begin(), script.end(), maps);
+  });
 }
 
 namespace {
@@ -333,6 +333,8 @@ std::vector<Scripts> calls_of_two() {
       {{call(Call::unmap, 0, 1)}, {call(Call::unmap, 1, 2)}},
       {{fault(1), fault(0)}, {unmap, map}},  // the VMA is detached and attached again
       {{unmap, call(Call::map_stack, 3, 4), fault(2)}, {fault(1)}},
+      // One stack takes another's place, and the second fault grows either.
+      {{unmap, call(Call::map_stack, 3, 4), call(Call::map_stack, 2, 4)}, {fault(2), fault(1)}},
       {{call(Call::map_hinted, 2, 3)}, {protect_pages(prot_read, 2, 3)}},
       {{call(Call::map_hinted, 2, 3)}, {protect_pages(prot_none, 2, 3)}},
       {{call(Call::map_hinted, 2, 3)}, {call(Call::unmap, 2, 3), fault(2)}},
@@ -402,6 +404,15 @@ std::vector<Scripts> calls_of_places() {
       {{raise, raise}, {lower, place}},
       {{place}, {place}, {raise}},
       {{raise, lower}, {raise}, {place}},
+  };
+}
+
+// A CPU fills its TLB while another thread edits or faults.
+std::vector<Scripts> calls_beside_touches() {
+  const Act touch = call(Call::touch, 1, 2), first = call(Call::fault_read, 1, 2);
+  return {
+      {{protect, first, first}, {touch, touch}},
+      {{protect_pages(prot_none, 0, 2), protect, first}, {touch, touch}},
   };
 }
 
@@ -579,6 +590,7 @@ std::vector<Program> programs_of_met(const Drawn& may, u64 seed) {
       mark_races(program);
       programs.push_back(std::move(program));
     }
+  for (Program& program : programs_of(calls_beside_touches())) programs.push_back(program);
   return programs;
 }
 

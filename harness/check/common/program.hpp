@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/check/common/real_time.hpp"
+#include "harness/check/common/seen.hpp"
 #include "harness/check/common/types.hpp"
 #include "locks/types.hpp"
 
@@ -87,14 +88,19 @@ struct History {
   // How many mappings there are after the calls, after the faults, and once all have one
   // protection.
   std::array<u64, 3> mappings{};
+  // Of an execution that was looked at closely: what an observer saw after the calls, and at the
+  // end, and what was counted in between.
+  bool is_close = false;
+  Seen after, last;
+  Counted counted;
   void add(u32 value) { values[count++] = value; }
   bool operator==(const History&) const = default;
-  // Whether an execution may have this history where a model has `model`. A page table may always
-  // permit less than the model, since a fault grants the rest. `merging`: the mappings must be the
-  // model's.
-  bool matches(const History& model, bool merging) const {
-    return values == model.values && count == model.count && (rights & ~model.rights) == 0 &&
-           (!merging || mappings == model.mappings);
+  // Whether an execution of the program may have this history where a model has `model`. A page
+  // table may always permit less than the model, since a fault grants the rest.
+  bool matches(const History& model, const Program& program) const;
+  // The same of the answers and rights alone.
+  bool answers_as(const History& model) const {
+    return values == model.values && count == model.count && (rights & ~model.rights) == 0;
   }
 };
 
@@ -119,7 +125,9 @@ struct Program {
   bool far = false;
   // Two spaces over one pool of VMAs have half of the pages each.
   bool split = false;
-  // What threads map may stay apart from what lies beside it.
+  // What threads map may stay apart from what lies beside it, since the scheme reserves a place
+  // before it maps there. A write in it then gives it an anon_vma of its own. So the number of
+  // mappings and their anon_vmas need not be those of any interleaving.
   bool apart = false;
   // The seed has drawn the calls, or the options.
   bool is_drawn = false;
@@ -131,11 +139,16 @@ struct Program {
   // For programs of calls: the history of each interleaving of the calls, run one after the other.
   std::vector<Sequential> sequential = {};
   bool meets() const;
-  // Whether threads map where the scheme chooses. A scheme may reserve such a place first. What is
-  // mapped beside it does not merge with a reservation, and a write there gives it an anon_vma of
-  // its own. So the mappings need not be those of any interleaving.
-  bool reserves() const;
+  bool maps_anywhere() const;  // threads map where the scheme chooses
 };
+
+inline bool History::matches(const History& model, const Program& program) const {
+  if (!answers_as(model) || (!program.apart && mappings != model.mappings)) return false;
+  if (!is_close) return true;
+  return after.matches(model.after, false, program.merge) &&
+         last.matches(model.last, true, program.merge) &&
+         (program.apart || counted.matches(model.counted));
+}
 
 std::string to_string(const Act& act);
 // For example "write, read | try write".

@@ -111,7 +111,7 @@ History history_of(const Program& program, const Steps& steps, SpaceModel::Count
   History history;
   for (u32 thread = 0; thread < program.threads.size(); ++thread)
     for (u32 i = 0; i < program.threads[thread].size(); ++i) history.add(answers[thread][i]);
-  look_at_pages(space, program, history);
+  look_closely(space, program, history);
   return history;
 }
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <string>
 
+#include "harness/check/common/looks.hpp"
 #include "harness/check/common/meetings.hpp"
 #include "harness/check/common/program.hpp"
 #include "harness/check/common/split_space.hpp"
@@ -148,11 +149,53 @@ inline u32 rights_after(const Act& act) {
   }
 }
 
+// The pages below the program's that grants know, since placements at the top may lie there.
+inline constexpr u32 pages_below = Grants::window / 2;
+
+// The pages to which a call may give rights. A fault may grow a stack, down to its page.
+inline Grants::Pages pages_granted(const Program& program, const Act& act) {
+  const auto upwards = [](u32 first) { return Grants::all << (pages_below + first) & Grants::all; };
+  const Grants::Pages own = upwards(act.first) & ~upwards(act.end);
+  switch (act.call) {
+    case Call::map:
+    case Call::map_stack:
+    case Call::unmap:
+    case Call::protect:
+      return own;
+    case Call::map_hinted:
+    case Call::place:
+      return program.at_top ? Grants::all : own;
+    case Call::fault_read:
+    case Call::fault_write:
+      return upwards(act.first);
+    default:
+      return 0;
+  }
+}
+
+inline Grants::Number begin_grant(const Program& program, const Act& act) {
+  Grants& grants = translations.grants;
+  const Grants::Pages pages = pages_granted(program, act);
+  if (act.call == Call::map_stack) grants.map_stack();
+  if (act.call == Call::fault_read || act.call == Call::fault_write)
+    return grants.begin_fault(pages);
+  return grants.begin(pages, act.call == Call::unmap ? prot_none : hardware_prot(act.prot));
+}
+
+inline Grants::Outcome outcome_of(const Act& act, u32 answer) {
+  if (answer == static_cast<u32>(Error::inval)) return Grants::Outcome::refused;
+  const bool replaces = act.call == Call::map || act.call == Call::map_stack ||
+                        act.call == Call::unmap || act.call == Call::protect;
+  return replaces && answer == 0 ? Grants::Outcome::replaced : Grants::Outcome::partly;
+}
+
 // Makes the call and holds it to what it promises of the CPUs' translations.
 inline u32 call_space(AddressSpace& space, const Program& program, const Act& act, u32 thread) {
+  const auto grant = begin_grant(program, act);
   const u64 began = translations.now();
   const Meetings::Scope scope(meetings, act, thread);
   const u32 answer = answer_of(space, program, act);
+  translations.grants.end(grant, outcome_of(act, answer));
   const u64 first = base_of(program) / page_size;
   if (answer == 0) translations.check(first + act.first, first + act.end, rights_after(act), began);
   return answer;
@@ -161,19 +204,37 @@ inline u32 call_space(AddressSpace& space, const Program& program, const Act& ac
 // Maps pages 0 and 1, and faults page 0 in unless the program is late. Then makes the calls that
 // the program begins with.
 inline void prepare_space(AddressSpace& space, const Program& program) {
-  translations.reset();
-  meetings.begin_execution(program);
   const u64 base = base_of(program);
-  space.map(base, 2 * page_size, prot_read | prot_write, map_fixed);
+  translations.reset(base / page_size - pages_below);
+  meetings.begin_execution(program);
+  call_space(space, program, {.call = Call::map, .end = 2}, 0);
   if (program.late) return;
   space.fault(base, Access::write);
   touch_page(space, program, {.call = Call::touch});
   for (const Act& act : program.before) call_space(space, program, act, 0);
 }
 
-// Adds what can be observed of the space to the history, with all threads at rest: the number of
-// mappings, the rights of each page, what faults answer, and which mappings merge once all have one
-// protection. Only mappings of one anon_vma do. The faults map the pages in.
+// How many faults an execution makes, the looks at the pages among them.
+inline u64 faults_of(const Program& program) {
+  u64 faults = 1 + 2 * program.pages;
+  const auto add = [&](const Script& script) {
+    for (const Act& act : script)
+      faults +=
+          act.call == Call::fault_read || act.call == Call::fault_write || act.call == Call::place;
+  };
+  add(program.before);
+  for (const Script& script : program.threads) add(script);
+  return faults;
+}
+
+inline Events events_of(const AddressSpace& space) {
+  Events events;
+  space.append_events(events);
+  return events;
+}
+
+// Adds the rights of each page to the history, what faults answer, and which mappings merge once
+// all have one protection. Only mappings of one anon_vma do. The faults map the pages in.
 inline void look_at_pages(AddressSpace& space, const Program& program, History& history) {
   history.mappings[0] = space.scan();
   for (u32 page = 0; page < program.pages; ++page)
@@ -192,6 +253,23 @@ inline void look_at_pages(AddressSpace& space, const Program& program, History& 
   history.mappings[2] = space.scan();
 }
 
+// Adds all that can be observed of the space to the history, with all threads at rest: besides what
+// look_at_pages() adds, what an observer sees before and after it, and what it made the scheme
+// count. Answers what is wrong whatever the order of calls was, or an empty string.
+inline std::string look_closely(AddressSpace& space, const Program& program, History& history) {
+  const auto before = space.observe();
+  if (!before) return "the scheme does not say what an observer sees";
+  history.is_close = true;
+  history.after = seen_of(*before, program);
+  const Events counted = events_of(space);
+  look_at_pages(space, program, history);
+  history.last = seen_of(*space.observe(), program);
+  const Events all = events_of(space);
+  std::string wrong = wrong_counts(all, faults_of(program));
+  history.counted = Counted::between(counted, all, wrong);
+  return wrong.empty() ? space.check() : wrong;
+}
+
 // The answers that the threads of an execution got.
 class Answers {
  public:
@@ -208,25 +286,32 @@ class Answers {
     History history;
     for (u32 thread = 0; thread < program.threads.size(); ++thread)
       for (u32 i = 0; i < made_[thread]; ++i) history.add(answers_[thread][i]);
-    look_at_pages(space, program, history);
+    if (!looks.is_next_close())
+      look_at_pages(space, program, history);
+    else if (std::string wrong = look_closely(space, program, history); !wrong.empty())
+      return wrong;
     return judge(history, program);
   }
   // The same for what has been observed.
   std::string judge(const History& history, const Program& program) const {
-    const bool merging = !program.reserves();
     const std::vector<u32> open = open_answers(program);
     const CallOrder* other = nullptr;
+    bool answers = false;
+    History seen = history;
     for (const Sequential& one : program.sequential) {
-      History seen = history;
+      seen.values = history.values;
       for (u32 i : open) seen.values[i] = one.history.values[i];
-      if (!seen.matches(one.history, merging)) continue;
+      answers |= seen.answers_as(one.history);
+      if (!seen.matches(one.history, program)) continue;
       other = &one.orders.front();
       const auto allows = [&](const CallOrder& order) { return moments_.allow(order); };
       if (!moments_.known() || std::any_of(one.orders.begin(), one.orders.end(), allows)) return "";
     }
-    if (other == nullptr) return "no interleaving of the calls gives these answers";
-    return "only against their real-time order do the calls give these answers, as in: " +
-           to_string(program, *other);
+    if (other != nullptr)
+      return "only against their real-time order do the calls give these answers, as in: " +
+             to_string(program, *other);
+    return answers ? "no interleaving of the calls that gives these answers leaves these mappings"
+                   : "no interleaving of the calls gives these answers";
   }
 
  private:

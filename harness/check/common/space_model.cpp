@@ -54,13 +54,19 @@ void SpaceModel::clear(u64 start, u64 end) {
   cut(end);
   std::erase_if(mappings_, [&](const Mapping& m) { return m.start >= start && m.end <= end; });
   drop_rights(start, end);
+  written_.erase(written_.lower_bound(start), written_.lower_bound(end));
+}
+
+// Whether two mappings are plain neighbours of one protection.
+bool SpaceModel::alike(const Mapping& low, const Mapping& high) {
+  return low.end == high.start && low.prot == high.prot && low.flags == 0 && high.flags == 0;
 }
 
 // Whether two neighbours become one mapping.
 bool SpaceModel::joins(const Mapping& low, const Mapping& high) const {
-  if (low.end != high.start || low.prot != high.prot) return false;
-  if (counts_ == Counts::runs) return low.identity == high.identity;
-  return merge_ && low.flags == 0 && high.flags == 0 &&
+  if (counts_ == Counts::runs)
+    return low.end == high.start && low.prot == high.prot && low.identity == high.identity;
+  return merge_ && alike(low, high) &&
          (low.identity == high.identity || low.identity == 0 || high.identity == 0);
 }
 
@@ -98,31 +104,43 @@ bool SpaceModel::touch(u64 address, Access access) {
 bool SpaceModel::grow(usize i, u64 start) {
   Mapping& stack = mappings_[i];
   if ((stack.flags & map_growsdown) == 0 || stack.end - start > stack_limit) return false;
+  ++counted_[Counted::growth_tries];
   const u64 lowest = i == 0 ? lowest_address : mappings_[i - 1].end + stack_guard_gap;
   if (start < lowest) return false;
   stack.start = start;
+  ++counted_[Counted::growths];
   return true;
 }
 
-// A private write gives a mapping its identity: that of a neighbour with which it could then join,
-// else a fresh one.
+// A private write gives a mapping its identity: that of a neighbour that is alike, so that the two
+// can still join, else a fresh one.
 void SpaceModel::give_identity(usize i) {
   Mapping& own = mappings_[i];
   for (const usize other : {i - 1, i + 1}) {
     if (own.identity != 0 || other >= mappings_.size()) continue;
-    const bool joined = other < i ? joins(mappings_[other], own) : joins(own, mappings_[other]);
-    if (joined) own.identity = mappings_[other].identity;
+    const bool is_alike = other < i ? alike(mappings_[other], own) : alike(own, mappings_[other]);
+    if (is_alike) own.identity = mappings_[other].identity;
   }
   if (own.identity == 0) own.identity = ++identities_;
 }
 
+void SpaceModel::note_write(usize i, u64 page, bool grew) {
+  if (counts_ == Counts::runs) written_.insert(page);
+  if (counts_ == Counts::runs || mappings_[i].identity != 0) return;
+  give_identity(i);
+  ++counted_[Counted::first_writes];
+  if (!grew) ++counted_[Counted::first_writes_inside];
+}
+
 Error SpaceModel::fault(u64 address, Access access) {
   const usize i = find(address);
+  const bool is_outside = i == mappings_.size() || mappings_[i].start > address;
+  counted_[Counted::outside] += is_outside;
   if (i == mappings_.size()) return Error::segv;
-  if (mappings_[i].start > address && !grow(i, floor_of(address))) return Error::segv;
+  if (is_outside && !grow(i, floor_of(address))) return Error::segv;
   const u32 rights = rights_of(mappings_[i].prot);
   if ((rights & needed_for(access)) == 0) return Error::segv;
-  if (access == Access::write && counts_ == Counts::merged) give_identity(i);
+  if (access == Access::write) note_write(i, floor_of(address), is_outside);
   rights_[floor_of(address)] |= access == Access::write ? rights : rights & ~prot_write;
   return Error::none;
 }
@@ -199,6 +217,33 @@ Error SpaceModel::discard(u64 start, u64 length) {
   for (usize i = find(at); i < mappings_.size() && mappings_[i].start <= at; ++i)
     at = mappings_[i].end;
   return at < end ? Error::nomem : Error::none;
+}
+
+void SpaceModel::append_events(Events& events) const {
+  for (usize kind = 0; kind < Counted::kinds; ++kind)
+    events.push_back({Counted::model_names[kind], counted_[kind]});
+}
+
+std::optional<Observation> SpaceModel::observe() {
+  Observation seen;
+  seen.runs = counts_ == Counts::runs;
+  seen.program_break = break_;
+  for (const auto& [address, right] : rights_)
+    if (right != prot_none) seen.pages.push_back({address, right});
+  for (const Mapping& one : mappings_) {
+    const auto add = [&](u64 start, u64 end, bool written) {
+      auto& all = seen.mappings;
+      if (start != one.start && all.back().written == written)
+        all.back().range.end = end;
+      else
+        all.push_back({{start, end}, one.prot, one.flags, one.identity, written});
+    };
+    if (seen.runs)
+      for (u64 at = one.start; at < one.end; at += page) add(at, at + page, written_.contains(at));
+    else
+      add(one.start, one.end, false);
+  }
+  return seen;
 }
 
 }  // namespace faultline::check

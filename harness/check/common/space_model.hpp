@@ -3,9 +3,12 @@
 // this model's.
 #pragma once
 
+#include <array>
 #include <map>
+#include <set>
 #include <vector>
 
+#include "harness/check/common/seen.hpp"
 #include "locks/address_space/interface.hpp"
 
 namespace faultline::check {
@@ -29,9 +32,11 @@ class SpaceModel final : public AddressSpace {
   bool walk(u64 address) override { return touch(address, Access::read); }
   u64 scan() override { return mappings_.size(); }
 
-  void append_events(Events&) const override {}
+  // By the names of Counted::model_names.
+  void append_events(Events& events) const override;
   std::vector<std::string> holders() const override { return {}; }
   std::string check() override { return ""; }
+  std::optional<Observation> observe() override;
 
  private:
   struct Mapping {
@@ -52,7 +57,9 @@ class SpaceModel final : public AddressSpace {
   void join_below(usize i);
   void join_around(usize i);
   bool grow(usize i, u64 page);
+  void note_write(usize i, u64 page, bool grew);
   void give_identity(usize i);
+  static bool alike(const Mapping& low, const Mapping& high);
   u64 highest_hole(u64 length) const;
   void drop_rights(u64 start, u64 end);
 
@@ -61,7 +68,9 @@ class SpaceModel final : public AddressSpace {
   std::vector<Mapping> mappings_;  // sorted, disjoint
   std::map<u64, u32> rights_;      // of each page that is mapped in, by its address
   u64 break_ = break_start;
-  u64 identities_ = 0;  // given out so far
+  u64 identities_ = 0;     // given out so far
+  std::set<u64> written_;  // runs: the pages that have been written since they were mapped
+  std::array<u64, Counted::kinds> counted_{};
 };
 
 }  // namespace faultline::check

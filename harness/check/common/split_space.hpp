@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "locks/address_space/interface.hpp"
@@ -54,6 +55,19 @@ class SplitSpace final : public AddressSpace {
   std::string check() override {
     std::string wrong = low_->check();
     return wrong.empty() && high_ ? high_->check() : wrong;
+  }
+  // The two spaces share no identity.
+  std::optional<Observation> observe() override {
+    auto seen = low_->observe();
+    const auto above = seen && high_ ? high_->observe() : std::nullopt;
+    if (!above) return seen;
+    constexpr u64 high_bit = u64{1} << 63;
+    for (Observation::Mapping mapping : above->mappings) {
+      if (mapping.identity != 0) mapping.identity |= high_bit;
+      seen->mappings.push_back(mapping);
+    }
+    seen->pages.insert(seen->pages.end(), above->pages.begin(), above->pages.end());
+    return seen;
   }
 
  private:

@@ -5,7 +5,8 @@
 //   - A call that takes pages or rights away returns: no cache still has what an access filled
 //     before the call.
 //   - A frame becomes free, or another page's: no cache leads to it.
-//   - An access fills a cache: the frame is that page's.
+//   - An access fills a cache: the frame is that page's, and some call may have given the page's
+//     mapping the rights that the cache takes (grants.hpp).
 //   - All threads are at rest: the page table holds what the caches hold.
 #pragma once
 
@@ -13,6 +14,7 @@
 #include <string>
 
 #include "harness/cells/tlb.hpp"
+#include "harness/check/common/grants.hpp"
 #include "harness/check/common/types.hpp"
 
 namespace faultline::check {
@@ -21,7 +23,12 @@ class Translations {
  public:
   static constexpr u32 most_pages = 8;
 
-  void reset() { *this = {}; }
+  // `window`: the first page of the grants' window.
+  void reset(u64 window) {
+    *this = {};
+    window_ = window;
+  }
+  Grants grants;
 
   Translation find(u32 cpu, const void* space, u64 page) const {
     return tlbs_[cpu].find(space, page);
@@ -30,6 +37,9 @@ class Translations {
     const Owner& owner = owner_of(translation.frame);
     if (owner.space == space && owner.page != page)
       note("a CPU filled a translation to a frame that is not its page's");
+    const u64 at = page - window_;
+    if (at < Grants::window && (translation.prot & ~grants.rights(static_cast<u32>(at))) != 0)
+      note("a CPU filled a translation with rights that no call had given");
     tlbs_[cpu].keep(space, page, translation);
     since_[cpu][Tlb::slot_of(page)] = ++moment_;
   }
@@ -93,6 +103,7 @@ class Translations {
   std::array<std::array<u64, most_pages>, most_threads> since_{};
   std::array<std::array<Owner, 32>, most_threads> owners_{};
   u64 moment_ = 0;
+  u64 window_ = 0;
   const char* wrong_ = nullptr;
 };
 

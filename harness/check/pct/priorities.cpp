@@ -52,7 +52,9 @@ std::string tell(const pct::Schedule& schedule, const std::function<void()>& bod
   labels.reserve(most_labels);
   pct::engine().log = &log;
   pct::engine().labels = &labels;
+  looks.repeat();
   const pct::Verdict verdict = pct::engine().run(schedule, body);
+  looks.end_repeat();
   pct::engine().log = nullptr;
   pct::engine().labels = nullptr;
   if (verdict.failure.empty()) return "  (the execution does not fail when run again)\n";
@@ -65,6 +67,7 @@ Outcome explore_by_priorities(const Checked& checked, const Program& program,
                               const SearchOptions& options, const SearchLimits& limits,
                               const Weakening* weakening, std::vector<Site>* sites) {
   const std::function<void()> body = [&] { execute(checked, program); };
+  looks.begin_program();
   pct::engine().weakening = weakening;
   pct::engine().sites = sites;
   const double start = cpu_seconds();

@@ -1,5 +1,6 @@
 #include "harness/check/common/search.hpp"
 
+#include "harness/check/common/looks.hpp"
 #include "harness/check/common/story.hpp"
 #include "harness/check/pct/priorities.hpp"
 #include "harness/check/weak_memory/platform.hpp"
@@ -217,7 +218,9 @@ std::string tell(const SearchOptions& options, const Explorer::Path& path) {
   world().log = &log;
   world().labels = &labels;
   progress() = &last;
+  looks.repeat();
   const rl::test_result_e result = run_context(options);
+  looks.end_repeat();
   world().log = nullptr;
   world().labels = nullptr;
   if (result == rl::test_result_success) return "  (the execution does not fail when run again)\n";
@@ -231,6 +234,7 @@ Outcome explore(const Checked& checked, const Program& program, const SearchOpti
   if (options.search == Search::priorities)
     return explore_by_priorities(checked, program, options, limits, weakening, sites);
   job() = {&checked, &program, options.light};
+  looks.begin_program();
   world().surprises = options.surprises;
   world().passes.promises = 0;
   world().weakening = weakening;

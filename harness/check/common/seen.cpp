@@ -1,0 +1,163 @@
+#include "harness/check/common/seen.hpp"
+
+#include <algorithm>
+#include <map>
+#include <string_view>
+#include <tuple>
+
+#include "harness/check/common/space_calls.hpp"
+
+namespace faultline::check {
+namespace {
+
+using Mapping = Observation::Mapping;
+using Page = Observation::Page;
+
+// Whether calls of the program can name the address, or the break lies there. Elsewhere are
+// placements alone.
+bool is_near(u64 address, const Program& program) {
+  constexpr u64 around = 8 * page_size, break_span = 64 * page_size;
+  const u64 base = base_of(program);
+  return Range{base - around, base + around}.contains(address) ||
+         Range{break_start, break_start + break_span}.contains(address);
+}
+
+void forget_places(Seen& seen, const Program& program) {
+  for (Mapping& mapping : seen.mappings)
+    if (!is_near(mapping.range.start, program))
+      mapping = {{0, mapping.range.length()}, mapping.prot, mapping.flags, 0, mapping.written};
+  for (Page& page : seen.pages)
+    if (!is_near(page.address, program)) page.address = 0;
+  std::sort(seen.mappings.begin(), seen.mappings.end(), [](const Mapping& a, const Mapping& b) {
+    const auto key = [](const Mapping& one) {
+      return std::tuple(one.range.start, one.range.end, one.prot, one.flags, one.written);
+    };
+    return key(a) < key(b);
+  });
+  std::sort(seen.pages.begin(), seen.pages.end(), [](const Page& a, const Page& b) {
+    return std::pair(a.address, a.prot) < std::pair(b.address, b.prot);
+  });
+}
+
+void join_alike(std::vector<Mapping>& mappings) {
+  std::vector<Mapping> joined;
+  for (Mapping mapping : mappings) {
+    mapping.identity = 0;
+    if (!joined.empty() && joined.back().range.end == mapping.range.start &&
+        joined.back().prot == mapping.prot && joined.back().flags == mapping.flags)
+      joined.back().range.end = mapping.range.end;
+    else
+      joined.push_back(mapping);
+  }
+  mappings = std::move(joined);
+}
+
+void number_identities(std::vector<Mapping>& mappings) {
+  std::vector<u64> known = {0};
+  for (Mapping& mapping : mappings) {
+    const auto at = std::find(known.begin(), known.end(), mapping.identity);
+    const auto number = static_cast<u64>(at - known.begin());
+    if (at == known.end()) known.push_back(mapping.identity);
+    mapping.identity = number;
+  }
+}
+
+// Mappings that share an identity in `own` share one in `model`, too.
+bool is_finer(const std::vector<Mapping>& own, const std::vector<Mapping>& model) {
+  for (usize i = 0; i < own.size(); ++i) {
+    if ((own[i].identity == 0) != (model[i].identity == 0)) return false;
+    for (usize j = 0; j < i; ++j)
+      if (own[i].identity == own[j].identity && model[i].identity != model[j].identity)
+        return false;
+  }
+  return true;
+}
+
+bool equal_but_identity(Mapping one, const Mapping& other) {
+  one.identity = other.identity;
+  return one == other;
+}
+
+}  // namespace
+
+Seen seen_of(const Observation& observation, const Program& program) {
+  Seen seen{observation.runs, observation.mappings, observation.pages, observation.program_break};
+  if (program.apart) join_alike(seen.mappings);
+  if (seen.runs) forget_places(seen, program);
+  number_identities(seen.mappings);
+  return seen;
+}
+
+bool Seen::matches(const Seen& model, bool faulted, bool takes_over) const {
+  if (runs != model.runs || program_break != model.program_break) return false;
+  if (faulted && pages != model.pages) return false;
+  if (takes_over || runs) return mappings == model.mappings;
+  return std::equal(mappings.begin(), mappings.end(), model.mappings.begin(), model.mappings.end(),
+                    equal_but_identity) &&
+         is_finer(mappings, model.mappings);
+}
+
+namespace {
+
+constexpr auto free_of_waits = Counted::kinds;  // a thread alone counts none
+
+// The kind of count that a scheme's event is.
+usize kind_of(std::string_view event) {
+  for (usize kind = 0; kind < Counted::kinds; ++kind)
+    if (event == Counted::model_names[kind]) return kind;
+  if (event == "refcount.fallback_missed") return Counted::outside;
+  if (event == "range_lock.stack_growth") return Counted::growth_tries;
+  if (event == "lock_in_tree.stack_growth") return Counted::growths;
+  if (event == "range_lock.anon_vma") return Counted::first_writes;
+  if (event == "refcount.anon_vma_tried") return Counted::first_writes_inside;
+  return free_of_waits;
+}
+
+u64 value_of(const Events& events, std::string_view name) {
+  for (const EventCount& event : events)
+    if (event.name == name) return event.value;
+  return 0;
+}
+
+}  // namespace
+
+Counted Counted::between(const Events& before, const Events& after, std::string& wrong) {
+  Counted counted;
+  for (usize i = 0; i < after.size(); ++i) {
+    const u64 more = after[i].value - (i < before.size() ? before[i].value : 0);
+    const usize kind = kind_of(after[i].name);
+    if (kind != free_of_waits)
+      counted.counts_[kind] = more;
+    else if (more != 0 && after[i].name != "lock_in_tree.expansions")
+      wrong = "one thread alone has counted " + after[i].name;
+  }
+  return counted;
+}
+
+std::string wrong_counts(const Events& events, u64 faults) {
+  const auto count = [&](std::string_view name) { return value_of(events, name); };
+  u64 fallbacks = 0;
+  for (const EventCount& event : events)
+    if (event.name.starts_with("refcount.fallback_")) fallbacks += event.value;
+  if (fallbacks > faults) return "more faults are counted as falling back than there were";
+  for (const char* name : {"range_lock.stack_growth", "lock_in_tree.stack_growth",
+                           "range_lock.anon_vma", "refcount.anon_vma_tried"})
+    if (count(name) > faults)
+      return std::string("more are counted than there were faults: ") + name;
+  if (count("range_lock.whole_space") > count("range_lock.reach_retries"))
+    return "more tries of the whole space are counted than tries";
+  if (count("lock_in_tree.false_conflicts") > count("lock_in_tree.waits"))
+    return "more needless waits for a slot are counted than waits";
+  if (count("range.false_conflicts") > count("range.waits"))
+    return "more needless waits for a range are counted than waits";
+  if (count("rwsem.reader_steal") + count("rwsem.reader_queued") > count("rwsem.read_slow"))
+    return "rwsem: more slow readers are counted by kind than in all";
+  if (count("rwsem.write_spin_acquired") + count("rwsem.writer_queued") !=
+      count("rwsem.write_slow"))
+    return "rwsem: slow writers by kind do not add up";
+  if (count("rwsem.woken_readers") != count("rwsem.reader_queued"))
+    return "rwsem: not each queued reader is counted as woken";
+  return "";
+}
+
+}  // namespace faultline::check
