@@ -317,8 +317,10 @@ class PageTable {
   }
 
   // get_user_pages_fast: pins the page at `address` without a lock, checks the entry again, reads
-  // the page and unpins it. Answers whether a readable page was mapped there.
-  bool walk(u64 address) {
+  // the page and unpins it. Answers whether a readable page was mapped there. `believed` maps what
+  // the second look found to what the walk believes. Only tests pass another function.
+  template <class Believed = std::identity>
+  bool walk(u64 address, const Believed& believed = {}) {
     u64 unused = 0;
     const Leaf* leaf = find_leaf(root_, address, unused);
     if (leaf == nullptr) return false;
@@ -331,7 +333,7 @@ class PageTable {
     // the frame, the pin was taken before the page table's reference was dropped.
     // weakened acquire survives, program: no program gives a page its old frame back while a walk
     // looks at it.
-    const bool same = Pte{entry.load(std::memory_order_acquire)}.frame() == seen.frame();
+    const bool same = believed(Pte{entry.load(std::memory_order_acquire)}.frame() == seen.frame());
     if (same) frames_.read(seen.frame(), address);
     frames_.unpin(seen.frame());
     return same;

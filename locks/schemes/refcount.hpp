@@ -18,7 +18,7 @@ namespace faultline {
 
 // The hooks of `Mm` are RefcountHooks, or have the same public functions.
 template <class Mm, SharedLock Lock>
-requires Mm::searchable_under_rcu class Refcount final
+requires Mm::searchable_under_rcu class Refcount
     : public MmapSemBase<Mm, Lock, Refcount<Mm, Lock>> {
   using Base = MmapSemBase<Mm, Lock, Refcount>;
   using P = typename Mm::Platform;

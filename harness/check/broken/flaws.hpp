@@ -37,6 +37,15 @@ enum class Flaw : int {
   write_only,         // memory that may only be written may not be accessed
   short_top,          // a map without a hint fails where the highest hole is too short
   always_merges,      // the option against merging has no effect
+  lost_stack,         // the upper part of a stack that a protect cuts is no stack
+  far_anon_vma,       // a mapping takes over the anon_vma of one beyond a hole
+  moved_break,        // the break moves although its call is refused
+  eager_break,        // pages of the break are mapped in before they are touched
+  counted_twice,      // a fault is counted twice
+  wide_fault,         // a read fault grants a write, and takes it back
+  one_look,           // a walk does not look at the entry again once it has pinned the frame
+  late_shootdown,     // frames are given back before the shootdown
+  far_hole,           // a range above the first pages of the tree is not locked
   early_publication,  // a thread publishes with a relaxed store what it has made
 };
 

@@ -90,6 +90,130 @@ class FlawedArguments final : public MmapSemBase<Mm, Lock, FlawedArguments<Mm, L
   }
 };
 
+// mmap_sem: lost_stack, far_anon_vma, moved_break, eager_break, wide_fault, one_look. The answers
+// of calls tell little of these. relaxed, in all of it: the lock orders the accesses.
+template <class Mm, class Lock, Flaw flaw>
+class FlawedRecords final : public MmapSemBase<Mm, Lock, FlawedRecords<Mm, Lock, flaw>> {
+  using Base = MmapSemBase<Mm, Lock, FlawedRecords>;
+  using V = typename Mm::V;
+
+ public:
+  using Base::Base;
+
+ private:
+  friend SchemeBase<typename Mm::Platform, FlawedRecords>;
+
+  Error do_fault(u64 address, Access access) {
+    if (flaw == Flaw::wide_fault && access == Access::read) widen(address);
+    const Error error = Base::do_fault(address, access);
+    if (flaw == Flaw::far_anon_vma && error == Error::none)
+      for_each_pair([&](V& low, V& high) {
+        const u64 anon_vma = low.anon_vma.load(std::memory_order_relaxed);
+        if (anon_vma != 0 && high.range().contains(address) &&
+            low.range().end != high.range().start)
+          high.anon_vma.store(anon_vma, std::memory_order_relaxed);
+      });
+    return error;
+  }
+
+  bool do_walk(u64 address) {
+    if (flaw != Flaw::one_look) return Base::do_walk(address);
+    return this->mm_.table().walk(address, [](bool) { return true; });
+  }
+
+  void widen(u64 address) {
+    this->lock_.lock_shared();
+    const V* vma = this->mm_.find(address);
+    if (vma != nullptr && vma->range().contains(address) && vma->permits(Access::read) &&
+        !vma->permits(Access::write)) {
+      auto& table = this->mm_.table();
+      table.fault_in(address, Access::write, prot_read | prot_write, NewPage::own);
+      table.restrict({page_floor(address), page_floor(address) + page_size}, prot_read);
+    }
+    this->lock_.unlock_shared();
+  }
+
+  Error do_protect(Range range, u32 prot) {
+    const Error error = Base::do_protect(range, prot);
+    if (flaw == Flaw::lost_stack)
+      for_each_pair([](V& low, V& high) {
+        if (low.has(map_growsdown) && low.range().end == high.range().start)
+          high.flags.store(0, std::memory_order_relaxed);
+      });
+    return error;
+  }
+
+  MapResult do_brk(i64 delta) {
+    const MapResult result = Base::do_brk(delta);
+    const bool refused = result.error == Error::inval && delta > 0;
+    if (flaw == Flaw::moved_break && refused) Base::do_brk(page_size);
+    if (flaw == Flaw::eager_break && result.error == Error::none && delta > 0)
+      Base::do_fault(result.address - page_size, Access::write);
+    return result;
+  }
+
+  // Calls edit(low, high) for each two neighbours.
+  template <class F>
+  void for_each_pair(F&& edit) {
+    this->lock_exclusive();
+    V* low = this->mm_.find(0);
+    for (V* high = low; low != nullptr; low = high) {
+      high = this->mm_.next(*low);
+      if (high != nullptr) edit(*low, *high);
+    }
+    this->unlock_exclusive();
+  }
+};
+
+// refcount: counted_twice.
+template <class Base>
+class CountsTwice final : public Base {
+ public:
+  using Base::Base;
+  void append_events(Events& events) const override {
+    Base::append_events(events);
+    for (EventCount& event : events)
+      if (event.name == "refcount.fallback_missed") event.value *= 2;
+  }
+};
+
+// A machine on which a shootdown waits until its sender asks for the delivery.
+template <class P>
+struct LateShootdown : P {
+  static void shootdown(const CpuSet& cpus, LazyCpus) { pending[P::self()].add(cpus); }
+  static void deliver() {
+    P::shootdown(pending[P::self()], LazyCpus::interrupted);
+    pending[P::self()] = {};
+  }
+  static inline std::array<CpuSet, P::max_threads> pending{};
+};
+
+// mmap_sem: late_shootdown. A call ends with the shootdown, but has given the frames back before.
+template <class Mm, class Lock>
+class LateSpace final : public MmapSemBase<Mm, Lock, LateSpace<Mm, Lock>> {
+  using Base = MmapSemBase<Mm, Lock, LateSpace>;
+  using P = typename Mm::Platform;
+
+ public:
+  explicit LateSpace(const AddressSpaceOptions& options) : Base(options) { P::pending = {}; }
+
+ private:
+  friend SchemeBase<P, LateSpace>;
+
+  template <class T>
+  static T delivered(T result) {
+    P::deliver();
+    return result;
+  }
+  MapResult do_map(u64 hint, u64 length, u32 prot, u32 flags) {
+    return delivered(Base::do_map(hint, length, prot, flags));
+  }
+  Error do_unmap(Range range) { return delivered(Base::do_unmap(range)); }
+  Error do_protect(Range range, u32 prot) { return delivered(Base::do_protect(range, prot)); }
+  MapResult do_brk(i64 delta) { return delivered(Base::do_brk(delta)); }
+  Error do_discard(Range range) { return delivered(Base::do_discard(range)); }
+};
+
 // hole, late_zap, unlocked_fault.
 template <class P, Flaw flaw, template <class> class Spinlock = Ticket>
 class FlawedRanges : public TreeRangeLock<P, Spinlock> {
@@ -179,7 +303,7 @@ struct UnmarkedHooks : RangeLockHooks<P> {
   };
 };
 
-// hole, late_zap, unlocked_fault, unlocked_child.
+// hole, late_zap, unlocked_fault, unlocked_child, far_hole.
 template <class P, class Base, Flaw flaw>
 class FlawedTree : public Base {
  public:
@@ -187,6 +311,7 @@ class FlawedTree : public Base {
     Base::lock(first, end);
     if (flaw == Flaw::hole && end - first > 1) Base::unlock(end - 1, end);
     let_go_[P::self()] = false;
+    if (flaw == Flaw::far_hole && first >= SmallTree<P>::pages) let_go(first, end);
   }
   u64 lock_folded(u64 page, u64& first, u64& end) {
     const u64 value = Base::lock_folded(page, first, end);
@@ -308,6 +433,23 @@ void for_each_scheme_of_drawn_programs(Add&& add) {
   mmap_sem.template operator()<Flaw::write_only>("mmap_sem:flaw=write_only");
   mmap_sem.template operator()<Flaw::short_top>("mmap_sem:flaw=short_top");
   mmap_sem.template operator()<Flaw::always_merges>("mmap_sem:flaw=always_merges");
+  const auto records = [&]<Flaw flaw>(const char* name) {
+    using Semaphore = Rwsem<P, RwsemPolicy{}, Spinlock>;
+    add.template operator()<FlawedRecords<TreeMm<P>, Semaphore, flaw>>(name);
+  };
+  records.template operator()<Flaw::lost_stack>("mmap_sem:flaw=lost_stack");
+  records.template operator()<Flaw::far_anon_vma>("mmap_sem:flaw=far_anon_vma");
+  records.template operator()<Flaw::moved_break>("mmap_sem:flaw=moved_break");
+  records.template operator()<Flaw::eager_break>("mmap_sem:flaw=eager_break");
+  records.template operator()<Flaw::wide_fault>("mmap_sem:flaw=wide_fault");
+  records.template operator()<Flaw::one_look>("mmap_sem:flaw=one_look");
+  using Late = LateShootdown<P>;
+  add.template operator()<LateSpace<TreeMm<Late>, Rwsem<Late, RwsemPolicy{}, Spinlock>>>(
+      "mmap_sem:flaw=late_shootdown");
+  using Pinning = Refcount<TreeMm<P, RefcountHooks<P>>, Rwsem<P, RwsemPolicy{}, Spinlock>>;
+  add.template operator()<CountsTwice<Pinning>>("refcount:flaw=counted_twice");
+  add.template operator()<LockInTree<P, FlawedTree<P, TallTree<P>, Flaw::far_hole>>>(
+      "lock_in_tree:flaw=far_hole");
 }
 
 // Calls add.template operator()<Scheme>(name) for each broken scheme on platform P. `Spinlock`
