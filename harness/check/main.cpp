@@ -69,7 +69,12 @@ int run(int argc, char** argv) {
       "with --weakened: only sites whose text begins with this: \"locks/mutex/mcs.hpp\"");
   app.add_flag("--broken", broken, "check locks that are broken by hand: each must be caught");
   app.add_flag("--mutants", mutants)->group("");  // the former name of both
-  app.add_flag("--deep", options.deep, "search for hours");
+  app.add_flag("--deep", options.deep, "search for an hour, or for --duration");
+  std::string duration;
+  app.add_option("--duration", duration,
+                 "with --deep: how long the run takes, such as 30m or 8h; each program gets an "
+                 "equal share of what the earlier ones left, and explores at least what it does "
+                 "without --deep");
   std::string to_export;
   app.add_option("--export-genmc", to_export,
                  "write this lock and a program for GenMC to standard output, as one C++ file");
@@ -89,6 +94,10 @@ int run(int argc, char** argv) {
         "beside it");
   if (!options.at.empty() && !weakened)
     throw std::invalid_argument("check: --at: expected --weakened beside it");
+  if (!duration.empty() && (!options.deep || weakened || broken))
+    throw std::invalid_argument(
+        "check: --duration: expected --deep beside it, and neither --weakened nor --broken");
+  if (!duration.empty()) options.seconds = parse_seconds("--duration", duration);
   if (!weakened && !broken) return check_locks(options);
   const int unnoticed = weakened ? check_weakened(options) : 0;
   const int uncaught = broken ? check_broken(options) : 0;

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -135,17 +137,45 @@ usize print_stopped(const std::vector<Row>& rows) {
   return not_begun;
 }
 
+// Deals the time of a deep run out to its programs.
+class Shares {
+ public:
+  explicit Shares(const CheckOptions& options)
+      : at_once_(static_cast<double>(options.at_once)),
+        end_(Clock::now() + Seconds(options.seconds)) {}
+
+  // The CPU time in seconds of a program that begins now, while the programs of `rows` that have
+  // not ended share what is left.
+  double next(const std::vector<Row>& rows) const {
+    usize left = 0;
+    for (const Row& row : rows) left += row.left;
+    const double seconds = Seconds(end_ - Clock::now()).count();
+    // The last programs have no others to share with.
+    return std::max(least, std::min(seconds, seconds * at_once_ / static_cast<double>(left)));
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  using Seconds = std::chrono::duration<double>;
+  static constexpr double least = 0.01;
+  const double at_once_;
+  const std::chrono::time_point<Clock, Seconds> end_;
+};
+
 // Runs every program of every row.
-Ended run_rows(std::vector<Row>& rows, usize at_once, bool tells_progress) {
+Ended run_rows(std::vector<Row>& rows, const CheckOptions& options) {
+  const Shares shares(options);
   std::vector<std::pair<usize, usize>> places;  // the row and the program of each job
   std::vector<std::function<std::string()>> jobs;
   for (usize r = 0; r < rows.size(); ++r)
     for (usize p = 0; p < rows[r].stage.programs.size(); ++p) {
       places.push_back({r, p});
-      jobs.push_back([&row = rows[r], p] {
+      jobs.push_back([&, &row = rows[r], p] {
         meetings.reset();
-        json answer = to_json(
-            explore(*row.checked, row.stage.programs[p], row.stage.options, row.stage.limits));
+        SearchLimits limits = row.stage.limits;
+        if (options.deep) limits.seconds = shares.next(rows);
+        json answer =
+            to_json(explore(*row.checked, row.stage.programs[p], row.stage.options, limits));
         answer["met"] = meetings.met();
         return answer.dump();
       });
@@ -160,9 +190,9 @@ Ended run_rows(std::vector<Row>& rows, usize at_once, bool tells_progress) {
     ended.failed |= row.executions == 0;
   };
   Progress progress;
-  if (tells_progress)
+  if (options.deep)
     progress = [&](const std::vector<usize>& under_way) { tell_progress(rows, places, under_way); };
-  ended.stopped_by = run_in_children(jobs, at_once, done, progress);
+  ended.stopped_by = run_in_children(jobs, options.at_once, done, progress);
   return ended;
 }
 
@@ -213,7 +243,7 @@ int check_locks(const CheckOptions& options) {
     }
   fmt::print("{:<18} {:<46} {:>4} {:>10} {:>7}  {}\n", "lock", "threads x acquisitions, search",
              "of", "executions", "CPU s", "result");
-  const Ended ended = run_rows(rows, options.at_once, options.deep);
+  const Ended ended = run_rows(rows, options);
   if (ended.stopped_by != 0) {
     const usize not_begun = print_stopped(rows);
     fmt::print("stopped; {} of {} rows have not begun\n", not_begun, rows.size());

@@ -30,9 +30,8 @@ bool has_fixed_map(const Program& program) {
   });
 }
 
-// CPU time of each program.
-constexpr double deep_seconds = 1800;
-constexpr double longest_seconds = 600;  // of a program that ends after a number of executions
+// CPU time of a program that ends after a number of executions.
+constexpr double longest_seconds = 600;
 
 class Plan {
  public:
@@ -48,7 +47,8 @@ class Plan {
         drawn_(seed) {}
 
   // `most` bounds the executions of each program, so that one seed gives the same executions on
-  // every machine. A deep run has a bound of time instead.
+  // every machine. A deep run has a bound of time instead, which check_locks sets, but runs no
+  // fewer.
   SearchOptions& add(std::string what, std::vector<Program> programs, Search search, u64 most) {
     if (!atomic_downgrade_) std::erase_if(programs, has_downgrade);
     if (sampled_) keep_some(programs);
@@ -59,8 +59,8 @@ class Plan {
     stage.options.seed = seed_;
     stage.options.threads = static_cast<u32>(programs.front().threads.size());
     stage.programs = std::move(programs);
-    stage.limits.seconds = deep_ ? deep_seconds : longest_seconds;
-    if (!deep_) stage.limits.executions = most;
+    stage.limits.seconds = longest_seconds;
+    (deep_ ? stage.limits.least : stage.limits.executions) = most;
     if (deep_ && search == Search::priorities) stage.limits.executions = 300 * most;
     return stage.options;
   }

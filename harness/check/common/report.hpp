@@ -10,10 +10,11 @@ namespace faultline::check {
 
 struct CheckOptions {
   std::vector<const Checked*> chosen;
-  bool deep = false;  // hours instead of minutes
-  u64 seed = 1;       // it determines everything that is drawn at random
-  usize at_once = 2;  // processes at once
-  std::string at;     // For check_weakened: only sites whose text begins with this. Empty: all.
+  bool deep = false;      // searches for `seconds` instead of minutes
+  double seconds = 3600;  // of a deep run, on all processes together
+  u64 seed = 1;           // it determines everything that is drawn at random
+  usize at_once = 2;      // processes at once
+  std::string at;         // For check_weakened: only sites whose text begins with this. Empty: all.
   u64 most_executions = ~u64{0};  // of each program in a hunt (hunt.hpp)
   // For check_semantic: the mutants are dealt out to `parts` parts, and only this part is tried.
   u64 part = 1, parts = 1;

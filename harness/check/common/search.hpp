@@ -14,6 +14,8 @@ namespace faultline::check {
 struct SearchLimits {
   double seconds = 10;  // of CPU time
   u64 executions = ~u64{0};
+  // The time ends the search only after so many executions.
+  u64 least = 0;
   // CPU time for which the search continues after a failure, to find a shorter one.
   double seconds_for_shorter = 0.3;
 };

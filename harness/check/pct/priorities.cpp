@@ -75,7 +75,8 @@ Outcome explore_by_priorities(const Checked& checked, const Program& program,
   pct::Schedule shortest;
   u64 steps = 0;
   u64 last = limits.executions;
-  for (; outcome.executions < last && cpu_seconds() - start < limits.seconds;
+  for (; outcome.executions < last &&
+         (outcome.executions < limits.least || cpu_seconds() - start < limits.seconds);
        ++outcome.executions) {
     // The mean number of steps so far, and a quarter, estimates the steps of the next execution.
     const u64 usual = outcome.executions == 0 ? 0 : steps / outcome.executions * 5 / 4;

@@ -11,6 +11,7 @@ namespace faultline::check {
 // Where a search ends although it is not complete.
 struct Limits {
   u64 executions = ~u64{0};
+  u64 least = 0;            // executions before the deadline counts
   double deadline = 1e300;  // of cpu_seconds()
 };
 
@@ -48,7 +49,8 @@ class Scheduler {
       return true;
     }
     return now.executions >= now.limits.executions ||
-           (now.executions % 64 == 0 && cpu_seconds() > now.limits.deadline);
+           (now.executions >= now.limits.least && now.executions % 64 == 0 &&
+            cpu_seconds() > now.limits.deadline);
   }
 
   rl::thread_id_t schedule(rl::unpark_reason& reason, unsigned) {

@@ -241,7 +241,7 @@ Outcome explore(const Checked& checked, const Program& program, const SearchOpti
   world().sites = sites;
   Explorer explorer(options);
   const double start = cpu_seconds();
-  Progress now{.limits = {limits.executions, start + limits.seconds}};
+  Progress now{.limits = {limits.executions, limits.least, start + limits.seconds}};
   Outcome outcome;
   Explorer::Path shortest;
   for (;;) {
@@ -252,6 +252,7 @@ Outcome explore(const Checked& checked, const Program& program, const SearchOpti
     ++now.executions;
     if (!outcome.failure) {
       outcome.failure.emplace().execution = now.executions;
+      now.limits.least = 0;
       now.limits.deadline =
           std::min(now.limits.deadline, cpu_seconds() + limits.seconds_for_shorter);
     }
