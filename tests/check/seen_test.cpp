@@ -96,7 +96,7 @@ TEST(Counted, AThreadAloneCountsNoWait) {
   EXPECT_TRUE(counted.matches(Counted::between({}, {{"model.outside", 2}}, wrong)));
   EXPECT_FALSE(counted.matches(Counted::between({}, {{"model.outside", 3}}, wrong)));
   Counted::between({{"rwsem.sleeps", 2}}, {{"rwsem.sleeps", 3}}, wrong);
-  EXPECT_EQ(wrong, "one thread alone has counted rwsem.sleeps");
+  EXPECT_EQ(wrong, "a thread that ran alone has counted a wait: rwsem.sleeps");
 }
 
 TEST(Counted, KindsOfAnEventAddUp) {

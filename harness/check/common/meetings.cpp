@@ -34,22 +34,6 @@ std::string_view excuse_of(std::string_view scheme, usize a, usize b) {
   return {};
 }
 
-// Whether the call answers an error, or nothing, before it looks at its range.
-bool is_refused(const Act& act) {
-  switch (act.call) {
-    case Call::map:
-    case Call::map_stack:
-    case Call::unmap:
-    case Call::protect:
-    case Call::discard:
-    case Call::raise_break:
-    case Call::lower_break:
-      return act.skew != 0 || act.first == act.end;
-    default:
-      return act.first == act.end;
-  }
-}
-
 std::string row_of(const std::vector<SchemeMeetings>& schemes, usize kind) {
   std::string row = fmt::format("{:<12}", names[kind]);
   for (usize other = 1; other <= kind; ++other) {

@@ -143,6 +143,7 @@ class Plan {
     const u64 most = main_ ? 5'000 : 2'000;
     add_some("2 threads of calls", programs_of_calls(2), 3, most);
     add_some("3 threads of calls", programs_of_calls(3), 3, most);
+    add_some("2 threads, VMAs merge", programs_of_absorbed(), 3, most);
     std::vector<Program> timed = programs_of_real_time();
     if (!far && !checked_.make_tall) std::erase_if(timed, std::mem_fn(&Program::far));
     add_some("3 threads in real time", std::move(timed), 3, most);

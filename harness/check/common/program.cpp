@@ -493,6 +493,21 @@ std::vector<Program> programs_of(std::vector<Scripts> all, bool late = false) {
 
 }  // namespace
 
+bool is_refused(const Act& act) {
+  switch (act.call) {
+    case Call::map:
+    case Call::map_stack:
+    case Call::unmap:
+    case Call::protect:
+    case Call::discard:
+    case Call::raise_break:
+    case Call::lower_break:
+      return act.skew != 0 || act.first == act.end;
+    default:
+      return act.first == act.end;
+  }
+}
+
 bool takes_page(const Act& act, const Act& walker) {
   switch (act.call) {
     case Call::map:
@@ -622,6 +637,22 @@ std::vector<Program> programs_of_real_time() {
   for (usize i = 0; i < 3; ++i) programs[i].before = {call(Call::map, 2, 3)};
   programs[2].before.push_back(protect_pages(prot_read, 1, 2));
   programs.back().far = true;
+  return programs;
+}
+
+// Another VMA takes over the pages 2 and 3 under their faults.
+std::vector<Program> programs_of_absorbed() {
+  const Act all = call(Call::map, 0, 4), upper = call(Call::map, 2, 4);
+  const Act first_opens = protect_pages(prot_read | prot_write, 0, 1);
+  const Act second_opens = protect_pages(prot_read | prot_write, 1, 2);
+  std::vector<Program> programs = programs_of({
+      {{fault(2)}, {first_opens}},
+      {{fault(3)}, {second_opens}},
+      {{fault(3)}, {call(Call::map, 1, 2)}},
+  });
+  programs[0].before = {all, protect_pages(prot_read, 0, 1)};
+  programs[1].before = {all, protect_pages(prot_read, 1, 2)};
+  programs[2].before = {call(Call::map, 0, 1), call(Call::unmap, 1, 2), upper};
   return programs;
 }
 

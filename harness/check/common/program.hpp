@@ -186,12 +186,16 @@ void draw_options(std::vector<Program>& programs, u64 seed);
 // What a call does to several pages or mappings at once, and two threads that look at it one after
 // the other.
 std::vector<Program> programs_of_real_time();
+// A call makes VMAs merge under a fault.
+std::vector<Program> programs_of_absorbed();
 // Two threads make what they share while they run.
 std::vector<Program> programs_of_late();
 // Two or three threads also call brk and map without a hint, which lie far from pages 0 and 1.
 std::vector<Program> programs_of_places();
 // Whether the call may take the page of `walker` from it.
 bool takes_page(const Act& act, const Act& walker);
+// Whether the call answers an error, or nothing, before it looks at its range.
+bool is_refused(const Act& act);
 // The histories of all interleavings of a program's calls, under the options with which it runs.
 // sequential.cpp defines it.
 std::vector<Sequential> sequential_histories(const Program& program);

@@ -99,7 +99,8 @@ bool Seen::matches(const Seen& model, bool faulted, bool takes_over) const {
 
 namespace {
 
-constexpr auto free_of_waits = Counted::kinds;  // a thread alone counts none
+// Any other event counts waits or retries, which a thread without others never has.
+constexpr auto is_a_wait = Counted::kinds;
 
 // The kind of count that a scheme's event is.
 usize kind_of(std::string_view event) {
@@ -110,7 +111,7 @@ usize kind_of(std::string_view event) {
   if (event == "lock_in_tree.stack_growth") return Counted::growths;
   if (event == "range_lock.anon_vma") return Counted::first_writes;
   if (event == "refcount.anon_vma_tried") return Counted::first_writes_inside;
-  return free_of_waits;
+  return is_a_wait;
 }
 
 u64 value_of(const Events& events, std::string_view name) {
@@ -126,10 +127,10 @@ Counted Counted::between(const Events& before, const Events& after, std::string&
   for (usize i = 0; i < after.size(); ++i) {
     const u64 more = after[i].value - (i < before.size() ? before[i].value : 0);
     const usize kind = kind_of(after[i].name);
-    if (kind != free_of_waits)
+    if (kind != is_a_wait)
       counted.counts_[kind] = more;
     else if (more != 0 && after[i].name != "lock_in_tree.expansions")
-      wrong = "one thread alone has counted " + after[i].name;
+      wrong = "a thread that ran alone has counted a wait: " + after[i].name;
   }
   return counted;
 }

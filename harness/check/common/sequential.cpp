@@ -63,14 +63,19 @@ std::vector<Steps> steps_of(const Program& program) {
   return all;
 }
 
+// Whether the call may edit the discard's range. At the top a call without a fixed address may map
+// there.
 bool edits(const Act& act, const Act& discard, bool at_top) {
+  if (is_refused(act)) return false;
+  const bool overlaps = act.first < discard.end && discard.first < act.end;
   switch (act.call) {
     case Call::map:
-    case Call::map_hinted:
     case Call::map_stack:
     case Call::unmap:
     case Call::protect:
-      return at_top || (act.first < discard.end && discard.first < act.end);
+      return overlaps;
+    case Call::map_hinted:
+      return at_top || overlaps;
     case Call::place:
       return at_top;
     default:
@@ -78,8 +83,8 @@ bool edits(const Act& act, const Act& discard, bool at_top) {
   }
 }
 
-// `order`: the threads whose steps come first, second, ... False: an edit lies between the parts of
-// a discard of its range, which holds that range.
+// `order`: the threads whose steps come first, second, ... False: the order puts an edit between
+// the parts of a discard that holds the edit's range.
 bool in_order(const Program& program, const std::vector<Steps>& all, const std::vector<u32>& order,
               Steps& steps) {
   steps.clear();

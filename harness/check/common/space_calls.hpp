@@ -214,9 +214,9 @@ inline void prepare_space(AddressSpace& space, const Program& program) {
   for (const Act& act : program.before) call_space(space, program, act, 0);
 }
 
-// How many faults an execution makes, the looks at the pages among them.
+// The most faults that the calls of a program make.
 inline u64 faults_of(const Program& program) {
-  u64 faults = 1 + 2 * program.pages;
+  u64 faults = 1;
   const auto add = [&](const Script& script) {
     for (const Act& act : script)
       faults +=
@@ -264,9 +264,8 @@ inline std::string look_closely(AddressSpace& space, const Program& program, His
   const Events counted = events_of(space);
   look_at_pages(space, program, history);
   history.last = seen_of(*space.observe(), program);
-  const Events all = events_of(space);
-  std::string wrong = wrong_counts(all, faults_of(program));
-  history.counted = Counted::between(counted, all, wrong);
+  std::string wrong = wrong_counts(counted, faults_of(program));
+  history.counted = Counted::between(counted, events_of(space), wrong);
   return wrong.empty() ? space.check() : wrong;
 }
 
@@ -310,8 +309,10 @@ class Answers {
     if (other != nullptr)
       return "only against their real-time order do the calls give these answers, as in: " +
              to_string(program, *other);
-    return answers ? "no interleaving of the calls that gives these answers leaves these mappings"
-                   : "no interleaving of the calls gives these answers";
+    return answers
+               ? "no interleaving of the calls that gives these answers leaves what is seen here: "
+                 "mappings, pages, the break, counts"
+               : "no interleaving of the calls gives these answers";
   }
 
  private:
