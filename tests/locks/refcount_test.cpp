@@ -89,6 +89,57 @@ TEST(VmaRefcount, AVmaRecycledIntoAnotherAddressSpaceIsRefused) {
   second.close_down();
 }
 
+TEST(VmaRefcount, AWriterThatWaitsForReadersLetsNoOtherIn) {
+  NativeThread thread(0, 0, 0, 1);
+  RefcountHooks<P> hooks;
+  Parts parts;
+  VmaRefcount<P> vma(parts.hot, parts.mostly_read);
+  hooks.open();
+  vma.attach(hooks.owner());
+  hooks.close();
+  using Refcount = VmaRefcount<P>;
+  // One reader too many would set the writer's bit. With the bit alone, the last reader has left
+  // and the writer is about to take the VMA away.
+  for (const u32 count :
+       {Refcount::writer_flag - 1, Refcount::writer_flag, Refcount::writer_flag + 1}) {
+    parts.hot.count.store(count, std::memory_order_relaxed);
+    EXPECT_EQ(vma.pin(hooks.owner()), PinResult::draining);
+    EXPECT_EQ(parts.hot.count.load(std::memory_order_relaxed), count);
+  }
+}
+
+// The hooks of a space, which tell that it has waited for the readers of its VMAs.
+struct WaitingHooks : RefcountHooks<P> {
+  static inline u32 waits = 0;
+  void close_down() {
+    RefcountHooks::close_down();
+    ++waits;
+  }
+};
+
+TEST(Refcount, ASpaceWaitsForReadersOfItsVmasBeforeItEnds) {
+  NativeThread thread(0, 0, 0, 1);
+  WaitingHooks::waits = 0;
+  {
+    Refcount<Mm<P, vmas::RbTree, WaitingHooks>, Rwsem<P>> space(AddressSpaceOptions{});
+    space.enter();
+    EXPECT_EQ(WaitingHooks::waits, 0u);
+  }
+  EXPECT_EQ(WaitingHooks::waits, 1u);
+}
+
+TEST(Refcount, AnUnmapLeavesNoVmaWriteLocked) {
+  NativeThread thread(0, 0, 0, 1);
+  Space space(AddressSpaceOptions{});
+  space.enter();
+  const u64 base = space.fixed_base();
+  ASSERT_EQ(space.map(base, 4 * page_size, rw, map_fixed).error, Error::none);
+  ASSERT_EQ(space.fault(base, Access::write), Error::none);
+  ASSERT_EQ(space.unmap(base + 2 * page_size, 2 * page_size), Error::none);
+  EXPECT_EQ(space.fault(base + page_size, Access::write), Error::none);
+  EXPECT_EQ(event(space, "refcount.fallback_write_locked"), 0u);
+}
+
 // The kernel's use-after-free: a reader pins a VMA that has moved to another address space, which
 // then dies. Dropping the pin wakes the writer of that address space. AddressSanitizer sees the
 // freed owner if the reader does not hold it.

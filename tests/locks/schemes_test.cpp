@@ -167,6 +167,19 @@ TEST_P(EveryScheme, MovesTheBreakUpAndDown) {
   EXPECT_EQ(space->check(), "");
 }
 
+TEST_P(EveryScheme, LeavesTheBreakWhereItIsIfAMappingIsInTheWay) {
+  if (GetParam() == "linux") GTEST_SKIP() << "the process has a break of its own";
+  auto space = make();
+  space->enter();
+  const u64 start = space->brk(0).address;
+  const u64 in_the_way = page_ceil(start) + 4 * page_size;
+  ASSERT_EQ(space->map(in_the_way, page_size, rw, map_fixed).error, Error::none);
+  EXPECT_NE(space->brk(8 * page_size).error, Error::none);
+  EXPECT_EQ(space->brk(0).address, start);
+  EXPECT_EQ(space->unmap(in_the_way, page_size), Error::none);
+  EXPECT_EQ(space->check(), "");
+}
+
 TEST_P(EveryScheme, GrowsAStackByItsFaults) {
   auto space = make();
   space->enter();

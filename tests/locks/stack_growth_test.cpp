@@ -82,6 +82,31 @@ TYPED_TEST(StackGrowth, NeverReachesAcrossAMappingThatIsNotTheStacks) {
                        });
 }
 
+TYPED_TEST(StackGrowth, ServesAFaultWhileAnotherStackReplacesTheStack) {
+  auto& space = this->space_;
+  space.enter();
+  const auto map_stack = [&] {
+    return space.map(top - page_size, page_size, rw, map_fixed | map_growsdown).error;
+  };
+  Error error{};
+  Injection injection([&] {
+    space.enter();
+    error = space.fault(faulting, Access::write);
+  });
+  u32 points = 0;
+  for (bool more = true; more && !this->HasFailure(); ++points) {
+    SCOPED_TRACE("access " + std::to_string(points + 1));
+    ASSERT_EQ(map_stack(), Error::none);
+    more = injection.run(points + 1, [&] { EXPECT_EQ(map_stack(), Error::none); });
+    if (more) {
+      EXPECT_EQ(error, Error::none);
+    }
+    EXPECT_EQ(space.unmap(top - 300 * page_size, 300 * page_size), Error::none);
+    EXPECT_EQ(space.check(), "");
+  }
+  EXPECT_GT(points, 10u);
+}
+
 TYPED_TEST(StackGrowth, GoesDownToTheLowestAddress) {
   auto& space = this->space_;
   space.enter();
