@@ -40,9 +40,9 @@ def choice(mutants, original):
     """The text in place of `original` where each of `mutants` has its own."""
     find = mutants[0]["find"]
     if find[-1] == ";" or (find[-1] == "}" and ";" in find):
-        chain = "".join(f"if (::faultline::check::mutant_is({m['id']})) {{ {m['replace']} }} else " for m in mutants)
+        chain = "".join(f"if (::faultline::semantic::mutant_is({m['id']})) {{ {m['replace']} }} else " for m in mutants)
         return f"{{ {chain}{{ {original} }} }}"
-    chain = "".join(f"::faultline::check::mutant_is({m['id']}) ? ({m['replace']}) : " for m in mutants)
+    chain = "".join(f"::faultline::semantic::mutant_is({m['id']}) ? ({m['replace']}) : " for m in mutants)
     return f"({chain}({original}))"
 
 
@@ -76,8 +76,8 @@ def table(mutants):
     )
     return (
         '// Written by tests/mutants/apply.py.\n#include "harness/check/semantic/mutant.hpp"\n\n'
-        "namespace faultline::check {\n\nconst std::vector<Mutant>& mutants() {\n"
-        f"  static const std::vector<Mutant> all = {{\n{rows}  }};\n  return all;\n}}\n\n}}  // namespace faultline::check\n"
+        "namespace faultline::semantic {\n\nconst std::vector<Mutant>& mutants() {\n"
+        f"  static const std::vector<Mutant> all = {{\n{rows}  }};\n  return all;\n}}\n\n}}  // namespace faultline::semantic\n"
     )
 
 

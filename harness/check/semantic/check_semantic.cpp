@@ -11,11 +11,14 @@
 #include "harness/check/common/hunt.hpp"
 #include "harness/check/common/pool.hpp"
 #include "harness/check/semantic/mutant.hpp"
+#include "harness/check/semantic/unit_tests.hpp"
 
 namespace faultline::check {
 namespace {
 
 using nlohmann::json;
+using semantic::Mutant;
+using semantic::mutants;
 
 constexpr u64 most_for_reach = 50;  // executions of a program
 constexpr u64 at_first = 20;        // executions of a program before any lock gets more
@@ -35,7 +38,9 @@ void restart_watchdog() {
 
 // For a child.
 void limit_child() {
-  const rlimit memory{most_memory, most_memory};
+  rlimit memory;
+  getrlimit(RLIMIT_AS, &memory);
+  memory.rlim_cur = std::min(memory.rlim_max, most_memory);
   setrlimit(RLIMIT_AS, &memory);
   restart_watchdog();
 }
@@ -58,34 +63,8 @@ json reached_by(const Checked& checked, const CheckOptions& options) {
     }
   json numbers = json::array();
   for (unsigned number = 1; number <= mutants().size(); ++number)
-    if (reached_mutants[number]) numbers.push_back(number);
+    if (semantic::reached_mutants[number]) numbers.push_back(number);
   return {{"reaches", numbers}};
-}
-
-// For each mutant's number, the locks that reach it.
-std::map<unsigned, std::vector<const Checked*>> find_reach(const CheckOptions& options) {
-  const std::vector<Checked>& locks = checked_list();
-  std::vector<std::function<std::string()>> jobs;
-  for (const Checked& checked : locks)
-    jobs.push_back([&] { return reached_by(checked, options).dump(); });
-  std::vector<json> found(jobs.size());
-  const int stopped_by =
-      run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
-        if (!answer.text)
-          throw std::runtime_error(fmt::format("check: {}: {} while its mutants were collected",
-                                               locks[job].name, answer.reason));
-        const json result = json::parse(*answer.text);
-        if (result.contains("fails"))
-          throw std::runtime_error(fmt::format("check: {} fails without a mutant: {}",
-                                               locks[job].name,
-                                               result["fails"].get<std::string>()));
-        found[job] = result["reaches"];
-      });
-  end_by(stopped_by);
-  std::map<unsigned, std::vector<const Checked*>> reach;
-  for (usize i = 0; i < locks.size(); ++i)
-    for (const json& number : found[i]) reach[number.get<unsigned>()].push_back(&locks[i]);
-  return reach;
 }
 
 // Whether the file belongs to schemes alone, or is used by each scheme in another way.
@@ -95,25 +74,57 @@ bool is_of_schemes(std::string_view file) {
          file == "locks/types.hpp";
 }
 
-// The locks on which a mutant is tried, of those that reach it: a lock's mutants on locks where
-// some reach it, else on schemes; and on variants such as "rwsem:osq=off" only where nothing else
-// reaches it.
-std::vector<const Checked*> locks_for(const Mutant& mutant, std::vector<const Checked*> reaching) {
-  const auto keep = [&](auto is_kept) {
-    if (std::any_of(reaching.begin(), reaching.end(), is_kept))
-      std::erase_if(reaching, [&](const Checked* checked) { return !is_kept(checked); });
-  };
-  if (!is_of_schemes(mutant.file))
-    keep([](const Checked* checked) { return checked->family != Family::space; });
-  keep([](const Checked* checked) { return !checked->is_ablation(); });
-  return reaching;
+using Locks = std::vector<const Checked*>;
+
+// Adds to `reach`, for each mutant's number, those of `locks` that reach it.
+void find_reach(const Locks& locks, const CheckOptions& options, std::map<unsigned, Locks>& reach) {
+  std::vector<std::function<std::string()>> jobs;
+  for (const Checked* checked : locks)
+    jobs.push_back([=, &options] { return reached_by(*checked, options).dump(); });
+  std::vector<json> found(jobs.size());
+  const int stopped_by =
+      run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
+        if (!answer.text)
+          throw std::runtime_error(fmt::format("check: {}: {} while its mutants were collected",
+                                               locks[job]->name, answer.reason));
+        const json result = json::parse(*answer.text);
+        if (result.contains("fails"))
+          throw std::runtime_error(fmt::format("check: {} fails without a mutant: {}",
+                                               locks[job]->name,
+                                               result["fails"].get<std::string>()));
+        found[job] = result["reaches"];
+      });
+  end_by(stopped_by);
+  for (usize i = 0; i < locks.size(); ++i)
+    for (const json& number : found[i]) reach[number.get<unsigned>()].push_back(locks[i]);
 }
 
 struct Trial {
   unsigned number;
   const Mutant& mutant;
-  std::vector<const Checked*> locks;
+  Locks locks;
 };
+
+// Chooses the locks on which each mutant is tried: those that reach it, of the first kind of which
+// any does: locks, variants such as "rwsem:osq=off", schemes, their variants. A mutant of schemes
+// is tried on schemes alone.
+void find_locks(std::vector<Trial>& trials, const CheckOptions& options) {
+  for (const bool schemes : {false, true})
+    for (const bool variants : {false, true}) {
+      const auto waits = [&](const Trial& trial) {
+        return trial.locks.empty() && (schemes || !is_of_schemes(trial.mutant.file));
+      };
+      if (std::none_of(trials.begin(), trials.end(), waits)) continue;
+      Locks locks;
+      for (const Checked& checked : checked_list())
+        if (checked.is_ablation() == variants && (checked.family == Family::space) == schemes)
+          locks.push_back(&checked);
+      std::map<unsigned, Locks> reach;
+      find_reach(locks, options, reach);
+      for (Trial& trial : trials)
+        if (waits(trial)) trial.locks = reach[trial.number];
+    }
+}
 
 // Searches one lock after the other until one fails, with at most `most` executions of a program.
 // Adds the executions to `executions`.
@@ -131,10 +142,8 @@ json hunt_once(const Trial& trial, CheckOptions options, u64 most, u64& executio
   return {{"executions", executions}};
 }
 
-// In a child. Most mutants fail soon in some program, so each program is tried a little first.
-json hunt(const Trial& trial, const CheckOptions& options) {
-  limit_child();
-  active_mutant = trial.number;
+// Most mutants fail soon in some program, so each program is tried a little first.
+json search(const Trial& trial, const CheckOptions& options) {
   u64 most = options.most_executions;
   if (most == CheckOptions().most_executions)
     most = is_of_schemes(trial.mutant.file) ? most_for_schemes : most_for_locks;
@@ -143,20 +152,65 @@ json hunt(const Trial& trial, const CheckOptions& options) {
   return found.contains("caught") ? found : hunt_once(trial, options, most, executions);
 }
 
+// In a child. The unit tests judge what no search catches.
+json hunt(const Trial& trial, const CheckOptions& options) {
+  limit_child();
+  semantic::active_mutant = trial.number;
+  json found = search(trial, options);
+  if (found.contains("caught")) return found;
+  try {
+    if (const auto failed = failing_test(trial.number)) found["test"] = *failed;
+  } catch (const std::runtime_error& error) {
+    found["error"] = error.what();  // a crash of this process would count as caught
+  }
+  return found;
+}
+
+// The unit tests must pass without a mutant, under the limits that they have with one.
+void expect_sound_tests() {
+  const auto run = [] {
+    limit_child();
+    return failing_test(0).value_or("");
+  };
+  const auto take = [](usize, const Answer& answer) {
+    if (const std::string failed = answer.text.value_or(answer.reason); !failed.empty())
+      throw std::runtime_error(fmt::format("check: {} without a mutant", failed));
+  };
+  end_by(run_in_children({run}, 1, take));
+}
+
 struct Tally {
-  usize caught = 0, equivalent = 0, survivors = 0;
-  usize all() const { return caught + equivalent + survivors; }
+  usize caught = 0, by_tests = 0, equivalent = 0, survivors = 0;
+  usize all() const { return caught + by_tests + equivalent + survivors; }
 };
 
+struct Judgement {
+  bool caught = false, by_test = false;
+  std::string text;
+};
+
+Judgement judgement_of(const Trial& trial, const Answer& answer) {
+  const Verdict verdict = verdict_of(answer);
+  const std::string text = trial.locks.empty() ? "no program reaches it" : verdict.text;
+  if (verdict.caught) return {true, false, verdict.text};
+  const json found = json::parse(*answer.text);
+  if (found.contains("error")) throw std::runtime_error(found["error"].get<std::string>());
+  if (!found.contains("test")) return {false, false, text};
+  return {true, true, fmt::format("{}, {}", text, found["test"].get<std::string>())};
+}
+
 // Answers whether the outcome is as it should be.
-bool note(const Trial& trial, const Verdict& verdict, Tally& tally) {
+bool note(const Trial& trial, const Judgement& verdict, Tally& tally) {
   const bool is_equivalent = !trial.mutant.equivalent.empty();
   const char* result = "SURVIVES";
   if (verdict.caught)
     result = is_equivalent ? "CAUGHT, though called equivalent" : "caught";
   else if (is_equivalent)
     result = "equivalent";
-  ++(verdict.caught ? tally.caught : is_equivalent ? tally.equivalent : tally.survivors);
+  ++(verdict.by_test  ? tally.by_tests
+     : verdict.caught ? tally.caught
+     : is_equivalent  ? tally.equivalent
+                      : tally.survivors);
   fmt::print("  {:<10} {}  {}\n", result, text_of(trial.mutant), verdict.text);
   if (is_equivalent)
     fmt::print("             {}\n", trial.mutant.equivalent);
@@ -187,22 +241,22 @@ std::vector<Trial> trials_of(const CheckOptions& options) {
   if (trials.empty())
     throw std::invalid_argument(fmt::format(
         "--part {}/{}: no mutant is in it, expected fewer parts", options.part, options.parts));
-  auto reach = find_reach(options);
-  for (Trial& trial : trials) trial.locks = locks_for(trial.mutant, reach[trial.number]);
+  find_locks(trials, options);
   return trials;
 }
 
 void print_table(const std::map<std::string_view, Tally>& files) {
   Tally sum;
-  fmt::print("{:<40} {:>7} {:>7} {:>11} {:>9}\n", "file", "mutants", "caught", "equivalent",
-             "survive");
+  fmt::print("{:<40} {:>7} {:>7} {:>8} {:>11} {:>9}\n", "file", "mutants", "caught", "by tests",
+             "equivalent", "survive");
   const auto print_row = [](std::string_view name, const Tally& tally) {
-    fmt::print("{:<40} {:>7} {:>7} {:>11} {:>9}\n", name, tally.all(), tally.caught,
-               tally.equivalent, tally.survivors);
+    fmt::print("{:<40} {:>7} {:>7} {:>8} {:>11} {:>9}\n", name, tally.all(), tally.caught,
+               tally.by_tests, tally.equivalent, tally.survivors);
   };
   for (const auto& [file, tally] : files) {
     print_row(file, tally);
     sum.caught += tally.caught;
+    sum.by_tests += tally.by_tests;
     sum.equivalent += tally.equivalent;
     sum.survivors += tally.survivors;
   }
@@ -212,9 +266,10 @@ void print_table(const std::map<std::string_view, Tally>& files) {
 }  // namespace
 
 int check_semantic(const CheckOptions& options) {
-  if (mutants().size() >= most_mutants)
+  if (mutants().size() >= semantic::most_mutants)
     throw std::logic_error("there are more mutants than most_mutants");
   const std::vector<Trial> trials = trials_of(options);
+  expect_sound_tests();
   std::vector<std::function<std::string()>> jobs;
   for (const Trial& trial : trials)
     jobs.push_back([&trial, &options] { return hunt(trial, options).dump(); });
@@ -225,9 +280,7 @@ int check_semantic(const CheckOptions& options) {
       run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
         const Trial& trial = trials[job];
         --left;
-        Verdict verdict = verdict_of(answer);
-        if (trial.locks.empty()) verdict.text = "no program reaches it";
-        as_expected &= note(trial, verdict, files[trial.mutant.file]);
+        as_expected &= note(trial, judgement_of(trial, answer), files[trial.mutant.file]);
       });
   print_table(files);
   fmt::print("{}", untried(left, trials.size()));

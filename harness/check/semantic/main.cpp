@@ -29,7 +29,7 @@ int run(int argc, char** argv) {
         if (slash == std::string::npos)
           throw std::invalid_argument(fmt::format(
               "--part '{}': expected the part and the number of parts, such as 3/16", text));
-        options.parts = parse_number("--part", text.substr(slash + 1), 1, most_mutants);
+        options.parts = parse_number("--part", text.substr(slash + 1), 1, semantic::most_mutants);
         options.part = parse_number("--part", text.substr(0, slash), 1, options.parts);
       },
       "K/N: deals the mutants out to N parts, and tries part K alone, from 1 to N");

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace faultline::check {
+namespace faultline::semantic {
 
 struct Mutant {
   std::string_view file;        // "locks/shared/rwsem.hpp"
@@ -34,4 +34,4 @@ constexpr bool mutant_is(unsigned number) {
   return active_mutant == number;
 }
 
-}  // namespace faultline::check
+}  // namespace faultline::semantic

@@ -1,0 +1,69 @@
+#include "harness/check/semantic/unit_tests.hpp"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <stdexcept>
+
+#include "locks/types.hpp"
+
+namespace faultline::check {
+namespace {
+
+constexpr int most_seconds = 150;  // about six times as long as all tests take
+// Not the tests whose threads spin on FIFO locks: they take minutes where other processes use the
+// CPUs. The searches explore what they do.
+constexpr const char* filter =
+    "-*UnderThreads*:*FaultsOfThreads*:*ForThreadsAtOnce*:*MoreThreadsThanCpus*:*ACpu*:*Stress*";
+// The exit codes of timeout(1), and of a shell that does not find the program.
+constexpr int timed_out = 124, killed = 137, not_found = 127;
+
+std::string name_after(const std::string& text, std::string_view mark) {
+  const auto at = text.rfind(mark);
+  if (at == std::string::npos) return "";
+  const auto start = at + mark.size();
+  return text.substr(start, text.find_first_of(" ,\n", start) - start);
+}
+
+std::string output_of(const std::string& command, int& status) {
+  FILE* pipe = popen(command.c_str(), "r");
+  if (pipe == nullptr) throw std::runtime_error("check: cannot start " + command);
+  std::string text;
+  std::array<char, 4096> part;
+  while (const usize size = std::fread(part.data(), 1, part.size(), pipe))
+    text.append(part.data(), size);
+  status = pclose(pipe);
+  return text;
+}
+
+}  // namespace
+
+std::optional<std::string> failing_test(unsigned mutant) {
+  const auto program =
+      std::filesystem::read_symlink("/proc/self/exe").parent_path() / "faultline-tests-mutated";
+  int status = 0;
+  // A search has a limit of memory that is too low for the kernel's own address spaces.
+  const std::string output =
+      output_of(fmt::format("ulimit -S -v $(ulimit -H -v); timeout -k 5 {} '{}' --mutant={} "
+                            "--gtest_fail_fast --gtest_color=no "
+                            "--gtest_filter='{}' 2>&1",
+                            most_seconds, program.string(), mutant, filter),
+                status);
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  if (code == 0) return std::nullopt;
+  if (code == not_found || code == not_found - 1)
+    throw std::runtime_error(fmt::format("check: cannot start {}: build target {}",
+                                         program.string(), program.filename().string()));
+  if (const std::string failed = name_after(output, "[  FAILED  ] "); !failed.empty())
+    return "test " + failed;
+  const std::string running = name_after(output, "[ RUN      ] ");
+  return fmt::format("test {} {}", running,
+                     code == timed_out || code == killed
+                         ? fmt::format("does not end in {} s", most_seconds)
+                         : fmt::format("crashes, exit code {}", code));
+}
+
+}  // namespace faultline::check

@@ -1,0 +1,16 @@
+// The unit tests of locks/, compiled over the headers with mutants: the second judge of a mutant
+// that no search has caught.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace faultline::check {
+
+// Runs faultline-tests-mutated, which lies beside this program, with the mutant of a number
+// (mutant.hpp; 0 for none). Answers what went wrong: the first test that failed, the signal that
+// ended the tests, or that they did not end in 150 s. Throws std::runtime_error where the program
+// cannot be started.
+std::optional<std::string> failing_test(unsigned mutant);
+
+}  // namespace faultline::check
