@@ -124,8 +124,8 @@ void SpaceModel::give_identity(usize i) {
   if (own.identity == 0) own.identity = ++identities_;
 }
 
-void SpaceModel::note_write(usize i, u64 page, bool grew) {
-  if (counts_ == Counts::runs) written_.insert(page);
+void SpaceModel::note_write(usize i, u64 address, bool grew) {
+  if (counts_ == Counts::runs) written_.insert(address);
   if (counts_ == Counts::runs || mappings_[i].identity != 0) return;
   give_identity(i);
   ++counted_[Counted::first_writes];

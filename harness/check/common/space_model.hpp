@@ -57,7 +57,7 @@ class SpaceModel final : public AddressSpace {
   void join_below(usize i);
   void join_around(usize i);
   bool grow(usize i, u64 page);
-  void note_write(usize i, u64 page, bool grew);
+  void note_write(usize i, u64 address, bool grew);
   void give_identity(usize i);
   static bool alike(const Mapping& low, const Mapping& high);
   u64 highest_hole(u64 length) const;
