@@ -4,21 +4,13 @@
 #include <gtest/gtest.h>
 
 #include "harness/native/platform.hpp"
+#include "tests/locks/event.hpp"
 
 namespace faultline {
 namespace {
 
 using P = NativePlatform;
 constexpr u32 rw = prot_read | prot_write;
-
-u64 event(const AddressSpace& space, std::string_view name) {
-  Events events;
-  space.append_events(events);
-  for (const EventCount& event : events)
-    if (event.name == name) return event.value;
-  ADD_FAILURE() << "no event " << name;
-  return 0;
-}
 
 // All faults of a folded slot would wait for one another.
 TEST(LockInTree, AFaultGivesItsPageASlotOfItsOwn) {

@@ -7,6 +7,7 @@
 
 #include "harness/native/platform.hpp"
 #include "locks/address_space/radix_tree.hpp"
+#include "tests/locks/event.hpp"
 
 namespace faultline {
 namespace {
@@ -25,15 +26,6 @@ std::vector<u64> values(const Tree& tree, u64 first, u64 end) {
     return true;
   });
   return seen;
-}
-
-u64 event(const SmallTree& tree, std::string_view name) {
-  Events events;
-  tree.append_events(events);
-  for (const EventCount& event : events)
-    if (event.name == name) return event.value;
-  ADD_FAILURE() << "no event " << name;
-  return 0;
 }
 
 TEST(RadixTree, FillsExactlyTheLockedRange) {

@@ -14,6 +14,7 @@
 #include "locks/mutex/ticket.hpp"
 #include "locks/shared/rwsem.hpp"
 #include "locks/vmas/rbtree.hpp"
+#include "tests/locks/event.hpp"
 
 namespace faultline {
 namespace {
@@ -56,15 +57,6 @@ void run_rounds(AddressSpace& space, u32 count, int rounds, F&& round) {
       for (int n = 0; n < rounds && P::now() < end; ++n) round(i);
     });
   for (std::thread& thread : threads) thread.join();
-}
-
-u64 event(const AddressSpace& space, const std::string& name) {
-  Events events;
-  space.append_events(events);
-  for (const EventCount& count : events)
-    if (count.name == name) return count.value;
-  ADD_FAILURE() << "no event " << name;
-  return 0;
 }
 
 TYPED_TEST(RangeLockSpaces, MergesAMapWithBothNeighboursAndLeavesNoReservation) {

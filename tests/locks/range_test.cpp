@@ -16,6 +16,7 @@
 #include "locks/range/tree_range_lock.hpp"
 #include "locks/schemes/full_range.hpp"
 #include "locks/shared/concept.hpp"
+#include "tests/locks/event.hpp"
 
 namespace faultline {
 namespace {
@@ -71,15 +72,6 @@ u32 count_lines(const Lock& lock, const std::string& word) {
 template <class Lock>
 void until_waiting(const Lock& lock, u32 waiters) {
   while (count_lines(lock, "waits") < waiters) std::this_thread::yield();
-}
-
-u64 event(const Tree& lock, const std::string& name) {
-  Events events;
-  lock.append_events(events);
-  for (const EventCount& count : events)
-    if (count.name == name) return count.value;
-  ADD_FAILURE() << "no event " << name;
-  return 0;
 }
 
 // Eight threads that take turns at a lock (harness/torture/lock_turns.hpp).

@@ -11,6 +11,7 @@
 #include "locks/shared/rwsem.hpp"
 #include "locks/vmas/rbtree.hpp"
 #include "locks/vmas/sorted_array.hpp"
+#include "tests/locks/event.hpp"
 
 namespace faultline {
 namespace {
@@ -32,15 +33,6 @@ struct Parts {
   VmaRefcount<P>::Hot hot;
   VmaRefcount<P>::MostlyRead mostly_read;
 };
-
-u64 event(const AddressSpace& space, std::string_view name) {
-  Events events;
-  space.append_events(events);
-  for (const EventCount& event : events)
-    if (event.name == name) return event.value;
-  ADD_FAILURE() << "no event " << name;
-  return 0;
-}
 
 TEST(VmaRefcount, APinnedVmaIsNotWriteLockedUntilItIsUnpinned) {
   NativeThread thread(0, 0, 0, 1);
@@ -97,11 +89,10 @@ TEST(VmaRefcount, AWriterThatWaitsForReadersLetsNoOtherIn) {
   hooks.open();
   vma.attach(hooks.owner());
   hooks.close();
-  using Refcount = VmaRefcount<P>;
+  constexpr u32 flag = VmaRefcount<P>::writer_flag;
   // One reader too many would set the writer's bit. With the bit alone, the last reader has left
   // and the writer is about to take the VMA away.
-  for (const u32 count :
-       {Refcount::writer_flag - 1, Refcount::writer_flag, Refcount::writer_flag + 1}) {
+  for (const u32 count : {flag - 1, flag, flag + 1}) {
     parts.hot.count.store(count, std::memory_order_relaxed);
     EXPECT_EQ(vma.pin(hooks.owner()), PinResult::draining);
     EXPECT_EQ(parts.hot.count.load(std::memory_order_relaxed), count);

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <thread>
 
+#include "tests/locks/event.hpp"
 #include "tests/locks/stress.hpp"
 
 namespace faultline {
@@ -19,15 +20,6 @@ using P = NativePlatform;
 class RwsemTest : public testing::Test {
  protected:
   using Lock = Rwsem<P>;
-
-  u64 event(const auto& lock, std::string_view name) const {
-    Events events;
-    lock.append_events(events);
-    for (const EventCount& event : events)
-      if (event.name == name) return event.value;
-    ADD_FAILURE() << "no event " << name;
-    return 0;
-  }
 
   // A thread that runs on another CPU than this thread, where there is one.
   template <class F>
