@@ -117,7 +117,7 @@ class RangeLockScheme final
     reach_retries,
     whole_space,
     anon_vmas,
-    stack_growths,
+    stack_growths,  // faults below a stack, or below a reserved place that may become one
     reservation_waits,
     event_count
   };

@@ -11,7 +11,7 @@ namespace faultline::check {
 struct CheckOptions {
   std::vector<const Checked*> chosen;
   bool deep = false;      // searches for `seconds` instead of minutes
-  double seconds = 3600;  // of a deep run, on all processes together
+  double seconds = 3600;  // of a deep run, by the clock
   u64 seed = 1;           // it determines everything that is drawn at random
   usize at_once = 2;      // processes at once
   std::string at;         // For check_weakened: only sites whose text begins with this. Empty: all.

@@ -13,7 +13,7 @@
 namespace faultline::check {
 namespace {
 
-constexpr int most_seconds = 150;  // about six times as long as all tests take
+constexpr int most_seconds = 150;  // far more than all tests take
 // Not the tests whose threads spin on FIFO locks: they take minutes where other processes use the
 // CPUs. The searches explore what they do.
 constexpr const char* filter =

@@ -8,8 +8,8 @@
 namespace faultline::check {
 
 // Runs faultline-tests-mutated, which lies beside this program, with the mutant of a number
-// (mutant.hpp; 0 for none). Answers what went wrong: the first test that failed, the signal that
-// ended the tests, or that they did not end in 150 s. Throws std::runtime_error where the program
+// (mutant.hpp; 0 for none). Answers what went wrong: the first test that failed, the one that
+// crashed, or the one that had not ended after 150 s. Throws std::runtime_error where the program
 // cannot be started.
 std::optional<std::string> failing_test(unsigned mutant);
 
