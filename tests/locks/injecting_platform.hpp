@@ -2,9 +2,11 @@
 // atomic access of the first one's: a race wherever there can be one, without waiting for luck.
 #pragma once
 
+#include <array>
 #include <atomic>
-#include <chrono>
+#include <condition_variable>
 #include <functional>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -13,50 +15,111 @@
 
 namespace faultline {
 
-// The caller is thread 0; the thread that intrudes is thread 1.
+// The caller is thread 0; the thread that intrudes is thread 1. They take turns, so that the
+// outcome does not depend on time: the intruder runs until it has ended or waits, then the caller
+// runs until it has ended or waits. A thread waits where it pauses in a loop, or sleeps in a futex.
 class Injection {
  public:
   explicit Injection(std::function<void()> intruder) : intruder_(std::move(intruder)) {}
 
-  // Runs `act`, and at its nth access the intruder, until that has ended or waits (as told
-  // by wait_begin) for the caller. False: `act` made fewer accesses, and the intruder has not
-  // run.
+  // Runs `act`, and the intruder at its nth access. False: `act` made fewer accesses, and the
+  // intruder has not run.
   template <class F>
   bool run(u32 n, F&& act) {
     left_ = n;
     current_ = this;
+    party_ = first;
     act();
     current_ = nullptr;
     if (!thread_.joinable()) return false;
+    end_turns();
     thread_.join();
     return true;
   }
 
   static void at_access() {
-    if (current_ != nullptr && --current_->left_ == 0) current_->intrude();
+    if (current_ != nullptr && party_ == first && current_->left_ != 0 && --current_->left_ == 0)
+      current_->intrude();
+  }
+  // The thread waits in a loop.
+  static void at_pause() {
+    if (current_ != nullptr && current_->thread_.joinable()) current_->pass();
+  }
+  // The thread sleeps in `sleep`, until the other one wakes it.
+  template <class F>
+  static bool asleep(F&& sleep) {
+    if (current_ == nullptr || !current_->thread_.joinable()) return sleep();
+    current_->begin_sleep();
+    const bool woken = sleep();
+    current_->end_sleep();
+    return woken;
   }
 
  private:
+  // The caller and the intruder.
+  enum Party : usize { first, second };
+
+  static Party other() { return party_ == first ? second : first; }
+
   void intrude() {
-    current_ = nullptr;
-    done_ = false;
+    std::unique_lock lock(mutex_);
+    over_ = false;
+    asleep_ = {};
+    turn_ = second;
+    // The intruder's first pause finds `thread_` set, since the assignment is under the mutex too.
     thread_ = std::thread([this] {
+      { const std::lock_guard started(mutex_); }
+      current_ = this;
+      party_ = second;
       NativeThread registered(1, 1, 0, 2);
       intruder_();
-      done_ = true;
+      end_turns();
     });
-    // It sleeps: on a busy machine a yield gives a whole time slice away.
-    while (!done_ && native::waiting_since(1) == 0)
-      std::this_thread::sleep_for(std::chrono::microseconds(20));
+    await_turn(lock);
+  }
+
+  void pass() {
+    std::unique_lock lock(mutex_);
+    if (over_ || asleep_[other()]) return;
+    turn_ = other();
+    changed_.notify_all();
+    await_turn(lock);
+  }
+  void begin_sleep() {
+    const std::lock_guard lock(mutex_);
+    asleep_[party_] = true;
+    if (!asleep_[other()]) turn_ = other();
+    changed_.notify_all();
+  }
+  void end_sleep() {
+    std::unique_lock lock(mutex_);
+    asleep_[party_] = false;
+    await_turn(lock);
+  }
+  void await_turn(std::unique_lock<std::mutex>& lock) {
+    changed_.wait(lock, [&] { return over_ || turn_ == party_ || asleep_[other()]; });
+    turn_ = party_;
+  }
+  // One of the two has ended.
+  void end_turns() {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+    changed_.notify_all();
   }
 
   // One for the thread, as native::this_thread is, since an access has no argument to name it.
   inline static thread_local Injection* current_ = nullptr;
+  inline static thread_local Party party_ = first;
 
   const std::function<void()> intruder_;
   std::thread thread_;
-  std::atomic<bool> done_{false};
-  u32 left_ = 0;
+  u32 left_ = 0;  // accesses of the caller until the intruder runs; 0: it has begun
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Party turn_ = first;  // whose turn it is; the other one blocks, or sleeps
+  std::array<bool, 2> asleep_{};
+  bool over_ = false;
 };
 
 // A std::atomic. The intruder may run before each of its accesses.
@@ -106,7 +169,12 @@ struct InjectingPlatform : NativePlatform, cells::StoresParts<InjectingCell> {
   using cells::StoresParts<InjectingCell>::store_low;
 
   static bool wait(atomic<u32>& word, u32 old, u64 deadline = no_deadline) {
-    return NativePlatform::wait(word.cell().word(), old, deadline);
+    return Injection::asleep(
+        [&] { return NativePlatform::wait(word.cell().word(), old, deadline); });
+  }
+  static void pause(const void* object) {
+    Injection::at_pause();
+    NativePlatform::pause(object);
   }
   static void wake(atomic<u32>& word, u32 n) { NativePlatform::wake(word.cell().word(), n); }
 };
