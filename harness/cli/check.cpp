@@ -27,7 +27,7 @@ namespace {
   throw std::invalid_argument(fmt::format(
       "check: {}: {}, expected the checker, which `cmake --build build{}` makes (but not "
       "with a sanitizer)",
-      checker, std::strerror(errno), semantic ? " --target faultline-check-mutated" : ""));
+      checker, std::strerror(errno), semantic ? " --target mutants" : ""));
 }
 
 }  // namespace

@@ -64,5 +64,16 @@ TEST(Grants, AFaultGivesRightsOnceThereIsAStack) {
   EXPECT_EQ(grants.rights(0), all_rights);
 }
 
+TEST(Grants, AStackThatIsRefusedGivesFaultsNothing) {
+  Grants grants;
+  grants.map_stack();
+  const auto fault = grants.begin_fault(both);
+  EXPECT_EQ(grants.rights(0), all_rights);
+  grants.refuse_stack();
+  EXPECT_EQ(grants.rights(0), prot_none);
+  grants.end(fault, Outcome::partly);
+  EXPECT_EQ(grants.rights(0), prot_none);
+}
+
 }  // namespace
 }  // namespace faultline::check

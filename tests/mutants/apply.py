@@ -14,6 +14,7 @@ import pathlib
 import re
 import sys
 
+COLUMNS = {"file": "", "name": "", "breaks": "", "equivalent": "", "left_to_tests": False}
 GAP = r"(?:\s|//[^\n]*\n)+"
 
 
@@ -71,7 +72,7 @@ def write(path, text):
 
 def table(mutants):
     rows = "".join(
-        "      {" + ", ".join(json.dumps(m.get(key, "")) for key in ("file", "name", "breaks", "equivalent")) + "},\n"
+        "      {" + ", ".join(json.dumps(m.get(key, default)) for key, default in COLUMNS.items()) + "},\n"
         for m in mutants
     )
     return (

@@ -1,14 +1,21 @@
 // faultline-tests-mutated: the unit tests of locks/ over headers with mutants. Option --mutant=N
 // chooses one by its number; 0 chooses none.
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <string_view>
 
 #include "harness/check/semantic/mutant.hpp"
+#include "harness/check/semantic/unit_tests.hpp"
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
+  // A mutant may hang. It ends then, and when the search that has started it is stopped.
+  alarm(faultline::check::most_test_seconds);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   constexpr std::string_view option = "--mutant=";
   for (int i = 1; i < argc; ++i)
     if (std::string_view(argv[i]).starts_with(option))

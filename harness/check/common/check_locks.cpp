@@ -9,6 +9,7 @@
 #include "harness/check/common/plan.hpp"
 #include "harness/check/common/pool.hpp"
 #include "harness/check/common/report.hpp"
+#include "harness/check/common/shares.hpp"
 
 namespace faultline::check {
 namespace {
@@ -137,34 +138,17 @@ usize print_stopped(const std::vector<Row>& rows) {
   return not_begun;
 }
 
-// Deals the time of a deep run out to its programs.
-class Shares {
- public:
-  explicit Shares(const CheckOptions& options)
-      : at_once_(static_cast<double>(options.at_once)),
-        end_(Clock::now() + Seconds(options.seconds)) {}
-
-  // The CPU time in seconds of a program that begins now, while the programs of `rows` that have
-  // not ended share what is left.
-  double next(const std::vector<Row>& rows) const {
-    usize left = 0;
-    for (const Row& row : rows) left += row.left;
-    const double seconds = Seconds(end_ - Clock::now()).count();
-    // The last programs have no others to share with.
-    return std::max(least, std::min(seconds, seconds * at_once_ / static_cast<double>(left)));
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  using Seconds = std::chrono::duration<double>;
-  static constexpr double least = 0.01;
-  const double at_once_;
-  const std::chrono::time_point<Clock, Seconds> end_;
-};
+usize programs_left(const std::vector<Row>& rows) {
+  usize left = 0;
+  for (const Row& row : rows) left += row.left;
+  return left;
+}
 
 // Runs every program of every row.
 Ended run_rows(std::vector<Row>& rows, const CheckOptions& options) {
-  const Shares shares(options);
+  using Clock = std::chrono::steady_clock;
+  using Seconds = std::chrono::duration<double>;
+  const auto end = Clock::now() + Seconds(options.seconds);
   std::vector<std::pair<usize, usize>> places;  // the row and the program of each job
   std::vector<std::function<std::string()>> jobs;
   for (usize r = 0; r < rows.size(); ++r)
@@ -173,7 +157,9 @@ Ended run_rows(std::vector<Row>& rows, const CheckOptions& options) {
       jobs.push_back([&, &row = rows[r], p] {
         meetings.reset();
         SearchLimits limits = row.stage.limits;
-        if (options.deep) limits.seconds = shares.next(rows);
+        if (options.deep)
+          limits.seconds =
+              share_of(Seconds(end - Clock::now()).count(), options.at_once, programs_left(rows));
         json answer =
             to_json(explore(*row.checked, row.stage.programs[p], row.stage.options, limits));
         answer["met"] = meetings.met();

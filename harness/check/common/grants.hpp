@@ -53,13 +53,16 @@ class Grants {
         calls_[i].pages &= ~call.pages;
   }
 
-  void map_stack() { stacks_ = true; }
+  // A call that maps a stack begins.
+  void map_stack() { ++stacks_; }
+  // It has returned, and mapped none.
+  void refuse_stack() { --stacks_; }
 
   u32 rights(u32 page) const {
     if (used_ == calls_.size()) return ~u32{0};
     u32 rights = prot_none;
     for (u32 i = 0; i < used_; ++i)
-      if ((calls_[i].pages >> page & 1) != 0 && (stacks_ || !calls_[i].needs_stack))
+      if ((calls_[i].pages >> page & 1) != 0 && (stacks_ != 0 || !calls_[i].needs_stack))
         rights |= calls_[i].rights;
     return rights;
   }
@@ -76,7 +79,7 @@ class Grants {
   std::array<Call, 48> calls_{};
   u32 used_ = 0;
   u32 moment_ = 0;
-  bool stacks_ = false;  // a call has mapped a stack
+  u32 stacks_ = 0;  // that calls have mapped, or may map now
 };
 
 }  // namespace faultline::check

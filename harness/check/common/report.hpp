@@ -18,6 +18,7 @@ struct CheckOptions {
   u64 most_executions = ~u64{0};  // of each program in a hunt (hunt.hpp)
   // For check_semantic: the mutants are dealt out to `parts` parts, and only this part is tried.
   u64 part = 1, parts = 1;
+  bool no_unit_tests = false;  // for check_semantic: nor mutants that are left to them
 };
 
 // All functions print to standard output and answer the exit code: 0, or 1 where something failed

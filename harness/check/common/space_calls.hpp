@@ -196,6 +196,7 @@ inline u32 call_space(AddressSpace& space, const Program& program, const Act& ac
   const Meetings::Scope scope(meetings, act, thread);
   const u32 answer = answer_of(space, program, act);
   translations.grants.end(grant, outcome_of(act, answer));
+  if (act.call == Call::map_stack && answer != 0) translations.grants.refuse_stack();
   const u64 first = base_of(program) / page_size;
   if (answer == 0) translations.check(first + act.first, first + act.end, rights_after(act), began);
   return answer;

@@ -33,6 +33,8 @@ int run(int argc, char** argv) {
         options.part = parse_number("--part", text.substr(0, slash), 1, options.parts);
       },
       "K/N: deals the mutants out to N parts, and tries part K alone, from 1 to N");
+  app.add_flag("--no-unit-tests", options.no_unit_tests,
+               "leave out the unit tests, and the mutants that only they catch");
   add_search_options(app, options);
   if (const auto code = parse(app, argc, argv)) return *code;
   return check_semantic(options);

@@ -15,6 +15,7 @@ struct Mutant {
   std::string_view name;        // unique within the file
   std::string_view breaks;      // one sentence
   std::string_view equivalent;  // why no program can tell it from the original; else empty
+  bool left_to_tests = false;   // no search catches it, but a unit test does
 };
 
 // A mutant's number is its index here, plus one. Written by apply.py.

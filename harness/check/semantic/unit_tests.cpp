@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <stdexcept>
@@ -13,13 +14,12 @@
 namespace faultline::check {
 namespace {
 
-constexpr int most_seconds = 150;  // far more than all tests take
 // Not the tests whose threads spin on FIFO locks: they take minutes where other processes use the
 // CPUs. The searches explore what they do.
 constexpr const char* filter =
     "-*UnderThreads*:*FaultsOfThreads*:*ForThreadsAtOnce*:*MoreThreadsThanCpus*:*ACpu*:*Stress*";
-// The exit codes of timeout(1), and of a shell that does not find the program.
-constexpr int timed_out = 124, killed = 137, not_found = 127;
+constexpr int timed_out = 128 + SIGALRM;
+constexpr int not_found = 127;  // a shell's exit code; one less if it may not execute the program
 
 std::string name_after(const std::string& text, std::string_view mark) {
   const auto at = text.rfind(mark);
@@ -47,10 +47,10 @@ std::optional<std::string> failing_test(unsigned mutant) {
   int status = 0;
   // A search has a limit of memory that is too low for the kernel's own address spaces.
   const std::string output =
-      output_of(fmt::format("ulimit -S -v $(ulimit -H -v); timeout -k 5 {} '{}' --mutant={} "
+      output_of(fmt::format("ulimit -S -v $(ulimit -H -v); exec '{}' --mutant={} "
                             "--gtest_fail_fast --gtest_color=no "
                             "--gtest_filter='{}' 2>&1",
-                            most_seconds, program.string(), mutant, filter),
+                            program.string(), mutant, filter),
                 status);
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   if (code == 0) return std::nullopt;
@@ -61,9 +61,8 @@ std::optional<std::string> failing_test(unsigned mutant) {
     return "test " + failed;
   const std::string running = name_after(output, "[ RUN      ] ");
   return fmt::format("test {} {}", running,
-                     code == timed_out || code == killed
-                         ? fmt::format("does not end in {} s", most_seconds)
-                         : fmt::format("crashes, exit code {}", code));
+                     code == timed_out ? fmt::format("does not end in {} s", most_test_seconds)
+                                       : fmt::format("crashes, exit code {}", code));
 }
 
 }  // namespace faultline::check

@@ -7,9 +7,11 @@
 
 namespace faultline::check {
 
+inline constexpr unsigned most_test_seconds = 150;  // far more than all tests take
+
 // Runs faultline-tests-mutated, which lies beside this program, with the mutant of a number
 // (mutant.hpp; 0 for none). Answers what went wrong: the first test that failed, the one that
-// crashed, or the one that had not ended after 150 s. Throws std::runtime_error where the program
+// crashed, or the one that had not ended after most_test_seconds. Throws std::runtime_error where the program
 // cannot be started.
 std::optional<std::string> failing_test(unsigned mutant);
 
