@@ -11,10 +11,17 @@
 #include "harness/check/semantic/mutant.hpp"
 #include "harness/check/semantic/unit_tests.hpp"
 
+// A mutant may hang. The signal then ends the process.
+struct EndsHungTests : testing::EmptyTestEventListener {
+  void OnTestStart(const testing::TestInfo&) override {
+    alarm(faultline::check::most_test_seconds);
+  }
+};
+
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  // A mutant may hang. It ends then, and when the search that has started it is stopped.
-  alarm(faultline::check::most_test_seconds);
+  testing::UnitTest::GetInstance()->listeners().Append(new EndsHungTests);
+  // The search that has started this program may be stopped.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   constexpr std::string_view option = "--mutant=";
   for (int i = 1; i < argc; ++i)
