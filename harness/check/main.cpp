@@ -12,33 +12,43 @@
 namespace faultline::check {
 namespace {
 
-std::string known_names() {
+// The names that the checker explores: of all, or of the variants of one lock or scheme.
+std::string known_names(const char* of = nullptr) {
   std::string names;
-  for (const Checked& checked : checked_list()) names += std::string(checked.name) + ", ";
-  return names + "or busted";
+  for (const Checked& checked : checked_list()) {
+    const std::string_view name = checked.name;
+    if (of == nullptr || name.substr(0, name.find(':')) == of) names += std::string(name) + ", ";
+  }
+  return of == nullptr ? names + "or busted" : names.substr(0, names.size() - 2);
 }
 
-// Why the checker does not explore a lock, a scheme or a container that `faultline list` names.
-std::string reason_against(const Entry& entry, const std::string& name) {
+// Why the checker does not explore a lock, a scheme or a container that the catalogue has.
+std::string reason_against(const Chosen& chosen) {
+  const Entry& entry = chosen.entry();
   if (entry.family == vmas_family)
     return "exists, and is checked within the schemes that use it, such as mmap_sem";
-  if (name != entry.name)
-    return fmt::format("exists, and is checked in other variants alone; expected one of {}",
-                       known_names());
-  const char* why = entry.kernel        ? "it is the kernel's own code"
-                    : entry.native_only ? "its source belongs to a library"
-                                        : "it takes no lock";
-  return fmt::format("exists, and is checked by `faultline torture {}` alone: {}", name, why);
+  const bool has_variants = find_checked(entry.name) != nullptr;
+  if (has_variants && !chosen.is_native_only())
+    return fmt::format("exists, and is checked only with other options; expected one of {}",
+                       known_names(entry.name));
+  const char* why = entry.kernel              ? "it is the kernel's own code"
+                    : chosen.is_native_only() ? "its source belongs to a library"
+                                              : "it takes no lock";
+  return fmt::format("exists, and is checked by `faultline torture {}` alone: {}", chosen.text(),
+                     why);
 }
 
 const Checked* checked_named(const std::string& name) {
   if (const Checked* checked = find_checked(name)) return checked;
   const Entry* entry =
       find_entry(lock_families | vmas_family | scheme_family, name.substr(0, name.find(':')));
-  if (entry != nullptr)
-    throw std::invalid_argument(fmt::format("check: {}: {}", name, reason_against(*entry, name)));
-  throw std::invalid_argument(
-      fmt::format("check: no lock '{}': expected one of {}", name, known_names()));
+  if (entry == nullptr)
+    throw std::invalid_argument(
+        fmt::format("check: no lock or scheme '{}': expected one of {}", name, known_names()));
+  // It throws where a key or a value does not exist. Its text leaves defaults out.
+  const Chosen chosen = choose(entry->family, name);
+  if (const Checked* checked = find_checked(chosen.text())) return checked;
+  throw std::invalid_argument(fmt::format("check: {}: {}", name, reason_against(chosen)));
 }
 
 // Each name once, in the order in which they are given first.
@@ -60,16 +70,20 @@ int run(int argc, char** argv) {
   bool weakened = false, broken = false, mutants = false;
   CheckOptions options;
   app.add_option("NAME", names,
-                 "locks, as `faultline list` names them, osq_queue, or vma_refcount; all if not "
-                 "given");
+                 "locks and schemes, as `faultline list` names them, osq_queue, vma_refcount, or "
+                 "busted; all but busted if not given");
   app.add_flag("--weakened", weakened,
                "weaken every memory order and drop every wake-up in turn: each must be noticed");
   app.add_option(
       "--at", options.at,
       "with --weakened: only sites whose text begins with this: \"locks/mutex/mcs.hpp\"");
-  app.add_flag("--broken", broken, "check locks that are broken by hand: each must be caught");
+  app.add_flag(
+      "--broken", broken,
+      "check locks that are broken by hand, of the kind of each NAME: each must be caught");
   app.add_flag("--mutants", mutants)->group("");  // the former name of both
-  app.add_flag("--deep", options.deep, "search for an hour, or for --duration");
+  app.add_flag("--deep", options.deep,
+               "search for an hour, or for --duration; beside --weakened or --broken: run up to "
+               "5000000 executions of each program");
   std::string duration;
   app.add_option("--duration", duration,
                  "with --deep: how long the run takes, such as 30m or 8h; each program gets an "
@@ -84,6 +98,8 @@ int run(int argc, char** argv) {
       "--help");
   if (const auto code = parse(app, argc, argv)) return *code;
   if (!to_export.empty()) {
+    if (argc != 3 && !(argc == 2 && std::string_view(argv[1]).starts_with("--export-genmc=")))
+      throw std::invalid_argument("check: --export-genmc: expected nothing but one name beside it");
     fmt::print("{}", exported(to_export));
     return 0;
   }

@@ -14,8 +14,12 @@ namespace faultline {
 namespace {
 
 [[noreturn]] void become_checker(std::vector<std::string> arguments) {
-  const bool semantic =
-      std::find(arguments.begin(), arguments.end(), "--semantic") != arguments.end();
+  const auto has = [&](const char* option) {
+    return std::find(arguments.begin(), arguments.end(), option) != arguments.end();
+  };
+  const bool semantic = has("--semantic");
+  if (semantic && !has("--mutants"))
+    throw std::invalid_argument("check: --semantic: expected --mutants beside it");
   const char* name = semantic ? "faultline-check-mutated" : "faultline-check";
   const auto checker =
       std::filesystem::read_symlink("/proc/self/exe").replace_filename(name).string();

@@ -71,7 +71,24 @@ TEST(Check, SaysWhatChecksALockThatItDoesNotExplore) {
     EXPECT_TRUE(says(outcome, "exists, and is checked by `faultline torture")) << outcome.text;
   }
   EXPECT_TRUE(says(check("rbtree"), "exists, and is checked within the schemes"));
-  EXPECT_TRUE(says(check("nosuch"), "no lock 'nosuch'"));
+  EXPECT_TRUE(says(check("mmap_sem:lock=pthread_rwlock"), "its source belongs to a library"));
+  EXPECT_TRUE(says(check("nosuch"), "no lock or scheme 'nosuch'"));
+}
+
+// The answer to the last name tells that the names before it are known.
+TEST(Check, TakesNamesAsTheProgramsThatMeasureDo) {
+  const Outcome outcome = check("rwsem:osq=on mmap_sem:vmas=rbtree:lock=rwsem nosuch");
+  EXPECT_TRUE(says(outcome, "no lock or scheme 'nosuch'")) << outcome.text;
+  EXPECT_TRUE(says(check("rwsem:osq=maybe"), "osq=maybe: expected on or off"));
+  EXPECT_TRUE(says(check("mmap_sem:nosuch=on"), "'mmap_sem:nosuch=on': "));
+  const Outcome two = check("rwsem:osq=off:handoff=off");
+  EXPECT_EQ(two.exit_code, 2);
+  EXPECT_TRUE(says(two, "checked only with other options; expected one of rwsem, ")) << two.text;
+}
+
+TEST(Check, RefusesOptionsThatItWouldNotHeed) {
+  EXPECT_TRUE(says(check("ticket --export-genmc mcs"), "expected nothing but one name beside it"));
+  EXPECT_TRUE(says(check("--semantic"), "--semantic: expected --mutants beside it"));
 }
 
 TEST(Check, TakesEverySeedOfSixtyFourBitsAndNoOther) {
@@ -242,7 +259,7 @@ TEST(Check, KnowsEveryLockThatTheListSaysItChecks) {
         names += fmt::format("'{}' ", entry["name"].get<std::string>());
   EXPECT_NE(names.find("'rwsem'"), std::string::npos) << names;
   const Outcome outcome = check(names + "no_such_lock");
-  EXPECT_TRUE(says(outcome, "no lock 'no_such_lock'")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "no lock or scheme 'no_such_lock'")) << outcome.text;
 }
 
 TEST(Check, LeavesABrokenLockOutOfWhatIsMeasured) {
@@ -261,7 +278,7 @@ TEST(Check, LeavesABrokenLockOutOfWhatIsMeasured) {
 TEST(Check, RefusesALockThatIsNotThere) {
   const Outcome outcome = check("no_such_lock");
   EXPECT_EQ(outcome.exit_code, 2);
-  EXPECT_TRUE(says(outcome, "no lock 'no_such_lock': expected one of ticket")) << outcome.text;
+  EXPECT_TRUE(says(outcome, "'no_such_lock': expected one of ticket")) << outcome.text;
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ int check_broken(const CheckOptions& options) {
     jobs.push_back([&] { return hunt(broken.checked, nullptr, options).dump(); });
   const Hunts hunts = run_hunts(jobs, options.at_once);
   bool as_expected = true;
-  fmt::print("broken by hand, and sound controls\n");
+  fmt::print("broken by hand, of the kinds of the chosen locks, and sound controls\n");
   for (usize i = 0; i < locks.size(); ++i) {
     const Verdict& verdict = hunts.verdicts[i];
     if (!verdict.tried) continue;

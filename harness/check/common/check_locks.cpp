@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <tuple>
 #include <utility>
 
 #include "harness/check/common/meetings.hpp"
@@ -16,9 +17,10 @@ namespace {
 
 using nlohmann::json;
 
-// The shortest failure of a lock, measured in operations.
+// The shortest failure of a lock, measured in operations. Of two that are as short it is the one of
+// the earlier row and program, so that it does not depend on which ended first.
 struct Shortest {
-  u32 operations = ~u32{0};
+  std::tuple<u32, const void*, usize> key = {~u32{0}, nullptr, 0};
   std::string text;
 };
 
@@ -49,14 +51,16 @@ json to_json(const Outcome& outcome) {
   return answer;
 }
 
-void note_failure(Row& row, const Program& program, u32 operations, const std::string& text) {
+// `program` is its index in the row.
+void note_failure(Row& row, usize program, u32 operations, const std::string& text) {
   ++row.failed;
-  if (operations >= row.shortest->operations && !row.shortest->text.empty()) return;
-  *row.shortest = {operations, fmt::format("\n{}: threads {}; {}: {}", row.checked->name,
-                                           to_string(program), row.stage.what, text)};
+  const std::tuple<u32, const void*, usize> key = {operations, &row, program};
+  if (key >= row.shortest->key && !row.shortest->text.empty()) return;
+  *row.shortest = {key, fmt::format("\n{}: threads {}; {}: {}", row.checked->name,
+                                    to_string(row.stage.programs[program]), row.stage.what, text)};
 }
 
-void take(Row& row, const Program& program, const Answer& answer) {
+void take(Row& row, usize program, const Answer& answer) {
   --row.left;
   if (!answer.text) return note_failure(row, program, ~u32{0}, answer.reason + "\n");
   const json outcome = json::parse(*answer.text);
@@ -121,21 +125,44 @@ void tell_progress(const std::vector<Row>& rows, const std::vector<std::pair<usi
   fmt::print(stderr, "\n");
 }
 
+// Explains the words of the table.
+void print_legend(const std::vector<Row>& rows, u64 executions) {
+  const auto any = [&](const auto& fits) {
+    return std::any_of(rows.begin(), rows.end(),
+                       [&](const Row& row) { return fits(row.stage.options); });
+  };
+  fmt::print("{} executions\n  of: the programs of a row\n", executions);
+  if (any([](const SearchOptions& options) { return options.surprises != 0; }))
+    fmt::print(
+        "  surprise: time that is over, an owner off its CPU, a weak exchange that fails, a wait "
+        "that returns early\n");
+  if (any([](const SearchOptions& options) { return options.light; }))
+    fmt::print("  light: the spinlock inside is taken in one step\n");
+  if (any([](const SearchOptions& options) { return options.search == Search::priorities; }))
+    fmt::print("  PCT: random priorities that change depth - 1 times, sequentially consistent\n");
+}
+
 struct Ended {
+  double late = 0;      // seconds of the clock after the time that a deep run was given
   bool failed = false;  // a program failed, or none ran
   int stopped_by = 0;   // a signal; 0: none
 };
 
-// Prints what a stopped run has explored of the rows that have begun. Answers how many have not.
-usize print_stopped(const std::vector<Row>& rows) {
+// Prints what a stopped run has explored of the rows that have begun, and names the locks of those
+// that have not.
+void print_stopped(const std::vector<Row>& rows) {
   usize not_begun = 0;
+  std::string names;
+  const Checked* last = nullptr;
   for (const Row& row : rows) {
-    if (row.left == row.stage.programs.size())
-      ++not_begun;
-    else if (row.left != 0)
-      print_row(row);
+    const bool has_begun = row.left != row.stage.programs.size();
+    if (has_begun && row.left != 0) print_row(row);
+    if (has_begun) continue;
+    ++not_begun;
+    if (std::exchange(last, row.checked) != row.checked)
+      names += (names.empty() ? ", of " : ", ") + std::string(row.checked->name);
   }
-  return not_begun;
+  fmt::print("stopped; {} of {} rows have not begun{}\n", not_begun, rows.size(), names);
 }
 
 usize programs_left(const std::vector<Row>& rows) {
@@ -169,7 +196,7 @@ Ended run_rows(std::vector<Row>& rows, const CheckOptions& options) {
   Ended ended;
   const auto done = [&](usize job, const Answer& answer) {
     Row& row = rows[places[job].first];
-    take(row, row.stage.programs[places[job].second], answer);
+    take(row, places[job].second, answer);
     ended.failed |= row.failed != 0;
     if (row.left != 0) return;
     print_row(row);
@@ -179,7 +206,16 @@ Ended run_rows(std::vector<Row>& rows, const CheckOptions& options) {
   if (options.deep)
     progress = [&](const std::vector<usize>& under_way) { tell_progress(rows, places, under_way); };
   ended.stopped_by = run_in_children(jobs, options.at_once, done, progress);
+  ended.late = Seconds(Clock::now() - end).count();
   return ended;
+}
+
+void tell_lateness(const CheckOptions& options, const Ended& ended) {
+  if (options.deep && ended.late > 1)
+    fmt::print(
+        "it took {:.0f} s instead of {:.0f} s, since each program explores at least what it does "
+        "without --deep\n",
+        options.seconds + ended.late, options.seconds);
 }
 
 // Whether a lock states a bound on passes, which all executions kept since no waiter of it was ever
@@ -230,17 +266,11 @@ int check_locks(const CheckOptions& options) {
   fmt::print("{:<18} {:<46} {:>4} {:>10} {:>7}  {}\n", "lock", "threads x acquisitions, search",
              "of", "executions", "CPU s", "result");
   const Ended ended = run_rows(rows, options);
-  if (ended.stopped_by != 0) {
-    const usize not_begun = print_stopped(rows);
-    fmt::print("stopped; {} of {} rows have not begun\n", not_begun, rows.size());
-  }
+  if (ended.stopped_by != 0) print_stopped(rows);
   u64 executions = 0;
   for (const Row& row : rows) executions += row.executions;
-  fmt::print(
-      "{} executions; of: programs a row; a surprise: time over, an owner off its CPU, a weak "
-      "exchange that fails, a wait that returns early; light: the spinlock inside is taken in one "
-      "step; PCT: random priorities that change depth - 1 times, sequentially consistent\n",
-      executions);
+  print_legend(rows, executions);
+  tell_lateness(options, ended);
   const bool all_met = ended.stopped_by != 0 || ended.failed || print_meetings(rows);
   for (const Shortest& failure : shortest) fmt::print("{}", failure.text);
   const bool idle = ended.stopped_by == 0 && tell_idle_promises(options.chosen, rows);

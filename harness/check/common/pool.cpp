@@ -158,4 +158,9 @@ void end_by(int signal) {
   raise(signal);
 }
 
+void end_early(int signal, const char* when) {
+  if (signal != 0) fmt::print("stopped {}\n", when);
+  end_by(signal);
+}
+
 }  // namespace faultline::check

@@ -26,5 +26,7 @@ int run_in_children(const std::vector<std::function<std::string()>>& jobs, usize
                     const Progress& progress = {});
 // Does to this process what `signal` does to a process that does not handle it. 0: nothing.
 void end_by(int signal);
+// The same, but first says "stopped WHEN" in a line.
+void end_early(int signal, const char* when);
 
 }  // namespace faultline::check

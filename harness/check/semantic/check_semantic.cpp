@@ -94,7 +94,7 @@ void find_reach(const Locks& locks, const CheckOptions& options, std::map<unsign
                                                result["fails"].get<std::string>()));
         found[job] = result["reaches"];
       });
-  end_by(stopped_by);
+  end_early(stopped_by, "while the locks that reach each mutant were collected; none was tried");
   for (usize i = 0; i < locks.size(); ++i)
     for (const json& number : found[i]) reach[number.get<unsigned>()].push_back(locks[i]);
 }
@@ -152,31 +152,28 @@ json search(const Trial& trial, const CheckOptions& options) {
   return found.contains("caught") ? found : hunt_once(trial, options, most, executions);
 }
 
-// In a child. The unit tests judge what no search catches.
+// In a child.
 json hunt(const Trial& trial, const CheckOptions& options) {
   limit_child();
   semantic::active_mutant = trial.number;
-  json found = search(trial, options);
-  if (found.contains("caught") || options.no_unit_tests) return found;
-  try {
-    if (const auto failed = failing_test(trial.number)) found["test"] = *failed;
-  } catch (const std::runtime_error& error) {
-    found["error"] = error.what();  // a crash of this process would count as caught
-  }
-  return found;
+  return search(trial, options);
 }
 
-// The unit tests must pass without a mutant, under the limits that they have with one.
-void expect_sound_tests() {
-  const auto run = [] {
-    limit_child();
-    return failing_test(0).value_or("");
-  };
-  const auto take = [](usize, const Answer& answer) {
-    if (const std::string failed = answer.text.value_or(answer.reason); !failed.empty())
-      throw std::runtime_error(fmt::format("check: {} without a mutant", failed));
-  };
-  end_by(run_in_children({run}, 1, take));
+// In a child. Answers "" where all unit tests pass.
+json run_tests(unsigned mutant) {
+  limit_child();
+  try {
+    return {{"test", failing_test(mutant).value_or("")}};
+  } catch (const std::runtime_error& error) {
+    return {{"error", error.what()}};  // a crash of this process would count as caught
+  }
+}
+
+std::string failed_test_of(const Answer& answer) {
+  if (!answer.text) return answer.reason;
+  const json found = json::parse(*answer.text);
+  if (found.contains("error")) throw std::runtime_error(found["error"].get<std::string>());
+  return found["test"].get<std::string>();
 }
 
 struct Tally {
@@ -191,12 +188,8 @@ struct Judgement {
 
 Judgement judgement_of(const Trial& trial, const Answer& answer) {
   const Verdict verdict = verdict_of(answer);
-  const std::string text = trial.locks.empty() ? "no program reaches it" : verdict.text;
-  if (verdict.caught) return {true, false, verdict.text};
-  const json found = json::parse(*answer.text);
-  if (found.contains("error")) throw std::runtime_error(found["error"].get<std::string>());
-  if (!found.contains("test")) return {false, false, text};
-  return {true, true, fmt::format("{}, {}", text, found["test"].get<std::string>())};
+  return {verdict.caught, false,
+          trial.locks.empty() && !verdict.caught ? "no program reaches it" : verdict.text};
 }
 
 // Answers whether the outcome is as it should be.
@@ -265,30 +258,84 @@ void print_table(const std::map<std::string_view, Tally>& files) {
   print_row("all", sum);
 }
 
+// What became of the mutants.
+class Results {
+ public:
+  void take(const Trial& trial, const Judgement& judgement) {
+    as_expected_ &= note(trial, judgement, files_[trial.mutant.file]);
+    ++judged_;
+  }
+  // Answers the exit code. `all`: the trials that there are.
+  int tell(usize all, int stopped_by) const {
+    print_table(files_);
+    fmt::print("{}", untried(all - judged_, all));
+    std::fflush(stdout);
+    if (as_expected_) end_by(stopped_by);
+    return as_expected_ ? 0 : 1;
+  }
+
+ private:
+  std::map<std::string_view, Tally> files_;
+  bool as_expected_ = true;
+  usize judged_ = 0;
+};
+
+struct Uncaught {
+  const Trial* trial;
+  Judgement judgement;  // of the searches
+};
+
+// Searches with each mutant. Adds those that no search catches to `uncaught`, where unit tests
+// judge them. Answers the signal that has stopped the searches.
+int search_all(const std::vector<Trial>& trials, const CheckOptions& options, Results& results,
+               std::vector<Uncaught>& uncaught) {
+  std::vector<std::function<std::string()>> jobs;
+  for (const Trial& trial : trials)
+    jobs.push_back([&trial, &options] { return hunt(trial, options).dump(); });
+  return run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
+    const Trial& trial = trials[job];
+    const Judgement judgement = judgement_of(trial, answer);
+    if (judgement.caught || options.no_unit_tests)
+      results.take(trial, judgement);
+    else
+      uncaught.push_back({&trial, judgement});
+  });
+}
+
+// Runs the unit tests, first without a mutant, when all must pass, then with each. Answers the
+// signal that has stopped them.
+int test_all(const std::vector<Uncaught>& uncaught, const CheckOptions& options, Results& results) {
+  if (uncaught.empty()) return 0;
+  fmt::print("no search has caught {}: now the unit tests, first without a mutant\n",
+             uncaught.size());
+  const auto expect_none = [](usize, const Answer& answer) {
+    if (const std::string failed = failed_test_of(answer); !failed.empty())
+      throw std::runtime_error(fmt::format("check: test {} without a mutant", failed));
+  };
+  if (const int signal = run_in_children({[] { return run_tests(0).dump(); }}, 1, expect_none))
+    return signal;
+  std::vector<std::function<std::string()>> jobs;
+  for (const Uncaught& one : uncaught)
+    jobs.push_back([&one] { return run_tests(one.trial->number).dump(); });
+  return run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
+    Judgement judgement = uncaught[job].judgement;
+    if (const std::string failed = failed_test_of(answer); !failed.empty())
+      judgement = {true, true, fmt::format("{}, test {}", judgement.text, failed)};
+    results.take(*uncaught[job].trial, judgement);
+  });
+}
+
 }  // namespace
 
 int check_semantic(const CheckOptions& options) {
   if (mutants().size() >= semantic::most_mutants)
     throw std::logic_error("there are more mutants than most_mutants");
   const std::vector<Trial> trials = trials_of(options);
-  if (!options.no_unit_tests) expect_sound_tests();
-  std::vector<std::function<std::string()>> jobs;
-  for (const Trial& trial : trials)
-    jobs.push_back([&trial, &options] { return hunt(trial, options).dump(); });
-  std::map<std::string_view, Tally> files;
-  bool as_expected = true;
-  usize left = trials.size();
-  const int stopped_by =
-      run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
-        const Trial& trial = trials[job];
-        --left;
-        as_expected &= note(trial, judgement_of(trial, answer), files[trial.mutant.file]);
-      });
-  print_table(files);
-  fmt::print("{}", untried(left, trials.size()));
-  std::fflush(stdout);
-  end_by(stopped_by);
-  return as_expected ? 0 : 1;
+  Results results;
+  std::vector<Uncaught> uncaught;
+  int stopped_by = search_all(trials, options, results, uncaught);
+  if (stopped_by == 0) stopped_by = test_all(uncaught, options, results);
+  return results.tell(trials.size(), stopped_by);
 }
 
 }  // namespace faultline::check

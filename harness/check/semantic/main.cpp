@@ -18,19 +18,24 @@ int run(int argc, char** argv) {
   app.add_option("--at", options.at,
                  "only mutants whose text begins with this: \"locks/mutex/mcs.hpp\", or "
                  "\"locks/mutex/mcs.hpp:stale_successor\"");
-  app.add_option("--executions", options.most_executions,
-                 "the most executions of each program in each search; 150 for mutants of address "
-                 "spaces and 2000 for others if not given")
-      ->check(CLI::PositiveNumber);
+  app.add_option_function<std::string>(
+      "--executions",
+      [&options](const std::string& text) {
+        options.most_executions = parse_number("--executions", text, 1, ~u64{0});
+      },
+      "the most executions of each program in each search; 150 for mutants of address spaces and "
+      "2000 for others if not given");
   app.add_option_function<std::string>(
       "--part",
       [&options](const std::string& text) {
-        const auto slash = text.find('/');
-        if (slash == std::string::npos)
+        const auto slash = std::min(text.find('/'), text.size());
+        try {
+          options.parts = parse_number("", text.substr(slash).substr(1), 1, semantic::most_mutants);
+          options.part = parse_number("", text.substr(0, slash), 1, options.parts);
+        } catch (const std::exception&) {
           throw std::invalid_argument(fmt::format(
-              "--part '{}': expected the part and the number of parts, such as 3/16", text));
-        options.parts = parse_number("--part", text.substr(slash + 1), 1, semantic::most_mutants);
-        options.part = parse_number("--part", text.substr(0, slash), 1, options.parts);
+              "--part '{}': expected a part and the number of parts, such as 3/16", text));
+        }
       },
       "K/N: deals the mutants out to N parts, and tries part K alone, from 1 to N");
   app.add_flag("--no-unit-tests", options.no_unit_tests,

@@ -58,9 +58,9 @@ std::optional<std::string> failing_test(unsigned mutant) {
     throw std::runtime_error(fmt::format("check: cannot start {}: build target {}",
                                          program.string(), program.filename().string()));
   if (const std::string failed = name_after(output, "[  FAILED  ] "); !failed.empty())
-    return "test " + failed;
+    return failed;
   const std::string running = name_after(output, "[ RUN      ] ");
-  return fmt::format("test {} {}", running,
+  return fmt::format("{} {}", running,
                      code == timed_out ? fmt::format("does not end in {} s", most_test_seconds)
                                        : fmt::format("crashes, exit code {}", code));
 }
