@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "harness/check/common/command_line.hpp"
+#include "harness/check/common/pool.hpp"
 #include "harness/check/genmc/export.hpp"
 #include "locks/catalogue.hpp"
 
@@ -27,8 +28,8 @@ std::string reason_against(const Chosen& chosen) {
   const Entry& entry = chosen.entry();
   if (entry.family == vmas_family)
     return "exists, and is checked within the schemes that use it, such as mmap_sem";
-  const bool has_variants = find_checked(entry.name) != nullptr;
-  if (has_variants && !chosen.is_native_only())
+  const bool is_checked_by_default = find_checked(entry.name) != nullptr;
+  if (is_checked_by_default && !chosen.is_native_only())
     return fmt::format("exists, and is checked only with other options; expected one of {}",
                        known_names(entry.name));
   const char* why = entry.kernel              ? "it is the kernel's own code"
@@ -116,7 +117,7 @@ int run(int argc, char** argv) {
   if (!duration.empty()) options.seconds = parse_seconds("--duration", duration);
   if (!weakened && !broken) return check_locks(options);
   const int unnoticed = weakened ? check_weakened(options) : 0;
-  const int uncaught = broken ? check_broken(options) : 0;
+  const int uncaught = broken && !is_stopped() ? check_broken(options) : 0;
   return std::max(unnoticed, uncaught);
 }
 

@@ -15,9 +15,10 @@
 
 namespace faultline {
 
-// The caller is thread 0; the thread that intrudes is thread 1. They take turns, so that the
-// outcome does not depend on time: the intruder runs until it has ended or waits, then the caller
-// runs until it has ended or waits. A thread waits where it pauses in a loop, or sleeps in a futex.
+// The caller is thread 0; the thread that intrudes is thread 1. Only one of them
+// runs at a time: the intruder until it has ended or waits, then the caller until it has ended or
+// waits. A thread waits where it pauses in a loop, or sleeps in a futex. Time decides only when the
+// other one sees that a thread has gone to sleep, or is awake again.
 class Injection {
  public:
   explicit Injection(std::function<void()> intruder) : intruder_(std::move(intruder)) {}

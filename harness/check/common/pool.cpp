@@ -151,6 +151,10 @@ int run_in_children(const std::vector<std::function<std::string()>>& jobs, usize
   return 0;
 }
 
+bool is_stopped() {
+  return stopped_by != 0;
+}
+
 void end_by(int signal) {
   if (signal == 0) return;
   std::fflush(stdout);

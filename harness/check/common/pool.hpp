@@ -24,6 +24,8 @@ using Progress = std::function<void(const std::vector<usize>& under_way)>;
 int run_in_children(const std::vector<std::function<std::string()>>& jobs, usize at_once,
                     const std::function<void(usize, const Answer&)>& done,
                     const Progress& progress = {});
+// Whether a signal has stopped the last run_in_children().
+bool is_stopped();
 // Does to this process what `signal` does to a process that does not handle it. 0: nothing.
 void end_by(int signal);
 // The same, but first says "stopped WHEN" in a line.

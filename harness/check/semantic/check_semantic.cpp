@@ -45,10 +45,6 @@ void limit_child() {
   restart_watchdog();
 }
 
-std::string text_of(const Mutant& mutant) {
-  return fmt::format("{}:{}", mutant.file, mutant.name);
-}
-
 // Answers {"reaches": the numbers of the mutants that lie on the paths of `checked`}, or
 // {"fails": what} where an execution fails although no mutant is active.
 json reached_by(const Checked& checked, const CheckOptions& options) {
@@ -159,8 +155,8 @@ json hunt(const Trial& trial, const CheckOptions& options) {
   return search(trial, options);
 }
 
-// In a child. Answers "" where all unit tests pass.
-json run_tests(unsigned mutant) {
+// In a child. Answers "" where all unit tests pass. `mutant`: its text, or empty for none.
+json run_tests(const std::string& mutant) {
   limit_child();
   try {
     return {{"test", failing_test(mutant).value_or("")}};
@@ -234,8 +230,8 @@ std::vector<Trial> trials_of(const CheckOptions& options) {
                     options.at, text_of(mutants().front())));
   if (trials.empty())
     throw std::invalid_argument(
-        fmt::format("--part {}/{}: no mutant is in it, expected fewer parts{}", options.part,
-                    options.parts, options.no_unit_tests ? ", or no --no-unit-tests" : ""));
+        fmt::format("--part {}/{}{}: no mutant is left, expected fewer parts or options",
+                    options.part, options.parts, options.no_unit_tests ? " --no-unit-tests" : ""));
   find_locks(trials, options);
   return trials;
 }
@@ -265,10 +261,20 @@ class Results {
     as_expected_ &= note(trial, judgement, files_[trial.mutant.file]);
     ++judged_;
   }
+  // No search has caught it, and the unit tests have not judged it.
+  void leave(const Trial& trial, const Judgement& judgement) {
+    fmt::print("  {:<10} {}  {}, and no unit test was run\n", "uncaught", text_of(trial.mutant),
+               judgement.text);
+    ++left_;
+  }
+  void take_unsound_tests(const std::string& failed) {
+    fmt::print("the unit tests must pass without a mutant: {}\n", failed);
+    as_expected_ = false;
+  }
   // Answers the exit code. `all`: the trials that there are.
   int tell(usize all, int stopped_by) const {
     print_table(files_);
-    fmt::print("{}", untried(all - judged_, all));
+    fmt::print("{}", untried(all - judged_ - left_, all));
     std::fflush(stdout);
     if (as_expected_) end_by(stopped_by);
     return as_expected_ ? 0 : 1;
@@ -277,12 +283,13 @@ class Results {
  private:
   std::map<std::string_view, Tally> files_;
   bool as_expected_ = true;
-  usize judged_ = 0;
+  usize judged_ = 0, left_ = 0;
 };
 
 struct Uncaught {
   const Trial* trial;
   Judgement judgement;  // of the searches
+  bool is_tested = false;
 };
 
 // Searches with each mutant. Adds those that no search catches to `uncaught`, where unit tests
@@ -302,26 +309,32 @@ int search_all(const std::vector<Trial>& trials, const CheckOptions& options, Re
   });
 }
 
-// Runs the unit tests, first without a mutant, when all must pass, then with each. Answers the
-// signal that has stopped them.
-int test_all(const std::vector<Uncaught>& uncaught, const CheckOptions& options, Results& results) {
+// Runs the unit tests without a mutant. All must pass. Answers the signal that has stopped them.
+int expect_sound_tests(Results& results, bool& sound) {
+  return run_in_children({[] { return run_tests("").dump(); }}, 1,
+                         [&](usize, const Answer& answer) {
+                           const std::string failed = failed_test_of(answer);
+                           sound = failed.empty();
+                           if (!sound) results.take_unsound_tests(failed);
+                         });
+}
+
+// Runs the unit tests with each mutant. Answers the signal that has stopped them.
+int test_all(std::vector<Uncaught>& uncaught, const CheckOptions& options, Results& results) {
   if (uncaught.empty()) return 0;
   fmt::print("no search has caught {}: now the unit tests, first without a mutant\n",
              uncaught.size());
-  const auto expect_none = [](usize, const Answer& answer) {
-    if (const std::string failed = failed_test_of(answer); !failed.empty())
-      throw std::runtime_error(fmt::format("check: test {} without a mutant", failed));
-  };
-  if (const int signal = run_in_children({[] { return run_tests(0).dump(); }}, 1, expect_none))
-    return signal;
+  bool sound = false;
+  if (const int signal = expect_sound_tests(results, sound); signal != 0 || !sound) return signal;
   std::vector<std::function<std::string()>> jobs;
   for (const Uncaught& one : uncaught)
-    jobs.push_back([&one] { return run_tests(one.trial->number).dump(); });
+    jobs.push_back([&one] { return run_tests(text_of(one.trial->mutant)).dump(); });
   return run_in_children(jobs, options.at_once, [&](usize job, const Answer& answer) {
     Judgement judgement = uncaught[job].judgement;
     if (const std::string failed = failed_test_of(answer); !failed.empty())
       judgement = {true, true, fmt::format("{}, test {}", judgement.text, failed)};
     results.take(*uncaught[job].trial, judgement);
+    uncaught[job].is_tested = true;
   });
 }
 
@@ -330,11 +343,14 @@ int test_all(const std::vector<Uncaught>& uncaught, const CheckOptions& options,
 int check_semantic(const CheckOptions& options) {
   if (mutants().size() >= semantic::most_mutants)
     throw std::logic_error("there are more mutants than most_mutants");
+  if (!options.no_unit_tests) expect_unit_tests();
   const std::vector<Trial> trials = trials_of(options);
   Results results;
   std::vector<Uncaught> uncaught;
   int stopped_by = search_all(trials, options, results, uncaught);
   if (stopped_by == 0) stopped_by = test_all(uncaught, options, results);
+  for (const Uncaught& one : uncaught)
+    if (!one.is_tested) results.leave(*one.trial, one.judgement);
   return results.tell(trials.size(), stopped_by);
 }
 

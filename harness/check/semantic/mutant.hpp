@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <vector>
@@ -20,6 +21,10 @@ struct Mutant {
 
 // A mutant's number is its index here, plus one. Written by apply.py.
 const std::vector<Mutant>& mutants();
+
+inline std::string text_of(const Mutant& mutant) {
+  return std::string(mutant.file) + ":" + std::string(mutant.name);
+}
 
 inline constexpr unsigned most_mutants = 1024;
 

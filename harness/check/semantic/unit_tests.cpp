@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <stdexcept>
 
@@ -39,24 +41,37 @@ std::string output_of(const std::string& command, int& status) {
   return text;
 }
 
+std::filesystem::path program() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path() / "faultline-tests-mutated";
+}
+
+[[noreturn]] void ask_for_build(const char* what) {
+  throw std::runtime_error(fmt::format(
+      "check: {}: {}, expected the unit tests over this checker's mutants: build target "
+      "mutants, or give --no-unit-tests",
+      program().string(), what));
+}
+
 }  // namespace
 
-std::optional<std::string> failing_test(unsigned mutant) {
-  const auto program =
-      std::filesystem::read_symlink("/proc/self/exe").parent_path() / "faultline-tests-mutated";
+void expect_unit_tests() {
+  if (access(program().c_str(), X_OK) != 0) ask_for_build(std::strerror(errno));
+}
+
+std::optional<std::string> failing_test(const std::string& mutant) {
   int status = 0;
   // A search has a limit of memory that is too low for the kernel's own address spaces.
   const std::string output =
-      output_of(fmt::format("ulimit -S -v $(ulimit -H -v); exec '{}' --mutant={} "
+      output_of(fmt::format("ulimit -S -v $(ulimit -H -v); exec '{}' {} "
                             "--gtest_fail_fast --gtest_color=no "
                             "--gtest_filter='{}' 2>&1",
-                            program.string(), mutant, filter),
+                            program().string(),
+                            mutant.empty() ? "" : fmt::format("'--mutant={}'", mutant), filter),
                 status);
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   if (code == 0) return std::nullopt;
-  if (code == not_found || code == not_found - 1)
-    throw std::runtime_error(fmt::format("check: cannot start {}: build target {}",
-                                         program.string(), program.filename().string()));
+  if (code == unknown_mutant) ask_for_build("it is older or newer");
+  if (code == not_found || code == not_found - 1) ask_for_build("cannot be started");
   if (const std::string failed = name_after(output, "[  FAILED  ] "); !failed.empty())
     return failed;
   const std::string running = name_after(output, "[ RUN      ] ");
