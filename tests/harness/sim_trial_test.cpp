@@ -353,6 +353,23 @@ TEST_F(SimTrial, KernelEntryChargesEveryOperationItsWayInAndTheKernelsWork) {
   EXPECT_NEAR(cycle_ns(true) - cycle_ns(false), charges, 0.05 * charges);
 }
 
+TEST_F(SimTrial, KernelEntryTimesTheKernelsPartsWithoutTheWayIn) {
+  TrialSpec spec = sim_trial("local", "none", 1, "ideal-1");
+  spec.trial_case.settings.set("kernel_entry", "on");
+  const json record = run_sim_trial(spec);
+  const sim::Machine machine = sim::Machine::load("ideal-1");
+  double ns = static_cast<double>(2 * machine.syscall + machine.page_fault) /
+              static_cast<double>(sim::ps_per_ns);
+  const double cycles = record["kinds"]["fault"]["count"];
+  for (const char* part : {"kernel.fault_ns", "kernel.map_ns", "kernel.unmap_ns"}) {
+    const double spent = record["events"][part];
+    EXPECT_GT(spent / cycles, 100) << part;
+    ns += spent / cycles;
+  }
+  const double cycle_ns = 1e9 / record["kinds"]["fault"]["rate"].get<double>();
+  EXPECT_NEAR(ns, cycle_ns, 0.05 * cycle_ns);
+}
+
 TEST_F(SimTrial, EverySchemeHoldsTheOracleWithAPageTableACpu) {
   for (const std::string& scheme : stars_of(scheme_family, false)) {
     TrialSpec spec =
