@@ -2,6 +2,7 @@
 // on.
 #include <gtest/gtest.h>
 
+#include <numeric>
 #include <random>
 #include <set>
 
@@ -519,6 +520,55 @@ TEST_F(SimEngine, AHandlerMovesTheLinesOfEachCallThatItExecutes) {
   simulation.run();
   EXPECT_GE(simulation.counts().accounts[0].shootdown, (500 + 3 * 400) * sim::ps_per_ns);
   EXPECT_LE(simulation.counts().accounts[0].shootdown, (500 + 3 * 410) * sim::ps_per_ns);
+}
+
+// What two handlers take from a thread. The second call comes while the first one is executed, when
+// the queue is empty.
+u64 taken_ns(bool sv6) {
+  Machine machine = Machine::load("ideal-4");
+  machine.sv6_calls = sv6;
+  machine.shootdown_call = 10 * us * sim::ps_per_ns;
+  sim::Simulation simulation(machine, {0, 1, 2}, {});
+  simulation.set_body(0, [] {
+    P::work(10 * us);
+    P::settle();
+  });
+  for (const u32 sender : {1U, 2U})
+    simulation.set_body(sender, [sender] {
+      P::work(4 * us * sender);
+      CpuSet target;
+      target.add(0);
+      P::shootdown(target);
+    });
+  simulation.run();
+  return simulation.counts().accounts[0].shootdown / sim::ps_per_ns;
+}
+
+TEST_F(SimEngine, AHandlerOfSv6LooksForFurtherCallsBeforeItEnds) {
+  EXPECT_NEAR(static_cast<double>(taken_ns(false)), 2 * (500 + 10'000 + 400), 10);
+  EXPECT_NEAR(static_cast<double>(taken_ns(true)), 500 + 2 * (10'000 + 400), 10);
+}
+
+TEST_F(SimEngine, ASenderOfSv6ReadsTheCountOfAnswersAndNotEachOfThem) {
+  const auto took = [](bool sv6) {
+    Machine machine = Machine::load("ideal-64");
+    machine.sv6_calls = sv6;
+    std::vector<u32> cpus(64);
+    std::iota(cpus.begin(), cpus.end(), 0);
+    sim::Simulation simulation(machine, cpus, {});
+    u64 ns = 0;
+    simulation.set_body(0, [&] {
+      CpuSet others;
+      for (u32 other = 1; other < 64; ++other) others.add(other);
+      const u64 start = P::now();
+      P::shootdown(others);
+      ns = P::now() - start;
+    });
+    for (u32 other = 1; other < 64; ++other) simulation.set_body(other, [] { P::work(30 * us); });
+    simulation.run();
+    return ns;
+  };
+  EXPECT_GT(took(false), took(true) + 4 * us);
 }
 
 // Thread 1 is called while it sends to many targets; all else being equal it ends later.

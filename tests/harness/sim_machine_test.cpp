@@ -158,6 +158,13 @@ TEST(SimMachine, ALatencyOfNothingIsRefused) {
             "cpu.pause: \"fast\", expected nanoseconds above 0");
 }
 
+TEST(SimMachine, AKernelWhoseCallsAreUnknownIsRefused) {
+  EXPECT_EQ(complaint([](json& m) { m["shootdown"]["kernel"] = "xv6"; }),
+            "shootdown.kernel: \"xv6\", expected linux or sv6");
+  EXPECT_TRUE(Machine::load("e7-8870").sv6_calls);
+  EXPECT_FALSE(Machine::load("xeon-8375cx2").sv6_calls);
+}
+
 TEST(SimMachine, AConstantWithoutOriginIsRefused) {
   EXPECT_EQ(complaint([](json& m) { m["kernel"].erase("origin"); }),
             "kernel.origin: missing, expected a text");

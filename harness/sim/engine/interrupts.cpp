@@ -20,7 +20,8 @@ void Interrupts::shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy) {
   });
   const Time since = cpu.clock, stalled = cpu.stalled;
   bool begun = false;
-  // The sender reads the answers in the order of the targets, and waits for missing answers.
+  // The sender reads the answers in the order of the targets, and waits for missing answers. In sv6
+  // it reads their count.
   Time reading = 0, read = 0;
   targets.for_each([&](u32 number) {
     const u32 thread = thread_on_[number];
@@ -31,9 +32,13 @@ void Interrupts::shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy) {
     if (!begun) cpu.clock += machine_.shootdown_base;
     begun = true;
     serve_handlers(cpu);
-    const Time answered = call(cpu, target);
-    reading += line_latency(cpu, target);
-    read = std::max(read, answered) + line_latency(cpu, target);
+    const Time answered = call(cpu, target), latency = line_latency(cpu, target);
+    if (machine_.sv6_calls) {
+      read = std::max(read, answered + latency);
+    } else {
+      reading += latency;
+      read = std::max(read, answered) + latency;
+    }
   });
   // While the sender waits for answers, handlers on its CPU take nothing from it. Those that were
   // called before it waits are in `stolen` already.
@@ -72,7 +77,13 @@ Time Interrupts::call(Cpu& sender, Cpu& target) {
   delivery_until_ = std::max(delivery_until_, sender.clock) + machine_.shootdown_delivery;
   const Time takes = machine_.shootdown_call + lines_of_call * line_latency(target, sender) +
                      delivery_until_ - sender.clock;
-  if (calls.taken <= sender.clock) interrupt(sender, target, calls);
+  if (calls.taken <= sender.clock) {
+    // sv6's handler looks at its queue again when it has executed the calls.
+    if (machine_.sv6_calls && sender.clock < calls.answered)
+      calls.taken = calls.answered;
+    else
+      interrupt(sender, target, calls);
+  }
   return execute(target, calls, takes);
 }
 

@@ -1,8 +1,9 @@
 // TLB shootdowns. A sender appends a call to the call queue of each target CPU. Each queue has a
 // line of its own. The sender interrupts the target only if the target's queue was empty (Linux's
-// kernel/smp.c, __smp_call_single_queue; kernel/ipi.cc of aclements/sv6). The target's handler
-// executes all calls of its queue. It takes its time from the thread that it interrupts, also from
-// a sender between two of its targets.
+// kernel/smp.c, __smp_call_single_queue), and in sv6 only if no handler runs there either
+// (kernel/ipi.cc of aclements/sv6, ipicall_active). The target's handler executes all calls of its
+// queue. It takes its time from the thread that it interrupts, also from a sender between two of
+// its targets.
 #pragma once
 
 #include <span>

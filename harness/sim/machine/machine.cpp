@@ -266,6 +266,10 @@ class Reader {
     machine_.wake_latency = kernel.at("wake_latency").time();
     read_idle(kernel.at("idle"));
     const Field shootdown = group("shootdown");
+    if (const Field whose = shootdown.at("kernel"); !whose.value().is_null()) {
+      if (whose.text() != "linux" && whose.text() != "sv6") whose.refuse("linux or sv6");
+      machine_.sv6_calls = whose.text() == "sv6";
+    }
     machine_.shootdown_base = shootdown.at("base").time();
     machine_.shootdown_per_target = shootdown.at("per_target").time();
     machine_.shootdown_send = time_or_none(shootdown, "send");

@@ -108,6 +108,7 @@ struct Machine {
   };
   std::vector<Idle> idle;  // ascending; the first begins at 0
 
+  bool sv6_calls = false;         // how calls are passed: as by sv6, or as by Linux
   Time shootdown_base = 0;        // at the sender
   Time shootdown_per_target = 0;  // at the sender
   Time shootdown_send = 0;        // at the sender, for each interrupt
