@@ -9,8 +9,8 @@
 // its first size gives batches to its node's pool.
 //
 // With a delay the page table's reference to a frame outlives the shootdown for that time, as in
-// RadixVM, whose Refcache frees a page two epochs after its last reference was dropped. So a thread
-// uses frames again in the order in which it gave them up, and more of them than with the list
+// RadixVM, whose Refcache frees a page two epochs after the tick that follows its last use. So a
+// thread gets back all frames of an epoch at once, and uses far more of them than with the list
 // alone, which hands out the frame that was freed last.
 //
 // Oracle: a frame is `stale` from the moment its entry is cleared until whoever shoots down says
@@ -171,7 +171,7 @@ class Frames {
     Slice& slice = slices_.here();
     const u64 now = P::now();
     Delayed* chain = delayed_.take();
-    *chain = {now + delay_.ns, head, count};
+    *chain = {next_tick(now) + delay_.ns, head, count};
     (slice.oldest == nullptr ? slice.oldest : slice.newest->next) = chain;
     slice.newest = chain;
     slice.delayed += count;
@@ -298,6 +298,13 @@ class Frames {
   }
   void move(List& from, List& to, u64 n) {
     while (n-- > 0 && from.count != 0) push(to, pop(from));
+  }
+
+  // The ticks of the threads are spread evenly, however many threads there are (the golden ratio).
+  u64 next_tick(u64 now) const {
+    if (delay_.tick == 0) return now;
+    const u64 phase = delay_.tick / 1000 * (P::self() * u64{618} % 1000);
+    return now + delay_.tick - (now + phase) % delay_.tick;
   }
 
   void drop(FrameNumber head) {

@@ -27,10 +27,12 @@ struct AddressSpaceOptions {
   // Whether a fault really clears 4 KiB. False (--page-clear model): it costs modelled_clear_ns.
   bool clear_pages = true;
   u64 modelled_clear_ns = 100;  // nanoseconds that clearing a page costs where clear_pages is false
-  // Frames that a zap has dropped stay out of the pools for `ns` nanoseconds. Each thread has
-  // `most` frames more for this, and at most so many of its frames wait.
+  // Frames that a zap has dropped stay out of the pools until the thread's next tick, and for `ns`
+  // nanoseconds from then on. There is a tick every `tick` nanoseconds (0: at all times). Each
+  // thread has `most` frames more for this, and at most so many of its frames wait.
   struct FrameDelay {
     u64 ns = 0;
+    u64 tick = 0;
     u64 most = 0;
   };
   FrameDelay frame_delay = {};

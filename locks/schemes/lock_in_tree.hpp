@@ -419,22 +419,23 @@ class LockInTree : public SchemeBase<P, LockInTree<P, Tree>> {
 template <class P>
 using Sv6Tree = RadixTree<P, 9, 5, Sv6Slot, 6>;
 
-// Frames as RadixVM's Refcache frees them: two epochs after the last reference was dropped, and an
-// epoch is a tick of 10 ms (kernel/refcache.cc and QUANTUM in param.h of sv6). A thread has frames
-// for 20 ms of maps and unmaps of 2.5 us.
+// Frames as RadixVM's Refcache frees them. A CPU flushes its cache of reference counts at its next
+// tick, and frees what is still unused two epochs later. An epoch is a tick of 10 ms
+// (kernel/refcache.cc, kernel/trap.cc and QUANTUM in param.h of sv6). A thread uses a frame again
+// after 20 to 40 ms, so it has frames for 40 ms of maps and unmaps of 2.5 us.
 template <class Base>
 class RefcachedFrames final : public Base {
  public:
   explicit RefcachedFrames(AddressSpaceOptions options) : Base(delayed(std::move(options))) {}
 
  private:
-  static constexpr u64 delay_ns = 20'000'000;
-  static constexpr u64 most_frames = 8192, most_times = 128;
+  static constexpr u64 tick_ns = 10'000'000, delay_ns = 2 * tick_ns;
+  static constexpr u64 most_frames = 16384, most_times = 256;
 
   // A small space of the checker stays small.
   static AddressSpaceOptions delayed(AddressSpaceOptions options) {
     const u64 most = std::min(options.frames_per_thread * most_times, most_frames);
-    options.frame_delay = {.ns = delay_ns, .most = most};
+    options.frame_delay = {.ns = delay_ns, .tick = tick_ns, .most = most};
     return options;
   }
 };

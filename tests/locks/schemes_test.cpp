@@ -198,7 +198,7 @@ TEST_P(EveryScheme, ReportsNoFrameLeftAsNomem) {
   auto space = make();
   space->enter();
   const u64 base = space->fixed_base() + 64 * page_size;
-  constexpr u64 pages = 16 << 10;
+  constexpr u64 pages = 32 << 10;
   ASSERT_EQ(space->map(base, pages * page_size, rw, map_fixed).error, Error::none);
   u64 page = 0;
   for (; page < 512; ++page)

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -187,6 +188,44 @@ TEST_F(SimFaultPath, AListHandsOutHotFramesAndRefcacheColdOnes) {
   };
   EXPECT_LT(cycle_ns("lock_in_tree"), 3 * us);
   EXPECT_GT(cycle_ns("lock_in_tree:frames=refcache"), 9 * us);
+}
+
+TEST_F(SimFaultPath, AFrameComesBackAtAThreadsTickAndNotBetweenTicks) {
+  struct Table {
+    Violations<P> violations;
+    PageTable<P> table{
+        {.frames_per_thread = 8, .frame_delay = {.ns = 20 * us, .tick = 10 * us, .most = 8}},
+        violations};
+  };
+  const Machine machine = ideal();
+  sim::Simulation simulation(machine, first_cpus(1), {});
+  const auto shared = simulation.make<Table>();
+  constexpr u64 base = u64{1} << 44;
+  std::vector<FrameNumber> used;
+  simulation.set_body(0, [&] {
+    auto& table = shared->table;
+    const auto fault = [&] {
+      table.fault_in(base, Access::write, rw, NewPage::cached);
+      table.for_each_entry([&](u64, Pte pte) { used.push_back(pte.frame()); });
+    };
+    table.enter();
+    fault();  // makes the tables, which takes long
+    table.zap({base, base + page_size});
+    const u64 start = (P::now() / (10 * us) + 1) * 10 * us;
+    // The frame above falls due after 20 us, those that are zapped at 1 and 6 us at 30 us.
+    for (const u64 at : {1, 6, 12, 26, 32, 35}) {
+      P::work(start + at * us - P::now());
+      fault();
+      table.zap({base, base + page_size});
+    }
+    fault();
+  });
+  simulation.run();
+  ASSERT_EQ(used.size(), 8U);
+  EXPECT_EQ(std::set<FrameNumber>(used.begin(), used.begin() + 5).size(), 5U);
+  EXPECT_EQ(used[5], used[0]);
+  EXPECT_EQ(used[6], used[2]);
+  EXPECT_EQ(used[7], used[1]);
 }
 
 // How long a thread zaps a range without pages, while another thread zaps one with a page or does
