@@ -190,6 +190,15 @@ TEST_F(SimFaultPath, AListHandsOutHotFramesAndRefcacheColdOnes) {
   EXPECT_GT(cycle_ns("lock_in_tree:frames=refcache"), 9 * us);
 }
 
+TEST_F(SimFaultPath, AFaultUnderRefcacheHasNoneOfLinuxsWork) {
+  const auto fault_ns = [](const std::string& scheme, u64 work) {
+    return ns_of(run_space(scheme, with_work(KernelWork::fault, work), 1, fault_and_discard), 1);
+  };
+  EXPECT_GT(fault_ns("lock_in_tree", 2000), fault_ns("lock_in_tree", 1000) + 900);
+  EXPECT_NEAR(fault_ns("lock_in_tree:frames=refcache", 2000),
+              fault_ns("lock_in_tree:frames=refcache", 1000), 1);
+}
+
 TEST_F(SimFaultPath, AFrameComesBackAtAThreadsTickAndNotBetweenTicks) {
   struct Table {
     Violations<P> violations;
