@@ -163,22 +163,29 @@ TEST_F(RwsemTest, AReaderQueuesBehindAWriterThatWaitsForReaders) {
   EXPECT_GE(event(lock, "rwsem.reader_queued"), 1U);
 }
 
+// The first writer leaves word unless the machine delays it beyond the patience of any spinner;
+// then the test tries again.
 TEST_F(RwsemTest, AWriterGivesUpSpinningOnReadersAndLeavesWordForOthers) {
-  Lock lock;
-  lock.lock_shared();
-  auto write = [&] {
-    lock.lock();
-    lock.unlock();
-  };
-  std::thread first = start(1, write);
-  await_sleep(1);
-  EXPECT_EQ(event(lock, "rwsem.spin_abort_time"), 1U);
-  std::thread second = start(2, write);
-  await_sleep(2);
-  EXPECT_EQ(event(lock, "rwsem.spin_abort_time"), 1U);  // it did not even try
-  lock.unlock_shared();
-  first.join();
-  second.join();
+  constexpr u32 attempts = 50;
+  bool second_spun = true;
+  for (u32 attempt = 0; second_spun && attempt < attempts; ++attempt) {
+    Lock lock;
+    lock.lock_shared();
+    auto write = [&] {
+      lock.lock();
+      lock.unlock();
+    };
+    std::thread first = start(1, write);
+    await_sleep(1);
+    EXPECT_EQ(event(lock, "rwsem.spin_abort_time"), 1U);
+    std::thread second = start(2, write);
+    await_sleep(2);
+    second_spun = event(lock, "rwsem.spin_abort_time") != 1;
+    lock.unlock_shared();
+    first.join();
+    second.join();
+  }
+  EXPECT_FALSE(second_spun);
 }
 
 TEST_F(RwsemTest, AWriterDoesNotSpinOnAnOwnerThatIsNotRunning) {
