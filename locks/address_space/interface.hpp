@@ -46,6 +46,9 @@ struct AddressSpaceOptions {
   // to 6.9 (lock_vma_under_rcu). That includes reads, which map the page of zeros and prepare no
   // anon_vma.
   bool anon_vma_in_fault = true;
+  // Whether a fault is charged the kernel's work on a new page: memory cgroup, LRU lists, reverse
+  // mapping (Linux). sv6 has none of them.
+  bool fault_work = true;
   // Each operation checks itself as it runs (Violations). Timed trials switch this off, since the
   // checks cost time within the window; check() looks at the end either way.
   bool oracle = true;

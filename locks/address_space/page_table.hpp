@@ -245,10 +245,7 @@ class PageTable {
     if (!Pte{entry.load(std::memory_order_relaxed)}.present()) {
       fresh = frames_.take();
       if (fresh == no_frame) return false;
-      // Where Refcache frees the frames, this is sv6, which has no LRU lists, no memory cgroups and
-      // no reverse mapping.
-      const bool has_work = page != NewPage::zero && options_.frame_delay.ns == 0;
-      if (has_work) P::kernel_work(KernelWork::fault);
+      if (page != NewPage::zero && options_.fault_work) P::kernel_work(KernelWork::fault);
       if (page == NewPage::own) clear_frame(fresh);
       frames_.assign(fresh, address);
     }

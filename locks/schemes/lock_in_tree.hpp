@@ -436,6 +436,7 @@ class RefcachedFrames final : public Base {
   static AddressSpaceOptions delayed(AddressSpaceOptions options) {
     const u64 most = std::min(options.frames_per_thread * most_times, most_frames);
     options.frame_delay = {.ns = delay_ns, .tick = tick_ns, .most = most};
+    options.fault_work = false;
     return options;
   }
 };

@@ -202,9 +202,10 @@ TEST_F(SimFaultPath, AFaultUnderRefcacheHasNoneOfLinuxsWork) {
 TEST_F(SimFaultPath, AFrameComesBackAtAThreadsTickAndNotBetweenTicks) {
   struct Table {
     Violations<P> violations;
-    PageTable<P> table{
-        {.frames_per_thread = 8, .frame_delay = {.ns = 20 * us, .tick = 10 * us, .most = 8}},
-        violations};
+    PageTable<P> table{{.frames_per_thread = 8,
+                        .frame_delay = {.ns = 20 * us, .tick = 10 * us, .most = 8},
+                        .fault_work = false},
+                       violations};
   };
   const Machine machine = ideal();
   sim::Simulation simulation(machine, first_cpus(1), {});
