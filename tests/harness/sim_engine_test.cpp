@@ -403,9 +403,10 @@ TEST_F(SimEngine, AShootdownTakesTimeFromItsTargetsAndWaitsForTheSlowest) {
         P::work(50 * us);
         P::settle();
       });
-  // base 500, one target 100, its queue's line 101, interrupt 500, handler 500, the call's four
-  // lines 400, the interconnect 1, reading the answer 100, and one more read of the clock
-  EXPECT_EQ(took, 2212U);
+  // base 500, one target 100, its queue's line 101, interrupt 500, half of the handler 250, the
+  // call's four lines 400, the interconnect 1, reading the answer 100, and one more read of the
+  // clock
+  EXPECT_EQ(took, 1962U);
   EXPECT_EQ(pair.simulation.counts().accounts[1].shootdown, 901 * sim::ps_per_ns);
 }
 
@@ -415,7 +416,7 @@ TEST_F(SimEngine, AnInterruptDuringAHandlersTimeIsServedBeforeTheThreadGoesOn) {
   sim::Simulation simulation(machine, {0, 1, 2}, {});
   sim::Time settled = 0, again = 0;
   simulation.set_body(0, [&] {
-    P::work(10 * us);
+    P::work(11 * us);
     P::settle();
     settled = sim::here.cpu->clock;
     P::settle();
@@ -423,14 +424,14 @@ TEST_F(SimEngine, AnInterruptDuringAHandlersTimeIsServedBeforeTheThreadGoesOn) {
   });
   for (const u32 sender : {1U, 2U})
     simulation.set_body(sender, [sender] {
-      P::work(8500 + 500 * sender);
+      P::work(8300 + 700 * sender);
       CpuSet target;
       target.add(0);
       P::shootdown(target);
     });
   simulation.run();
   // Each handler takes 500 ns, and 400 ns for the call's lines.
-  EXPECT_GE(settled, (10'000 + 2 * 900) * sim::ps_per_ns);
+  EXPECT_GE(settled, (11'000 + 2 * 900) * sim::ps_per_ns);
   EXPECT_EQ(again, settled);
 }
 
@@ -547,6 +548,48 @@ u64 taken_ns(bool sv6) {
 TEST_F(SimEngine, AHandlerOfSv6LooksForFurtherCallsBeforeItEnds) {
   EXPECT_NEAR(static_cast<double>(taken_ns(false)), 2 * (500 + 10'000 + 400), 10);
   EXPECT_NEAR(static_cast<double>(taken_ns(true)), 500 + 2 * (10'000 + 400), 10);
+}
+
+// All 64 threads shoot each other down at the same time. A handler asks for the interconnect when
+// it executes a call. If the interconnect were reserved when a call is sent, each call in a queue
+// would wait for all calls that were sent before it, and 63 of them for 25 us more.
+TEST_F(SimEngine, ABurstOfShootdownsWaitsForTheInterconnectOnce) {
+  Machine machine = Machine::load("ideal-64");
+  machine.shootdown_delivery = 10 * sim::ps_per_ns;
+  std::vector<u32> cpus(64);
+  std::iota(cpus.begin(), cpus.end(), 0);
+  sim::Simulation simulation(machine, cpus, {});
+  sim::Time last = 0;
+  for (const u32 thread : cpus)
+    simulation.set_body(thread, [&] {
+      CpuSet all;
+      for (const u32 other : cpus) all.add(other);
+      P::shootdown(all);
+      last = std::max(last, sim::here.cpu->clock);
+    });
+  simulation.run();
+  // Each CPU sends 63 calls, and executes 63 in 0.4 us or, when the interconnect is busy, 0.64 us.
+  EXPECT_LT(last, 63 * 1500 * sim::ps_per_ns);
+}
+
+// The sender's controller takes 10 us to say that the interrupt is sent, which has arrived by then.
+TEST_F(SimEngine, AnInterruptArrivesWhileItsSenderWaitsForItsController) {
+  Machine machine = Machine::load("ideal-2");
+  machine.shootdown_send = 10 * us * sim::ps_per_ns;
+  sim::Simulation simulation(machine, {0, 1}, {});
+  sim::Time settled = 0;
+  simulation.set_body(0, [] {
+    CpuSet target;
+    target.add(1);
+    P::shootdown(target);
+  });
+  simulation.set_body(1, [&] {
+    P::work(5 * us);
+    P::settle();
+    settled = sim::here.cpu->clock;
+  });
+  simulation.run();
+  EXPECT_EQ(settled, (5000 + 901) * sim::ps_per_ns);
 }
 
 TEST_F(SimEngine, ASenderOfSv6ReadsTheCountOfAnswersAndNotEachOfThem) {

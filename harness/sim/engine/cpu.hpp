@@ -2,7 +2,6 @@
 // `os` is the kernel's number of the CPU.
 #pragma once
 
-#include <algorithm>
 #include <functional>
 
 #include "harness/sim/engine/line.hpp"
@@ -18,8 +17,9 @@ struct RcuNode {
   Time retired = 0;
 };
 
-// queued: waits for a line or for its own store buffer. parked: spins, as SpinParking represents
-// it. asleep: in a futex. grace: in rcu::synchronize. meeting: in Simulation::meet.
+// queued: waits for a line, for its own store buffer or for the answers to a shootdown. parked:
+// spins, as SpinParking represents it. asleep: in a futex. grace: in rcu::synchronize. meeting: in
+// Simulation::meet.
 enum class Status : u8 { unborn, ready, queued, parked, asleep, meeting, grace, done };
 
 // The members are ordered by how often they are touched. A simulation of a thousand CPUs switches
@@ -87,10 +87,9 @@ struct alignas(cache_line) Cpu {
   u64 futex = 0;  // the word's place, while asleep
 
   // Interrupts.
-  bool lazy_tlb = false;  // the CPU left the address space in this sleep, so no shootdown needs it
-  Time stolen = 0;        // time of handlers that is not charged to the thread yet
-  Time handler_until = 0;
-  Time handler_time = 0;  // how long the last handler takes
+  bool lazy_tlb = false;   // the CPU left the address space in this sleep, so no shootdown needs it
+  Time stolen = 0;         // time of handlers that is not charged to the thread yet
+  Time handler_until = 0;  // the end of the handler's present step
 
   // Prefetches the hot lines into the host's cache.
   void fetch_hot() const {
@@ -98,11 +97,11 @@ struct alignas(cache_line) Cpu {
       __builtin_prefetch(reinterpret_cast<const std::byte*>(this) + i * line_size, 1);
   }
 
-  // Called at the end of the thread's wait. A handler that started during the wait delays the
-  // thread only for the rest of the handler's time.
+  // Called at the end of the thread's wait. The handler's present step delays the thread only for
+  // its rest. The picosecond lets the handler's next step, if there is one, come before the thread.
   void end_interrupted_wait(Time now) {
     is_interrupted = false;
-    if (handler_until > now) stolen += std::min(handler_until - now, handler_time);
+    if (handler_until > now) stolen += handler_until - now + 1;
   }
 
   // Rcu.

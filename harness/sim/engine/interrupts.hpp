@@ -1,9 +1,9 @@
 // TLB shootdowns. A sender appends a call to the call queue of each target CPU. Each queue has a
 // line of its own. The sender interrupts the target only if the target's queue was empty (Linux's
-// kernel/smp.c, __smp_call_single_queue), and in sv6 only if no handler runs there either
-// (kernel/ipi.cc of aclements/sv6, ipicall_active). The target's handler executes all calls of its
-// queue. It takes its time from the thread that it interrupts, also from a sender between two of
-// its targets.
+// kernel/smp.c, __smp_call_single_queue), and in sv6 only if no handler there will look at the
+// queue again (kernel/ipi.cc of aclements/sv6, ipicall_active). The target's handler takes the
+// whole queue and executes one call after the other; its steps are events. It takes its time from
+// the thread that it interrupts, also from a sender between two of its targets.
 #pragma once
 
 #include <span>
@@ -31,7 +31,8 @@ class Interrupts {
         coherence_(coherence),
         accounting_(accounting),
         directory_(directory),
-        calls_(cpus.size()),
+        handlers_(cpus.size()),
+        answers_(cpus.size()),
         tlbs_(cpus.size()) {}
 
   // Sends a call to each of `targets` except the sender's own CPU, and waits for all answers. Takes
@@ -43,22 +44,52 @@ class Interrupts {
   Tlbs& tlbs() { return tlbs_; }
   // Charges the thread the time that handlers on its CPU have taken since the last call.
   void settle(Cpu& cpu);
+  // The next step of the handler on the CPU of `thread`, at the time that Scheduler::handle_at()
+  // was told.
+  void handle(u32 thread, Time now);
 
  private:
-  // A CPU's queue of calls.
-  struct Calls {
+  static constexpr Time never = ~Time{0};
+
+  struct Call {
+    u32 sender;  // a thread
+    u32 number;  // among the calls of the sender's shootdown
+  };
+  // A CPU's queue of calls and its handler.
+  struct Handler {
+    enum class State : u8 { idle, entering, executing, leaving };
     void* line = nullptr;
-    Time taken = 0;            // when the handler takes the queued calls; it can lie in the past
-    Time answered = 0;         // when the handler has executed them
-    bool with_sender = false;  // a sender has used the line after the handler
+    std::vector<Call> queue;  // called, not taken yet
+    std::vector<Call> taken;  // the handler executes them
+    usize executed = 0;       // of `taken`
+    Time interrupt = never;   // when the interrupt arrives for which no handler has begun
+    State state = State::idle;
+    bool has_line = false;  // it has taken the queue since the last call
+  };
+  struct Answer {
+    u32 target;  // a thread
+    Time at;
+  };
+  // The answers to a sender's calls.
+  struct Answers {
+    std::vector<Answer> of;  // in the order of the calls
+    u32 missing = 0;
+    bool are_awaited = false;
   };
 
   void serve_handlers(Cpu& cpu);
-  Time call(Cpu& sender, Cpu& target);
-  Time execute(Cpu& target, Calls& calls, Time takes);
+  void call(Cpu& sender, Cpu& target);
+  void interrupt(Cpu& sender, Cpu& target, Handler& handler);
+  void wait_for_answers(Cpu& cpu);
+  Time answers_read(const Cpu& cpu) const;
+  void enter(Cpu& target, Handler& handler, Time now);
+  void end(const Cpu& target, Handler& handler, Time now);
+  void take_queue(Handler& handler);
+  void execute_next(Cpu& target, Handler& handler, Time now);
+  void answer(Call call, Time now);
+  void occupy(Cpu& target, Time now, Time until);
   Time line_latency(const Cpu& reader, const Cpu& writer) const;
-  Calls& calls_of(const Cpu& target);
-  void interrupt(Cpu& sender, Cpu& target, Calls& calls);
+  Handler& handler_of(const Cpu& target);
 
   const Machine& machine_;
   Arena& arena_;
@@ -69,7 +100,8 @@ class Interrupts {
   Coherence& coherence_;
   Accounting& accounting_;
   Directory& directory_;
-  std::vector<Calls> calls_;  // by thread
+  std::vector<Handler> handlers_;  // by thread
+  std::vector<Answers> answers_;   // by thread
   Tlbs tlbs_;
   Time delivery_until_ = 0;  // the interconnect is busy with earlier calls until then
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "harness/sim/engine/interrupts.hpp"
 #include "harness/sim/engine/line_queues.hpp"
 #include "harness/sim/engine/overflow.hpp"
 
@@ -17,10 +18,11 @@ Scheduler* running = nullptr;  // a fiber's entry function takes no argument of 
 }  // namespace
 
 Scheduler::Scheduler(std::span<Cpu> cpus, const Arena& arena, LineQueues& queues,
-                     const Progress& progress, Time time_limit)
+                     Interrupts& interrupts, const Progress& progress, Time time_limit)
     : cpus_(cpus),
       arena_(arena),
       queues_(queues),
+      interrupts_(interrupts),
       progress_(progress),
       time_limit_(time_limit),
       live_(static_cast<u32>(cpus.size())) {
@@ -88,7 +90,10 @@ bool Scheduler::perform(Key next) {
     return false;
   }
   if (!advance_to(time_of(next)) || actor_of(next) == agenda_actor) return false;
-  queues_.release(actor_of(next) - first_queue_actor, now_);
+  if (actor_of(next) >= first_handler_actor)
+    interrupts_.handle(actor_of(next) - first_handler_actor, now_);
+  else
+    queues_.release(actor_of(next) - first_queue_actor, now_);
   return true;
 }
 

@@ -1,6 +1,7 @@
 // The scheduler: the simulated CPUs are fibers. The CPU whose clock is earliest runs, and keeps
 // running as long as its clock is. Between fibers the scheduler performs the events that belong to
-// no CPU: releases of queued lines, and actions at a time of the simulation.
+// no CPU: releases of queued lines, steps of interrupt handlers, and actions at a time of the
+// simulation.
 #pragma once
 
 #include <boost/context/detail/fcontext.hpp>
@@ -17,15 +18,16 @@
 
 namespace faultline::sim {
 
+class Interrupts;
 class LineQueues;
 
 class Scheduler {
  public:
   // Queues are numbered from 1 to this.
-  static constexpr u32 max_queues = max_actors - max_cpus - 1;
+  static constexpr u32 max_queues = max_actors - 2 * max_cpus - 1;
 
-  Scheduler(std::span<Cpu> cpus, const Arena& arena, LineQueues& queues, const Progress& progress,
-            Time time_limit);
+  Scheduler(std::span<Cpu> cpus, const Arena& arena, LineQueues& queues, Interrupts& interrupts,
+            const Progress& progress, Time time_limit);
 
   // Runs all bodies to their ends. Answers an empty string, or a line that says why they cannot go
   // on. Throws what a body or an action threw.
@@ -97,15 +99,20 @@ class Scheduler {
     events_.remove(first_queue_actor + queue);
     release_at(queue, time);
   }
+  // Makes Interrupts::handle(thread) be called at `time`.
+  void handle_at(u32 thread, Time time) {
+    events_.push(make_key(time, first_handler_actor + thread));
+  }
 
  private:
   struct Action {
     Time time;
     std::function<void()> call;
   };
-  // Below it are the CPUs, above it the queues of lines.
+  // Below it are the CPUs, above it the queues of lines and then the CPUs' interrupt handlers.
   static constexpr u32 agenda_actor = max_cpus;
   static constexpr u32 first_queue_actor = max_cpus;  // a queue's number is 1 or more
+  static constexpr u32 first_handler_actor = max_actors - max_cpus;
 
   void yield(Cpu& cpu);
   // Performs events until one makes a CPU run, and returns that CPU. `next` has been taken from the
@@ -151,6 +158,7 @@ class Scheduler {
   const std::span<Cpu> cpus_;
   const Arena& arena_;
   LineQueues& queues_;
+  Interrupts& interrupts_;
   const Progress& progress_;
   const Time time_limit_;
   EventQueue events_;

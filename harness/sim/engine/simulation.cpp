@@ -18,7 +18,7 @@ Simulation::Simulation(const Machine& machine, const std::vector<u32>& cpus, con
       progress_(options.progress_limit_ns * ps_per_ns),
       accounting_(arena_, cpus_),
       directory_(machine, arena_, cpus_),
-      scheduler_(cpus_, arena_, queues_, progress_, options.time_limit_ns * ps_per_ns),
+      scheduler_(cpus_, arena_, queues_, interrupts_, progress_, options.time_limit_ns * ps_per_ns),
       queues_(machine, cpus_, directory_, scheduler_, coherence_, stores_, random_),
       stores_(machine, directory_, queues_, scheduler_, accounting_),
       spinning_(machine, cpus_, directory_, queues_, scheduler_, accounting_, random_),
