@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <latch>
 #include <thread>
 
 #include "harness/native/platform.hpp"
@@ -36,11 +37,18 @@ void tell(const std::vector<std::string>& lines) {
 class HangWatch : public testing::Environment {
  public:
   // The watch takes no signal: tests send signals to their process and block them in their threads.
+  // Tests begin when the watch sleeps. A thread that starts may hold a lock of AddressSanitizer's
+  // allocator, which would be locked for ever in a process that a test forks meanwhile.
   void SetUp() override {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    std::thread(watch).detach();
+    static std::latch has_begun(1);
+    std::thread([] {
+      has_begun.count_down();
+      watch();
+    }).detach();
+    has_begun.wait();
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
 };
