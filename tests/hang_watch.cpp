@@ -37,8 +37,9 @@ void tell(const std::vector<std::string>& lines) {
 class HangWatch : public testing::Environment {
  public:
   // The watch takes no signal: tests send signals to their process and block them in their threads.
-  // Tests begin when the watch sleeps. A thread that starts may hold a lock of AddressSanitizer's
-  // allocator, which would be locked for ever in a process that a test forks meanwhile.
+  // Tests begin when the watch has started. A thread that starts may hold a lock of
+  // AddressSanitizer's allocator, which would be locked for ever in a process that a test forks
+  // meanwhile.
   void SetUp() override {
     sigset_t all, before;
     sigfillset(&all);

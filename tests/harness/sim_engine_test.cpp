@@ -551,8 +551,8 @@ TEST_F(SimEngine, AHandlerOfSv6LooksForFurtherCallsBeforeItEnds) {
 }
 
 // All 64 threads shoot each other down at the same time. A handler asks for the interconnect when
-// it executes a call. If the interconnect were reserved when a call is sent, each call in a queue
-// would wait for all calls that were sent before it, and 63 of them for 25 us more.
+// it executes a call. If a sender reserved the interconnect with each call, a handler would wait
+// for the same earlier calls again with each call of its queue.
 TEST_F(SimEngine, ABurstOfShootdownsWaitsForTheInterconnectOnce) {
   Machine machine = Machine::load("ideal-64");
   machine.shootdown_delivery = 10 * sim::ps_per_ns;

@@ -35,8 +35,8 @@ void Interrupts::shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy) {
   cpu.shootdown += cpu.clock - since - (cpu.stalled - stalled);
 }
 
-// Interrupts are off while the sender queues a call and sends the interrupt. Handlers that were
-// called meanwhile run before it goes on to the next target.
+// The thread goes on when the handlers that have interrupted it are done. A sender lets them run
+// between two targets, since interrupts are off while it queues a call and sends the interrupt.
 void Interrupts::serve_handlers(Cpu& cpu) {
   for (scheduler_.take_turn(cpu); cpu.stolen != 0; scheduler_.take_turn(cpu)) {
     cpu.clock += cpu.stolen;
@@ -160,7 +160,7 @@ void Interrupts::execute_next(Cpu& target, Handler& handler, Time now) {
 }
 
 // The handler takes the time of its step from the target's thread, unless the thread waits anyway.
-// A futex wakes its thread late enough for the handler to be done.
+// The wake-up of a sleeping thread does not wait for a handler on its CPU.
 void Interrupts::occupy(Cpu& target, Time now, Time until) {
   target.handler_until = until;
   if (target.status == Status::ready)
