@@ -370,6 +370,23 @@ TEST_F(SimTrial, KernelEntryTimesTheKernelsPartsWithoutTheWayIn) {
   EXPECT_NEAR(ns, cycle_ns, 0.05 * cycle_ns);
 }
 
+TEST_F(SimTrial, KernelEntryTimesShootdownsAsAPartOfTheUnmapThatSendsThem) {
+  const auto events = [](u32 threads) {
+    TrialSpec spec = sim_trial("local", "lock_in_tree", threads, "ideal-8");
+    spec.trial_case.settings.set("kernel_entry", "on");
+    return run_sim_trial(spec)["events"];
+  };
+  const json alone = events(1), together = events(4);
+  EXPECT_EQ(alone["kernel.shootdowns"], 0);
+  EXPECT_EQ(alone["kernel.shootdown_ns"], 0);
+  const u64 count = together["kernel.shootdowns"];
+  ASSERT_GT(count, 0);
+  const sim::Machine machine = sim::Machine::load("ideal-8");
+  const sim::Time least = machine.shootdown_base + 3 * machine.shootdown_per_target;
+  EXPECT_GT(together["kernel.shootdown_ns"].get<u64>(), count * (least / sim::ps_per_ns));
+  EXPECT_LT(together["kernel.shootdown_ns"], together["kernel.unmap_ns"]);
+}
+
 TEST_F(SimTrial, EverySchemeHoldsTheOracleWithAPageTableACpu) {
   for (const std::string& scheme : stars_of(scheme_family, false)) {
     TrialSpec spec =

@@ -17,6 +17,13 @@ struct RcuNode {
   Time retired = 0;
 };
 
+// The shootdowns that a CPU has sent to at least one other, and how long they took, from the first
+// call to the last answer, with the handlers that interrupted the sender.
+struct Shootdowns {
+  u64 count = 0;
+  Time elapsed = 0;
+};
+
 // queued: waits for a line, for its own store buffer or for the answers to a shootdown. parked:
 // spins, as SpinParking represents it. asleep: in a futex. grace: in rcu::synchronize. meeting: in
 // Simulation::meet.
@@ -87,6 +94,7 @@ struct alignas(cache_line) Cpu {
   u64 futex = 0;  // the word's place, while asleep
 
   // Interrupts.
+  Shootdowns sent;
   bool lazy_tlb = false;   // the CPU left the address space in this sleep, so no shootdown needs it
   Time stolen = 0;         // time of handlers that is not charged to the thread yet
   Time handler_until = 0;  // the end of the handler's present step
