@@ -193,7 +193,10 @@ bool note(const Trial& trial, const Judgement& verdict, Tally& tally) {
   const bool is_equivalent = !trial.mutant.equivalent.empty();
   const char* result = "SURVIVES";
   if (verdict.caught)
-    result = is_equivalent ? "CAUGHT, though called equivalent" : "caught";
+    result = is_equivalent ? "CAUGHT, though called equivalent"
+             : trial.mutant.left_to_tests && !verdict.by_test
+                 ? "caught by a search, though left to tests"
+                 : "caught";
   else if (is_equivalent)
     result = "equivalent";
   ++(verdict.by_test  ? tally.by_tests
