@@ -13,6 +13,8 @@
 
 #include "harness/native/platform.hpp"
 #include "harness/torture/lock_turns.hpp"
+#include "locks/range/list.hpp"
+#include "locks/range/segment_range_lock.hpp"
 #include "locks/range/tree_range_lock.hpp"
 #include "locks/schemes/full_range.hpp"
 #include "locks/shared/concept.hpp"
@@ -130,6 +132,127 @@ TEST(RangeTurns, CatchALockThatForgetsThePagesAfterTheFirst) {
   torture::RangeTurns<FirstPageOnly, false> turns(lock, {.longest = pages});
   for (int run = 0; run < 20 && turns.violations() == 0; ++run) stress(turns);
   EXPECT_GT(turns.violations(), 0u);
+}
+
+// What each range lock of the list must do.
+template <class Lock>
+class RangeLocks : public ::testing::Test {
+ protected:
+  // Locks the range if that is possible at once, and releases it.
+  bool is_free(u64 first, u64 count, bool exclusive) {
+    typename Lock::Node node;
+    const bool free = lock_.try_lock(node, page_range(first, count), exclusive);
+    if (free) lock_.unlock(node);
+    return free;
+  }
+
+  NativeThread self_{0, 0, 0, 1};
+  Lock lock_;
+};
+template <class List>
+struct TypesOf;
+template <class... Named>
+struct TypesOf<std::tuple<Named...>> {
+  using Types = ::testing::Types<typename Named::Lock...>;
+};
+TYPED_TEST_SUITE(RangeLocks, TypesOf<decltype(range_list<P>())>::Types);
+
+TYPED_TEST(RangeLocks, HoldNoConflictingRangesAtOnce) {
+  torture::RangeTurns<TypeParam> turns(this->lock_, {});
+  stress(turns);
+  turns.settle();
+  EXPECT_EQ(turns.violations(), 0u);
+  EXPECT_EQ(turns.probe(), "");
+}
+
+TYPED_TEST(RangeLocks, AdmitDisjointRangesAndOverlappingReaders) {
+  typename TypeParam::Node write, read;
+  this->lock_.lock(write, page_range(0, 2), true);
+  ASSERT_TRUE(this->lock_.try_lock(read, page_range(2, 4), false));
+  EXPECT_TRUE(this->is_free(4, 3, false));
+  EXPECT_FALSE(this->is_free(1, 1, false));
+  EXPECT_FALSE(this->is_free(5, 2, true));
+  this->lock_.unlock(write);
+  EXPECT_TRUE(this->is_free(0, 2, false));
+  this->lock_.unlock(read);
+  EXPECT_TRUE(this->is_free(0, 6, true));
+}
+
+TYPED_TEST(RangeLocks, ADowngradeAdmitsReadersAlone) {
+  typename TypeParam::Node node;
+  this->lock_.lock(node, page_range(0, 3), true);
+  EXPECT_FALSE(this->is_free(2, 2, false));
+  this->lock_.downgrade(node);
+  EXPECT_TRUE(this->is_free(2, 2, false));
+  EXPECT_FALSE(this->is_free(2, 2, true));
+  this->lock_.unlock(node);
+  EXPECT_TRUE(this->is_free(0, 4, true));
+}
+
+TYPED_TEST(RangeLocks, AShrunkHoldKeepsOutOnlyWhatOverlapsTheRest) {
+  for (const bool exclusive : {true, false}) {
+    typename TypeParam::Node node;
+    this->lock_.lock(node, page_range(0, 8), exclusive);
+    this->lock_.downgrade_range(node, page_range(2, 3));
+    EXPECT_TRUE(this->is_free(0, 2, false));
+    EXPECT_TRUE(this->is_free(5, 3, false));
+    EXPECT_EQ(this->is_free(4, 1, false), !exclusive);
+    EXPECT_FALSE(this->is_free(4, 2, true));
+    this->lock_.unlock(node);
+    EXPECT_TRUE(this->is_free(0, 8, true));
+  }
+}
+
+TYPED_TEST(RangeLocks, NameNoHolderWhenAllIsReleased) {
+  typename TypeParam::Node node;
+  this->lock_.lock(node, page_range(3, 1), true);
+  EXPECT_EQ(this->lock_.describe().size(), 1u);
+  this->lock_.unlock(node);
+  EXPECT_TRUE(this->lock_.describe().empty());
+}
+
+using Segments = SegmentRangeLock<P>;
+
+TEST(SegmentRangeLock, PagesOfOneSegmentConflictThoughTheyAreFarApart) {
+  NativeThread self(0, 0, 0, 1);
+  Segments lock;
+  Segments::Node node, other;
+  lock.lock(node, page_range(255, 2), true);  // segments 0 and 255
+  EXPECT_FALSE(lock.try_lock(other, page_range(0, 1), false));
+  EXPECT_FALSE(lock.try_lock(other, page_range(511, 1), false));
+  ASSERT_TRUE(lock.try_lock(other, page_range(1, 254), true));
+  lock.unlock(other);
+  lock.downgrade_range(node, page_range(256, 1));
+  ASSERT_TRUE(lock.try_lock(other, page_range(255, 1), true));
+  lock.unlock(other);
+  lock.unlock(node);
+  EXPECT_TRUE(lock.describe().empty());
+}
+
+TEST(SegmentRangeLock, ALongRangeLocksEachSegmentOnce) {
+  NativeThread self(0, 0, 0, 1);
+  Segments lock;
+  Segments::Node node, other;
+  lock.lock(node, page_range(100, 1000), true);
+  EXPECT_EQ(lock.describe().size(), 256u);
+  lock.downgrade_range(node, page_range(300, 2));
+  EXPECT_EQ(lock.describe().size(), 2u);
+  ASSERT_TRUE(lock.try_lock(other, page_range(46, 254), true));
+  lock.unlock(other);
+  lock.unlock(node);
+  EXPECT_TRUE(lock.describe().empty());
+}
+
+TEST(SegmentRangeLock, AFailedTryReleasesWhatItHasLocked) {
+  NativeThread self(0, 0, 0, 1);
+  Segments lock;
+  for (const bool exclusive : {true, false}) {
+    Segments::Node node, other;
+    lock.lock(node, page_range(2, 1), true);
+    EXPECT_FALSE(lock.try_lock(other, page_range(0, 4), exclusive));
+    EXPECT_EQ(lock.describe(), std::vector<std::string>{"segment 2: a writer"});
+    lock.unlock(node);
+  }
 }
 
 TEST(TreeRangeLock, TryLockFailsOnConflictAndSpuriouslyInsideTheHull) {

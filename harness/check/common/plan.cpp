@@ -91,7 +91,8 @@ class Plan {
   }
   void add_pairs(u32 surprises) {
     const std::string more = surprises == 1 ? "" : fmt::format(", {} surprises", surprises);
-    add("2 threads x 1, exhaustive" + more, programs_of_pairs(family_), Search::exhaustive, 500'000)
+    add("2 threads x 1, exhaustive" + more, programs_of_pairs(family_), Search::exhaustive,
+        surprises == 1 ? 500'000 : 100'000)
         .surprises = surprises;
   }
   // A search with bounds takes so long that it has the first programs alone. Random search has all.
