@@ -14,11 +14,10 @@
 #include "harness/native/platform.hpp"
 #include "harness/torture/lock_turns.hpp"
 #include "locks/range/list.hpp"
-#include "locks/range/segment_range_lock.hpp"
-#include "locks/range/tree_range_lock.hpp"
 #include "locks/schemes/full_range.hpp"
 #include "locks/shared/concept.hpp"
 #include "tests/locks/event.hpp"
+#include "tests/locks/stress.hpp"
 
 namespace faultline {
 namespace {
@@ -78,7 +77,7 @@ void until_waiting(const Lock& lock, u32 waiters) {
 
 // Eight threads that take turns at a lock (harness/torture/lock_turns.hpp).
 template <class Turns>
-void stress(Turns& turns) {
+void take_turns(Turns& turns) {
   run_threads(1, 8, [&](u32) {
     const TimeLimit limit;
     for (u32 step = 0; step < 1500 && !limit.passed(); ++step) turns.turn();
@@ -91,9 +90,9 @@ TEST_P(TreeRangeLockStress, NoConflictingRangesAreHeldAtOnce) {
   NativeThread self(0, 0, 0, 1);
   Tree lock;
   torture::RangeTurns<Tree> turns(lock, GetParam());
-  stress(turns);
+  take_turns(turns);
   // Repeats the stress if the machine was too busy for threads to meet.
-  for (int run = 0; run < 20 && event(lock, "range.waits") == 0; ++run) stress(turns);
+  for (int run = 0; run < 20 && event(lock, "range.waits") == 0; ++run) take_turns(turns);
   turns.settle();
   EXPECT_EQ(turns.violations(), 0u);
   EXPECT_EQ(turns.probe(), "");
@@ -130,13 +129,15 @@ TEST(RangeTurns, CatchALockThatForgetsThePagesAfterTheFirst) {
   NativeThread self(0, 0, 0, 1);
   FirstPageOnly lock;
   torture::RangeTurns<FirstPageOnly, false> turns(lock, {.longest = pages});
-  for (int run = 0; run < 20 && turns.violations() == 0; ++run) stress(turns);
+  for (int run = 0; run < 20 && turns.violations() == 0; ++run) take_turns(turns);
   EXPECT_GT(turns.violations(), 0u);
 }
 
+const auto range_locks = range_list<P>();
+
 // What each range lock of the list must do.
 template <class Lock>
-class RangeLocks : public ::testing::Test {
+class EveryRangeLock : public ::testing::Test {
  protected:
   // Locks the range if that is possible at once, and releases it.
   bool is_free(u64 first, u64 count, bool exclusive) {
@@ -149,23 +150,18 @@ class RangeLocks : public ::testing::Test {
   NativeThread self_{0, 0, 0, 1};
   Lock lock_;
 };
-template <class List>
-struct TypesOf;
-template <class... Named>
-struct TypesOf<std::tuple<Named...>> {
-  using Types = ::testing::Types<typename Named::Lock...>;
-};
-TYPED_TEST_SUITE(RangeLocks, TypesOf<decltype(range_list<P>())>::Types);
+TYPED_TEST_SUITE(EveryRangeLock, decltype(stress::types_of(range_locks)),
+                 stress::Names<range_locks>);
 
-TYPED_TEST(RangeLocks, HoldNoConflictingRangesAtOnce) {
+TYPED_TEST(EveryRangeLock, HoldsNoConflictingRangesAtOnce) {
   torture::RangeTurns<TypeParam> turns(this->lock_, {});
-  stress(turns);
+  take_turns(turns);
   turns.settle();
   EXPECT_EQ(turns.violations(), 0u);
   EXPECT_EQ(turns.probe(), "");
 }
 
-TYPED_TEST(RangeLocks, AdmitDisjointRangesAndOverlappingReaders) {
+TYPED_TEST(EveryRangeLock, AdmitsDisjointRangesAndOverlappingReaders) {
   typename TypeParam::Node write, read;
   this->lock_.lock(write, page_range(0, 2), true);
   ASSERT_TRUE(this->lock_.try_lock(read, page_range(2, 4), false));
@@ -178,7 +174,7 @@ TYPED_TEST(RangeLocks, AdmitDisjointRangesAndOverlappingReaders) {
   EXPECT_TRUE(this->is_free(0, 6, true));
 }
 
-TYPED_TEST(RangeLocks, ADowngradeAdmitsReadersAlone) {
+TYPED_TEST(EveryRangeLock, AdmitsReadersAloneAfterADowngrade) {
   typename TypeParam::Node node;
   this->lock_.lock(node, page_range(0, 3), true);
   EXPECT_FALSE(this->is_free(2, 2, false));
@@ -189,7 +185,7 @@ TYPED_TEST(RangeLocks, ADowngradeAdmitsReadersAlone) {
   EXPECT_TRUE(this->is_free(0, 4, true));
 }
 
-TYPED_TEST(RangeLocks, AShrunkHoldKeepsOutOnlyWhatOverlapsTheRest) {
+TYPED_TEST(EveryRangeLock, KeepsOutOnlyWhatOverlapsAShrunkHold) {
   for (const bool exclusive : {true, false}) {
     typename TypeParam::Node node;
     this->lock_.lock(node, page_range(0, 8), exclusive);
@@ -203,7 +199,7 @@ TYPED_TEST(RangeLocks, AShrunkHoldKeepsOutOnlyWhatOverlapsTheRest) {
   }
 }
 
-TYPED_TEST(RangeLocks, NameNoHolderWhenAllIsReleased) {
+TYPED_TEST(EveryRangeLock, NamesNoHolderWhenAllIsReleased) {
   typename TypeParam::Node node;
   this->lock_.lock(node, page_range(3, 1), true);
   EXPECT_EQ(this->lock_.describe().size(), 1u);
