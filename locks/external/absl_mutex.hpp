@@ -1,0 +1,77 @@
+// Abseil's mutex, which readers may share (absl/synchronization/mutex.h): a word that waiters
+// change by compare-and-exchange, and a queue of waiters, who spin first and then sleep. Native
+// only.
+#pragma once
+
+#include <absl/synchronization/mutex.h>
+
+#include <string>
+
+#include "locks/platform.hpp"
+#include "locks/promise.hpp"
+#include "locks/shared/concept.hpp"
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace faultline {
+
+template <class P>
+class AbslMutex {
+ public:
+  static constexpr bool atomic_downgrade = false;
+  static constexpr Promise promise = no_promise;  // Abseil promises no order of arrival
+
+  AbslMutex() = default;
+  AbslMutex(const AbslMutex&) = delete;
+  AbslMutex& operator=(const AbslMutex&) = delete;
+
+  void lock_shared() {
+    if (try_lock_shared()) return;
+    WaitScope<P> waiting(this, "absl_mutex to read");
+    mutex_.ReaderLock();
+    tell_acquired();
+  }
+  bool try_lock_shared() { return mutex_.ReaderTryLock() && tell_acquired(); }
+  void unlock_shared() {
+    tell_release();
+    mutex_.ReaderUnlock();
+  }
+
+  void lock() {
+    if (try_lock()) return;
+    WaitScope<P> waiting(this, "absl_mutex to write");
+    mutex_.WriterLock();
+    tell_acquired();
+  }
+  bool try_lock() { return mutex_.WriterTryLock() && tell_acquired(); }
+  void unlock() {
+    tell_release();
+    mutex_.WriterUnlock();
+  }
+  void downgrade() {
+    unlock();
+    lock_shared();
+  }
+
+  void append_events(Events&) const {}
+  std::string describe() const { return "absl_mutex, which does not say who holds it"; }
+
+ private:
+  // The library is not built for ThreadSanitizer, which therefore sees none of its orders.
+  bool tell_acquired() {
+#if defined(__SANITIZE_THREAD__)
+    __tsan_acquire(&mutex_);
+#endif
+    return true;
+  }
+  void tell_release() {
+#if defined(__SANITIZE_THREAD__)
+    __tsan_release(&mutex_);
+#endif
+  }
+
+  absl::Mutex mutex_;
+};
+
+}  // namespace faultline
