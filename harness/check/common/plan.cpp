@@ -141,7 +141,7 @@ class Plan {
           Search::priorities, most)
           .depth = depth;
     };
-    const u64 most = main_ ? 5'000 : 2'000;
+    const u64 most = main_ ? 5'000 : 1'500;
     add_some("2 threads of calls", programs_of_calls(2), 3, most);
     add_some("3 threads of calls", programs_of_calls(3), 3, most);
     add_some("2 threads, VMAs merge", programs_of_absorbed(), 3, most);
@@ -167,8 +167,8 @@ class Plan {
   }
   void add_random() {
     add_random(3, 10'000);
-    // Ten times as many take seconds, but minutes where the lock has a spinlock inside.
-    add_random(4, main_ && !light_ ? 200'000 : 20'000);
+    // Five times as many take seconds, but minutes where the lock has a spinlock inside.
+    add_random(4, main_ && !light_ ? 100'000 : 20'000);
   }
   void add_random(u32 threads, u64 executions) {
     add(fmt::format("{} threads x 1, random", threads), programs_of_many(family_, threads),
