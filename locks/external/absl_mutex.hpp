@@ -1,6 +1,9 @@
-// Abseil's mutex, which readers may share (absl/synchronization/mutex.h): a word that waiters
-// change by compare-and-exchange, and a queue of waiters, who spin first and then sleep. Native
-// only.
+// Abseil's mutex, which readers may share (absl/synchronization/mutex.h): a word that is changed by
+// compare-and-exchange, and a queue of waiters. Writers spin while a writer holds, then queue and
+// sleep; readers queue at once. Native only.
+//
+// Distributions build the library with its deadlock detector, which takes a spinlock of the whole
+// process at each acquisition. It is switched off here. Each operation still loads the switch.
 #pragma once
 
 #include <absl/synchronization/mutex.h>
@@ -22,7 +25,13 @@ class AbslMutex {
   static constexpr bool atomic_downgrade = false;
   static constexpr Promise promise = no_promise;  // Abseil promises no order of arrival
 
-  AbslMutex() = default;
+  AbslMutex() {
+    static const bool detects_no_deadlocks = [] {
+      absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+      return true;
+    }();
+    static_cast<void>(detects_no_deadlocks);
+  }
   AbslMutex(const AbslMutex&) = delete;
   AbslMutex& operator=(const AbslMutex&) = delete;
 

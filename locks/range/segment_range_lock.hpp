@@ -1,18 +1,19 @@
 // A segment lock: the space is cut into segments of a fixed size, each with a reader-writer lock of
-// its own. To lock a range is to lock its segments in ascending order. Source: the range lock of
-// pNOVA (Kim, Kim, Kashyap, Kim and Min, "pNOVA: Optimizing Shared File I/O Operations of NVM File
-// System on Manycore Servers", APSys 2019), as Kogan, Dice and Issa describe and measure it
-// ("Scalable Range Locks for Scalable Address Spaces and Beyond", EuroSys 2020, pnova-rw).
+// its own. To lock a range is to lock its segments in ascending order. Source: the second of the
+// two range locks of pNOVA, which has a variable for each segment (June-hyung Kim, Jangwoong Kim,
+// Hyeongu Kang, Chang-Gyu Lee, Sungyong Park and Youngjae Kim, "pNOVA: Optimizing Shared File I/O
+// Operations of NVM File System on Manycore Servers", APSys 2019, doi 10.1145/3343737.3343748).
 //
 // Disjoint ranges share nothing but a segment that holds a part of both. A range costs one
 // acquisition for each of its segments, so the lock of a whole space is the dearest one. The lock
 // of a segment spins, and no order of arrival holds among ranges: a long range waits at one segment
 // while it holds those below, and who waits for those waits for it (a convoy).
 //
-// How it differs from its source: a file of pNOVA has as many segments as its size needs. Here the
-// number is fixed, since an address space has 2^47 bytes. Page n belongs to segment n modulo that
-// number, so pages that lie a multiple of it apart conflict. A range that is longer locks all
-// segments once.
+// How it differs from its source:
+// - The number of segments is fixed, since an address space has 2^47 bytes. Page n belongs to
+//   segment n modulo that number, so pages that lie a multiple of it apart conflict, and so do more
+//   threads than segments in lock_loop:ranges=disjoint. A longer range locks each segment once.
+// - The lock of a segment is CasRwLock, in which a waiting writer keeps new readers out.
 #pragma once
 
 #include <algorithm>
@@ -24,19 +25,20 @@
 #include "locks/layout.hpp"
 #include "locks/promise.hpp"
 #include "locks/shared/cas_rw_lock.hpp"
+#include "locks/shared/concept.hpp"
 #include "locks/types.hpp"
 
 namespace faultline {
 
-// `SegmentLock`, a SharedLock with an atomic downgrade, is the lock of each segment. All memory
-// orders are those of SegmentLock: a thread that locks a range after another has released an
-// overlapping one acquires the segment that the other released. 256 segments are those of the
-// measurement in the EuroSys paper.
+// `SegmentLock`, a SharedLock with an atomic downgrade, is the lock of each segment; its describe()
+// says "free" when nobody holds it. All memory orders are those of SegmentLock: a thread that locks
+// a range after another has released an overlapping one acquires the segment that the other
+// released. 256 segments are one for each slot of lock_loop's ranges.
 template <class P, template <class> class SegmentLock = CasRwLock, u32 segment_count = 256>
 class SegmentRangeLock {
  public:
   static constexpr u64 segment_size = page_size;
-  static_assert(SegmentLock<P>::atomic_downgrade);
+  static_assert(SharedLock<SegmentLock<P>> && SegmentLock<P>::atomic_downgrade);
   // Whoever takes a segment's lock first gets it.
   static constexpr Promise promise = no_promise;
 
@@ -51,9 +53,12 @@ class SegmentRangeLock {
     bool exclusive = false;
   };
 
-  SegmentRangeLock() { P::label(&segments_, "range.segments"); }
+  SegmentRangeLock() { label(); }
   SegmentRangeLock(const SegmentRangeLock&) = delete;
   SegmentRangeLock& operator=(const SegmentRangeLock&) = delete;
+
+  // A caller that names the lock as a whole calls this again afterwards.
+  void label() { P::label(&segments_, "range.segments"); }
 
   // `range` is not empty. A thread that already holds a range must not lock another: both may need
   // the same segment, and two such threads may wait for each other.
@@ -66,8 +71,8 @@ class SegmentRangeLock {
     });
   }
 
-  // Fails where a segment's lock does: when a range holds the segment or waits for it, though it
-  // may not overlap.
+  // Fails where a segment's lock does: when a range in conflict holds the segment, though it may
+  // not overlap, or when a writer waits there for its readers.
   bool try_lock(Node& node, Range range, bool exclusive) {
     node.range = range;
     node.exclusive = exclusive;
@@ -115,12 +120,15 @@ class SegmentRangeLock {
 
   void append_events(Events&) const {}
 
-  // One line per segment that is not free: "segment 3: 2 reader(s)".
+  // One line per run of segments in the same state: "segments 3 to 5: 2 reader(s)".
   std::vector<std::string> describe() const {
     std::vector<std::string> lines;
-    for (u32 index = 0; index < segment_count; ++index) {
-      std::string held = segments_[index].lock.describe();
-      if (held != "free") lines.push_back("segment " + std::to_string(index) + ": " + held);
+    for (u32 first = 0, end = 0; first < segment_count; first = end) {
+      const std::string held = segments_[first].lock.describe();
+      for (end = first + 1; end < segment_count && segments_[end].lock.describe() == held;) ++end;
+      if (held != "free")
+        lines.push_back("segments " + std::to_string(first) + " to " + std::to_string(end - 1) +
+                        ": " + held);
     }
     return lines;
   }
@@ -152,11 +160,12 @@ class SegmentRangeLock {
   // `visit` answers false. Answers whether it has visited all.
   template <class F>
   static bool for_each_segment(Range range, const F& visit) {
-    const u32 first = first_segment(range), end = first + count_segments(range);
-    for (u32 index = 0; index + segment_count < end; ++index)
+    const u32 first = first_segment(range), count = count_segments(range);
+    const u32 wrapped = std::max(first + count, segment_count) - segment_count;
+    for (u32 i = 0; i < count; ++i) {
+      const u32 index = i < wrapped ? i : first + i - wrapped;
       if (!visit(index)) return false;
-    for (u32 index = first; index < std::min(end, segment_count); ++index)
-      if (!visit(index)) return false;
+    }
     return true;
   }
 

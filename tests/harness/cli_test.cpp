@@ -96,7 +96,8 @@ TEST_F(CommandLine, ListsEverythingAsJson) {
        {"mmap_sem", "range_lock", "full_range", "lock_in_tree", "refcount", "linux", "none"})
     EXPECT_TRUE(schemes.contains(name)) << name;
   const std::set<std::string> locks = names("locks");
-  for (const char* name : {"ticket", "mcs", "rwsem", "pthread_rwlock", "std_shared_mutex"})
+  for (const char* name :
+       {"ticket", "mcs", "rwsem", "pthread_rwlock", "std_shared_mutex", "absl_mutex"})
     EXPECT_TRUE(locks.contains(name)) << name;
   const std::set<std::string> workloads = names("workloads");
   for (const char* name : {"page_fault1", "page_fault2", "page_fault3", "page_fault4", "mmap1",

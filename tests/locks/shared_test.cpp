@@ -94,5 +94,17 @@ TEST(SharedStress, FindsADowngradeThatLetsAWriterInBetween) {
   EXPECT_GT(stress::hammer<false>(lock, until_found).violations, 0U);
 }
 
+// Abseil's detector of deadlocks, which would slow each acquisition, ends the process when two
+// locks are taken in both orders.
+TEST(AbslMutex, DetectsNoDeadlocks) {
+  AbslMutex<P> one, other;
+  for (const auto& [first, second] : {std::pair(&one, &other), std::pair(&other, &one)}) {
+    first->lock();
+    second->lock();
+    second->unlock();
+    first->unlock();
+  }
+}
+
 }  // namespace
 }  // namespace faultline

@@ -17,8 +17,8 @@ struct RcuNode {
   Time retired = 0;
 };
 
-// The shootdowns that a CPU has sent to at least one other, and how long they took, from the first
-// call to the last answer, with the handlers that interrupted the sender.
+// The shootdowns that a CPU has sent to at least one other, and how long they took: until it has
+// read the last answer, with the handlers that interrupted it meanwhile.
 struct Shootdowns {
   u64 count = 0;
   Time elapsed = 0;

@@ -32,8 +32,10 @@ void Interrupts::shootdown(Cpu& cpu, const CpuSet& targets, LazyCpus lazy) {
     call(cpu, target);
   });
   wait_for_answers(cpu);
-  if (!answers.of.empty()) ++cpu.sent.count;
-  cpu.sent.elapsed += cpu.clock - since;
+  if (!answers.of.empty()) {
+    ++cpu.sent.count;
+    cpu.sent.elapsed += cpu.clock - since;
+  }
   cpu.shootdown += cpu.clock - since - (cpu.stalled - stalled);
 }
 
