@@ -10,6 +10,8 @@
 #include "locks/mutex/swap_mutex.hpp"
 #include "locks/shared/cas_loop.hpp"
 #include "locks/shared/incdec_refcount.hpp"
+#include "locks/shared/phase_fair.hpp"
+#include "locks/shared/refcount_naive.hpp"
 #include "locks/shared/rwsem.hpp"
 #include "tests/harness/sim_threads.hpp"
 
@@ -52,6 +54,32 @@ double reads_per_us(u32 threads, u64 section_ns) {
 TEST_F(SimLocks, HoldersOfReferencesDoNotExcludeOneAnother) {
   EXPECT_GT(reads_per_us<IncdecRefcount<P>>(4, 2000), 1.7);
   EXPECT_GT(reads_per_us<CasLoop<P>>(4, 2000), 1.7);
+}
+
+// How often a thread that only writes gets the lock beside seven that only read.
+template <class L>
+u64 writes_beside_readers() {
+  u64 writes = 0;
+  run_loop<L>(ideal(), 8, 1000 * us, [&](L& lock, u32 thread) {
+    if (thread == 0) {
+      lock.lock();
+      P::work(300);
+      ++writes;
+      lock.unlock();
+    } else {
+      lock.lock_shared();
+      P::work(1000 + 100 * thread);
+      lock.unlock_shared();
+      P::work(100);
+    }
+  });
+  return writes;
+}
+
+TEST_F(SimLocks, AWriterStarvesOnANaiveCountAndTakesTurnsOnAPhaseFairLock) {
+  EXPECT_LT(writes_beside_readers<RefcountNaive<P>>(), 10U);
+  EXPECT_GT(writes_beside_readers<IncdecRefcount<P>>(), 100U);
+  EXPECT_GT(writes_beside_readers<PhaseFair<P>>(), 200U);
 }
 
 // Three readers keep the lock busy and a fourth thread writes.
