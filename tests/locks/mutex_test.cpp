@@ -4,6 +4,7 @@
 #include <functional>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "harness/native/platform.hpp"
 #include "locks/mutex/list.hpp"
@@ -90,6 +91,38 @@ TEST(Ticket, TryLockStaysOutThoughItsNumberHasComeRoundWhileTheLockIsHeld) {
   returned = true;
   holder.join();
   lock.unlock(own);
+}
+
+// The order in which a Cna lets five threads in that queue while thread 0 holds it. Those of even
+// numbers are on thread 0's NUMA node.
+std::vector<u32> order_by_node() {
+  Cna<P> lock;
+  Cna<P>::Node node;
+  std::vector<u32> order;
+  std::vector<std::thread> threads;
+  const NativeThread self(0, 0, 0, 1);
+  lock.lock(node);
+  for (u32 id = 1; id < 6; ++id) {
+    threads.emplace_back([&, id] {
+      const NativeThread thread(id, id % 2, id % 2, id + 1);
+      Cna<P>::Node own;
+      lock.lock(own);
+      order.push_back(id);
+      lock.unlock(own);
+    });
+    while (native::waiting_since(id) == 0) std::this_thread::yield();
+  }
+  lock.unlock(node);
+  for (std::thread& thread : threads) thread.join();
+  return order;
+}
+
+// A preempted attempt changes nodes after a millisecond, so it is repeated.
+TEST(Cna, LetsOneNodeInFirstAndTheOthersInTheirOrder) {
+  const std::vector<u32> expected = {2, 4, 1, 3, 5};
+  for (int attempt = 0; attempt < 1000; ++attempt)
+    if (order_by_node() == expected) return;
+  ADD_FAILURE() << "no attempt had the order";
 }
 
 TEST(MutexStress, FindsALockThatDoesNotWait) {

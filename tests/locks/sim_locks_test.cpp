@@ -6,6 +6,8 @@
 
 #include "harness/sim/machine/machine.hpp"
 #include "harness/sim/trial.hpp"
+#include "locks/mutex/cna.hpp"
+#include "locks/mutex/mcs.hpp"
 #include "locks/mutex/qspinlock.hpp"
 #include "locks/mutex/swap_mutex.hpp"
 #include "locks/shared/cas_loop.hpp"
@@ -38,6 +40,11 @@ TEST_F(SimLocks, AQueuedSpinlockStaysFlat) {
 TEST_F(SimLocks, ALockByExchangesCollapses) {
   EXPECT_LT(handoffs_per_us<SwapMutex<P>>(ideal(), 32),
             0.4 * handoffs_per_us<SwapMutex<P>>(ideal(), 4));
+}
+
+TEST_F(SimLocks, ACompactLockIsFasterThanAQueueAcrossSockets) {
+  const sim::Machine machine = sim::Machine::load("e7-8870");
+  EXPECT_GT(handoffs_per_us<Cna<P>>(machine, 40), 1.2 * handoffs_per_us<Mcs<P>>(machine, 40));
 }
 
 template <class L>

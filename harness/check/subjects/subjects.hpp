@@ -47,6 +47,8 @@ class Nodes {
 template <Mutex L>
 class MutexSubject final : public Subject {
  public:
+  MutexSubject() { P::nodes = 2; }
+  ~MutexSubject() override { P::nodes = 1; }
   void start(u32 thread) override { nodes_.start(thread); }
   void finish(u32 thread) override { nodes_.finish(thread); }
   bool acquire(u32 thread, const Act& act) override {

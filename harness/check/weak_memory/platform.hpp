@@ -68,7 +68,10 @@ struct CheckPlatform : cells::StoresParts<check::AtomicCell> {
 
   static u64 now();
   static u32 cpu() { return self(); }
-  static u32 node() { return 0; }
+  // Threads of even and of odd numbers run on two NUMA nodes in programs of mutexes. In all others
+  // there is one.
+  static u32 node() { return self() % nodes; }
+  inline static u32 nodes = 1;
   static u32 self() { return check::self(); }
   static bool running(u32 thread);
   static u64 random();
