@@ -2,9 +2,9 @@
 """Follows the recipes of CONTRIBUTING.md literally in a copy of the tree, builds it, runs its short tests, and looks for
 what the recipes add in list, tests, checker, simulation and report.
 
-    follow.py TREE SCRATCH
+    follow.py TREE SCRATCH [THIRD]
 
-SCRATCH is made, or brought up to date: what has not changed is not built again. CXX names the compiler. A recipe has the forms
+THIRD, 0 to 2, chooses a third of the short tests; without it all run. SCRATCH is made, or brought up to date: what has not changed is not built again. CXX names the compiler. A recipe has the forms
 "File `PATH`:" and "Line in `PATH`, after `TEXT`:", each followed by one fenced block.
 """
 import os
@@ -17,6 +17,9 @@ import sys
 
 BLOCK = re.compile(r"^(?:File `(?P<file>[^`]+)`|Line in `(?P<list>[^`]+)`, after `(?P<after>[^`]+)`):\n\n"
                    r"```\w+\n(?P<text>.*?)^```$", re.M | re.S)
+# What the recipes add to the list of which test.
+LOOKED_AT = {"mutex_test": "test_and_set", "vmas_test": ".*LinkedList", "schemes_test": "exclusive_unmap",
+             "workloads_test": ".*refault", "sim_machine_test": ".*slow"}
 IGNORED = re.compile(r"^(build.*|\.git|results/runs|plots/node_modules|.*__pycache__)$")
 
 
@@ -80,14 +83,14 @@ def run(command, **options):
     return done.stdout
 
 
-def build(scratch):
+def build(scratch, short_tests):
     folder = scratch / "build"
     if not (folder / "build.ninja").exists():
         # -O0 builds fastest, and speed is not at stake. gold, which comes with binutils, links three times as fast as ld.
         run(["cmake", "-S", scratch, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O0",
              "-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=gold"])
     print("builds the copy", flush=True)
-    run(["cmake", "--build", folder, "--target", "faultline", "faultline-check", "short_tests"])
+    run(["cmake", "--build", folder, "--target", "faultline", "faultline-check", short_tests, *LOOKED_AT])
     print("runs its short tests", flush=True)
     run(["ctest", "--test-dir", folder, "--output-on-failure", "--parallel", str(min(os.cpu_count(), 4)), "-LE", "long",
          "-E", "_NOT_BUILT"])
@@ -117,8 +120,7 @@ def check(program, name):
 def look(scratch, folder):
     program = folder / "faultline"
     expect("list", run([program, "list"]), "test_and_set", "linked_list", "exclusive_unmap", "refault", "slow")
-    for test, name in [("mutex_test", "test_and_set"), ("vmas_test", ".*LinkedList"), ("schemes_test", "exclusive_unmap"),
-                       ("workloads_test", ".*refault"), ("sim_machine_test", ".*slow")]:
+    for test, name in LOOKED_AT.items():
         expect(test, run([folder / "tests" / test, "--gtest_list_tests"]), name)
     for name in ["test_and_set", "exclusive_unmap", "mmap_sem:vmas=linked_list"]:
         expect(f"check {name}", check(program, name), name)
@@ -134,9 +136,9 @@ def look(scratch, folder):
 
 
 def main():
-    tree, scratch = (pathlib.Path(argument).resolve() for argument in sys.argv[1:])
+    tree, scratch = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
     bring_up_to_date(tree, scratch)
-    look(scratch, build(scratch))
+    look(scratch, build(scratch, "_".join(["short_tests", *sys.argv[3:]])))
 
 
 main()
