@@ -3,7 +3,8 @@
 // sleep; readers queue at once. Native only.
 //
 // Distributions build the library with its deadlock detector, which takes a spinlock of the whole
-// process at each acquisition. It is switched off here. Each operation still loads the switch.
+// process at each acquisition. The constructor switches it off for the process. Each operation
+// still loads the switch.
 #pragma once
 
 #include <absl/synchronization/mutex.h>
@@ -26,11 +27,10 @@ class AbslMutex {
   static constexpr Promise promise = no_promise;  // Abseil promises no order of arrival
 
   AbslMutex() {
-    static const bool detects_no_deadlocks = [] {
+    [[maybe_unused]] static const bool is_off = [] {
       absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
       return true;
     }();
-    static_cast<void>(detects_no_deadlocks);
   }
   AbslMutex(const AbslMutex&) = delete;
   AbslMutex& operator=(const AbslMutex&) = delete;

@@ -4,8 +4,9 @@ what the recipes add in list, tests, checker, simulation and report.
 
     follow.py TREE SCRATCH [THIRD]
 
-THIRD, 0 to 2, chooses a third of the short tests; without it all run. SCRATCH is made, or brought up to date: what has not changed is not built again. CXX names the compiler. A recipe has the forms
-"File `PATH`:" and "Line in `PATH`, after `TEXT`:", each followed by one fenced block.
+THIRD, 0 to 2, chooses a third of the short tests; without it all run. SCRATCH is made, or brought up to date: what has not
+changed is not built again. CXX names the compiler. A recipe has the forms "File `PATH`:" and "Line in `PATH`, after `TEXT`:",
+each followed by one fenced block.
 """
 import os
 import pathlib

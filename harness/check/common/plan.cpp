@@ -91,6 +91,8 @@ class Plan {
   }
   void add_pairs(u32 surprises) {
     const std::string more = surprises == 1 ? "" : fmt::format(", {} surprises", surprises);
+    // Two surprises multiply the executions of a lock whose every step is an exchange that may
+    // fail.
     add("2 threads x 1, exhaustive" + more, programs_of_pairs(family_), Search::exhaustive,
         surprises == 1 ? 500'000 : 100'000)
         .surprises = surprises;
