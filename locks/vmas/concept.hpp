@@ -37,6 +37,11 @@ namespace faultline {
 // `searchable_under_rcu`: find_rcu may run under RCU beside one editing thread. It answers the VMA
 // that contains the address as far as it can tell. Null may be a miss, and a VMA that it answers
 // may have been erased or moved since; the caller checks it again.
+//
+// A container that also has a class Walk misses nothing: find_rcu answers the VMA that contains the
+// address during the whole look-up. Walk(container, address) walks in ascending order, within one
+// read section of RCU, and `next` answers the first VMA that ends above the walk's position, or
+// null. It does not pass over a VMA that is there during the whole call.
 template <class C, class V>
 concept VmaContainer = requires(C container, const C& constant, V& vma, u64 n, Range range) {
   { C::searchable_under_rcu } -> std::convertible_to<bool>;
@@ -55,5 +60,11 @@ concept VmaContainer = requires(C container, const C& constant, V& vma, u64 n, R
 &&(!C::searchable_under_rcu || requires(const C& constant, u64 address) {
   { constant.find_rcu(address) } -> std::same_as<V*>;
 });
+
+// A container whose readers under RCU miss nothing.
+template <class C>
+concept MissesNothing = C::searchable_under_rcu && requires(typename C::Walk walk) {
+  walk.next();
+};
 
 }  // namespace faultline

@@ -189,18 +189,21 @@ template <class Vmas>
 class Concurrency {
  public:
   std::string run() {
-    NativeThread thread(0, 0, 0, 2);
+    NativeThread thread(0, 0, 0, 3);
     for (u64 slot = 0; slot < slots; ++slot) {
       vmas_[slot].set_range(whole(slot));
       container_.reserve(1);
       if (slot % 2 == 0) container_.insert(vmas_[slot]);
     }
     std::thread reader([&] { look_up(); });
+    std::thread walker([&] { walk(); });
     std::mt19937_64 random(1);
     const u64 stop = P::now() + 200'000'000;
     while (P::now() < stop) edit(random() % (slots / 2) * 2 + 1, random() % 2 == 0);
     done_.store(true);
     reader.join();
+    walker.join();
+    if (wrong_.empty()) wrong_ = walked_wrong_;
     if (wrong_.empty() && hits_ == 0) return "no look-up found anything";
     for (u64 slot = 0; slot < slots; slot += 2)
       if (container_.find_rcu(whole(slot).start) != &vmas_[slot]) return "a VMA was lost";
@@ -234,7 +237,7 @@ class Concurrency {
   }
 
   void look_up() {
-    NativeThread thread(1, 0, 0, 2);
+    NativeThread thread(1, 0, 0, 3);
     std::mt19937_64 random(2);
     while (!done_.load() && wrong_.empty()) {
       const u64 slot = random() % slots;
@@ -246,7 +249,28 @@ class Concurrency {
       if (found != nullptr && found != &vmas_[slot])
         wrong_ = "a look-up answered a VMA of another place";
       if (found != nullptr && empty) wrong_ = "a look-up answered a VMA that had left";
+      if constexpr (MissesNothing<ContainerOf<Vmas>>)
+        if (found == nullptr && slot % 2 == 0) wrong_ = "a look-up missed a VMA";
       hits_ += found != nullptr;
+    }
+  }
+
+  // A walk passes over no VMA that stays.
+  void walk() {
+    if constexpr (MissesNothing<ContainerOf<Vmas>>) {
+      NativeThread thread(2, 0, 0, 3);
+      while (!done_.load() && walked_wrong_.empty()) {
+        P::rcu::read_lock();
+        typename ContainerOf<Vmas>::Walk walk(container_, lowest_address);
+        u64 slot = 0;
+        while (const V* vma = walk.next()) {
+          const auto seen = static_cast<u64>(vma - vmas_.data());
+          if (seen > slot + slot % 2) walked_wrong_ = "a walk missed a VMA";
+          slot = seen + 1;
+        }
+        P::rcu::read_unlock();
+        if (slot < slots - 1) walked_wrong_ = "a walk ended early";
+      }
     }
   }
 
@@ -256,6 +280,8 @@ class Concurrency {
   std::atomic<bool> done_{false};
   // The reader writes it; others read it after the reader has ended.
   std::string wrong_;
+  // The walker's.
+  std::string walked_wrong_;
   u64 hits_ = 0;
 };
 
@@ -283,6 +309,20 @@ struct FindsNoNext : vmas::SortedArray {
   };
 };
 
+// Takes the next VMA out while another one comes in.
+struct LosesTheNext : vmas::MapleOf<4, 3> {
+  template <class Q, class V>
+  struct Container : vmas::MapleOf<4, 3>::Container<Q, V> {
+    using Base = vmas::MapleOf<4, 3>::Container<Q, V>;
+    void insert(V& vma) {
+      V* next = Base::find(vma.range().end);
+      if (next != nullptr) Base::erase(*next);
+      Base::insert(vma);
+      if (next != nullptr) Base::insert(*next);
+    }
+  };
+};
+
 // Looks first at the VMA that the last look-up of the page found.
 struct KeepsTheLast {
   template <class Q, class V>
@@ -304,8 +344,8 @@ template <class, class... Families>
 struct FamiliesAfter {
   using Types = testing::Types<Families...>;
 };
-// The containers of the catalogue.
-using Containers = FamiliesAfter<void
+// The containers of the catalogue, and one with nodes so small that few VMAs make it high.
+using Containers = FamiliesAfter<void, vmas::MapleOf<4, 3>
 #define FAULTLINE_VMAS(name, family, ...) , FAULTLINE_TYPE family
 #include "locks/vmas/list.def"
                                  >::Types;
@@ -322,11 +362,41 @@ TYPED_TEST(VmaContainers, LookUpsUnderRcuSeeOnlyWhatWasThere) {
     GTEST_SKIP() << "not searchable under RCU";
 }
 
+// The walk is in a leaf when edits replace it.
+TYPED_TEST(VmaContainers, AWalkSeesWhatCameBeforeItsStep) {
+  using Container = ContainerOf<TypeParam>;
+  if constexpr (MissesNothing<Container>) {
+    NativeThread thread(0, 0, 0, 1);
+    std::array<VmaOf<TypeParam>, 4> vmas;
+    Container container;
+    const auto insert = [&](u64 i) {
+      const u64 start = lowest_address + i * 2 * page_size;
+      vmas[i].set_range({start, start + page_size});
+      container.insert(vmas[i]);
+    };
+    for (const u64 i : {0, 2, 3}) insert(i);
+    P::rcu::read_lock();
+    typename Container::Walk walk(container, 0);
+    EXPECT_EQ(walk.next(), &vmas[0]);
+    insert(1);
+    EXPECT_EQ(walk.next(), &vmas[1]);
+    EXPECT_EQ(walk.next(), &vmas[2]);
+    container.erase(vmas[3]);
+    EXPECT_EQ(walk.next(), nullptr);
+    P::rcu::read_unlock();
+  } else {
+    GTEST_SKIP() << "readers under RCU may miss a VMA";
+  }
+}
+
 TEST(BrokenVmaContainers, OneThatForgetsAGapIsFoundOut) {
   EXPECT_NE(first_difference<ForgetsGaps>(), "");
 }
 TEST(BrokenVmaContainers, OneThatDoesNotFindTheNextVmaIsFoundOut) {
   EXPECT_NE(first_difference<FindsNoNext>(), "");
+}
+TEST(BrokenVmaContainers, OneWhoseReadersMissAVmaIsFoundOut) {
+  EXPECT_NE(Concurrency<LosesTheNext>().run(), "");
 }
 TEST(BrokenVmaContainers, OneWhoseLookUpsRememberIsFoundOut) {
   EXPECT_NE(Concurrency<KeepsTheLast>().run(), "");

@@ -61,6 +61,7 @@ bool is_on_trial(const Site& site, const Checked& checked) {
   const std::string_view file = short_name(site.file);
   if (!file.starts_with("locks/")) return false;
   if (site.kind == SiteKind::wake) return true;
+  if (checked.family == Family::tree) return file.starts_with("locks/vmas/");
   if (checked.family != Family::space) return !is_of_spaces(site);
   return !file.starts_with("locks/mutex/") && !file.starts_with("locks/shared/") &&
          !file.starts_with("locks/range/");

@@ -167,6 +167,13 @@ class Plan {
     add_some("3 threads of calls", programs_of_calls(3), 4, most);
     add_some("4 threads of calls", programs_of_calls(4), 4, most);
   }
+  void add_readers() {
+    add_bounded_calls("an edit | a reader", programs_of_readers(2), 1, 4'000);
+    add_bounded_calls("an edit | a reader", programs_of_readers(2), 2, 4'000);
+    add_random_calls("an edit | a reader", programs_of_readers(2));
+    add_bounded_calls("an edit | two readers", programs_of_readers(3), 1, 4'000);
+    add_random_calls("an edit | two readers", programs_of_readers(3));
+  }
   void add_random() {
     add_random(3, 10'000);
     // Five times as many take seconds, but minutes where the lock has a spinlock inside.
@@ -207,6 +214,10 @@ std::vector<Stage> stages_of(const Checked& checked, Extent extent, u64 seed) {
   if (family == Family::space) {
     if (checked.make != nullptr) plan.add_calls();
     if (checked.make_space != nullptr) plan.add_priorities(!checked.is_small);
+    return plan.stages();
+  }
+  if (family == Family::tree) {
+    plan.add_readers();
     return plan.stages();
   }
   plan.add_pairs(1);

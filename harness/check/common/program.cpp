@@ -53,6 +53,7 @@ std::vector<Act> verbs_of(Family family) {
       return {write};
     case Family::refcount:
       return {write, read, {.hold = Hold::moved}};
+    case Family::tree:
     case Family::space:
       return {};
   }
@@ -78,6 +79,7 @@ std::vector<Program> meetings_of(Family family) {
               pair(over(write, 0, 3), over(try_read, 0, 1)),
               pair(over(write, 0, 3), over(try_write, 0, 1))};
     case Family::queue:
+    case Family::tree:
     case Family::space:
       return {};
     case Family::refcount:
@@ -211,6 +213,7 @@ std::vector<Program> programs_of_two(Family family) {
       return {{{{write, write}, {write, write}}}};
     case Family::refcount:
       return {{{{write, write}, {read, read}}}};
+    case Family::tree:
     case Family::space:
       return {};
   }
@@ -232,6 +235,7 @@ std::vector<Program> programs_of_two_long(Family family) {
     case Family::refcount:
       return {{{{write, {.hold = Hold::moved}}, {read}}},
               {{{{.hold = Hold::moved}}, {read, read}}}};
+    case Family::tree:
     case Family::space:
       return {};
   }
@@ -253,10 +257,26 @@ std::vector<Program> programs_of_passers(Family family) {
               {{{over(read, 0, 2)}, {over(write, 0, 3)}, again(3, over(read, 1, 3))}}};
     case Family::queue:
     case Family::refcount:
+    case Family::tree:
     case Family::space:
       return {};
   }
   return {};
+}
+
+std::vector<Program> programs_of_readers(u32 threads) {
+  constexpr Act walk{.hold = Hold::moved};
+  std::vector<Program> programs;
+  for (u8 edits = 0; edits < 4; ++edits) {
+    const Act edit = over(write, edits, edits + 1);
+    if (threads == 3) {
+      programs.push_back({{{edit}, {read}, {walk}}});
+      continue;
+    }
+    programs.push_back({{{edit}, {read}}});
+    programs.push_back({{{edit}, {walk}}});
+  }
+  return programs;
 }
 
 std::vector<Program> programs_of_many(Family family, u32 threads) {
@@ -291,6 +311,7 @@ std::vector<Program> programs_of_many(Family family, u32 threads) {
       return {of({write})};
     case Family::refcount:
       return {of({write, read, read}), of({read, {.hold = Hold::moved}, read})};
+    case Family::tree:
     case Family::space:
       return {};
   }

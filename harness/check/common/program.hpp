@@ -19,7 +19,7 @@ enum class Hold : u8 {
   downgraded,  // exclusive, then shared
   shrunk,      // a range: exclusive, then of its first cell only
   raised,      // a range: exclusive, then of its last cell only
-  moved,       // the refcount: the VMA moves to another address space, which then ends
+  moved,  // a tree: a walk. The refcount: the VMA moves to another address space, which then ends
 };
 
 // What a thread calls on an address space.
@@ -157,7 +157,7 @@ std::string to_string(const Program& program);
 std::string to_string(const Program& program, const CallOrder& order);
 
 // The kinds of subjects.
-enum class Family : u8 { mutex, shared, range, queue, refcount, space };
+enum class Family : u8 { mutex, shared, range, queue, refcount, tree, space };
 
 // Two threads acquire once each: all pairs of acts, and the pairs that must be able to meet inside.
 std::vector<Program> programs_of_pairs(Family family);
@@ -202,6 +202,8 @@ std::vector<Sequential> sequential_histories(const Program& program);
 // Two threads acquire once or twice each, and a third again and again: a waiter may be passed
 // often.
 std::vector<Program> programs_of_passers(Family family);
+// One thread edits a tree; one or two others look up and walk.
+std::vector<Program> programs_of_readers(u32 threads);
 // `threads` threads acquire once each.
 std::vector<Program> programs_of_many(Family family, u32 threads);
 

@@ -102,8 +102,8 @@ struct Trial {
 };
 
 // Chooses the locks on which each mutant is tried: those that reach it, of the first kind of which
-// any does: locks, variants such as "rwsem:osq=off", schemes, their variants. A mutant of schemes
-// is tried on schemes alone.
+// any does: locks, variants such as "rwsem:osq=off", schemes and trees, variants of schemes. A
+// mutant of schemes is tried on schemes and trees alone.
 void find_locks(std::vector<Trial>& trials, const CheckOptions& options) {
   for (const bool schemes : {false, true})
     for (const bool variants : {false, true}) {
@@ -113,7 +113,8 @@ void find_locks(std::vector<Trial>& trials, const CheckOptions& options) {
       if (std::none_of(trials.begin(), trials.end(), waits)) continue;
       Locks locks;
       for (const Checked& checked : checked_list())
-        if (checked.is_ablation() == variants && (checked.family == Family::space) == schemes)
+        if (const bool is_space = checked.family == Family::space || checked.family == Family::tree;
+            checked.is_ablation() == variants && is_space == schemes)
           locks.push_back(&checked);
       std::map<unsigned, Locks> reach;
       find_reach(locks, options, reach);

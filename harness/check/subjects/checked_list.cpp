@@ -9,6 +9,7 @@
 #include "harness/check/subjects/coverage.hpp"
 #include "harness/check/subjects/space_subject.hpp"
 #include "harness/check/subjects/subjects.hpp"
+#include "harness/check/subjects/tree_subject.hpp"
 #include "harness/check/weak_memory/step_mutex.hpp"
 #include "locks/address_space/tree_mm.hpp"
 #include "locks/mutex/broken.hpp"
@@ -18,6 +19,7 @@
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
 #include "locks/shared/list.hpp"
+#include "locks/vmas/maple.hpp"
 
 namespace faultline::check {
 namespace {
@@ -166,6 +168,7 @@ const std::vector<Checked>& checked_list() {
                    make_subject<RefcountSubject<StepMutex<P>>>});
     append<RangeSubject>(all, Family::range, range_list<P>());
     append<SharedSubject>(all, Family::shared, shared_list<P>());
+    all.push_back({"maple", Family::tree, make_subject<TreeSubject<vmas::MapleOf<4, 3>>>});
     append_schemes(all);
     return all;
   }();
