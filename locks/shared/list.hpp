@@ -16,9 +16,10 @@ using namespace options;
 // and prefetchw, in this order.
 constexpr RwsemPolicy rwsem_policy(const Choices& choices, Layout layout) {
   return {.osq = choices[0] == 0,
-          .reader_steal = choices[1] == 0,
+          .reader_steal = choices[1] != 1,
           .writer_steal = choices[2] == 0,
           .handoff = choices[3] == 0,
+          .phase_change = choices[1] == 2,
           .layout = layout};
 }
 

@@ -24,6 +24,27 @@
 //              back if a writer was quicker.
 //   downgrade  one addition turns the writer into a reader; queued readers are woken.
 //
+// `reader_spin` is the rwsem of 5.3 to 5.10 (as read in 5.4.286), without reader steal. A reader
+// that does not get the lock gives its place back and joins the spinners while the owning writer is
+// running. It takes the lock, past the queue, as soon as there is no writer and no handoff
+// (rwsem_opt_rlock), and brings in the readers at the head of the queue. One that gives up takes
+// the lock all the same if a phase of readers has begun meanwhile (rwsem_opt_rlock2). A writer that
+// has spun on readers for too long forbids spinning to both: to writers until the readers are gone,
+// to readers until a writer has come in (RWSEM_RD_NONSPINNABLE). That waiters carry this bit over
+// to the next phase (last_rowner, disable_rspin) is left out. A reader that hid a free lock from
+// the queue while it was counted wakes the queue. In the kernel, a waiter that has demanded the
+// lock then sleeps on until that reader's time slice is over. Commit 617f3ef95177 removed all of it
+// in favour of reader steal (1a728dff855a).
+//
+// `phase_change` is no part of the kernel. It is the remedy that its list discussed in May 2026 for
+// writers whom stealing readers keep out until their handoff ("locking/rwsem: Remove reader
+// optimistic lock stealing", and the answers to it), written from the description alone.
+// Readers steal while no writer is queued (bit 3 of the count). From then on they queue. A writer
+// that unlocks or downgrades lets the queued readers in, up to 256. Its unlock turns its hold into
+// theirs by one addition, so no spinner or stealer comes in between. The last of them wakes the
+// next writer. A handoff that is demanded comes before the phase. Spinning writers are not queued:
+// readers steal past them, and they may take the lock where no phase of readers is due.
+//
 // How user space differs from the kernel:
 // - P::running replaces "the owner is on a CPU" (owner_on_cpu). harness/native/platform.hpp says
 //   what that loses.
@@ -55,6 +76,9 @@ struct RwsemPolicy {
   bool reader_steal = true;  // readers may take a free lock past the queue
   bool writer_steal = true;  // writers, spinners among them, may too
   bool handoff = true;       // a waiter may demand the lock after 4 ms
+  bool reader_spin = false;  // readers spin as writers do; goes without reader_steal
+  // Readers steal only while no writer is queued, and queued readers follow a writer as one phase.
+  bool phase_change = false;
   Layout layout = Layout::linux_6_18;
 };
 
@@ -102,15 +126,19 @@ struct RwsemLines<P, Spinlock, Layout::packed> {
 };
 
 // The members that only slow paths use.
-template <class P>
+template <class P, bool phase_change>
 struct RwsemSlowPath {
   PerThread<P, RwsemParker<P>> parkers_;
   EventCounters<P, rwsem_event::count> counters_{rwsem_event::names};
 };
+template <class P>
+struct RwsemSlowPath<P, true> : RwsemSlowPath<P, false> {
+  typename P::template data<u64> queued_writers_;  // under wait_lock_
+};
 
 // `Spinlock`, a mutex (locks/mutex/concept.hpp), guards the queue. No thread holds it over a sleep.
 template <class P, RwsemPolicy policy = RwsemPolicy{}, template <class> class Spinlock = Qspinlock>
-class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
+class Rwsem : RwsemSlowPath<P, policy.phase_change>, RwsemLines<P, Spinlock<P>, policy.layout> {
  public:
   static constexpr bool atomic_downgrade = true;
   // A waiter may be passed for 4 ms (RWSEM_WAIT_TIMEOUT), by stealers and spinners, as often as
@@ -139,7 +167,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     // acquire: pairs with unlock's and downgrade's release.
     const u64 old = count_.fetch_add(reader_bias, std::memory_order_acquire);
     if ((old & read_failed_mask) == 0) [[likely]]
-      owner_.set_reader(P::self());
+      set_reader_owned(P::self());
     else
       lock_shared_slow(old + reader_bias);
   }
@@ -150,7 +178,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
       // acquire: as in lock_shared. relaxed on failure: the next turn decides.
       if (count_.compare_exchange_weak(count, count + reader_bias, std::memory_order_acquire,
                                        std::memory_order_relaxed)) {
-        owner_.set_reader(P::self());
+        set_reader_owned(P::self());
         return true;
       }
     return false;
@@ -183,6 +211,14 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
 
   void unlock() {
     owner_.clear();
+    if constexpr (policy.phase_change) {
+      u64 alone = writer_bit;
+      // release: pairs with every acquire of count_. relaxed on failure: nothing is read.
+      if (!count_.compare_exchange_strong(alone, 0, std::memory_order_release,
+                                          std::memory_order_relaxed)) [[unlikely]]
+        end_writer_phase();
+      return;
+    }
     // release: pairs with every acquire of count_.
     if ((count_.fetch_sub(writer_bit, std::memory_order_release) & waiters_bit) != 0) [[unlikely]]
       wake_waiters(WakeType::any);
@@ -191,7 +227,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
   void downgrade() {
     // release: what was written under the lock is seen by the readers that come in.
     const u64 old = count_.fetch_add(reader_bias - writer_bit, std::memory_order_release);
-    owner_.set_reader(P::self());
+    set_reader_owned(P::self());
     if ((old & waiters_bit) != 0) [[unlikely]] {
       counters_.add(rwsem_event::downgrade_wake);
       wake_waiters(WakeType::read_owned);
@@ -231,9 +267,11 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
   using Lines = RwsemLines<P, Spinlock<P>, policy.layout>;
   using Lines::count_, Lines::owner_, Lines::osq_, Lines::wait_lock_, Lines::queue_;
   using Lines::spinners_;
-  using RwsemSlowPath<P>::parkers_, RwsemSlowPath<P>::counters_;
+  using SlowPath = RwsemSlowPath<P, policy.phase_change>;
+  using SlowPath::parkers_, SlowPath::counters_;
 
   static constexpr u64 writer_bit = 1, waiters_bit = 2, handoff_bit = 4, reader_bias = 256;
+  static constexpr u64 queued_writer_bit = 8;  // with phase_change alone
   static constexpr u64 guard_bit = u64{1} << 63;
   static constexpr u64 readers_mask = ~u64{255} & ~guard_bit;
   // RWSEM_LOCK_MASK and RWSEM_READ_FAILED_MASK in the kernel.
@@ -273,29 +311,94 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
   // rwsem_down_read_slowpath() in the kernel. `count` includes this reader.
   [[gnu::noinline]] void lock_shared_slow(u64 count) {
     counters_.add(rwsem_event::read_slow);
-    const bool stream = owner_.held_by_readers() && readers(count) > 1 && (count & writer_bit) == 0;
-    if (policy.reader_steal && !stream && (count & (writer_bit | handoff_bit | guard_bit)) == 0) {
+    if constexpr (policy.reader_spin) return spin_or_queue_reader();
+    if (policy.reader_steal && !is_kept_off(count) &&
+        (count & (writer_bit | handoff_bit | guard_bit)) == 0) {
       counters_.add(rwsem_event::reader_steal);
-      owner_.set_reader(P::self());
+      set_reader_owned(P::self());
       // The first reader of a phase brings the queued readers with it.
       if (readers(count) == 1 && (count & waiters_bit) != 0) wake_waiters(WakeType::read_owned);
       return;
     }
-    queue_reader();
+    queue_reader(true);
   }
 
-  void queue_reader() {
+  // rwsem_down_read_slowpath() of Linux 5.4.
+  void spin_or_queue_reader() {
+    static_assert(!policy.reader_spin || !policy.reader_steal);
+    const u64 owner = owner_.load();
+    if (!can_spin<true>()) return queue_reader(true);
+    WaitScope<P> waiting(this, "rwsem to read");
+    give_back();
+    if (spin<true>()) {
+      counters_.add(rwsem_event::read_spun);
+      // relaxed: a queued reader that this load misses is woken by the last reader's unlock.
+      if ((count_.load(std::memory_order_relaxed) & waiters_bit) != 0)
+        wake_waiters(WakeType::read_owned);
+    } else if (!enter_phase(owner)) {
+      queue_reader(false);
+    }
+  }
+
+  // rwsem_reader_phase_trylock() in the kernel: readers have come in since `before` was the owner.
+  bool enter_phase(u64 before) {
+    const u64 owner = owner_.load();
+    if (Owner::state_of(owner, 0) != OwnerState::reader) return false;
+    if (Owner::state_of(before, 0) == OwnerState::reader &&
+        Owner::thread_of(owner) == Owner::thread_of(before))
+      return false;
+    return try_lock_shared_unqueued();
+  }
+
+  // rwsem_try_read_lock_unqueued() in the kernel.
+  bool try_lock_shared_unqueued() {
+    constexpr u64 blocked = writer_bit | handoff_bit | guard_bit;
+    // relaxed: the addition decides.
+    if ((count_.load(std::memory_order_relaxed) & blocked) != 0) return false;
+    // acquire: as in lock_shared.
+    if ((count_.fetch_add(reader_bias, std::memory_order_acquire) & blocked) == 0) {
+      set_reader_owned(P::self());
+      return true;
+    }
+    give_back();
+    return false;
+  }
+
+  // The place of a reader that did not get the lock. It may have hidden a free lock from those who
+  // queue.
+  void give_back() {
+    // relaxed: the place was not used.
+    const u64 left = count_.fetch_sub(reader_bias, std::memory_order_relaxed) - reader_bias;
+    if ((left & (lock_mask | waiters_bit)) == waiters_bit) [[unlikely]]
+      wake_waiters(WakeType::any);
+  }
+
+  // `thread` is a reader. The bits that forbid spinning stay: today both, in Linux 5.4 the
+  // readers'.
+  void set_reader_owned(u32 thread) {
+    owner_.set_reader(thread,
+                      policy.reader_spin ? Owner::readers_nonspinnable : Owner::nonspinnable);
+  }
+
+  // Whether a reader leaves even a lock without a writer to those who queue.
+  bool is_kept_off(u64 count) const {
+    if constexpr (policy.phase_change) return (count & queued_writer_bit) != 0;
+    return owner_.held_by_readers() && readers(count) > 1 && (count & writer_bit) == 0;
+  }
+
+  // `counted`: the reader has kept the place that it counted on arrival.
+  void queue_reader(bool counted) {
     Waiter waiter(false, parkers_.here());
     WakeList woken;
     {
       WaitLocked locked(*this);
-      u64 adjustment = ~reader_bias + 1;
+      u64 adjustment = counted ? ~reader_bias + 1 : 0;
       if (queue_.first() == nullptr) {
         // No thread is queued and no writer is in, so the reader keeps the place that it counted on
         // arrival (rwsem_rlock_fast). acquire: as in lock_shared.
-        if ((count_.load(std::memory_order_acquire) & (writer_bit | guard_bit)) == 0) {
+        if (counted && (count_.load(std::memory_order_acquire) & (writer_bit | guard_bit)) == 0) {
           locked.unlock();
-          owner_.set_reader(P::self());
+          set_reader_owned(P::self());
           return;
         }
         adjustment += waiters_bit;
@@ -343,6 +446,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     WakeList woken;
     WaitLocked locked(*this);
     queue_.append(waiter);
+    if constexpr (policy.phase_change) announce_writer();
     if (queue_.first() == &waiter) {
       count_.fetch_or(waiters_bit, std::memory_order_relaxed);  // relaxed: wait_lock_ orders
     } else {
@@ -389,6 +493,8 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
       } else {
         fresh = (fresh | writer_bit) & ~handoff_bit;
         if (queue_.holds_only(waiter)) fresh &= ~waiters_bit;
+        if constexpr (policy.phase_change)
+          if (this->queued_writers_.load() == 1) fresh &= ~queued_writer_bit;
       }
       // acquire: as in try_lock. relaxed on failure: the next turn decides.
     } while (!count_.compare_exchange_weak(count, fresh, std::memory_order_acquire,
@@ -400,8 +506,49 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
       return false;
     }
     queue_.remove(waiter);
+    if constexpr (policy.phase_change)
+      this->queued_writers_.store(this->queued_writers_.load() - 1);
     owner_.set_writer();
     return true;
+  }
+
+  // ---- phases
+
+  // Under wait_lock_.
+  void announce_writer() {
+    this->queued_writers_.store(this->queued_writers_.load() + 1);
+    // relaxed: wait_lock_ orders. A reader that does not see the bit yet steals once more.
+    count_.fetch_or(queued_writer_bit, std::memory_order_relaxed);
+  }
+
+  // Unlocks for a writer that does not find itself alone.
+  [[gnu::noinline]] void end_writer_phase() {
+    WakeList woken;
+    {
+      WaitLocked locked(*this);
+      if (const Waiter* reader = first_of_phase()) {
+        set_reader_owned(reader->thread.load());
+        // release: pairs with every acquire of count_. The readers of the phase see by their grants
+        // what the writer has written.
+        count_.fetch_add(reader_bias - writer_bit, std::memory_order_release);
+        counters_.add(rwsem_event::phase);
+        grant_readers(1, woken);
+      } else {
+        // release: pairs with every acquire of count_.
+        count_.fetch_sub(writer_bit, std::memory_order_release);
+        if (queue_.first() != nullptr) mark_wake(WakeType::any, woken);
+      }
+    }
+    woken.wake();
+  }
+
+  // The first queued reader, if its phase is due. Null: no reader is queued, or a writer is to be
+  // handed the lock.
+  const Waiter* first_of_phase() const {
+    const Waiter* waiter = queue_.first();
+    if (waiter != nullptr && waiter->writer.load() && waiter->marked()) return nullptr;
+    while (waiter != nullptr && waiter->writer.load()) waiter = waiter->next.load();
+    return waiter;
   }
 
   // ---- optimistic spinning
@@ -411,47 +558,54 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     return !policy.writer_steal && (count_.load(std::memory_order_relaxed) & waiters_bit) != 0;
   }
 
+  // The bit of the owner word that forbids spinning to this kind of thread.
+  template <bool to_read>
+  static constexpr u64 forbidden = to_read ? Owner::readers_nonspinnable : Owner::nonspinnable;
+
   // rwsem_can_spin_on_owner() in the kernel.
+  template <bool to_read = false>
   bool can_spin() const {
-    if (must_queue()) return false;
+    if (!to_read && must_queue()) return false;
     const u64 owner = owner_.load();
-    const OwnerState state = Owner::state_of(owner);
+    const OwnerState state = Owner::state_of(owner, forbidden<to_read>);
     if (state == OwnerState::writer) return P::running(Owner::thread_of(owner));
     return state != OwnerState::nonspinnable;
   }
 
   // rwsem_optimistic_spin() in the kernel. Its loop is spin_at_head().
+  template <bool to_read = false>
   bool spin() {
     if constexpr (policy.osq) {
       const OsqEntry entry = osq_.enter(spinners_);
       if (entry != OsqEntry::at_once) counters_.add(rwsem_event::osq_contended);
       if (entry == OsqEntry::left) return abort(rwsem_event::osq_left);
-      const bool taken = spin_at_head();
+      const bool taken = spin_at_head<to_read>();
       osq_.exit(spinners_);
       return taken;
     } else {
-      return spin_at_head();
+      return spin_at_head<to_read>();
     }
   }
 
+  template <bool to_read>
   bool spin_at_head() {
     OwnerState before = OwnerState::none;
     u64 reader_limit = 0;
     u32 reader_turns = 0;
     const u64 limit = P::now() + OsqTail<P>::patience;
     for (u32 turn = 1;; ++turn) {
-      const OwnerState state = spin_on_owner(limit);
+      const OwnerState state = spin_on_owner(limit, forbidden<to_read>);
       if (state == OwnerState::nonspinnable) return abort(rwsem_event::spin_nonspinnable);
       if (state == OwnerState::off_cpu) return abort(rwsem_event::spin_off_cpu);
       if (state == OwnerState::too_long) return abort(rwsem_event::spin_time);
-      if (must_queue()) return abort(rwsem_event::spin_queue);
-      if (try_lock_unqueued()) return true;
-      if (state == OwnerState::reader && before != OwnerState::reader) {
+      if (!to_read && must_queue()) return abort(rwsem_event::spin_queue);
+      if (to_read ? try_lock_shared_unqueued() : try_lock_unqueued()) return true;
+      const bool behind_readers = !to_read && state == OwnerState::reader;
+      if (behind_readers && before != OwnerState::reader) {
         reader_limit = P::now() + reader_patience();
         reader_turns = 0;
-      } else if (state == OwnerState::reader && ++reader_turns % 16 == 0 &&
-                 P::now() > reader_limit) {
-        owner_.forbid_spinning();
+      } else if (behind_readers && ++reader_turns % 16 == 0 && P::now() > reader_limit) {
+        owner_.forbid_spinning(policy.reader_spin);
         return abort(rwsem_event::spin_time);
       }
       if (turn % 64 == 0 && P::now() > limit) return abort(rwsem_event::spin_time);
@@ -481,12 +635,13 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
 
   // rwsem_spin_on_owner() in the kernel. Spins while one writer owns the lock and runs, until
   // `limit`. Answers the state that ended the spin.
-  OwnerState spin_on_owner(u64 limit) const {
+  OwnerState spin_on_owner(u64 limit, u64 forbids = Owner::nonspinnable) const {
     const u64 owner = owner_.load();
-    if (Owner::state_of(owner) != OwnerState::writer) return Owner::state_of(owner);
+    const OwnerState state = Owner::state_of(owner, forbids);
+    if (state != OwnerState::writer) return state;
     for (u32 turn = 1;; ++turn) {
       const u64 seen = owner_.load();
-      if (seen != owner) return Owner::state_of(seen);
+      if (seen != owner) return Owner::state_of(seen, forbids);
       if (!P::running(Owner::thread_of(owner))) return OwnerState::off_cpu;
       if (turn % 64 == 0 && P::now() > limit) return OwnerState::too_long;
       P::pause(this);
@@ -525,6 +680,10 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
   void mark_wake(WakeType type, WakeList& woken) {
     Waiter& head = *queue_.first();
     if (head.writer.load()) {
+      // A writer has downgraded, and begins the readers' phase.
+      if constexpr (policy.phase_change)
+        if (type == WakeType::read_owned && first_of_phase() != nullptr)
+          return grant_readers(0, woken);
       // The writer stays queued and competes. A lock that readers hold is of no use to it.
       if (type != WakeType::any) return;
       counters_.add(rwsem_event::writers_woken);
@@ -546,7 +705,7 @@ class Rwsem : RwsemSlowPath<P>, RwsemLines<P, Spinlock<P>, policy.layout> {
     const u64 old = count_.fetch_add(reader_bias, std::memory_order_acquire);
     if ((old & writer_bit) == 0) {
       // An early store of the owner word: spinners see sooner that readers have the lock.
-      owner_.set_reader(head.thread.load());
+      set_reader_owned(head.thread.load());
       return true;
     }
     counters_.add(rwsem_event::wake_undone);

@@ -13,6 +13,9 @@ enum Event : usize {
   read_slow,
   // A reader in the slow path keeps its place past the queue: rwsem_rlock_steal.
   reader_steal,
+  // A reader in the slow path gets the lock while it spins (only with reader spinning):
+  // rwsem_opt_rlock.
+  read_spun,
   // A reader in the slow path queues.
   reader_queued,
   // A writer found the lock held, or waiters queued.
@@ -49,12 +52,15 @@ enum Event : usize {
   downgrade_wake,
   // A waker counts a first reader and takes it back, since a writer was quicker.
   wake_undone,
+  // A writer that unlocks lets the queued readers in as one phase (only with phase changes).
+  phase,
   count
 };
 
 inline constexpr std::array<const char*, count> names = {
     "rwsem.read_slow",
     "rwsem.reader_steal",
+    "rwsem.read_spin_acquired",
     "rwsem.reader_queued",
     "rwsem.write_slow",
     "rwsem.write_spin_acquired",
@@ -72,6 +78,7 @@ inline constexpr std::array<const char*, count> names = {
     "rwsem.woken_writers",
     "rwsem.downgrade_wakes",
     "rwsem.wake_undone",
+    "rwsem.phases",
 };
 
 }  // namespace faultline::rwsem_event

@@ -1,6 +1,6 @@
-// The promises of rwsem beyond mutual exclusion: which thread gets the lock next, and the cost of
-// each way in. These tests put threads into a known state (asleep in the queue) before each step.
-// None relies on how long something takes.
+// The promises of rwsem and its relatives beyond mutual exclusion: which thread gets the lock next,
+// and the cost of each way in. These tests put threads into a known state (asleep in the queue)
+// before each step. None relies on how long something takes.
 #include "locks/shared/rwsem.hpp"
 
 #include <gtest/gtest.h>
@@ -267,6 +267,82 @@ TEST_F(RwsemTest, WithoutTheQueueOfSpinnersNobodyWaitsInIt) {
   Rwsem<P, RwsemPolicy{.osq = false}> lock;
   stress::hammer(lock, {.threads = 6});
   EXPECT_EQ(event(lock, "rwsem.osq_contended"), 0U);
+}
+
+// Queue: writer, reader. The holder's unlock begins the readers' phase.
+TEST_F(RwsemTest, APhaseOfReadersFollowsAWriterPastTheQueuedOne) {
+  Rwsem<P, RwsemPolicy{.phase_change = true}> lock;
+  std::atomic<int> written{0};
+  lock.lock();
+  std::thread writer = start(1, [&] {
+    lock.lock();
+    written = 1;
+    lock.unlock();
+  });
+  await_sleep(1);
+  std::thread reader = start(2, [&] {
+    lock.lock_shared();
+    EXPECT_EQ(written, 0);
+    lock.unlock_shared();
+  });
+  await_sleep(2);
+  lock.unlock();
+  reader.join();
+  writer.join();
+  EXPECT_EQ(event(lock, "rwsem.phases"), 1U);
+}
+
+// The same with a downgrade, beside which rwsem leaves the reader behind the writer.
+TEST_F(RwsemTest, ADowngradeBeginsAPhaseOfReaders) {
+  Rwsem<P, RwsemPolicy{.phase_change = true}> lock;
+  std::atomic<int> written{0};
+  lock.lock();
+  std::thread writer = start(1, [&] {
+    lock.lock();
+    written = 1;
+    lock.unlock();
+  });
+  await_sleep(1);
+  std::thread reader = start(2, [&] {
+    lock.lock_shared();
+    lock.unlock_shared();
+  });
+  await_sleep(2);
+  lock.downgrade();
+  reader.join();
+  EXPECT_EQ(written, 0);
+  lock.unlock_shared();
+  writer.join();
+}
+
+TEST_F(RwsemTest, AReaderOf53SpinsOnAWriterThatRuns) {
+  if (cpus_.size() < 2) GTEST_SKIP() << "needs two CPUs";
+  Rwsem<P, RwsemPolicy{.reader_steal = false, .reader_spin = true}> lock;
+  while (event(lock, "rwsem.read_spin_acquired") == 0) {
+    lock.lock();
+    std::thread reader = start(1, [&] {
+      lock.lock_shared();
+      lock.unlock_shared();
+    });
+    while (native::thread_table.records[1].waits_for == nullptr) P::pause(&lock);
+    lock.unlock();
+    reader.join();
+  }
+}
+
+TEST_F(RwsemTest, AReaderOf53QueuesBehindAnOwnerThatIsNotRunning) {
+  Rwsem<P, RwsemPolicy{.reader_steal = false, .reader_spin = true}> lock;
+  lock.lock();
+  native::self_record().asleep = true;  // as in a futex
+  std::thread reader = start(1, [&] {
+    lock.lock_shared();
+    lock.unlock_shared();
+  });
+  await_sleep(1);
+  native::self_record().asleep = false;
+  EXPECT_EQ(event(lock, "rwsem.reader_queued"), 1U);
+  lock.unlock();
+  reader.join();
 }
 
 }  // namespace
