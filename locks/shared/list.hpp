@@ -27,6 +27,12 @@ template <class P, Choices choices, Layout layout>
 using RwsemType = std::conditional_t<choices[4] == 0, Rwsem<P, rwsem_policy(choices, layout)>,
                                      PrefetchedRwsem<Rwsem<P, rwsem_policy(choices, layout)>>>;
 
+// The rwsem of Linux 5.3 to 5.10, whose readers spin.
+constexpr RwsemPolicy rwsem_5_3{.reader_steal = false, .reader_spin = true};
+
+template <class P, Choices choices>
+using Rwsem2019Type = std::conditional_t<choices[0] == 0, Rwsem2019<P>, Rwsem<P, rwsem_5_3>>;
+
 #define FAULTLINE_SHARED(...) FAULTLINE_LINE(shared_family, __VA_ARGS__)
 #include "locks/shared/list.def"
 

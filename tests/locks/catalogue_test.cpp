@@ -56,7 +56,7 @@ TEST(Names, ThatAreWrongAreAnsweredWithThoseThatExist) {
   const std::map<std::string, std::string> refused = {
       {"mmap_semaphore", "expected one of none, mmap_sem, range_lock"},
       {"mmap_sem:locks=rwsem", "there is no option locks, expected one of lock, osq"},
-      {"mmap_sem:lock=ticket", "lock=ticket: expected rwsem or rwsem_2012 or phase_fair"},
+      {"mmap_sem:lock=ticket", "lock=ticket: expected rwsem or rwsem_2012 or rwsem_2019"},
       {"mmap_sem:osq=no", "osq=no: expected on or off"},
       {"mmap_sem:osq", "'osq' is not KEY=VALUE"},
       {"mmap_sem:osq=off:osq=on", "osq is given twice"},

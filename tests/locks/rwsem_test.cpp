@@ -9,6 +9,7 @@
 #include <string_view>
 #include <thread>
 
+#include "locks/shared/rwsem_2019.hpp"
 #include "tests/locks/event.hpp"
 #include "tests/locks/stress.hpp"
 
@@ -343,6 +344,52 @@ TEST_F(RwsemTest, AReaderOf53QueuesBehindAnOwnerThatIsNotRunning) {
   EXPECT_EQ(event(lock, "rwsem.reader_queued"), 1U);
   lock.unlock();
   reader.join();
+}
+
+// Queue: reader, writer, reader.
+TEST_F(RwsemTest, Of2019WakesTheReadersBeforeTheFirstWriterAlone) {
+  Rwsem2019<P> lock;
+  std::atomic<int> inside{0}, written{0}, released{0};
+  lock.lock();
+  std::thread first = start(1, [&] {
+    lock.lock_shared();
+    EXPECT_EQ(written, 0);
+    inside = 1;
+    await(released, 1);
+    lock.unlock_shared();
+  });
+  await_sleep(1);
+  std::thread writer = start(2, [&] {
+    lock.lock();
+    written = 1;
+    lock.unlock();
+  });
+  await_sleep(2);
+  std::thread second = start(3, [&] {
+    lock.lock_shared();
+    EXPECT_EQ(written, 1);
+    lock.unlock_shared();
+  });
+  await_sleep(3);
+  lock.unlock();
+  await(inside, 1);
+  EXPECT_EQ(event(lock, "rwsem_2019.woken_readers"), 1U);
+  released = 1;
+  for (std::thread* thread : {&first, &writer, &second}) thread->join();
+}
+
+TEST_F(RwsemTest, Of2019AWriterNeverSpinsBehindReaders) {
+  Rwsem2019<P> lock;
+  lock.lock_shared();
+  std::thread writer = start(1, [&] {
+    lock.lock();
+    lock.unlock();
+  });
+  await_sleep(1);
+  EXPECT_EQ(event(lock, "rwsem_2019.queued_writers"), 1U);
+  lock.unlock_shared();
+  writer.join();
+  EXPECT_EQ(event(lock, "rwsem_2019.write_spin_acquired"), 0U);
 }
 
 }  // namespace

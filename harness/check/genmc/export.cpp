@@ -64,10 +64,11 @@ const Exportable& find(const std::string& name) {
       fmt::format("check: --export-genmc '{}': expected one of {}", name, known));
 }
 
-// The type without its parentheses. The rwsem's has choices, which the export leaves at their
-// defaults.
+// The type without its parentheses. Those of the rwsems have choices, which the export leaves at
+// their defaults.
 std::string type_of(const Exportable& one) {
   if (one.name == "rwsem") return "Rwsem<P>";
+  if (one.name == "rwsem_2019") return "Rwsem2019<P>";
   return std::string(one.type.substr(1, one.type.size() - 2));
 }
 
