@@ -9,6 +9,7 @@
 #include <string_view>
 #include <thread>
 
+#include "locks/shared/percpu_rwsem.hpp"
 #include "locks/shared/rwsem_2019.hpp"
 #include "tests/locks/event.hpp"
 #include "tests/locks/stress.hpp"
@@ -390,6 +391,41 @@ TEST_F(RwsemTest, Of2019AWriterNeverSpinsBehindReaders) {
   lock.unlock_shared();
   writer.join();
   EXPECT_EQ(event(lock, "rwsem_2019.write_spin_acquired"), 0U);
+}
+
+TEST_F(RwsemTest, APercpuReaderIsSlowBesideAWriterAndFastAgainAfterAWhile) {
+  PercpuRwsem<P> lock;
+  const auto read = [&] {
+    lock.lock_shared();
+    lock.unlock_shared();
+    return event(lock, "percpu_rwsem.slow_readers");
+  };
+  EXPECT_EQ(read(), 0U);
+  lock.lock();
+  EXPECT_EQ(event(lock, "percpu_rwsem.grace_periods"), 1U);
+  EXPECT_FALSE(lock.try_lock_shared());
+  lock.downgrade();
+  lock.unlock_shared();
+  u64 slow = event(lock, "percpu_rwsem.slow_readers");
+  EXPECT_GE(slow, 1U);
+  for (u64 now = read(); now != slow; now = read()) slow = now;
+}
+
+TEST_F(RwsemTest, APercpuWriterWaitsForTheReadersThatWereThereBefore) {
+  PercpuRwsem<P> lock;
+  std::atomic<int> written{0};
+  lock.lock_shared();
+  std::thread writer = start(1, [&] {
+    lock.lock();
+    written = 1;
+    lock.unlock();
+  });
+  await_sleep(1);
+  EXPECT_FALSE(lock.try_lock_shared());
+  EXPECT_EQ(written, 0);
+  lock.unlock_shared();
+  writer.join();
+  EXPECT_EQ(event(lock, "percpu_rwsem.waits_for_readers"), 1U);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <type_traits>
 
 #include "harness/sim/machine/machine.hpp"
 #include "harness/sim/trial.hpp"
@@ -12,6 +13,7 @@
 #include "locks/mutex/swap_mutex.hpp"
 #include "locks/shared/cas_loop.hpp"
 #include "locks/shared/incdec_refcount.hpp"
+#include "locks/shared/percpu_rwsem.hpp"
 #include "locks/shared/phase_fair.hpp"
 #include "locks/shared/refcount_naive.hpp"
 #include "locks/shared/rwsem.hpp"
@@ -87,6 +89,21 @@ TEST_F(SimLocks, AWriterStarvesOnANaiveCountAndTakesTurnsOnAPhaseFairLock) {
   EXPECT_LT(writes_beside_readers<RefcountNaive<P>>(), 10U);
   EXPECT_GT(writes_beside_readers<IncdecRefcount<P>>(), 100U);
   EXPECT_GT(writes_beside_readers<PhaseFair<P>>(), 200U);
+}
+
+TEST_F(SimLocks, PercpuReadersShareNoLineAndAWriterPaysForThat) {
+  EXPECT_GT(reads_per_us<PercpuRwsem<P>>(32, 100), 10 * reads_per_us<Rwsem<P>>(32, 100));
+  const auto writes = []<class L>(std::type_identity<L>) {
+    return run_loop<L>(ideal(), 1, 1000 * us,
+                       [](L& lock, u32) {
+                         lock.lock();
+                         lock.unlock();
+                         P::work(50 * us);
+                       })
+        .per_us();
+  };
+  EXPECT_LT(writes(std::type_identity<PercpuRwsem<P>>()),
+            0.9 * writes(std::type_identity<Rwsem<P>>()));
 }
 
 // Three readers keep the lock busy and a fourth thread writes.

@@ -174,6 +174,19 @@ class Plan {
     add_bounded_calls("an edit | two readers", programs_of_readers(3), 1, 4'000);
     add_random_calls("an edit | two readers", programs_of_readers(3));
   }
+  // The edges of read sections conflict with one another, so a search with reduction has little to
+  // leave out and does not end.
+  void add_under_rcu() {
+    for (const u32 preemptions : {1U, 2U}) {
+      const u64 most = 20'000;
+      add_bounded_calls("2 threads x 1", programs_of_pairs(family_), preemptions, most);
+      add_bounded_calls("2 threads x 2", programs_of_two(family_), preemptions, most);
+      add_bounded_calls("3 threads x 1", programs_of_many(family_, 3), preemptions, most);
+    }
+    add_random(3, 10'000);
+    add_random(4, 20'000);
+    add_passers();
+  }
   void add_random() {
     add_random(3, 10'000);
     // Five times as many take seconds, but minutes where the lock has a spinlock inside.
@@ -218,6 +231,10 @@ std::vector<Stage> stages_of(const Checked& checked, Extent extent, u64 seed) {
   }
   if (family == Family::tree) {
     plan.add_readers();
+    return plan.stages();
+  }
+  if (checked.under_rcu) {
+    plan.add_under_rcu();
     return plan.stages();
   }
   plan.add_pairs(1);

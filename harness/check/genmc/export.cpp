@@ -56,7 +56,9 @@ class Amalgam {
 const Exportable& find(const std::string& name) {
   std::string known;
   for (const Exportable& one : exportable) {
-    if (source_text(fmt::format("{}{}.hpp", one.folder, one.name)).empty()) continue;
+    const std::string_view source = source_text(fmt::format("{}{}.hpp", one.folder, one.name));
+    // The platform of an exported lock has no RCU.
+    if (source.empty() || source.find("P::rcu::") != std::string_view::npos) continue;
     if (one.name == name) return one;
     known += fmt::format("{}{}", known.empty() ? "" : ", ", one.name);
   }

@@ -39,7 +39,7 @@ struct Light<TreeRangeLock<P>> {
 };
 
 // What is checked in place of L. Each execution builds the lock anew, so one with an array gets a
-// short array. The spinlock of a Rwsem2019 is taken in one step in all programs.
+// short array. The spinlocks of these two are taken in one step in all programs.
 template <class L>
 struct Checkable {
   using type = L;
@@ -47,6 +47,10 @@ struct Checkable {
 template <>
 struct Checkable<Rwsem2019<P>> {
   using type = Rwsem2019<P, StepMutex>;
+};
+template <>
+struct Checkable<PercpuRwsem<P>> {
+  using type = PercpuRwsem<P, StepMutex>;
 };
 template <>
 struct Checkable<SegmentRangeLock<P>> {
@@ -68,6 +72,7 @@ void append(std::vector<Checked>& list, Family family, const std::tuple<Named...
                           make_subject<SubjectOf<typename Checkable<L>::type>>, Light<L>::make});
           if constexpr (requires { L::atomic_downgrade; })
             list.back().atomic_downgrade = L::atomic_downgrade;
+          if constexpr (requires { L::under_rcu; }) list.back().under_rcu = L::under_rcu;
         };
         (add(named), ...);
       },

@@ -41,6 +41,8 @@ struct Checked {
   // False if the lock's downgrade releases the lock in between. Programs with a downgrade are then
   // left out.
   bool atomic_downgrade = true;
+  // Its readers are in RCU read sections while they take it.
+  bool under_rcu = false;
   // Makes an address space on the platform of harness/check/pct; null where PCT does not explore
   // it.
   std::function<std::unique_ptr<AddressSpace>(const AddressSpaceOptions&)> make_space = nullptr;

@@ -28,6 +28,7 @@ class StepMutex {
     note_read(conflicts_, false);
     if (held_) return false;
     take(where);
+    set_waiting_ready(false);
     return true;
   }
   void unlock(Node&, Where where = Where::current()) {
