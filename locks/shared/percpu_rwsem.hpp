@@ -18,8 +18,8 @@
 //   the first slow reader does so once as much time has passed as the last grace period took. It
 //   needs no grace period for that, since readers load `state` by an acquire. A writer that comes
 //   after that time waits for a grace period, as it does in the kernel.
-// - A slow reader that leaves clears the word on which the writer sleeps. The kernel wakes the
-// task.
+// - A slow reader that leaves clears the word on which the writer sleeps, where the kernel wakes
+//   the task.
 // - The kernel has no downgrade and no try to write. Here a downgrade counts the writer as a reader
 //   before it clears `block`. A try to write waits for no holder, but where readers are fast it
 //   waits for a grace period.
@@ -94,8 +94,10 @@ class PercpuRwsem {
     auto& count = own_count();
     // relaxed: a writer that has left `idle` waits for this read section.
     if (state_.load(std::memory_order_relaxed) == idle) [[likely]] {
-      // relaxed, both: as above; only this thread writes its count.
-      count.store(count.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+      // relaxed load: only this thread writes its count. release: pairs with the acquire in sum.
+      // The grace period orders the two as well, but ThreadSanitizer does not see into liburcu.
+      // weakened release survives, ordered_elsewhere: by the grace period.
+      count.store(count.load(std::memory_order_relaxed) - 1, std::memory_order_release);
     } else {
       leave_slowly(count);
     }

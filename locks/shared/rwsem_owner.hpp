@@ -11,9 +11,9 @@ namespace faultline {
 enum class RwsemOwnerState : int { none, writer, reader, nonspinnable, off_cpu, too_long };
 
 // Bit 0 is RWSEM_READER_OWNED, which stays set after the last reader has left. Bit 1 is
-// RWSEM_NONSPINNABLE. Bit 2 is set only where readers spin too: RWSEM_RD_NONSPINNABLE of 5.3 to
-// 5.10, where bit 1 is RWSEM_WR_NONSPINNABLE. The bits above hold the thread's number plus 1, where
-// the kernel has the task's address.
+// RWSEM_NONSPINNABLE. Bit 2 is set only where readers spin too: it stands for RWSEM_RD_NONSPINNABLE
+// of 5.3 to 5.10, and bit 1 then for RWSEM_WR_NONSPINNABLE. The kernel has these two the other way
+// round. The bits above hold the thread's number plus 1, where the kernel has the task's address.
 template <class P>
 class RwsemOwner {
  public:
