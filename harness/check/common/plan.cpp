@@ -104,7 +104,7 @@ class Plan {
                    programs.end());
     SearchOptions& options = add(
         fmt::format("3 threads x 1, {} preemption(s), {} deviation(s)", preemptions, deviations),
-        std::move(programs), Search::bounded, preemptions == 3 ? 600'000 : 250'000);
+        std::move(programs), Search::bounded, preemptions == 3 ? 150'000 : 250'000);
     options.preemptions = preemptions;
     options.deviations = deviations;
   }
@@ -143,7 +143,7 @@ class Plan {
           Search::priorities, most)
           .depth = depth;
     };
-    const u64 most = main_ ? 5'000 : 1'500;
+    const u64 most = main_ ? 5'000 : sampled_ ? 1'000 : 1'500;
     add_some("2 threads of calls", programs_of_calls(2), 3, most);
     add_some("3 threads of calls", programs_of_calls(3), 3, most);
     add_some("2 threads, VMAs merge", programs_of_absorbed(), 3, most);
@@ -158,8 +158,12 @@ class Plan {
                     .top = far && checked_.places_at_top,
                     .split = checked_.make_split != nullptr};
     add_some("2 threads, each pair of calls", programs_of_met(may, seed_), 3, 200);
-    add_some("2 or 3 threads, drawn calls", programs_drawn(main_ ? 400 : 150, may, seed_), 3,
-             main_ ? 300 : 200);
+    add_some("2 or 3 threads, drawn calls",
+             programs_drawn(main_      ? 400
+                            : sampled_ ? 100
+                                       : 150,
+                            may, seed_),
+             3, main_ ? 300 : 200);
     std::vector<Program> optional = programs_of_calls(3);
     draw_options(optional, seed_);
     add_some("3 threads of calls, drawn options", std::move(optional), 3, most);
@@ -189,8 +193,8 @@ class Plan {
   }
   void add_random() {
     add_random(3, 10'000);
-    // Five times as many take seconds, but minutes where the lock has a spinlock inside.
-    add_random(4, main_ && !light_ ? 100'000 : 20'000);
+    // More take seconds, but minutes where the lock has a spinlock inside.
+    add_random(4, main_ && !light_ ? 50'000 : 20'000);
   }
   void add_random(u32 threads, u64 executions) {
     add(fmt::format("{} threads x 1, random", threads), programs_of_many(family_, threads),
