@@ -16,9 +16,12 @@
 #include "harness/native/platform.hpp"
 #include "harness/stats/stats.hpp"
 #include "locks/address_space/mm.hpp"
+#include "locks/vmas/bonsai.hpp"
 #include "locks/vmas/maple.hpp"
 #include "locks/vmas/rbtree.hpp"
+#include "locks/vmas/skiplist.hpp"
 #include "locks/vmas/sorted_array.hpp"
+#include "locks/vmas/xarray.hpp"
 
 namespace faultline {
 namespace {
@@ -122,6 +125,13 @@ void run() {
   fmt::print("memory at {} VMAs, every second of which touches the next\n", vma_count);
   print_memory<vmas::RbTree>("rbtree", 0);
   print_memory<vmas::Maple>("maple", maple->container().live_nodes() * vmas::maple_node_size);
+  print_memory<vmas::Bonsai>("bonsai",
+                             vma_count * sizeof(vmas::BonsaiNode<P, Filled<vmas::Bonsai>::V>));
+  const auto xarray = std::make_unique<Filled<vmas::XArray>>(order);
+  print_memory<vmas::XArray>("xarray",
+                             xarray->container().live_nodes() * vmas::XArrayNode<P, 6>::bytes);
+  print_memory<vmas::SkipList>(
+      "skiplist", vma_count * sizeof(vmas::SkipListNode<P, Filled<vmas::SkipList>::V>));
   print_memory<vmas::SortedArray>("sorted_array", sizeof(void*) * std::bit_ceil(vma_count));
 }
 

@@ -51,7 +51,8 @@ struct VmaFields {
 };
 
 // packed: all fields side by side, as they lay before `layout` was an axis. With rbtree's links
-// vm_refcnt shares line 1 with the last of the links, and vm_lock_seq lies beside it.
+// vm_refcnt shares line 1 with the last of the links, and vm_lock_seq lies beside it. With a
+// container that has no links, such as maple, both share line 0 with the bounds.
 template <class P, class V, template <class, class> class Links, class State>
 struct VmaFields<P, V, Links, State, Layout::packed> {
   typename P::template atomic<u64> start{0};

@@ -56,7 +56,6 @@ template <class P, class V>
 class MapleOf<leaf_slots, inner_slots>::Container {
   using Leaf = MapleLeaf<P, V, leaf_slots>;
   using Inner = MapleInner<P, inner_slots>;
-  using Memory = MapleMemory<P, Leaf, Inner>;
 
  public:
   static constexpr bool searchable_under_rcu = true;
@@ -199,12 +198,13 @@ class MapleOf<leaf_slots, inner_slots>::Container {
   void reserve(u64 n) {
     // relaxed: a stale height makes an insert allocate.
     const u32 inner_levels = height_.load(std::memory_order_relaxed);
-    memory_.reserve(static_cast<u32>(2 * n), static_cast<u32>(n * (2 * inner_levels + 1)));
+    leaves_.reserve(static_cast<u32>(2 * n));
+    inners_.reserve(static_cast<u32>(n * (2 * inner_levels + 1)));
   }
 
   // How many nodes the tree has, and how many it has allocated so far. With all threads at rest.
   u64 live_nodes() const { return root() == 0 ? 0 : nodes_below(root(), top_address); }
-  u64 allocated_nodes() const { return memory_.allocated(); }
+  u64 allocated_nodes() const { return leaves_.allocated() + inners_.allocated(); }
   u32 height() const { return height_.load(std::memory_order_relaxed); }
 
   std::string check() const {
@@ -240,7 +240,7 @@ class MapleOf<leaf_slots, inner_slots>::Container {
   static constexpr u32 most(u32 level) { return level == 0 ? leaf_slots : inner_slots; }
   static_assert((leaf_slots + 1) / 2 >= leaf_least && (inner_slots + 1) / 2 >= inner_least);
   // A tree of 65530 VMAs (vm.max_map_count) has at most 131061 slots, and leaves of 6 slots below
-  // inner nodes of 4 make 9 levels. Small nodes in tests hold few VMAs.
+  // inner nodes of 4 make 8 levels. Small nodes in tests hold few VMAs.
   static constexpr u32 max_height = 16;
 
   // relaxed, in all that edits and look-ups under the lock read: the caller excludes other edits.
@@ -495,7 +495,7 @@ class MapleOf<leaf_slots, inner_slots>::Container {
   // Replaces the leaves from `left` to `right`, and their parents as far up as more than one slot
   // changes.
   void rebuild(Path left, Path right, u64 first, u64 last, V* vma) {
-    typename Memory::Dead dead;
+    Dead dead;
     Slots slots = overwritten(left.steps[0], right.steps[0], first, last, vma);
     for (u32 level = 0;; ++level) {
       const bool is_all = !fill_up(slots, left, right, level);
@@ -522,7 +522,8 @@ class MapleOf<leaf_slots, inner_slots>::Container {
       const Step& end = right.steps[level + 1];
       add_slots(slots, end, end.slot + 1, slots_of(end));
     }
-    memory_.retire(dead);
+    leaves_.retire(dead.leaves);
+    inners_.retire(dead.inners);
   }
 
   // Takes in siblings until there are enough slots for a node, of the same parent where it has any.
@@ -549,14 +550,19 @@ class MapleOf<leaf_slots, inner_slots>::Container {
     return true;
   }
 
+  // Nodes that one edit has taken out of the tree.
+  struct Dead {
+    typename RcuNodes<P, Leaf>::Dead leaves;
+    typename RcuNodes<P, Inner>::Dead inners;
+  };
   // The nodes at this level from the path's to `last`.
-  static void add_dead(typename Memory::Dead& dead, Path path, u64 last, u32 level) {
+  static void add_dead(Dead& dead, Path path, u64 last, u32 level) {
     for (;; path.move(level, true)) {
       const u64 node = path.steps[level].node;
       if (is_leaf(node))
-        dead.add(&leaf_of(node));
+        dead.leaves.add(&leaf_of(node));
       else
-        dead.add(&inner_of(node));
+        dead.inners.add(&inner_of(node));
       if (node == last) return;
     }
   }
@@ -579,14 +585,14 @@ class MapleOf<leaf_slots, inner_slots>::Container {
   }
   // relaxed, in all three: publish orders the stores.
   u64 make_leaf(const Slot* slots, u32 count) {
-    Leaf& leaf = *memory_.take_leaf();
+    Leaf& leaf = *leaves_.take();
     for (u32 i = 0; i < count; ++i)
       leaf.slots[i].store(reinterpret_cast<V*>(slots[i].value), std::memory_order_relaxed);
     set_pivots(leaf.pivots, slots, count);
     return word_of(leaf);
   }
   u64 make_node(const Slot* slots, u32 count) {
-    Inner& inner = *memory_.take_inner();
+    Inner& inner = *inners_.take();
     for (u32 i = 0; i < count; ++i) {
       inner.slots[i].store(slots[i].value, std::memory_order_relaxed);
       inner.gaps[i].store(slots[i].gap);
@@ -664,7 +670,8 @@ class MapleOf<leaf_slots, inner_slots>::Container {
   typename P::template atomic<u64> root_{0};
   typename P::template atomic<u32> height_{0};
   // Apart from the root, which every look-up reads.
-  alignas(line_size) Memory memory_;
+  alignas(line_size) RcuNodes<P, Leaf> leaves_;
+  RcuNodes<P, Inner> inners_;
 };
 
 }  // namespace faultline::vmas

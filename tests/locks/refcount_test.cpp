@@ -9,6 +9,7 @@
 
 #include "harness/native/platform.hpp"
 #include "locks/shared/rwsem.hpp"
+#include "locks/vmas/maple.hpp"
 #include "locks/vmas/rbtree.hpp"
 #include "locks/vmas/sorted_array.hpp"
 #include "tests/locks/event.hpp"
@@ -17,7 +18,7 @@ namespace faultline {
 namespace {
 
 using P = NativePlatform;
-using Space = Refcount<Mm<P, vmas::RbTree, RefcountHooks<P>>, Rwsem<P>>;
+using Space = Refcount<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>;
 constexpr u32 rw = prot_read | prot_write;
 
 // A fault finds its VMA under RCU, so a container that cannot be searched under RCU is refused.
@@ -25,6 +26,7 @@ template <class Vmas>
 concept Composes = requires {
   typename Refcount<Mm<P, Vmas, RefcountHooks<P>>, Rwsem<P>>;
 };
+static_assert(Composes<vmas::Maple>);
 static_assert(Composes<vmas::RbTree>);
 static_assert(!Composes<vmas::SortedArray>);
 
@@ -112,7 +114,7 @@ TEST(Refcount, ASpaceWaitsForReadersOfItsVmasBeforeItEnds) {
   NativeThread thread(0, 0, 0, 1);
   WaitingHooks::waits = 0;
   {
-    Refcount<Mm<P, vmas::RbTree, WaitingHooks>, Rwsem<P>> space(AddressSpaceOptions{});
+    Refcount<Mm<P, vmas::Maple, WaitingHooks>, Rwsem<P>> space(AddressSpaceOptions{});
     space.enter();
     EXPECT_EQ(WaitingHooks::waits, 0u);
   }
@@ -230,7 +232,7 @@ TEST(Refcount, MayPrepareTheAnonVmaUnderTheBigLockAlone) {
 
 // Gives the test access to the scheme's lock and hooks.
 template <Layout layout>
-struct Lines : MmapSemBase<Mm<P, vmas::RbTree, RefcountHooks<P, layout>, layout>,
+struct Lines : MmapSemBase<Mm<P, vmas::Maple, RefcountHooks<P, layout>, layout>,
                            Rwsem<P, RwsemPolicy{.layout = layout}>, Lines<layout>> {
   Lines() : Lines::MmapSemBase(AddressSpaceOptions{}) {}
   auto* map_count() { return this->lock_.map_count(); }

@@ -7,6 +7,7 @@
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
 #include "locks/shared/rwsem.hpp"
+#include "locks/vmas/maple.hpp"
 #include "locks/vmas/rbtree.hpp"
 #include "tests/locks/injecting_platform.hpp"
 
@@ -64,7 +65,7 @@ using RangeMm = Mm<P, vmas::RbTree, RangeLockHooks<P>>;
 using Schemes = testing::Types<RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>>,
                                RangeLockScheme<RangeMm, SharedStructure<P, Rwsem<P>>>,
                                MmapSem<TreeMm, Rwsem<P>>,
-                               Refcount<Mm<P, vmas::RbTree, RefcountHooks<P>>, Rwsem<P>>>;
+                               Refcount<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>>;
 TYPED_TEST_SUITE(Reservations, Schemes);
 
 TYPED_TEST(Reservations, AProtectThatSaysItIsDoneIsDone) {

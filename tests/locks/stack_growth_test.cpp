@@ -6,6 +6,7 @@
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
 #include "locks/shared/rwsem.hpp"
+#include "locks/vmas/maple.hpp"
 #include "locks/vmas/rbtree.hpp"
 #include "tests/locks/injecting_platform.hpp"
 
@@ -58,7 +59,7 @@ class StackGrowth : public testing::Test {
 using Schemes = testing::Types<
     LockInTree<P>, MmapSem<Mm<P, vmas::RbTree, NoHooks>, Rwsem<P>>,
     RangeLockScheme<Mm<P, vmas::RbTree, RangeLockHooks<P>>, MutexStructure<P, Ticket<P>>>,
-    Refcount<Mm<P, vmas::RbTree, RefcountHooks<P>>, Rwsem<P>>>;
+    Refcount<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>>;
 TYPED_TEST_SUITE(StackGrowth, Schemes);
 
 TYPED_TEST(StackGrowth, OfTwoThreadsAtOnceServesBoth) {

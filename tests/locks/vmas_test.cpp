@@ -266,6 +266,7 @@ class Concurrency {
         while (const V* vma = walk.next()) {
           const auto seen = static_cast<u64>(vma - vmas_.data());
           if (seen > slot + slot % 2) walked_wrong_ = "a walk missed a VMA";
+          if (seen + 1 < slot) walked_wrong_ = "a walk went back";
           slot = seen + 1;
         }
         P::rcu::read_unlock();
@@ -344,8 +345,8 @@ template <class, class... Families>
 struct FamiliesAfter {
   using Types = testing::Types<Families...>;
 };
-// The containers of the catalogue, and one with nodes so small that few VMAs make it high.
-using Containers = FamiliesAfter<void, vmas::MapleOf<4, 3>
+// The containers of the catalogue, and two with nodes so small that few VMAs make them high.
+using Containers = FamiliesAfter<void, vmas::MapleOf<4, 3>, vmas::XArrayOf<2>
 #define FAULTLINE_VMAS(name, family, ...) , FAULTLINE_TYPE family
 #include "locks/vmas/list.def"
                                  >::Types;

@@ -446,7 +446,7 @@ void for_each_scheme_of_drawn_programs(Add&& add) {
   using Late = LateShootdown<P>;
   add.template operator()<LateSpace<TreeMm<Late>, Rwsem<Late, RwsemPolicy{}, Spinlock>>>(
       "mmap_sem:flaw=late_shootdown");
-  using Pinning = Refcount<TreeMm<P, RefcountHooks<P>>, Rwsem<P, RwsemPolicy{}, Spinlock>>;
+  using Pinning = Refcount<MapleMm<P, RefcountHooks<P>>, Rwsem<P, RwsemPolicy{}, Spinlock>>;
   add.template operator()<CountsTwice<Pinning>>("refcount:flaw=counted_twice");
   add.template operator()<LockInTree<P, FlawedTree<P, TallTree<P>, Flaw::far_hole>>>(
       "lock_in_tree:flaw=far_hole");
@@ -478,7 +478,7 @@ void for_each_broken_scheme(Add&& add) {
   lock_in_tree.template operator()<Flaw::unlocked_fault>("lock_in_tree:flaw=unlocked_fault");
   lock_in_tree.template operator()<Flaw::unlocked_child>("lock_in_tree:flaw=unlocked_child");
   const auto refcount = [&]<Flaw flaw>(const char* name) {
-    add.template operator()<Refcount<TreeMm<P, FlawedHooks<P, flaw>>, Semaphore>>(name);
+    add.template operator()<Refcount<MapleMm<P, FlawedHooks<P, flaw>>, Semaphore>>(name);
   };
   refcount.template operator()<Flaw::unlocked_fault>("refcount:flaw=unlocked_fault");
   refcount.template operator()<Flaw::no_write_lock>("refcount:flaw=no_write_lock");

@@ -19,7 +19,10 @@
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
 #include "locks/shared/list.hpp"
+#include "locks/vmas/bonsai.hpp"
 #include "locks/vmas/maple.hpp"
+#include "locks/vmas/skiplist.hpp"
+#include "locks/vmas/xarray.hpp"
 
 namespace faultline::check {
 namespace {
@@ -43,14 +46,6 @@ struct Light<TreeRangeLock<P>> {
 template <class L>
 struct Checkable {
   using type = L;
-};
-template <>
-struct Checkable<Rwsem2019<P>> {
-  using type = Rwsem2019<P, StepMutex>;
-};
-template <>
-struct Checkable<PercpuRwsem<P>> {
-  using type = PercpuRwsem<P, StepMutex>;
 };
 template <>
 struct Checkable<SegmentRangeLock<P>> {
@@ -82,6 +77,9 @@ void append(std::vector<Checked>& list, Family family, const std::tuple<Named...
 using LightRwsem = Rwsem<P, RwsemPolicy{}, StepMutex>;
 using LightRanges = TreeRangeLock<P, StepMutex>;
 using RangeMm = TreeMm<P, RangeLockHooks<P>>;
+// A few VMAs fill several nodes.
+using SmallMaple = vmas::MapleOf<4, 3>;
+using SmallMapleMm = Mm<P, SmallMaple, RefcountHooks<P>>;
 using LightStructure = MutexStructure<P, StepMutex<P>>;
 using LightRangeLockScheme = RangeLockScheme<RangeMm, LightStructure, LightRanges>;
 
@@ -135,7 +133,7 @@ void append_schemes(std::vector<Checked>& list) {
     if (name == "lock_in_tree")
       checked.make = make_subject<SpaceSubject<LockInTree<P, SmallTree<P>>>>;
     if (name == "refcount")
-      checked.make = make_subject<SpaceSubject<Refcount<TreeMm<P, RefcountHooks<P>>, LightRwsem>>>;
+      checked.make = make_subject<SpaceSubject<Refcount<SmallMapleMm, LightRwsem>>>;
     checked.own_tables = name == "lock_in_tree";
     const Chosen chosen = choose(scheme_family, name);
     const bool is_modelled = chosen.entry().is_modelled && chosen.departures() == 0;
@@ -177,7 +175,10 @@ const std::vector<Checked>& checked_list() {
                    make_subject<RefcountSubject<StepMutex<P>>>});
     append<RangeSubject>(all, Family::range, range_list<P>());
     append<SharedSubject>(all, Family::shared, shared_list<P>());
-    all.push_back({"maple", Family::tree, make_subject<TreeSubject<vmas::MapleOf<4, 3>>>});
+    all.push_back({"maple", Family::tree, make_subject<TreeSubject<SmallMaple>>});
+    all.push_back({"bonsai", Family::tree, make_subject<TreeSubject<vmas::Bonsai>>});
+    all.push_back({"xarray", Family::tree, make_subject<TreeSubject<vmas::XArrayOf<1>>>});
+    all.push_back({"skiplist", Family::tree, make_subject<TreeSubject<vmas::SkipList>>});
     append_schemes(all);
     return all;
   }();

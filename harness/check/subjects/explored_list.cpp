@@ -50,7 +50,7 @@ std::vector<ExploredScheme> explored_schemes() {
     using Semaphore = Rwsem<P, RwsemPolicy{}, Ticket>;
     if (name == "mmap_sem") schemes.back().make_split = make_two<MmapSem<TreeMm<P>, Semaphore>>;
     if (name == "refcount")
-      schemes.back().make_split = make_two<Refcount<TreeMm<P, RefcountHooks<P>>, Semaphore>>;
+      schemes.back().make_split = make_two<Refcount<MapleMm<P, RefcountHooks<P>>, Semaphore>>;
   }
   return schemes;
 }

@@ -47,10 +47,12 @@ class TreeSubject final : public Subject {
   void release(u32, const Act&) override {}
 
  private:
-  static constexpr u32 count = 9;
+  static constexpr u32 count = 10;
+  // The last VMA lies so far above the others that an xarray needs a higher root for it.
+  static constexpr u32 far = count - 1;
 
   static Range place(u32 i) {
-    const u64 start = lowest_address + (2 * i + 1) * page_size;
+    const u64 start = lowest_address + (i == far ? 64 : 2 * i + 1) * page_size;
     return {start, start + page_size};
   }
 
@@ -69,10 +71,12 @@ class TreeSubject final : public Subject {
   bool has_come(u32 i) const { return come_[i].load(Order::acquire) != 0; }
 
   void edit(u32 which) {
-    if (which == 0) {  // copies, and splits
+    if (which == 0) {  // in maple: copies, and splits
       insert(3);
       insert(1);
-    } else if (which == 1) {  // holes that end in another leaf, and nodes that take in a sibling
+      insert(far);
+    } else if (which == 1) {  // holes that end in another leaf, and nodes that take in a sibling;
+                              // in bonsai: a VMA that moves up
       erase(4);
       erase(6);
       erase(2);
@@ -88,7 +92,7 @@ class TreeSubject final : public Subject {
     }
   }
 
-  static bool comes_to_stay(u32 i) { return i == 1 || i == 3; }
+  static bool comes_to_stay(u32 i) { return i == 1 || i == 3 || i == far; }
   // Whether the VMA is there from beginning to end.
   bool stays(u32 i) const { return i % 2 == 0 && (edits_ != 1 || i == 0 || i == 8); }
 
