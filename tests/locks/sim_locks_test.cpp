@@ -11,6 +11,7 @@
 #include "locks/mutex/mcs.hpp"
 #include "locks/mutex/qspinlock.hpp"
 #include "locks/mutex/swap_mutex.hpp"
+#include "locks/shared/bravo.hpp"
 #include "locks/shared/cas_loop.hpp"
 #include "locks/shared/incdec_refcount.hpp"
 #include "locks/shared/percpu_rwsem.hpp"
@@ -63,6 +64,11 @@ double reads_per_us(u32 threads, u64 section_ns) {
 TEST_F(SimLocks, HoldersOfReferencesDoNotExcludeOneAnother) {
   EXPECT_GT(reads_per_us<IncdecRefcount<P>>(4, 2000), 1.7);
   EXPECT_GT(reads_per_us<CasLoop<P>>(4, 2000), 1.7);
+}
+
+TEST_F(SimLocks, ReadersOfABiasedLockRarelyShareALine) {
+  using Over = Rwsem<P>;
+  EXPECT_GT((reads_per_us<Bravo<P, Over>>(32, 100)), 10 * reads_per_us<Over>(32, 100));
 }
 
 // How often a thread that only writes gets the lock beside seven that only read.

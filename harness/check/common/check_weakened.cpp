@@ -8,6 +8,7 @@
 #include "harness/check/common/excuses.hpp"
 #include "harness/check/common/hunt.hpp"
 #include "harness/check/common/pool.hpp"
+#include "locks/catalogue.hpp"
 
 namespace faultline::check {
 namespace {
@@ -54,15 +55,32 @@ bool is_of_spaces(const Site& site) {
          file == "locks/rbtree.hpp";
 }
 
+std::string_view entry_name(const Checked& checked) {
+  const std::string_view name = checked.name;
+  return name.substr(0, name.find(':'));
+}
+bool is_over_another(const Checked& checked) {
+  const Entry* entry = find_entry(lock_families, entry_name(checked));
+  if (entry == nullptr) return false;
+  return std::any_of(entry->options.begin(), entry->options.end(), [](const Option& option) {
+    return option.key != nullptr && option.key == std::string_view("over");
+  });
+}
+bool is_own_file(std::string_view file, const Checked& checked) {
+  return file.ends_with("/" + std::string(entry_name(checked)) + ".hpp");
+}
+
 // Of the sites that `checked` reaches, those in locks/ are on trial, without the sites of its
-// parts: the locks inside a scheme have trials of their own, and the schemes try the structures of
-// address spaces. A wake-up is on trial with every lock that reaches it.
+// parts: the locks inside a scheme, and those under another lock, have trials of their own, and the
+// schemes try the structures of address spaces. A wake-up is on trial with every lock that reaches
+// it.
 bool is_on_trial(const Site& site, const Checked& checked) {
   const std::string_view file = short_name(site.file);
   if (!file.starts_with("locks/")) return false;
   if (site.kind == SiteKind::wake) return true;
   if (checked.family == Family::tree) return file.starts_with("locks/vmas/");
-  if (checked.family != Family::space) return !is_of_spaces(site);
+  if (checked.family != Family::space)
+    return !is_of_spaces(site) && (!is_over_another(checked) || is_own_file(file, checked));
   return !file.starts_with("locks/mutex/") && !file.starts_with("locks/shared/") &&
          !file.starts_with("locks/range/");
 }

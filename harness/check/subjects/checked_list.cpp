@@ -36,6 +36,11 @@ template <RwsemPolicy policy>
 struct Light<Rwsem<P, policy>> {
   static constexpr auto make = make_subject<SharedSubject<Rwsem<P, policy, StepMutex>>>;
 };
+template <RwsemPolicy policy, u32 slots>
+struct Light<Bravo<P, Rwsem<P, policy>, slots>> {
+  static constexpr auto make =
+      make_subject<SharedSubject<Bravo<P, Rwsem<P, policy, StepMutex>, 2>>>;
+};
 template <>
 struct Light<TreeRangeLock<P>> {
   static constexpr auto make = make_subject<RangeSubject<TreeRangeLock<P, StepMutex>>>;
@@ -46,6 +51,18 @@ struct Light<TreeRangeLock<P>> {
 template <class L>
 struct Checkable {
   using type = L;
+};
+template <class Under, u32 slots>
+struct Checkable<Bravo<P, Under, slots>> {
+  using type = Bravo<P, Under, 2>;
+};
+template <>
+struct Checkable<Rwsem2019<P>> {
+  using type = Rwsem2019<P, StepMutex>;
+};
+template <>
+struct Checkable<PercpuRwsem<P>> {
+  using type = PercpuRwsem<P, StepMutex>;
 };
 template <>
 struct Checkable<SegmentRangeLock<P>> {
