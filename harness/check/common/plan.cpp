@@ -42,6 +42,7 @@ class Plan {
         atomic_downgrade_(checked.atomic_downgrade),
         main_(!checked.is_ablation()),
         deep_(extent == Extent::deep),
+        by_default_(extent == Extent::sampled),
         sampled_(extent == Extent::sampled && checked.is_ablation() && !checked.is_broken()),
         seed_(seed),
         drawn_(seed) {}
@@ -94,7 +95,7 @@ class Plan {
     // Two surprises multiply the executions of a lock whose every step is an exchange that may
     // fail.
     add("2 threads x 1, exhaustive" + more, programs_of_pairs(family_), Search::exhaustive,
-        surprises == 1 ? 500'000 : 100'000)
+        surprises == 1 ? 500'000 : 50'000)
         .surprises = surprises;
   }
   // A search with bounds takes so long that it has the first programs alone. Random search has all.
@@ -104,7 +105,7 @@ class Plan {
                    programs.end());
     SearchOptions& options = add(
         fmt::format("3 threads x 1, {} preemption(s), {} deviation(s)", preemptions, deviations),
-        std::move(programs), Search::bounded, preemptions == 3 ? 150'000 : 250'000);
+        std::move(programs), Search::bounded, 100'000);
     options.preemptions = preemptions;
     options.deviations = deviations;
   }
@@ -143,7 +144,7 @@ class Plan {
           Search::priorities, most)
           .depth = depth;
     };
-    const u64 most = main_ ? 5'000 : sampled_ ? 1'000 : 1'500;
+    const u64 most = main_ ? (by_default_ ? 3'000 : 5'000) : sampled_ ? 600 : 1'500;
     add_some("2 threads of calls", programs_of_calls(2), 3, most);
     add_some("3 threads of calls", programs_of_calls(3), 3, most);
     add_some("2 threads, VMAs merge", programs_of_absorbed(), 3, most);
@@ -154,16 +155,13 @@ class Plan {
     if (far) add_some("2 or 3 threads, far calls", programs_of_places(), 3, most);
     if (checked_.make_split)
       add_some("2 or 3 threads, two spaces", programs_of_split(), 5, 2 * most);
+    const u32 drawn = main_ ? (by_default_ ? 250 : 400) : sampled_ ? 60 : 150;
     const Drawn may{.far = far || checked_.make_tall != nullptr,
                     .top = far && checked_.places_at_top,
                     .split = checked_.make_split != nullptr};
     add_some("2 threads, each pair of calls", programs_of_met(may, seed_), 3, 200);
-    add_some("2 or 3 threads, drawn calls",
-             programs_drawn(main_      ? 400
-                            : sampled_ ? 100
-                                       : 150,
-                            may, seed_),
-             3, main_ ? 300 : 200);
+    add_some("2 or 3 threads, drawn calls", programs_drawn(drawn, may, seed_), 3,
+             main_ ? 300 : 200);
     std::vector<Program> optional = programs_of_calls(3);
     draw_options(optional, seed_);
     add_some("3 threads of calls, drawn options", std::move(optional), 3, most);
@@ -194,7 +192,7 @@ class Plan {
   void add_random() {
     add_random(3, 10'000);
     // More take seconds, but minutes where the lock has a spinlock inside.
-    add_random(4, main_ && !light_ ? 50'000 : 20'000);
+    add_random(4, main_ && !light_ ? 30'000 : 20'000);
   }
   void add_random(u32 threads, u64 executions) {
     add(fmt::format("{} threads x 1, random", threads), programs_of_many(family_, threads),
@@ -217,6 +215,7 @@ class Plan {
   bool atomic_downgrade_;
   bool main_;  // it is not a variant of another lock
   bool deep_;
+  bool by_default_;  // neither deep nor a hunt for a fault that was put in
   bool sampled_;
   u64 seed_;
   u64 drawn_;
@@ -243,16 +242,16 @@ std::vector<Stage> stages_of(const Checked& checked, Extent extent, u64 seed) {
   }
   plan.add_pairs(1);
   plan.add("2 threads x 2, exhaustive, no surprise", programs_of_two(family), Search::exhaustive,
-           500'000)
+           200'000)
       .surprises = 0;
   if (family == Family::mutex)
-    plan.add("3 threads x 1, exhaustive", programs_of_many(family, 3), Search::exhaustive, 300'000);
+    plan.add("3 threads x 1, exhaustive", programs_of_many(family, 3), Search::exhaustive, 100'000);
   plan.add_bounded(1, 1);
   plan.add_bounded(2, 1);
   plan.add_pairs(2);
   plan.lighten();
   plan.add("2 threads x 1 or 2, exhaustive, no surprise", programs_of_two_long(family),
-           Search::exhaustive, 600'000)
+           Search::exhaustive, 200'000)
       .surprises = 0;
   plan.lighten();
   // Only the lock itself gets this time; its variants do not.
