@@ -4,10 +4,11 @@
 // chooses by a hash. A writer takes the lock under it, ends the bias, and waits until no reader is
 // visible.
 //
-//   read    where biased: name into an empty slot, look again whether biased; else erase it again
-//           else the lock under it, and set the bias unless it is inhibited
-//   write   the lock under it; if biased: end the bias, await each slot, and inhibit the bias for
-//           nine times as long as that took
+//   read    if the lock is biased and the slot empty: write the name, look at the bias again. If it
+//           is still there, the reader is in. If not, erase the name.
+//           In all other cases: take the lock under it, and set the bias unless it is inhibited
+//   write   take the lock under it. If the lock is biased: end the bias, wait until each slot is
+//           empty, and inhibit the bias for nine times as long as that took
 //
 // Here each lock has a table of its own, and a slot has the thread instead of the lock. So a reader
 // that leaves finds out by its slot which way it came, where the paper hands it a token. The paper

@@ -94,7 +94,7 @@ class PercpuRwsem {
     auto& count = own_count();
     // relaxed: a writer that has left `idle` waits for this read section.
     if (state_.load(std::memory_order_relaxed) == idle) [[likely]] {
-      // relaxed load: only this thread writes its count. release: pairs with the acquire in sum.
+      // relaxed load: only this thread writes its count. release: pairs with the loads in sum.
       // The grace period orders the two as well, but ThreadSanitizer does not see into liburcu.
       // weakened release survives, ordered_elsewhere: by the grace period.
       count.store(count.load(std::memory_order_relaxed) - 1, std::memory_order_release);

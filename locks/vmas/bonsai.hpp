@@ -166,9 +166,6 @@ class Bonsai::Container {
   // then it may allocate.
   void reserve(u64 n) { memory_.reserve(static_cast<u32>(4 * n)); }
 
-  // How many nodes the tree has allocated so far.
-  u64 allocated_nodes() const { return memory_.allocated(); }
-
   std::string check() const {
     u64 end = lowest_address;
     return check_subtree(load(root_), end);

@@ -7,9 +7,9 @@
 // node, and no edit copies one: an insert links it from the lowest level up, an erase unlinks it.
 //
 // Why no reader misses a VMA that is there all the time: a node that has been unlinked keeps its
-// links, and RCU keeps it until its readers have left. Each of its links leads at or before the
-// first VMA that has stayed above it. A reader goes on while the next VMA begins at or below its
-// address, or ends there, so it passes over none that it looks for.
+// links, and RCU keeps it until its readers have left. Each of its links leads to the first
+// VMA above it that has stayed, or to one before that. A reader goes on while the next VMA begins
+// at or below its address, or ends there, so it passes over none that it looks for.
 //
 // What it leaves out: the lock-free edits of later skip lists; a list that gains levels: it has
 // enough for 65530 VMAs (vm.max_map_count).

@@ -132,9 +132,8 @@ class XArrayOf<slot_bits>::Container {
   // A VMA's two ends lie in at most two nodes of each level, and the root may rise over all levels.
   void reserve(u64 n) { memory_.reserve(static_cast<u32>((2 * n + 1) * levels)); }
 
-  // How many nodes the array has, and how many it has allocated so far. With all threads at rest.
+  // How many nodes the array has. With all threads at rest.
   u64 live_nodes() const { return is_node(root()) ? nodes_below(node_of(root())) : 0; }
-  u64 allocated_nodes() const { return memory_.allocated(); }
 
   std::string check() const {
     if (root() == 0) return "";

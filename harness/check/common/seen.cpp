@@ -114,8 +114,9 @@ usize kind_of(std::string_view event) {
   return is_a_wait;
 }
 
-// Neither a wait nor of the model: how slots were expanded, and what an earlier writer of
-// percpu_rwsem costs a reader and the reverse.
+// Counts that a thread without others adds to as well, and of which the model knows nothing: slots
+// that were expanded, and in percpu_rwsem the grace period of a writer and the slow readers that
+// come soon after it.
 bool comes_without_others(std::string_view event) {
   return event == "lock_in_tree.expansions" || event == "percpu_rwsem.grace_periods" ||
          event == "percpu_rwsem.slow_readers";

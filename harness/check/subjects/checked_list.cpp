@@ -47,7 +47,7 @@ struct Light<TreeRangeLock<P>> {
 };
 
 // What is checked in place of L. Each execution builds the lock anew, so one with an array gets a
-// short array. The spinlocks of these two are taken in one step in all programs.
+// short array. The spinlocks of Rwsem2019 and PercpuRwsem are taken in one step in all programs.
 template <class L>
 struct Checkable {
   using type = L;
