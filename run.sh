@@ -139,7 +139,10 @@ build() {
     mkdir -p "$folder"
     log=$folder/configure.log
     cmake -S . -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-      -DFAULTLINE_SANITIZE="${sanitize:-}" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+      -DFAULTLINE_SANITIZE="${sanitize:-}" -DFAULTLINE_PATENTED="${FAULTLINE_PATENTED:-OFF}" \
+      >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+  elif [[ -n ${FAULTLINE_PATENTED:-} ]]; then
+    cmake -S . -B "$folder" -DFAULTLINE_PATENTED="$FAULTLINE_PATENTED" >/dev/null
   fi
   cmake --build "$folder" ${1:+--target "$@"} >&2
 }

@@ -5,6 +5,8 @@
 #include <optional>
 #include <stdexcept>
 
+#include "locks/left_out.hpp"
+
 namespace faultline {
 namespace {
 
@@ -24,6 +26,11 @@ constexpr Entry shared_locks[] = {
 constexpr Entry range_locks[] = {
 #define FAULTLINE_RANGE(name, type, ...) FAULTLINE_LIST(range_family, name, __VA_ARGS__)
 #include "locks/range/list.def"
+};
+constexpr const char* patented[] = {
+#define FAULTLINE_RANGE(name, ...) #name,
+#include "locks/range/patented.def"
+#undef FAULTLINE_RANGE
 };
 constexpr Entry containers[] = {
 #define FAULTLINE_VMAS(name, type, ...) FAULTLINE_LIST(vmas_family, name, __VA_ARGS__)
@@ -199,8 +206,11 @@ class Chooser {
     for (Given& given : given_)
       if (given.key == option.key && !given.used) {
         given.used = true;
-        if (!fits(option, given.value))
-          refuse(given.key + "=" + given.value + ": expected " + expected_values(option));
+        if (!fits(option, given.value)) {
+          const std::string why = left_out(given.value);
+          refuse(given.key + "=" + given.value + ": " +
+                 (why.empty() ? "expected " + expected_values(option) : why));
+        }
         return canonical(option, given.value);
       }
     if (option.kind == ValueKind::file) refuse("expected " + option_form(option));
@@ -272,6 +282,13 @@ const Entry* find_entry(Families families, std::string_view name) {
   return nullptr;
 }
 
+std::string left_out(std::string_view name) {
+  if (find_entry(lock_families, name) != nullptr) return "";
+  if (std::find(std::begin(patented), std::end(patented), name) == std::end(patented)) return "";
+  return "this build leaves it out, since US patents 11,636,152 and 12,079,278 are said to cover "
+         "it; to have it, run cmake -DFAULTLINE_PATENTED=ON in the build folder and build again";
+}
+
 const char* family_name(Families families) {
   if (families == scheme_family) return "scheme";
   if (families == vmas_family) return "container";
@@ -282,8 +299,10 @@ const char* family_name(Families families) {
 Chosen choose(Families families, std::string_view text) {
   const Entry* entry = find_entry(families, text.substr(0, text.find(':')));
   if (entry != nullptr) return choose_among({entry, 1}, family_name(entry->family), text);
+  std::string why = left_out(text.substr(0, text.find(':')));
+  if (why.empty()) why = "expected one of " + joined(names_of(families));
   throw std::invalid_argument(std::string(family_name(families)) + " '" + std::string(text) +
-                              "': expected one of " + joined(names_of(families)));
+                              "': " + why);
 }
 
 Chosen choose_among(std::span<const Entry> entries, const std::string& what,

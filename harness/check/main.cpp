@@ -9,6 +9,7 @@
 #include "harness/check/common/pool.hpp"
 #include "harness/check/genmc/export.hpp"
 #include "locks/catalogue.hpp"
+#include "locks/left_out.hpp"
 
 namespace faultline::check {
 namespace {
@@ -43,9 +44,12 @@ const Checked* checked_named(const std::string& name) {
   if (const Checked* checked = find_checked(name)) return checked;
   const Entry* entry =
       find_entry(lock_families | vmas_family | scheme_family, name.substr(0, name.find(':')));
-  if (entry == nullptr)
+  if (entry == nullptr) {
+    if (const std::string why = left_out(name); !why.empty())
+      throw std::invalid_argument(fmt::format("check: {}: {}", name, why));
     throw std::invalid_argument(
         fmt::format("check: no lock or scheme '{}': expected one of {}", name, known_names()));
+  }
   // It throws where a key or a value does not exist. Its text leaves defaults out.
   const Chosen chosen = choose(entry->family, name);
   if (const Checked* checked = find_checked(chosen.text())) return checked;

@@ -10,6 +10,7 @@
 #include "harness/cli/commands.hpp"
 #include "harness/cli/parse.hpp"
 #include "harness/native/platform.hpp"
+#include "locks/left_out.hpp"
 
 namespace faultline {
 namespace {
@@ -26,9 +27,12 @@ std::vector<std::string> names_of(const Arguments& arguments) {
   const std::vector<std::string> names =
       arguments.names.empty() ? torture::sound_victims() : arguments.names;
   for (const std::string& name : names)
-    if (torture::find_victim(name) == nullptr)
+    if (torture::find_victim(name) == nullptr) {
+      const std::string why = left_out(name);
       throw std::invalid_argument(
-          fmt::format("torture '{}': expected a lock or scheme that `faultline list` names", name));
+          fmt::format("torture '{}': {}", name,
+                      why.empty() ? "expected a lock or scheme that `faultline list` names" : why));
+    }
   return names;
 }
 

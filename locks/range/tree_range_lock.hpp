@@ -19,6 +19,7 @@
 #include "locks/per_thread.hpp"
 #include "locks/platform.hpp"
 #include "locks/promise.hpp"
+#include "locks/range/text.hpp"
 #include "locks/rbtree.hpp"
 #include "locks/types.hpp"
 
@@ -332,17 +333,10 @@ class TreeRangeLock {
   }
 
   static std::string describe(const Node& node) {
-    constexpr const char* digits = "0123456789abcdef";
-    const auto hex = [&](u64 value) {
-      std::string text;
-      do text.insert(text.begin(), digits[value % 16]);
-      while ((value /= 16) != 0);
-      return "0x" + text;
-    };
     const u32 blocking = node.blocking.load();
     return "thread " + std::to_string(node.thread.load()) +
-           (blocking == 0 ? " holds [" : " waits for [") + hex(node.start.load()) + ", " +
-           hex(node.end.load()) + (node.exclusive.load() ? ") exclusive" : ") shared") +
+           (blocking == 0 ? " holds " : " waits for ") +
+           range_text(node.range(), node.exclusive.load()) +
            (blocking == 0 ? "" : ", behind " + std::to_string(blocking));
   }
 

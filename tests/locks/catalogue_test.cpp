@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "harness/case/names.hpp"
+#include "locks/left_out.hpp"
 #include "tests/paths.hpp"
 #include "workloads/catalogue.hpp"
 
@@ -105,6 +106,21 @@ TEST(Catalogue, NamesAreUniqueAndDefaultsExist) {
     for (const Entry& entry : catalogue(family)) {
       EXPECT_TRUE(names.insert(entry.name).second) << entry.name;
       EXPECT_EQ(choose(family, entry.name).departures(), 0U) << entry.name;
+    }
+}
+
+TEST(Catalogue, SaysHowToGetAPatentedLockThatThisBuildLeavesOut) {
+  const bool built = find_entry(range_family, "list_range_lock") != nullptr;
+  EXPECT_EQ(left_out("list_range_lock").empty(), built);
+  EXPECT_EQ(left_out("tree_range_lock"), "");
+  EXPECT_EQ(left_out("no_lock_of_that_name"), "");
+  if (built) return;
+  for (const char* name : {"list_range_lock", "full_range:ranges=list_range_lock"}) try {
+      choose(lock_families | scheme_family, name);
+      ADD_FAILURE() << name;
+    } catch (const std::invalid_argument& error) {
+      EXPECT_NE(std::string(error.what()).find("-DFAULTLINE_PATENTED=ON"), std::string::npos)
+          << error.what();
     }
 }
 

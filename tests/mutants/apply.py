@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Writes copies of locks/ in which every mutant of tests/mutants/*.json is a choice at run time.
 
-    tests/mutants/apply.py SOURCE OUT
+    tests/mutants/apply.py SOURCE OUT [--unpatented]
 
 SOURCE is the source tree. OUT gets a copy of each header that has mutants, and mutants.cpp, the table of
-harness/check/semantic/mutant.hpp. A mutant replaces the text `find`, in which each run of white space stands for any white
+harness/check/semantic/mutant.hpp. --unpatented leaves out patented.json, whose headers a build without
+FAULTLINE_PATENTED does not compile. A mutant replaces the text `find`, in which each run of white space stands for any white
 space and comments. The text occurs once in the file, or once in `within`, a text that occurs once in the file. If it ends
 with ';', or with '}' and has a ';', it is a sequence of statements, else an expression. Lines keep their numbers. Mutants of one text are
 alternatives. A mutant may lie within another one's text, and then exists only while the other one is not chosen.
@@ -86,6 +87,8 @@ def main():
     tree, out = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
     mutants = []
     for path in sorted((tree / "tests/mutants").glob("*.json")):
+        if "--unpatented" in sys.argv[3:] and path.name == "patented.json":
+            continue
         mutants += json.loads(path.read_text())
     names = [(m["file"], m["name"]) for m in mutants]
     for name in names:

@@ -53,6 +53,8 @@ class Plan {
   SearchOptions& add(std::string what, std::vector<Program> programs, Search search, u64 most) {
     if (!atomic_downgrade_) std::erase_if(programs, has_downgrade);
     if (sampled_) keep_some(programs);
+    if (checked_.many_steps && search == Search::exhaustive) most /= 40;
+    if (checked_.many_steps && search == Search::bounded) most /= 4;
     if (family_ == Family::space) prepare(programs);
     Stage& stage = stages_.emplace_back();
     stage.what = std::move(what);
@@ -98,11 +100,12 @@ class Plan {
         surprises == 1 ? 500'000 : 50'000)
         .surprises = surprises;
   }
-  // A search with bounds takes so long that it has the first programs alone. Random search has all.
+  // A search with bounds takes so long that it has the first programs alone, and the last one where
+  // an acquisition has many steps. Random search has all.
   void add_bounded(u32 preemptions, u32 deviations) {
     std::vector<Program> programs = programs_of_many(family_, 3);
-    programs.erase(programs.begin() + std::min<std::ptrdiff_t>(3, std::ssize(programs)),
-                   programs.end());
+    const std::ptrdiff_t last = std::ssize(programs) - (checked_.many_steps ? 1 : 0);
+    programs.erase(programs.begin() + std::min<std::ptrdiff_t>(3, last), programs.begin() + last);
     SearchOptions& options = add(
         fmt::format("3 threads x 1, {} preemption(s), {} deviation(s)", preemptions, deviations),
         std::move(programs), Search::bounded, 100'000);
@@ -192,7 +195,7 @@ class Plan {
   void add_random() {
     add_random(3, 10'000);
     // More take seconds, but minutes where the lock has a spinlock inside.
-    add_random(4, main_ && !light_ ? 30'000 : 20'000);
+    add_random(4, main_ && !light_ && !checked_.many_steps ? 30'000 : 20'000);
   }
   void add_random(u32 threads, u64 executions) {
     add(fmt::format("{} threads x 1, random", threads), programs_of_many(family_, threads),

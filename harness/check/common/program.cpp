@@ -306,7 +306,10 @@ std::vector<Program> programs_of_many(Family family, u32 threads) {
           // Nested and enclosing ranges are held at once.
           of({over(read, 0, 3), over(read, 1, 2), over(write, 0, 3), over(read, 0, 2)}),
           // The tries meet a waiter, and no holder.
-          of({over(write, 0, 1), over(write, 0, 3), over(try_read, 2, 3), over(try_write, 1, 3)})};
+          of({over(write, 0, 1), over(write, 0, 3), over(try_read, 2, 3), over(try_write, 1, 3)}),
+          // In a list in the order of the starts, the first range stands between two that conflict.
+          of({over(read, 1, 2), over(write, 2, 3), over(read, 0, 3), over(read, 0, 1)}),
+          of({over(read, 1, 2), over(try_write, 2, 3), over(read, 0, 3), over(write, 2, 3)})};
     case Family::queue:
       return {of({write})};
     case Family::refcount:

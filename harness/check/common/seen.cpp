@@ -115,11 +115,11 @@ usize kind_of(std::string_view event) {
 }
 
 // Counts that a thread without others adds to as well, and of which the model knows nothing: slots
-// that were expanded, and in percpu_rwsem the grace period of a writer and the slow readers that
-// come soon after it.
+// that were expanded, in percpu_rwsem the grace period of a writer and the slow readers that come
+// soon after it, and in a list of ranges those that find a released one there.
 bool comes_without_others(std::string_view event) {
   return event == "lock_in_tree.expansions" || event == "percpu_rwsem.grace_periods" ||
-         event == "percpu_rwsem.slow_readers";
+         event == "percpu_rwsem.slow_readers" || event == "range.listed";
 }
 
 u64 value_of(const Events& events, std::string_view name) {

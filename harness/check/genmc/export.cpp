@@ -57,8 +57,8 @@ const Exportable& find(const std::string& name) {
   std::string known;
   for (const Exportable& one : exportable) {
     const std::string_view source = source_text(fmt::format("{}{}.hpp", one.folder, one.name));
-    // The platform of an exported lock has no RCU.
-    if (source.empty() || source.find("P::rcu::") != std::string_view::npos) continue;
+    // The platform of an exported lock knows no end of a grace period.
+    if (source.empty() || source.find("P::rcu::synchronize") != std::string_view::npos) continue;
     if (one.name == name) return one;
     known += fmt::format("{}{}", known.empty() ? "" : ", ", one.name);
   }

@@ -24,6 +24,11 @@
 #include "locks/vmas/skiplist.hpp"
 #include "locks/vmas/xarray.hpp"
 
+namespace faultline {
+template <class, u32>
+class ListRangeLock;  // its header may be left out
+}  // namespace faultline
+
 namespace faultline::check {
 namespace {
 
@@ -68,6 +73,12 @@ template <>
 struct Checkable<SegmentRangeLock<P>> {
   using type = SegmentRangeLock<P, CasRwLock, 4>;
 };
+// Here each unlinked entry is a batch, so that entries are soon reused.
+template <>
+struct Checkable<ListRangeLock<P, 64>> {
+  using type = ListRangeLock<P, 1>;
+  static constexpr bool many_steps = true;
+};
 
 // A name that outlives the list of types.
 const char* lasting(const std::string& name) {
@@ -82,6 +93,9 @@ void append(std::vector<Checked>& list, Family family, const std::tuple<Named...
         const auto add = [&]<class L>(const NamedLock<L>& one) {
           list.push_back({lasting(one.name), family,
                           make_subject<SubjectOf<typename Checkable<L>::type>>, Light<L>::make});
+          list.back().many_steps = requires {
+            Checkable<L>::many_steps;
+          };
           if constexpr (requires { L::atomic_downgrade; })
             list.back().atomic_downgrade = L::atomic_downgrade;
           if constexpr (requires { L::under_rcu; }) list.back().under_rcu = L::under_rcu;

@@ -64,6 +64,10 @@ struct Checked {
   // The catalogue's entry of the scheme says so.
   bool discards_by_page = false;
 
+  // An acquisition has so many steps that searches which go through all orders never end. They get
+  // a fraction of the usual executions.
+  bool many_steps = false;
+
   bool is_broken() const { return std::string_view(name).find(":flaw=") != std::string_view::npos; }
   // Whether it is a variant of another lock in the list, such as "rwsem:osq=off".
   bool is_ablation() const { return std::string_view(name).find(':') != std::string_view::npos; }

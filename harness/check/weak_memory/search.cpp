@@ -91,7 +91,8 @@ class Suite : public rl::test_suite<Suite<threads>, threads> {
   Suite() : guarded_(job().checked->family) {
     if (job().program->meets())
       for (auto& arrived : arrived_) arrived.emplace();
-    world().keeps = job().checked->family == Family::space || job().checked->family == Family::tree;
+    const Family family = job().checked->family;
+    world().keeps = family == Family::space || family == Family::tree || family == Family::range;
     subject_ = job().make();
     world().passes.promise = subject_->promise();
     world().name(this, sizeof(*this), "guarded");

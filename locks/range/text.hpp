@@ -1,0 +1,29 @@
+// How reports write a range.
+#pragma once
+
+#include <string>
+
+#include "locks/types.hpp"
+
+namespace faultline {
+
+inline std::string hex_text(u64 value) {
+  constexpr const char* digits = "0123456789abcdef";
+  char text[18];
+  char* const end = text + sizeof(text);
+  char* first = end;
+  do *--first = digits[value % 16];
+  while ((value /= 16) != 0);
+  *--first = 'x';
+  *--first = '0';
+  return std::string(first, end);
+}
+
+// "[0x1000, 0x2000) exclusive"
+inline std::string range_text(Range range, bool exclusive) {
+  std::string text = "[";
+  text.append(hex_text(range.start)).append(", ").append(hex_text(range.end));
+  return text.append(exclusive ? ") exclusive" : ") shared");
+}
+
+}  // namespace faultline
