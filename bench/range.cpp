@@ -15,6 +15,7 @@
 #include "harness/native/platform.hpp"
 #include "harness/stats/stats.hpp"
 #include "locks/range/list.hpp"
+#include "locks/range/nesting.hpp"
 
 namespace faultline {
 namespace {
@@ -57,6 +58,7 @@ Contestant range_lock(const std::string& name, bool exclusive, u32 others) {
   };
   auto held = std::make_shared<Held>();
   held->nodes = std::vector<typename L::Node>(others);
+  if (others != 0) allow_nesting(held->lock);
   for (u32 i = 0; i < others; ++i)
     held->lock.lock(held->nodes[i], {2 * i * page_size, (2 * i + 1) * page_size}, true);
   return {name, [held, exclusive] {

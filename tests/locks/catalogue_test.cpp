@@ -115,7 +115,9 @@ TEST(Catalogue, SaysHowToGetAPatentedLockThatThisBuildLeavesOut) {
   EXPECT_EQ(left_out("tree_range_lock"), "");
   EXPECT_EQ(left_out("no_lock_of_that_name"), "");
   if (built) return;
-  for (const char* name : {"list_range_lock", "full_range:ranges=list_range_lock"}) try {
+  for (const char* name :
+       {"list_range_lock", "counting_list_range_lock", "full_range:ranges=list_range_lock"})
+    try {
       choose(lock_families | scheme_family, name);
       ADD_FAILURE() << name;
     } catch (const std::invalid_argument& error) {

@@ -14,6 +14,7 @@
 #include "harness/native/platform.hpp"
 #include "harness/torture/lock_turns.hpp"
 #include "locks/range/list.hpp"
+#include "locks/range/nesting.hpp"
 #include "locks/schemes/full_range.hpp"
 #include "locks/shared/concept.hpp"
 #include "tests/locks/event.hpp"
@@ -162,6 +163,7 @@ TYPED_TEST(EveryRangeLock, HoldsNoConflictingRangesAtOnceAndForgetsNobody) {
 
 TYPED_TEST(EveryRangeLock, AdmitsDisjointRangesAndOverlappingReaders) {
   typename TypeParam::Node write, read;
+  allow_nesting(this->lock_);
   this->lock_.lock(write, page_range(0, 2), true);
   ASSERT_TRUE(this->lock_.try_lock(read, page_range(2, 4), false));
   EXPECT_TRUE(this->is_free(4, 3, false));

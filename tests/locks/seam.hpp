@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "locks/any_make.hpp"
+#include "locks/range/nesting.hpp"
 #include "locks/schemes/registry.hpp"
 #include "locks/shared/concept.hpp"
 
@@ -57,6 +58,7 @@ template <RangeLock L>
 void run_verbs_of_range() {
   L lock;
   typename L::Node low, high, over;
+  allow_nesting(lock);
   lock.lock(low, {0, 8 * page_size}, true);
   lock.lock(high, {8 * page_size, 16 * page_size}, false);
   EXPECT_FALSE(lock.try_lock(over, {4 * page_size, 12 * page_size}, false));

@@ -27,6 +27,8 @@
 namespace faultline {
 template <class, u32>
 class ListRangeLock;  // its header may be left out
+template <class, class>
+class CountingListRangeLock;  // this one too
 }  // namespace faultline
 
 namespace faultline::check {
@@ -77,6 +79,11 @@ struct Checkable<SegmentRangeLock<P>> {
 template <>
 struct Checkable<ListRangeLock<P, 64>> {
   using type = ListRangeLock<P, 1>;
+  static constexpr bool many_steps = true;
+};
+template <>
+struct Checkable<CountingListRangeLock<P, ListRangeLock<P, 64>>> {
+  using type = CountingListRangeLock<P, ListRangeLock<P, 1>>;
   static constexpr bool many_steps = true;
 };
 

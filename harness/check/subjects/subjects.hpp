@@ -1,6 +1,7 @@
 // The subjects of locks: one template for each kind.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
 #include "harness/check/broken/flaws.hpp"
@@ -8,7 +9,7 @@
 #include "harness/check/weak_memory/platform.hpp"
 #include "locks/mutex/concept.hpp"
 #include "locks/mutex/osq.hpp"
-#include "locks/range/concept.hpp"
+#include "locks/range/nesting.hpp"
 #include "locks/shared/concept.hpp"
 #include "locks/shared/vma_refcount.hpp"
 #include "locks/types.hpp"
@@ -94,6 +95,11 @@ class SharedSubject final : public Subject {
 template <RangeLock L>
 class RangeSubject final : public Subject {
  public:
+  // Where all threads meet, two hold disjoint ranges at once.
+  explicit RangeSubject(const Program& program) {
+    const auto meets = [](const Script& script) { return script.front().meets; };
+    if (std::all_of(program.threads.begin(), program.threads.end(), meets)) allow_nesting(lock_);
+  }
   void start(u32 thread) override { nodes_.start(thread); }
   void finish(u32 thread) override { nodes_.finish(thread); }
   bool acquire(u32 thread, const Act& act) override {
