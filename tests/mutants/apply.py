@@ -9,6 +9,7 @@ FAULTLINE_PATENTED does not compile. A mutant replaces the text `find`, in which
 space and comments. The text occurs once in the file, or once in `within`, a text that occurs once in the file. If it ends
 with ';', or with '}' and has a ';', it is a sequence of statements, else an expression. Lines keep their numbers. Mutants of one text are
 alternatives. A mutant may lie within another one's text, and then exists only while the other one is not chosen.
+Compilers give no warnings for the copies.
 """
 import json
 import pathlib
@@ -102,7 +103,9 @@ def main():
         for mutant in own:
             place(mutant, source)
         own.sort(key=lambda m: (m["start"], -m["end"]))
-        write(out / file, mutate(source, 0, len(source), own))
+        silent = "#pragma once\n#pragma GCC system_header\n"
+        copy = mutate(source, 0, len(source), own).replace("#pragma once\n\n", silent, 1)
+        write(out / file, copy)
     write(out / "mutants.cpp", table(mutants))
 
 

@@ -6,7 +6,8 @@ what the recipes add in list, tests, checker, simulation and report.
 
 THIRD, 0 to 2, chooses a third of the short tests; without it all run. SCRATCH is made, or brought up to date: what has not
 changed is not built again. CXX names the compiler. A recipe has the forms "File `PATH`:" and "Line in `PATH`, after `TEXT`:",
-each followed by one fenced block.
+each followed by one fenced block. The script builds the checker only over the mutants of tests/mutants/: without
+--semantic it explores what the plain one explores.
 """
 import os
 import pathlib
@@ -89,9 +90,10 @@ def build(scratch, short_tests):
     if not (folder / "build.ninja").exists():
         # -O0 builds fastest, and speed is not at stake. gold, which comes with binutils, links three times as fast as ld.
         run(["cmake", "-S", scratch, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O0",
-             "-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=gold"])
+             "-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=gold",
+             "-DFAULTLINE_PATENTED=" + os.environ.get("FAULTLINE_PATENTED", "OFF")])
     print("builds the copy", flush=True)
-    run(["cmake", "--build", folder, "--target", "faultline", "faultline-check", short_tests, *LOOKED_AT])
+    run(["cmake", "--build", folder, "--target", "faultline", "faultline-check-mutated", short_tests, *LOOKED_AT])
     print("runs its short tests", flush=True)
     run(["ctest", "--test-dir", folder, "--output-on-failure", "--parallel", str(min(os.cpu_count(), 4)), "-LE", "long",
          "-E", "_NOT_BUILT"])
@@ -105,16 +107,16 @@ def expect(place, text, *names):
     print(f"{place}: {', '.join(names)}")
 
 
-def check(program, name):
+def check(checker, name):
     """The output of the check of `name`, which is stopped as by Ctrl-C: unoptimized, a whole one takes minutes."""
-    with subprocess.Popen([program, "check", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as checker:
+    with subprocess.Popen([checker, name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
         try:
-            output, _ = checker.communicate(timeout=20)
+            output, _ = running.communicate(timeout=20)
         except subprocess.TimeoutExpired:
-            checker.send_signal(signal.SIGINT)
-            output, _ = checker.communicate(timeout=60)
-    if checker.returncode not in (0, -signal.SIGINT):
-        sys.exit(f"check {name}: exit code {checker.returncode}\n{output[-4000:]}")
+            running.send_signal(signal.SIGINT)
+            output, _ = running.communicate(timeout=60)
+    if running.returncode not in (0, -signal.SIGINT):
+        sys.exit(f"check {name}: exit code {running.returncode}\n{output[-4000:]}")
     return output.partition("stopped;")[0]  # behind it are names of which nothing has run
 
 
@@ -124,7 +126,7 @@ def look(scratch, folder):
     for test, name in LOOKED_AT.items():
         expect(test, run([folder / "tests" / test, "--gtest_list_tests"]), name)
     for name in ["test_and_set", "exclusive_unmap", "mmap_sem:vmas=linked_list"]:
-        expect(f"check {name}", check(program, name), name)
+        expect(f"check {name}", check(folder / "faultline-check-mutated", name), name)
     sim = ["sim", "--machine", "slow", "--cpus", "1,2", "--seeds", "1", "--duration", "100us", "--warmup", "10us",
            "--latency-repetitions", "0", "--no-ceiling"]
     spaces = scratch / "build/spaces.json"

@@ -42,6 +42,10 @@ inline std::optional<int> parse(CLI::App& app, int argc, char** argv) {
   return std::nullopt;
 }
 
+// Does what the arguments of `faultline check` ask for, and answers the exit code. Throws
+// std::invalid_argument, in one line, for arguments that do not fit.
+int check_command(int argc, char** argv);
+
 // Runs the program. Answers its exit code: 2 for bad input, 1 for other errors, each told in one
 // line.
 template <class Run>

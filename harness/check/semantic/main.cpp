@@ -1,6 +1,9 @@
 // faultline-check-mutated: the checker over copies of locks/ that have mutants. `faultline check
-// --mutants --semantic` starts it with its own arguments.
+// --mutants --semantic` starts it with its own arguments. Without --semantic it explores what
+// faultline-check explores, since no mutant is chosen; only the columns of sites differ.
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <string_view>
 
 #include "harness/check/common/command_line.hpp"
 #include "harness/check/semantic/check_semantic.hpp"
@@ -9,7 +12,7 @@
 namespace faultline::check {
 namespace {
 
-int run(int argc, char** argv) {
+int semantic_command(int argc, char** argv) {
   CLI::App app("tries semantic mutants of locks/: the checker must catch each",
                "faultline check --mutants --semantic");
   CheckOptions options;
@@ -43,6 +46,12 @@ int run(int argc, char** argv) {
   add_search_options(app, options);
   if (const auto code = parse(app, argc, argv)) return *code;
   return check_semantic(options);
+}
+
+int run(int argc, char** argv) {
+  const bool semantic = std::any_of(
+      argv, argv + argc, [](const char* word) { return std::string_view(word) == "--semantic"; });
+  return semantic ? semantic_command(argc, argv) : check_command(argc, argv);
 }
 
 }  // namespace
