@@ -23,6 +23,7 @@ build_packages() {
   cat <<'END'
 libc6-dev          the C library's headers
 libabsl-dev        Abseil, one of the locks that are compared
+libck-dev          Concurrency Kit, two of the locks that are compared
 libbenchmark-dev   Google Benchmark, the front of every run
 libhwloc-dev       hwloc, the machine's topology and binding
 libpfm4-dev        libpfm4, names of hardware events

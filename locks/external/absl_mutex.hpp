@@ -11,12 +11,10 @@
 
 #include <string>
 
+#include "locks/external/tsan.hpp"
 #include "locks/platform.hpp"
 #include "locks/promise.hpp"
 #include "locks/shared/concept.hpp"
-#if defined(__SANITIZE_THREAD__)
-#include <sanitizer/tsan_interface.h>
-#endif
 
 namespace faultline {
 
@@ -39,11 +37,15 @@ class AbslMutex {
     if (try_lock_shared()) return;
     WaitScope<P> waiting(this, "absl_mutex to read");
     mutex_.ReaderLock();
-    tell_acquired();
+    tell_tsan_acquired(&mutex_);
   }
-  bool try_lock_shared() { return mutex_.ReaderTryLock() && tell_acquired(); }
+  bool try_lock_shared() {
+    if (!mutex_.ReaderTryLock()) return false;
+    tell_tsan_acquired(&mutex_);
+    return true;
+  }
   void unlock_shared() {
-    tell_release();
+    tell_tsan_released(&mutex_);
     mutex_.ReaderUnlock();
   }
 
@@ -51,11 +53,15 @@ class AbslMutex {
     if (try_lock()) return;
     WaitScope<P> waiting(this, "absl_mutex to write");
     mutex_.WriterLock();
-    tell_acquired();
+    tell_tsan_acquired(&mutex_);
   }
-  bool try_lock() { return mutex_.WriterTryLock() && tell_acquired(); }
+  bool try_lock() {
+    if (!mutex_.WriterTryLock()) return false;
+    tell_tsan_acquired(&mutex_);
+    return true;
+  }
   void unlock() {
-    tell_release();
+    tell_tsan_released(&mutex_);
     mutex_.WriterUnlock();
   }
   void downgrade() {
@@ -67,19 +73,6 @@ class AbslMutex {
   std::string describe() const { return "absl_mutex, which does not say who holds it"; }
 
  private:
-  // The library is not built for ThreadSanitizer, which therefore sees none of its orders.
-  bool tell_acquired() {
-#if defined(__SANITIZE_THREAD__)
-    __tsan_acquire(&mutex_);
-#endif
-    return true;
-  }
-  void tell_release() {
-#if defined(__SANITIZE_THREAD__)
-    __tsan_release(&mutex_);
-#endif
-  }
-
   absl::Mutex mutex_;
 };
 
