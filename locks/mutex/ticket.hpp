@@ -58,6 +58,14 @@ class TicketOf {
                    std::memory_order_release);
   }
 
+  // Whether another thread has drawn a number. Only the holder asks. A thread that has drawn takes
+  // the lock in the end.
+  bool has_waiters() const {
+    // relaxed, both: the holder alone writes the one word, and the other passes no data.
+    return next_.load(std::memory_order_relaxed) !=
+           static_cast<Number>(serving_.load(std::memory_order_relaxed) + 1);
+  }
+
  private:
   // A function of its own, so that the compiler inlines the rest of lock().
   [[gnu::noinline]] void await(Number mine) {

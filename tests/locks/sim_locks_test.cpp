@@ -13,6 +13,7 @@
 #include "locks/mutex/swap_mutex.hpp"
 #include "locks/shared/bravo.hpp"
 #include "locks/shared/cas_loop.hpp"
+#include "locks/shared/cohort_rw.hpp"
 #include "locks/shared/incdec_refcount.hpp"
 #include "locks/shared/percpu_rwsem.hpp"
 #include "locks/shared/phase_fair.hpp"
@@ -50,9 +51,23 @@ TEST_F(SimLocks, ACompactLockIsFasterThanAQueueAcrossSockets) {
   EXPECT_GT(handoffs_per_us<Cna<P>>(machine, 40), 1.2 * handoffs_per_us<Mcs<P>>(machine, 40));
 }
 
+// 65 holders of a node in a row: the first one, and 64 to whom it is handed over.
+TEST_F(SimLocks, ACohortKeepsItsLockInANodeForAsLongAsItsLimitAllows) {
+  u32 node = 0, in_a_row = 0, longest = 0;
+  run_loop<Cohort<P>>(sim::Machine::load("e7-8870"), 40, 200 * us, [&](Cohort<P>& lock, u32) {
+    Cohort<P>::Node own;
+    lock.lock(own);
+    in_a_row = P::node() == node ? in_a_row + 1 : 1;
+    node = P::node();
+    longest = std::max(longest, in_a_row);
+    lock.unlock(own);
+  });
+  EXPECT_EQ(longest, Cohort<P>::most_handoffs + 1);
+}
+
 template <class L>
-double reads_per_us(u32 threads, u64 section_ns) {
-  return run_loop<L>(ideal(), threads, 500 * us,
+double reads_per_us(const sim::Machine& machine, u32 threads, u64 section_ns) {
+  return run_loop<L>(machine, threads, 500 * us,
                      [&](L& lock, u32) {
                        lock.lock_shared();
                        P::work(section_ns);
@@ -62,13 +77,39 @@ double reads_per_us(u32 threads, u64 section_ns) {
 }
 
 TEST_F(SimLocks, HoldersOfReferencesDoNotExcludeOneAnother) {
-  EXPECT_GT(reads_per_us<IncdecRefcount<P>>(4, 2000), 1.7);
-  EXPECT_GT(reads_per_us<CasLoop<P>>(4, 2000), 1.7);
+  EXPECT_GT(reads_per_us<IncdecRefcount<P>>(ideal(), 4, 2000), 1.7);
+  EXPECT_GT(reads_per_us<CasLoop<P>>(ideal(), 4, 2000), 1.7);
 }
 
 TEST_F(SimLocks, ReadersOfABiasedLockRarelyShareALine) {
   using Over = Rwsem<P>;
-  EXPECT_GT((reads_per_us<Bravo<P, Over>>(32, 100)), 10 * reads_per_us<Over>(32, 100));
+  EXPECT_GT((reads_per_us<Bravo<P, Over>>(ideal(), 32, 100)),
+            10 * reads_per_us<Over>(ideal(), 32, 100));
+}
+
+TEST_F(SimLocks, ReadersThatCountByNodePassTheirLineOnWithinTheNode) {
+  const sim::Machine machine = sim::Machine::load("e7-8870");
+  EXPECT_GT(reads_per_us<CohortRw<P>>(machine, 40, 100),
+            2 * reads_per_us<Rwsem<P>>(machine, 40, 100));
+}
+
+// One thread reads, 39 write all the time. Without its barrier the reader would wait to the end.
+TEST_F(SimLocks, AReaderThatIsOutOfPatienceGetsPastTheWritersThatGoFirst) {
+  u64 reads = 0;
+  run_loop<CohortRw<P>>(sim::Machine::load("e7-8870"), 40, 5000 * us,
+                        [&](CohortRw<P>& lock, u32 thread) {
+                          if (thread == 0) {
+                            lock.lock_shared();
+                            ++reads;
+                            lock.unlock_shared();
+                            P::work(10 * us);  // the writers come back
+                          } else {
+                            lock.lock();
+                            lock.unlock();
+                          }
+                        });
+  EXPECT_GE(reads, 4U);
+  EXPECT_LE(reads, 7U);
 }
 
 // How often a thread that only writes gets the lock beside seven that only read.
@@ -98,7 +139,8 @@ TEST_F(SimLocks, AWriterStarvesOnANaiveCountAndTakesTurnsOnAPhaseFairLock) {
 }
 
 TEST_F(SimLocks, PercpuReadersShareNoLineAndAWriterPaysForThat) {
-  EXPECT_GT(reads_per_us<PercpuRwsem<P>>(32, 100), 10 * reads_per_us<Rwsem<P>>(32, 100));
+  EXPECT_GT(reads_per_us<PercpuRwsem<P>>(ideal(), 32, 100),
+            10 * reads_per_us<Rwsem<P>>(ideal(), 32, 100));
   const auto writes = []<class L>(std::type_identity<L>) {
     return run_loop<L>(ideal(), 1, 1000 * us,
                        [](L& lock, u32) {

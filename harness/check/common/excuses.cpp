@@ -18,8 +18,9 @@ constexpr std::array all_losses = {
     Loss::acquire, Loss::release, Loss::seq_cst, Loss::acquire_on_failure, Loss::seq_cst_on_failure,
     Loss::wake};
 constexpr std::array all_reasons = {
-    Reason::load_buffering,    Reason::store_order, Reason::release_sequence, Reason::program,
-    Reason::ordered_elsewhere, Reason::hint,        Reason::as_in_linux,      Reason::compiler};
+    Reason::load_buffering, Reason::store_order, Reason::release_sequence,
+    Reason::seq_cst_order,  Reason::program,     Reason::ordered_elsewhere,
+    Reason::hint,           Reason::as_in_linux, Reason::compiler};
 
 std::vector<std::string_view> lines_of(std::string_view text) {
   std::vector<std::string_view> lines;
@@ -233,6 +234,8 @@ const char* name_of(Reason reason) {
       return "store_order";
     case Reason::release_sequence:
       return "release_sequence";
+    case Reason::seq_cst_order:
+      return "seq_cst_order";
     case Reason::program:
       return "program";
     case Reason::ordered_elsewhere:

@@ -45,11 +45,15 @@ class Nodes {
   std::array<std::optional<Node>, most_threads> nodes_;
 };
 
+// While it lives, threads of even and of odd numbers run on two NUMA nodes.
+struct TwoNumaNodes {
+  TwoNumaNodes() { P::nodes = 2; }
+  ~TwoNumaNodes() { P::nodes = 1; }
+};
+
 template <Mutex L>
 class MutexSubject final : public Subject {
  public:
-  MutexSubject() { P::nodes = 2; }
-  ~MutexSubject() override { P::nodes = 1; }
   void start(u32 thread) override { nodes_.start(thread); }
   void finish(u32 thread) override { nodes_.finish(thread); }
   bool acquire(u32 thread, const Act& act) override {
@@ -62,6 +66,7 @@ class MutexSubject final : public Subject {
   const Promise* promise() const override { return &L::promise; }
 
  private:
+  TwoNumaNodes numa_;
   L lock_;
   Nodes<typename L::Node> nodes_;
 };
@@ -89,6 +94,7 @@ class SharedSubject final : public Subject {
   const Promise* promise() const override { return &L::promise; }
 
  private:
+  TwoNumaNodes numa_;
   L lock_;
 };
 

@@ -68,8 +68,8 @@ struct CheckPlatform : cells::StoresParts<check::AtomicCell> {
 
   static u64 now();
   static u32 cpu() { return self(); }
-  // Threads of even and of odd numbers run on two NUMA nodes in programs of mutexes. In all others
-  // there is one.
+  // Threads of even and of odd numbers run on two NUMA nodes in programs of mutexes and of
+  // reader-writer locks. In all others there is one.
   static u32 node() { return self() % nodes; }
   inline static u32 nodes = 1;
   static u32 self() { return check::self(); }
