@@ -2,16 +2,25 @@
 // the same mode. The contestants take turns in short batches, forwards and backwards, so that other
 // load on the machine affects all of them alike. Each round gives a ratio; the output is the median
 // over the rounds with its bootstrap interval.
+//
+//     range [NAME=LIBRARY]...
+//
+// Each LIBRARY has a range lock of other people behind the functions of bench/foreign/library.hpp.
+#include <dlfcn.h>
 #include <fmt/format.h>
 #include <pthread.h>
 
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "bench/foreign/library.hpp"
 #include "harness/native/platform.hpp"
 #include "harness/stats/stats.hpp"
 #include "locks/range/list.hpp"
@@ -23,7 +32,8 @@ namespace {
 using P = NativePlatform;
 
 constexpr u32 rounds = 75;
-constexpr u64 batch = 10'000;
+// Small, since locks of other people may keep the memory of each range that was locked.
+constexpr u64 batch = 1'000;
 constexpr Range page{16 * page_size, 17 * page_size};
 
 struct Contestant {
@@ -70,7 +80,41 @@ Contestant range_lock(const std::string& name, bool exclusive, u32 others) {
           }};
 }
 
-void compare(const char* what, bool exclusive, u32 others) {
+// A range lock of another project, which knows only exclusive ranges of numbers.
+struct Foreign {
+  std::string name;
+  const ForeignRangeLock* functions;
+};
+
+Foreign load(std::string_view argument) {
+  const usize equals = argument.find('=');
+  if (equals == std::string_view::npos || equals == 0)
+    throw std::invalid_argument(
+        fmt::format("'{}': expected NAME=LIBRARY, such as v1=/tmp/v1.so", argument));
+  const std::string library = std::filesystem::absolute(argument.substr(equals + 1)).string();
+  void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  const void* functions = handle == nullptr ? nullptr : dlsym(handle, "foreign_range_lock");
+  if (functions == nullptr)
+    throw std::invalid_argument(
+        fmt::format("{}, expected a library that bench/foreign/run.sh has built", dlerror()));
+  return {std::string(argument.substr(0, equals)), static_cast<const ForeignRangeLock*>(functions)};
+}
+
+Contestant foreign_lock(const Foreign& foreign, u32 others) {
+  const ForeignRangeLock& functions = *foreign.functions;
+  const std::shared_ptr<void> owned(functions.make(), functions.destroy);
+  void* const lock = owned.get();
+  // From 1 on: some of them keep 0 for the head of a list.
+  for (u32 i = 0; i < others; ++i) functions.lock(lock, 1 + 10 * i, 5 + 10 * i);
+  return {foreign.name, [owned, lock, &functions] {
+            return time_pairs([&] {
+              void* const held = functions.lock(lock, 101, 105);
+              functions.unlock(lock, held, 101, 105);
+            });
+          }};
+}
+
+void compare(const char* what, bool exclusive, u32 others, const std::vector<Foreign>& foreign) {
   std::vector<Contestant> contestants = {pthread_rwlock(exclusive)};
   std::apply(
       [&](const auto&... named) {
@@ -80,6 +124,8 @@ void compare(const char* what, bool exclusive, u32 others) {
         (add(named), ...);
       },
       range_list<P>());
+  if (exclusive)
+    for (const Foreign& one : foreign) contestants.push_back(foreign_lock(one, others));
   std::vector<std::vector<double>> values(contestants.size());
   for (const Contestant& contestant : contestants) contestant.run();  // warms up
   for (u32 round = 0; round < rounds; ++round) {
@@ -97,20 +143,25 @@ void compare(const char* what, bool exclusive, u32 others) {
   }
 }
 
-void run() {
+void run(const std::vector<std::string_view>& arguments) {
+  std::vector<Foreign> foreign;
+  for (const std::string_view argument : arguments) foreign.push_back(load(argument));
   NativeThread thread(0, 0, 0, 1);
-  compare("one page, exclusive, no other range", true, 0);
-  compare("one page, shared, no other range", false, 0);
-  compare("one page, exclusive, above 4 ranges that are held", true, 4);
+  compare("one page, exclusive, no other range", true, 0, foreign);
+  compare("one page, shared, no other range", false, 0, foreign);
+  compare("one page, exclusive, above 4 ranges that are held", true, 4, foreign);
 }
 
 }  // namespace
 }  // namespace faultline
 
-int main() {
+int main(int argc, char** argv) {
   try {
-    faultline::run();
+    faultline::run({argv + 1, argv + argc});
     return 0;
+  } catch (const std::invalid_argument& error) {
+    std::fprintf(stderr, "range: %s\n", error.what());
+    return 2;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "range: %s\n", error.what());
     return 1;
