@@ -181,6 +181,7 @@ class RangeTurns {
       lock_.lock(node, hold.range, hold.exclusive);
     else if (!lock_.try_lock(node, hold.range, hold.exclusive))
       return false;
+    hold.exclusive = hold.exclusive || !shares_ranges<L>;
     pages_.enter(hold.range, hold.exclusive);
     pages_.touch(hold.range, hold.exclusive);
     if (hold.exclusive)
@@ -213,9 +214,11 @@ class RangeTurns {
       return "a try acquired the lock beside a writer";
     lock_.downgrade(holder);
     if (lock_.try_lock(other, page_range(3, 1), true)) return "a downgraded hold let a writer in";
-    if (!lock_.try_lock(other, page_range(3, 1), false))
-      return "a downgraded hold kept a reader out";
-    lock_.unlock(other);
+    const bool shared = lock_.try_lock(other, page_range(3, 1), false);
+    if (shared) lock_.unlock(other);
+    if (shared != shares_ranges<L>)
+      return shared ? "a hold that excludes let a reader in"
+                    : "a downgraded hold kept a reader out";
     lock_.unlock(holder);
     return {};
   }
@@ -244,8 +247,10 @@ class RangeTurns {
   }
   void downgrade(typename L::Node& node, Hold& hold) {
     if (!hold.exclusive) return;
-    pages_.downgrade(hold.range);
-    hold.exclusive = false;
+    if (shares_ranges<L>) {
+      pages_.downgrade(hold.range);
+      hold.exclusive = false;
+    }
     lock_.downgrade(node);
     pages_.touch(hold.range, false);
   }

@@ -27,6 +27,16 @@ concept RangeLock = requires(L lock, const L& constant, typename L::Node& node, 
   { constant.describe() } -> std::same_as<std::vector<std::string>>;
 };
 
+// Whether shared ranges that overlap are held at the same time. A lock that is exclusive only says
+// `shares = false`: each of its holds excludes, and a downgrade changes nothing.
+template <RangeLock L>
+inline constexpr bool shares_ranges = [] {
+  if constexpr (requires { L::shares; })
+    return L::shares;
+  else
+    return true;
+}();
+
 // lock() in two halves. The caller takes its place in the order of arrival while it holds a lock of
 // its own, and waits after it has released that lock. `enqueue` answers whether the range is held
 // at once. If not, the range is held when `wait` returns. Between the two calls the node conflicts

@@ -19,7 +19,9 @@
 #include "locks/per_thread.hpp"
 #include "locks/platform.hpp"
 #include "locks/promise.hpp"
+#include "locks/range/section.hpp"
 #include "locks/range/text.hpp"
+#include "locks/range/waiters.hpp"
 #include "locks/rbtree.hpp"
 #include "locks/types.hpp"
 
@@ -27,20 +29,17 @@ namespace faultline {
 
 // `Spinlock`, a mutex (locks/mutex/concept.hpp), guards the tree. A thread holds it for one walk of
 // the overlapping ranges, never over a sleep or a wake-up.
-template <class P, template <class> class Spinlock = Qspinlock>
+//
+// `sharing` false: Kara's lock (kara_range_lock.hpp).
+template <class P, template <class> class Spinlock = Qspinlock, bool sharing = true>
 class TreeRangeLock {
-  // The word on which a waiter sleeps. It belongs to the thread, not to the node: the waiter may
-  // return as soon as it sees itself granted, and so end the node's life before the waker has
-  // called P::wake.
-  struct alignas(cache_line) Parker {
-    typename P::template atomic<u32> wakes{0};
-  };
-
  public:
+  static constexpr bool shares = sharing;
   // A later arrival that conflicts waits for the waiters too, and a try fails where one conflicts.
   static constexpr Promise promise{.most_passes = 0, .since = "has its range in the tree"};
 
-  // While the node is in the tree, the mutex guards all members but `granted` and `next_to_wake`.
+  // While the node is in the tree, the mutex guards all members but `waiter`, which is woken when
+  // the range is granted.
   class Node {
    public:
     Node() = default;
@@ -57,10 +56,8 @@ class TreeRangeLock {
     typename P::template data<u64> sequence;      // the order of arrival
     typename P::template data<bool> exclusive;
     typename P::template data<u32> thread;
-    typename P::template data<Parker*> parker;
-    typename P::template data<u32> blocking;        // how many conflicting nodes arrived before
-    typename P::template data<Node*> next_to_wake;  // the waker uses it until it grants
-    typename P::template atomic<u32> granted{0};
+    typename P::template data<u32> blocking;  // how many conflicting nodes arrived before
+    Waiter<P> waiter;
   };
 
   TreeRangeLock()
@@ -84,6 +81,7 @@ class TreeRangeLock {
 
   // lock() in two halves: see QueuedRangeLock.
   bool enqueue(Node& node, Range range, bool exclusive) {
+    exclusive = exclusive || !sharing;
     prepare(node, range, exclusive);
     Conflicts conflicts;
     {
@@ -101,15 +99,16 @@ class TreeRangeLock {
   // A shared range fails when an exclusive range overlaps it, held or awaited. An exclusive range
   // fails when it reaches into the hull of all ranges, even if it overlaps none, as in Bueso's
   // lock. range.trylock_spurious counts the failures without an overlap; to know them, every
-  // failure looks at the overlaps.
+  // failure looks at the overlaps. Kara's lock has no such failures.
   bool try_lock(Node& node, Range range, bool exclusive) {
+    exclusive = exclusive || !sharing;
     prepare(node, range, exclusive);
     bool spurious = false;
     {
       Section section(mutex_);
       const bool near = in_bounds(range);
       const u32 conflicts = near ? count_conflicts(range, exclusive).all : 0;
-      if (conflicts == 0 && !(near && exclusive)) {
+      if (conflicts == 0 && !(sharing && near && exclusive)) {
         add(node, 0);
         return true;
       }
@@ -122,7 +121,7 @@ class TreeRangeLock {
 
   // The thread that holds the range calls it.
   void unlock(Node& node) {
-    Wakes wakes;
+    Wakes<P> wakes;
     {
       Section section(mutex_);
       tree_.erase(&node);
@@ -135,7 +134,8 @@ class TreeRangeLock {
 
   // Turns an exclusive hold into a shared one. Shared waiters no longer wait for this node.
   void downgrade(Node& node) {
-    Wakes wakes;
+    if (!sharing) return;
+    Wakes<P> wakes;
     {
       Section section(mutex_);
       for_each_overlap(tree_.root(), node.range(), [&](Node& other) {
@@ -149,7 +149,7 @@ class TreeRangeLock {
   // `range` is not empty and lies inside the held range. Waiters that overlap only the released
   // part no longer wait for this node. The node keeps its place in the order of arrival.
   void downgrade_range(Node& node, Range range) {
-    Wakes wakes;
+    Wakes<P> wakes;
     {
       Section section(mutex_);
       for_each_overlap(tree_.root(), node.range(), [&](Node& other) {
@@ -166,19 +166,12 @@ class TreeRangeLock {
   void append_events(Events& events) const { events_.append_to(events); }
 
   // One line per node, in the order of addresses: "thread 3 holds [0x1000, 0x2000) exclusive".
-  // Gives up after some tries to take the mutex, since the mutex's holder may be the thread that is
-  // stuck.
+  // Gives up if the mutex stays held.
   std::vector<std::string> describe() const {
-    typename Spinlock<P>::Node entry;
-    for (u32 tries = 0; !mutex_.try_lock(entry); ++tries) {
-      if (tries == 10'000) return {"range lock: its mutex is held, so its ranges cannot be listed"};
-      P::pause(&mutex_);
-    }
-    std::vector<std::string> lines;
-    for (Node* node = tree_.first(); node != nullptr; node = Tree::next(node))
-      lines.push_back(describe(*node));
-    mutex_.unlock(entry);
-    return lines;
+    return describe_in_section<P>(mutex_, [&](std::vector<std::string>& lines) {
+      for (Node* node = tree_.first(); node != nullptr; node = Tree::next(node))
+        lines.push_back(describe(*node));
+    });
   }
 
   // For tests, with all threads at rest: answers what is wrong with the tree, or an empty string.
@@ -209,51 +202,7 @@ class TreeRangeLock {
     }
   };
 
-  class Section {
-   public:
-    explicit Section(Spinlock<P>& mutex) : mutex_(mutex) { mutex_.lock(entry_); }
-    ~Section() { mutex_.unlock(entry_); }
-    Section(const Section&) = delete;
-    Section& operator=(const Section&) = delete;
-
-   private:
-    Spinlock<P>& mutex_;
-    typename Spinlock<P>::Node entry_;
-  };
-
-  // The waiters to wake after the mutex is released: a list of any length, linked through their
-  // nodes, as Linux's wake_q links tasks. A node lives until it is granted, since its thread waits
-  // for the grant. A node is in one list only, since its count of conflicts reaches 0 once.
-  class Wakes {
-   public:
-    void add(Node& node) {
-      node.next_to_wake.store(nullptr);
-      if (last_ == nullptr)
-        first_ = &node;
-      else
-        last_->next_to_wake.store(&node);
-      last_ = &node;
-    }
-    void send() {
-      for (Node* node = first_; node != nullptr;) {
-        // Both loads come before the grant, after which the node may be gone.
-        Node* next = node->next_to_wake.load();
-        Parker& parker = *node->parker.load();
-        // release: pairs with the acquire in await(). The new holder sees what this holder did; it
-        // sees what earlier holders did through the mutex.
-        node->granted.store(1, std::memory_order_release);
-        // release: pairs with the acquire in await(): a thread that sees the new value sees the
-        // grant.
-        parker.wakes.fetch_add(1, std::memory_order_release);
-        P::wake(parker.wakes, 1);
-        node = next;
-      }
-    }
-
-   private:
-    Node* first_ = nullptr;
-    Node* last_ = nullptr;
-  };
+  using Section = MutexSection<Spinlock<P>>;
 
   struct Conflicts {
     u32 all = 0;
@@ -265,20 +214,21 @@ class TreeRangeLock {
     node.end.store(range.end);
     node.exclusive.store(exclusive);
     node.thread.store(P::self());
-    node.parker.store(&parkers_.here());
+    node.waiter.prepare(parkers_.here());
   }
 
   void add(Node& node, u32 conflicts) {
     node.sequence.store(next_sequence_.load());
     next_sequence_.store(next_sequence_.load() + 1);
     node.blocking.store(conflicts);
-    // relaxed: the granting thread finds the node in the tree, under the mutex.
-    node.granted.store(0, std::memory_order_relaxed);
+    node.waiter.arm();
     tree_.insert(&node);
   }
 
   // Whether `range` reaches into the hull of all ranges. This O(1) test makes most walks needless.
+  // Kara's lock does not have it.
   bool in_bounds(Range range) const {
+    if (!sharing) return true;
     return !tree_.empty() && range.start < tree_.root()->greatest_end.load() &&
            tree_.first()->start.load() < range.end;
   }
@@ -311,25 +261,16 @@ class TreeRangeLock {
            (other.exclusive.load() || node.exclusive.load());
   }
 
-  static void release_once(Node& other, Wakes& wakes) {
+  static void release_once(Node& other, Wakes<P>& wakes) {
     const u32 blocking = other.blocking.load() - 1;
     other.blocking.store(blocking);
-    if (blocking == 0) wakes.add(other);
+    if (blocking == 0) wakes.add(other.waiter);
   }
 
   void await(Node& node) {
     P::promised(promise, P::self());
     WaitScope<P> scope(this, "range_lock");
-    Parker& parker = *node.parker.load();
-    for (;;) {
-      // acquire: pairs with the release in Wakes::send. This load comes before the load of
-      // `granted`, so a wake-up between the two changes the word, and the sleep ends at once.
-      const u32 seen = parker.wakes.load(std::memory_order_acquire);
-      // acquire: pairs with the release in Wakes::send.
-      if (node.granted.load(std::memory_order_acquire) != 0) return;
-      events_.add(sleeps);
-      P::wait(parker.wakes, seen, no_deadline);
-    }
+    node.waiter.sleep([&] { events_.add(sleeps); });
   }
 
   static std::string describe(const Node& node) {
@@ -345,7 +286,7 @@ class TreeRangeLock {
   alignas(cache_line) mutable Spinlock<P> mutex_;
   Tree tree_;
   typename P::template data<u64> next_sequence_;
-  alignas(cache_line) PerThread<P, Parker> parkers_;
+  alignas(cache_line) PerThread<P, Parker<P>> parkers_;
   EventCounters<P, event_count> events_;
 };
 

@@ -161,12 +161,12 @@ TYPED_TEST(EveryRangeLock, HoldsNoConflictingRangesAtOnceAndForgetsNobody) {
   EXPECT_GT(report.operations, 0u);
 }
 
-TYPED_TEST(EveryRangeLock, AdmitsDisjointRangesAndOverlappingReaders) {
+TYPED_TEST(EveryRangeLock, AdmitsDisjointRangesAndOverlappingReadersIfItSharesAtAll) {
   typename TypeParam::Node write, read;
   allow_nesting(this->lock_);
   this->lock_.lock(write, page_range(0, 2), true);
   ASSERT_TRUE(this->lock_.try_lock(read, page_range(2, 4), false));
-  EXPECT_TRUE(this->is_free(4, 3, false));
+  EXPECT_EQ(this->is_free(4, 3, false), shares_ranges<TypeParam>);
   EXPECT_FALSE(this->is_free(1, 1, false));
   EXPECT_FALSE(this->is_free(5, 2, true));
   this->lock_.unlock(write);
@@ -180,7 +180,7 @@ TYPED_TEST(EveryRangeLock, AdmitsReadersAloneAfterADowngrade) {
   this->lock_.lock(node, page_range(0, 3), true);
   EXPECT_FALSE(this->is_free(2, 2, false));
   this->lock_.downgrade(node);
-  EXPECT_TRUE(this->is_free(2, 2, false));
+  EXPECT_EQ(this->is_free(2, 2, false), shares_ranges<TypeParam>);
   EXPECT_FALSE(this->is_free(2, 2, true));
   this->lock_.unlock(node);
   EXPECT_TRUE(this->is_free(0, 4, true));
@@ -193,7 +193,7 @@ TYPED_TEST(EveryRangeLock, KeepsOutOnlyWhatOverlapsAShrunkHold) {
     this->lock_.downgrade_range(node, page_range(2, 3));
     EXPECT_TRUE(this->is_free(0, 2, true));
     EXPECT_TRUE(this->is_free(5, 3, true));
-    EXPECT_EQ(this->is_free(4, 1, false), !exclusive);
+    EXPECT_EQ(this->is_free(4, 1, false), shares_ranges<TypeParam> && !exclusive);
     EXPECT_FALSE(this->is_free(4, 2, true));
     this->lock_.unlock(node);
     EXPECT_TRUE(this->is_free(0, 8, true));
@@ -206,6 +206,24 @@ TYPED_TEST(EveryRangeLock, NamesNoHolderWhenAllIsReleased) {
   EXPECT_EQ(this->lock_.describe().size(), 1u);
   this->lock_.unlock(node);
   EXPECT_TRUE(this->lock_.describe().empty());
+}
+
+TEST(KaraRangeLock, ATryInsideTheHullSucceedsWhereNothingOverlaps) {
+  NativeThread self(0, 0, 0, 1);
+  KaraRangeLock<P> lock;
+  KaraRangeLock<P>::Node low, high, node;
+  lock.lock(low, page_range(0, 2), false);
+  lock.lock(high, page_range(8, 2), true);
+  EXPECT_FALSE(lock.try_lock(node, page_range(1, 2), false));
+  ASSERT_TRUE(lock.try_lock(node, page_range(2, 6), true));
+  lock.unlock(node);
+  EXPECT_EQ(event(lock, "range.trylock_spurious"), 0u);
+  lock.downgrade(high);
+  EXPECT_EQ(lock.describe(),
+            (std::vector<std::string>{"thread 0 holds [0x0, 0x2000) exclusive",
+                                      "thread 0 holds [0x8000, 0xa000) exclusive"}));
+  lock.unlock(low);
+  lock.unlock(high);
 }
 
 using Segments = SegmentRangeLock<P>;

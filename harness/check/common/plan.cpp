@@ -23,6 +23,13 @@ bool has_downgrade(const Program& program) {
   return any_act(program.threads, [](const Act& act) { return act.hold == Hold::downgraded; });
 }
 
+// Whether shared holds that overlap meet.
+bool meets_shared(const Program& program) {
+  return program.meets() && any_act(program.threads, [](const Act& act) {
+           return !act.tries && (act.hold == Hold::shared || act.hold == Hold::downgraded);
+         });
+}
+
 // Whether threads map at fixed addresses.
 bool has_fixed_map(const Program& program) {
   return any_act(program.threads, [](const Act& act) {
@@ -52,6 +59,7 @@ class Plan {
   // fewer.
   SearchOptions& add(std::string what, std::vector<Program> programs, Search search, u64 most) {
     if (!atomic_downgrade_) std::erase_if(programs, has_downgrade);
+    if (!checked_.shares) std::erase_if(programs, meets_shared);
     if (sampled_) keep_some(programs);
     if (checked_.many_steps && search == Search::exhaustive) most /= 40;
     if (checked_.many_steps && search == Search::bounded) most /= 4;

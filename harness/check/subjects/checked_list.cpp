@@ -52,6 +52,10 @@ template <>
 struct Light<TreeRangeLock<P>> {
   static constexpr auto make = make_subject<RangeSubject<TreeRangeLock<P, StepMutex>>>;
 };
+template <>
+struct Light<KaraRangeLock<P>> {
+  static constexpr auto make = make_subject<RangeSubject<KaraRangeLock<P, StepMutex>>>;
+};
 
 // What is checked in place of L. Each execution builds the lock anew, so one with an array gets a
 // short array. The spinlocks of Rwsem2019 and PercpuRwsem are taken in one step in all programs.
@@ -105,6 +109,7 @@ void append(std::vector<Checked>& list, Family family, const std::tuple<Named...
           };
           if constexpr (requires { L::atomic_downgrade; })
             list.back().atomic_downgrade = L::atomic_downgrade;
+          if constexpr (RangeLock<L>) list.back().shares = shares_ranges<L>;
           if constexpr (requires { L::under_rcu; }) list.back().under_rcu = L::under_rcu;
         };
         (add(named), ...);

@@ -41,6 +41,9 @@ struct Checked {
   // False if the lock's downgrade releases the lock in between. Programs with a downgrade are then
   // left out.
   bool atomic_downgrade = true;
+  // False: it is exclusive only, so a shared hold excludes as well. Programs in which shared holds
+  // that overlap meet are then left out.
+  bool shares = true;
   // Its readers are in RCU read sections while they take it.
   bool under_rcu = false;
   // Makes an address space on the platform of harness/check/pct; null where PCT does not explore

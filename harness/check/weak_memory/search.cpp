@@ -63,6 +63,8 @@ class Guarded {
     if (shrinks(act)) write(*cells_[kept_cell(act)]);
     if (act.hold == Hold::downgraded)
       for (u32 i = act.first; i < act.end; ++i) cells_[i]->value.load();
+    if (act.hold == Hold::exclusive)
+      for (u32 i = act.first; i < act.end; ++i) write(*cells_[i]);
   }
   void leave(const Act& act) {
     const u32 first = shrinks(act) ? kept_cell(act) : act.first;
@@ -134,18 +136,26 @@ class Suite : public rl::test_suite<Suite<threads>, threads> {
     thread.must_not_sleep -= act.tries ? 1 : 0;
     if (act.tries) arrive(index);
     if (!inside) return;
-    guarded_.enter(act);
+    const Act held = as_held(act);
+    guarded_.enter(held);
     if (act.hold == Hold::moved) {
       subject_->change_hold(index, act);
     } else if (act.hold == Hold::downgraded || shrinks(act)) {
-      guarded_.change_hold(act);
+      if (held.hold == act.hold) guarded_.change_hold(held);
       subject_->change_hold(index, act);
-      guarded_.stay(act);
+      guarded_.stay(held);
     }
     arrive(index);
     if (act.meets) await_others(index);
-    guarded_.leave(act);
+    guarded_.leave(held);
     subject_->release(index, act);
+  }
+
+  // What a lock that is exclusive only makes of the hold.
+  static Act as_held(Act act) {
+    if (!job().checked->shares && (act.hold == Hold::shared || act.hold == Hold::downgraded))
+      act.hold = Hold::exclusive;
+    return act;
   }
 
   static void note_passes(u32 index, bool acquired) {
