@@ -16,11 +16,10 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <string>
 
 #include "locks/layout.hpp"
-#include "locks/random.hpp"
+#include "locks/skip_heights.hpp"
 #include "locks/types.hpp"
 #include "locks/vmas/rcu_nodes.hpp"
 
@@ -123,7 +122,7 @@ class SkipList::Container {
   void insert(V& vma) {
     Way way = way_to(vma.range().start);
     Node* node = memory_.take();
-    const u32 height = draw_height();
+    const u32 height = heights_.draw(levels);
     // relaxed, both: link publishes them.
     node->vma.store(&vma, std::memory_order_relaxed);
     for (u32 level = 0; level < height; ++level)
@@ -215,13 +214,6 @@ class SkipList::Container {
     return way;
   }
 
-  // The levels of a new node: 1 for three of four, and so on.
-  u32 draw_height() {
-    const u64 drawn = splitmix64(drawn_.load());
-    drawn_.store(drawn_.load() + golden_gamma);
-    return std::min(levels, 1 + static_cast<u32>(std::countr_zero(drawn)) / 2);
-  }
-
   static u64 end_of(const Node& node) {
     return vma_of(node) == nullptr ? lowest_address : vma_of(node)->range().end;
   }
@@ -255,7 +247,7 @@ class SkipList::Container {
   }
 
   Node head_;
-  typename P::template data<u64> drawn_;
+  SkipHeights<P> heights_;
   // Apart from the head, which every look-up reads.
   alignas(line_size) Memory memory_;
 };

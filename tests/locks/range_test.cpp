@@ -208,6 +208,36 @@ TYPED_TEST(EveryRangeLock, NamesNoHolderWhenAllIsReleased) {
   EXPECT_TRUE(this->lock_.describe().empty());
 }
 
+// A thread that locks, reports that it has locked, and unlocks when told to.
+template <class Lock>
+class HolderOf {
+ public:
+  HolderOf(Lock& lock, u32 id, Range range, bool exclusive)
+      : thread_([=, this, &lock] {
+          NativeThread self(id, id % 2, 0, id + 1);
+          typename Lock::Node node;
+          lock.lock(node, range, exclusive);
+          holds_.store(true);
+          while (!leave_.load()) std::this_thread::yield();
+          lock.unlock(node);
+        }) {}
+  ~HolderOf() {
+    leave();
+    thread_.join();
+  }
+  void leave() { leave_.store(true); }
+  void await() {
+    while (!holds_.load()) std::this_thread::yield();
+  }
+  bool holds() const { return holds_.load(); }
+
+ private:
+  std::atomic<bool> holds_{false};
+  std::atomic<bool> leave_{false};
+  std::thread thread_;
+};
+using Holder = HolderOf<Tree>;
+
 TEST(KaraRangeLock, ATryInsideTheHullSucceedsWhereNothingOverlaps) {
   NativeThread self(0, 0, 0, 1);
   KaraRangeLock<P> lock;
@@ -224,6 +254,113 @@ TEST(KaraRangeLock, ATryInsideTheHullSucceedsWhereNothingOverlaps) {
                                       "thread 0 holds [0x8000, 0xa000) exclusive"}));
   lock.unlock(low);
   lock.unlock(high);
+}
+
+// One thread holds many ranges. A try of the lock fails only if a held range is in conflict.
+template <class Lock>
+class HeldByOne {
+ public:
+  explicit HeldByOne(Lock& lock) : lock_(lock) {}
+
+  void step() {
+    if (random_() % 3 != 0 || held_.empty()) return acquire();
+    const usize i = random_() % held_.size();
+    Held& held = *held_[i];
+    const u64 kind = random_() % 4;
+    if (kind == 0) {
+      const u64 count = held.range.length() / page_size;
+      const u64 skip = random_() % count;
+      held.range = {held.range.start + skip * page_size,
+                    held.range.start + (skip + 1 + random_() % (count - skip)) * page_size};
+      lock_.downgrade_range(held.node, held.range);
+    } else if (kind == 1 && held.exclusive) {
+      lock_.downgrade(held.node);
+      held.exclusive = !shares_ranges<Lock>;
+    } else {
+      lock_.unlock(held.node);
+      held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  }
+  void release_all() {
+    for (auto& held : held_) lock_.unlock(held->node);
+    held_.clear();
+  }
+  usize size() const { return held_.size(); }
+
+ private:
+  struct Held {
+    typename Lock::Node node;
+    Range range;
+    bool exclusive;
+  };
+
+  void acquire() {
+    auto held = std::make_unique<Held>();
+    held->range = page_range(random_() % 1000, 1 + random_() % 3);
+    held->exclusive = random_() % 2 == 0 || !shares_ranges<Lock>;
+    const bool free = std::none_of(held_.begin(), held_.end(), [&](const auto& other) {
+      return other->range.overlaps(held->range) && (other->exclusive || held->exclusive);
+    });
+    ASSERT_EQ(lock_.try_lock(held->node, held->range, held->exclusive), free);
+    if (free) held_.push_back(std::move(held));
+  }
+
+  Lock& lock_;
+  std::vector<std::unique_ptr<Held>> held_;
+  std::mt19937_64 random_{7};
+};
+
+template <class Lock>
+void hold_many(Lock& lock) {
+  NativeThread self(0, 0, 0, 1);
+  HeldByOne<Lock> one(lock);
+  usize most = 0;
+  for (u32 step = 0; step < 5000 && !testing::Test::HasFatalFailure(); ++step) {
+    one.step();
+    most = std::max(most, one.size());
+    ASSERT_EQ(lock.check(), "");
+  }
+  EXPECT_GT(most, 150u);
+  EXPECT_EQ(lock.describe().size(), one.size());
+  one.release_all();
+  EXPECT_EQ(lock.check(), "");
+  EXPECT_TRUE(lock.describe().empty());
+}
+
+// Threads that wait for one range. All get theirs once `let_go` has been called.
+template <class Lock, class F>
+void wait_for_one(Lock& lock, bool exclusive, const F& let_go) {
+  NativeThread self(0, 0, 0, 1);
+  typename Lock::Node node;
+  lock.lock(node, page_range(0, pages), true);
+  std::vector<std::unique_ptr<HolderOf<Lock>>> waiters;
+  for (u32 id = 1; id <= 40; ++id)
+    waiters.push_back(std::make_unique<HolderOf<Lock>>(lock, id, page_range(id, 1), exclusive));
+  while (count_lines(lock, "before 40 that wait") == 0) std::this_thread::yield();
+  let_go(node);
+  for (auto& waiter : waiters) waiter->await();
+}
+
+TEST(SkiplistRangeLock, HoldsManyRanges) {
+  SkiplistRangeLock<P> lock;
+  hold_many(lock);
+}
+
+TEST(SkiplistRangeLock, OneUnlockWakesAllWhoWaitForTheRange) {
+  SkiplistRangeLock<P> lock;
+  wait_for_one(lock, true, [&](auto& node) { lock.unlock(node); });
+  EXPECT_EQ(event(lock, "range.waits"), 40u);
+}
+
+TEST(SkiplistRangeLock, AShrunkHoldLetsGoWhoWaitedForWhatWasGivenUp) {
+  SkiplistRangeLock<P> lock;
+  SkiplistRangeLock<P>::Node other;
+  wait_for_one(lock, true, [&](auto& node) {
+    lock.downgrade_range(node, page_range(0, 1));
+    EXPECT_FALSE(lock.try_lock(other, page_range(0, 1), true));
+    while (count_lines(lock, "holds") < 41) std::this_thread::yield();
+    lock.unlock(node);
+  });
 }
 
 using Segments = SegmentRangeLock<P>;
@@ -302,34 +439,6 @@ TEST(TreeRangeLock, TryLockFailsOnConflictAndSpuriouslyInsideTheHull) {
   lock.unlock(low);
   lock.unlock(high);
 }
-
-// A thread that locks, reports that it has locked, and unlocks when told to.
-class Holder {
- public:
-  Holder(Tree& lock, u32 id, Range range, bool exclusive)
-      : thread_([=, this, &lock] {
-          NativeThread self(id, id % 2, 0, id + 1);
-          Tree::Node node;
-          lock.lock(node, range, exclusive);
-          holds_.store(true);
-          while (!leave_.load()) std::this_thread::yield();
-          lock.unlock(node);
-        }) {}
-  ~Holder() {
-    leave();
-    thread_.join();
-  }
-  void leave() { leave_.store(true); }
-  void await() {
-    while (!holds_.load()) std::this_thread::yield();
-  }
-  bool holds() const { return holds_.load(); }
-
- private:
-  std::atomic<bool> holds_{false};
-  std::atomic<bool> leave_{false};
-  std::thread thread_;
-};
 
 TEST(TreeRangeLock, DowngradeAdmitsSharedWaitersAndKeepsExclusiveOnesOut) {
   NativeThread self(0, 0, 0, 1);

@@ -58,7 +58,8 @@ struct Light<KaraRangeLock<P>> {
 };
 
 // What is checked in place of L. Each execution builds the lock anew, so one with an array gets a
-// short array. The spinlocks of Rwsem2019 and PercpuRwsem are taken in one step in all programs.
+// short array. The spinlocks of Rwsem2019, PercpuRwsem and SkiplistRangeLock are taken in one
+// step in all programs.
 template <class L>
 struct Checkable {
   using type = L;
@@ -74,6 +75,10 @@ struct Checkable<Rwsem2019<P>> {
 template <>
 struct Checkable<PercpuRwsem<P>> {
   using type = PercpuRwsem<P, StepMutex>;
+};
+template <>
+struct Checkable<SkiplistRangeLock<P>> {
+  using type = SkiplistRangeLock<P, StepMutex>;
 };
 template <>
 struct Checkable<SegmentRangeLock<P>> {

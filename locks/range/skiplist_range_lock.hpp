@@ -1,0 +1,263 @@
+// A range lock in a skip list: the ranges that threads hold stand in a skip list under a spinlock.
+// It is exclusive only: a shared request excludes as an exclusive one does, and a downgrade changes
+// nothing. Sources: Xiang Song, Jicheng Shi, Ran Liu, Jian Yang and Haibo Chen, "Parallelizing Live
+// Migration of Virtual Machines", VEE 2013, and its authors' kernel (github.com/classicsong/
+// Range-Lock, kernel/range_lock.c, 0b185e710b74). This is a new implementation of the algorithm.
+//
+// Held ranges are disjoint, so a range is free if the last one that begins below it ends there, and
+// the next one begins above it. As in the source, three of four nodes have one level, three of four
+// of the others two, and so on; the list gains one level at a time. No order of arrival holds: a
+// range in conflict is tried again, and whoever comes first gets it.
+//
+// How it differs from its source:
+// - There a thread whose range is in conflict yields the CPU and tries again. Here it sleeps until
+//   a range that it met is released or shrinks, and then tries again.
+// - There a range has two nodes from the kernel's allocator, one for its start and one for its end.
+//   Here it has one, the caller's.
+// - 4 levels, not 16, since a thread holds few ranges at a time. The highest level has about one of
+//   64 held ranges.
+// - The source has no operation that shrinks a hold.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "locks/events.hpp"
+#include "locks/layout.hpp"
+#include "locks/mutex/qspinlock.hpp"
+#include "locks/per_thread.hpp"
+#include "locks/platform.hpp"
+#include "locks/promise.hpp"
+#include "locks/range/section.hpp"
+#include "locks/range/text.hpp"
+#include "locks/range/waiter_queue.hpp"
+#include "locks/range/waiters.hpp"
+#include "locks/skip_heights.hpp"
+#include "locks/types.hpp"
+
+namespace faultline {
+
+// `Spinlock`, a mutex (locks/mutex/concept.hpp), guards the list. A thread holds it for one search,
+// never over a sleep or a wake-up.
+template <class P, template <class> class Spinlock = Qspinlock>
+class SkiplistRangeLock {
+  static constexpr u32 most_levels = 4;
+
+ public:
+  static constexpr bool shares = false;
+  // Whoever finds the range free gets it.
+  static constexpr Promise promise = no_promise;
+
+  class Node;
+
+ private:
+  struct Links {
+    typename P::template data<Node*> next[most_levels];
+  };
+
+ public:
+  // While the range is held or waited for, the mutex guards all members but `waiter`.
+  class Node {
+   public:
+    Node() = default;
+
+   private:
+    friend class SkiplistRangeLock;
+
+    typename P::template data<u64> start;
+    typename P::template data<u64> end;
+    typename P::template data<u32> thread;
+    typename P::template data<u32> height;  // how many levels the node is linked at
+    WaiterQueue<P> blocked;                 // the threads that sleep until this range is released
+    Waiter<P> waiter;
+    Links links;
+  };
+
+  SkiplistRangeLock()
+      : events_({"range.waits", "range.retries", "range.sleeps", "range.trylock_failed"}) {
+    levels_.store(1);
+    P::label(&mutex_, "range.mutex");
+    P::label(&head_, "range.list");
+  }
+  SkiplistRangeLock(const SkiplistRangeLock&) = delete;
+  SkiplistRangeLock& operator=(const SkiplistRangeLock&) = delete;
+
+  // `range` is not empty. A thread that holds an overlapping range deadlocks.
+  void lock(Node& node, Range range, bool) {
+    prepare(node, range);
+    if (!take_or_join(node, range)) await(node, range);
+  }
+
+  // Fails only where a held range overlaps.
+  bool try_lock(Node& node, Range range, bool) {
+    prepare(node, range);
+    {
+      Section section(mutex_);
+      Way way = way_to(range.start);
+      if (conflict(way, range) == nullptr) {
+        link(node, way);
+        return true;
+      }
+    }
+    events_.add(trylock_failed);
+    return false;
+  }
+
+  // The thread that holds the range calls it.
+  void unlock(Node& node) {
+    Wakes<P> wakes;
+    {
+      Section section(mutex_);
+      unlink(node);
+      node.blocked.move_to(wakes);
+    }
+    wakes.send();
+  }
+
+  // The hold stays exclusive.
+  void downgrade(Node&) {}
+
+  // `range` is not empty and lies inside the held range. The node keeps its place in the list. All
+  // who wait for it try again.
+  void downgrade_range(Node& node, Range range) {
+    Wakes<P> wakes;
+    {
+      Section section(mutex_);
+      node.start.store(range.start);
+      node.end.store(range.end);
+      node.blocked.move_to(wakes);
+    }
+    wakes.send();
+  }
+
+  void append_events(Events& events) const { events_.append_to(events); }
+
+  // One line per held range, in the order of addresses: "thread 3 holds [0x1000, 0x2000) exclusive,
+  // before 2 that wait". Gives up if the spinlock stays held.
+  std::vector<std::string> describe() const {
+    return describe_in_section<P>(mutex_, [&](std::vector<std::string>& lines) {
+      for (const Node* node = head_.next[0].load(); node != nullptr;
+           node = node->links.next[0].load()) {
+        const u64 waiting = node->blocked.size();
+        lines.push_back("thread " + std::to_string(node->thread.load()) + " holds " +
+                        range_text({node->start.load(), node->end.load()}, true) +
+                        (waiting == 0 ? "" : ", before " + std::to_string(waiting) + " that wait"));
+      }
+    });
+  }
+
+  // For tests, with all threads at rest: answers what is wrong with the list, or an empty string.
+  std::string check() const {
+    u64 end = 0;
+    for (const Node* node = head_.next[0].load(); node != nullptr;
+         node = node->links.next[0].load()) {
+      if (node->start.load() >= node->end.load() || node->start.load() < end)
+        return "ranges are not sorted and disjoint";
+      end = node->end.load();
+    }
+    for (u32 level = 0; level < most_levels; ++level) {
+      const Node* at = head_.next[level].load();
+      if (level >= levels_.load() && at != nullptr) return "an unused level has a node";
+      for (const Node* node = head_.next[0].load(); node != nullptr;
+           node = node->links.next[0].load()) {
+        if (node->height.load() <= level) continue;
+        if (node != at) return "a level passes over a node, or leads to one of another level";
+        at = node->links.next[level].load();
+      }
+      if (at != nullptr) return "a level leads to a node that is not in the list";
+    }
+    return "";
+  }
+
+ private:
+  using Section = MutexSection<Spinlock<P>>;
+  enum Event : usize { waits, retries, sleeps, trylock_failed, event_count };
+
+  void prepare(Node& node, Range range) {
+    node.start.store(range.start);
+    node.end.store(range.end);
+    node.thread.store(P::self());
+    node.waiter.prepare(parkers_.here());
+  }
+
+  // Takes the range if it is free. Else joins the queue of a range in conflict.
+  bool take_or_join(Node& node, Range range) {
+    Section section(mutex_);
+    Way way = way_to(range.start);
+    Node* other = conflict(way, range);
+    if (other == nullptr) {
+      link(node, way);
+      return true;
+    }
+    other->blocked.add(node.waiter);
+    return false;
+  }
+
+  void await(Node& node, Range range) {
+    events_.add(waits);
+    WaitScope<P> scope(this, "range_lock");
+    for (;;) {
+      node.waiter.sleep([&] { events_.add(sleeps); });
+      if (take_or_join(node, range)) return;
+      events_.add(retries);
+    }
+  }
+
+  // At each level in use, the links of the last node that begins below an address, or the head's.
+  struct Way {
+    Links* links[most_levels];
+    Node* below = nullptr;  // the last node of all that begins below
+  };
+  Way way_to(u64 start) {
+    Way way;
+    Links* links = &head_;
+    for (u32 level = levels_.load(); level-- > 0;) {
+      for (Node* next = links->next[level].load(); next != nullptr && next->start.load() < start;
+           next = links->next[level].load()) {
+        links = &next->links;
+        way.below = next;
+      }
+      way.links[level] = links;
+    }
+    return way;
+  }
+
+  // A held range that overlaps, or null.
+  Node* conflict(const Way& way, Range range) const {
+    if (way.below != nullptr && way.below->end.load() > range.start) return way.below;
+    Node* above = way.links[0]->next[0].load();
+    return above != nullptr && above->start.load() < range.end ? above : nullptr;
+  }
+
+  void link(Node& node, Way& way) {
+    u32 height = heights_.draw(most_levels);
+    if (const u32 used = levels_.load(); height > used) {
+      height = used + 1;
+      way.links[used] = &head_;
+      levels_.store(height);
+    }
+    node.height.store(height);
+    for (u32 level = 0; level < height; ++level) {
+      node.links.next[level].store(way.links[level]->next[level].load());
+      way.links[level]->next[level].store(&node);
+    }
+  }
+
+  void unlink(Node& node) {
+    const Way way = way_to(node.start.load());
+    for (u32 level = 0; level < node.height.load(); ++level)
+      way.links[level]->next[level].store(node.links.next[level].load());
+    u32 used = levels_.load();
+    while (used > 1 && head_.next[used - 1].load() == nullptr) --used;
+    levels_.store(used);
+  }
+
+  alignas(cache_line) mutable Spinlock<P> mutex_;
+  typename P::template data<u32> levels_;  // in use, at least one
+  SkipHeights<P> heights_;
+  Links head_;
+  alignas(cache_line) PerThread<P, Parker<P>> parkers_;
+  EventCounters<P, event_count> events_;
+};
+
+}  // namespace faultline

@@ -1,0 +1,39 @@
+// The threads that wait for one held range, and try again when it is released.
+#pragma once
+
+#include "locks/platform.hpp"
+#include "locks/range/waiters.hpp"
+
+namespace faultline {
+
+// In the order in which they came. The mutex of the range lock guards it.
+template <class P>
+class WaiterQueue {
+ public:
+  void add(Waiter<P>& waiter) {
+    waiter.arm();
+    waiter.set_next(nullptr);
+    if (first_.load() == nullptr)
+      first_.store(&waiter);
+    else
+      last_.load()->set_next(&waiter);
+    last_.store(&waiter);
+  }
+  void move_to(Wakes<P>& wakes) {
+    if (first_.load() == nullptr) return;
+    wakes.append(*first_.load(), *last_.load());
+    first_.store(nullptr);
+  }
+  u64 size() const {
+    u64 size = 0;
+    for (const Waiter<P>* waiter = first_.load(); waiter != nullptr; waiter = waiter->next())
+      ++size;
+    return size;
+  }
+
+ private:
+  typename P::template data<Waiter<P>*> first_;
+  typename P::template data<Waiter<P>*> last_;
+};
+
+}  // namespace faultline
