@@ -363,6 +363,47 @@ TEST(SkiplistRangeLock, AShrunkHoldLetsGoWhoWaitedForWhatWasGivenUp) {
   });
 }
 
+TEST(BtreeRangeLock, HoldsManyRanges) {
+  BtreeRangeLock<P> lock;
+  hold_many(lock);
+  EXPECT_EQ(lock.height(), 0u);
+}
+
+TEST(BtreeRangeLock, HoldsManyRangesInSmallNodes) {
+  BtreeRangeLock<P, Qspinlock, 2> smallest;
+  hold_many(smallest);
+  BtreeRangeLock<P, Qspinlock, 3> small;
+  hold_many(small);
+}
+
+TEST(BtreeRangeLock, ATreeOfManyRangesIsLow) {
+  NativeThread self(0, 0, 0, 1);
+  BtreeRangeLock<P> lock;
+  std::vector<BtreeRangeLock<P>::Node> nodes(1000);
+  for (u64 i = 0; i < nodes.size(); ++i) lock.lock(nodes[i], page_range(i * 7 % 1000, 1), true);
+  EXPECT_EQ(lock.check(), "");
+  EXPECT_GE(lock.height(), 2u);
+  EXPECT_LE(lock.height(), 3u);
+  for (auto& node : nodes) lock.unlock(node);
+  EXPECT_EQ(lock.height(), 0u);
+}
+
+TEST(BtreeRangeLock, OneUnlockWakesAllWhoWaitForTheRange) {
+  BtreeRangeLock<P> lock;
+  wait_for_one(lock, true, [&](auto& node) { lock.unlock(node); });
+  EXPECT_EQ(event(lock, "range.waits"), 40u);
+}
+
+TEST(BtreeRangeLock, ADowngradeLetsSharedWaitersIn) {
+  BtreeRangeLock<P> lock;
+  BtreeRangeLock<P>::Node other;
+  wait_for_one(lock, false, [&](auto& node) {
+    lock.downgrade(node);
+    EXPECT_FALSE(lock.try_lock(other, page_range(0, 1), true));
+    lock.unlock(node);
+  });
+}
+
 using Segments = SegmentRangeLock<P>;
 
 TEST(SegmentRangeLock, PagesOfOneSegmentConflictThoughTheyAreFarApart) {

@@ -58,8 +58,8 @@ struct Light<KaraRangeLock<P>> {
 };
 
 // What is checked in place of L. Each execution builds the lock anew, so one with an array gets a
-// short array. The spinlocks of Rwsem2019, PercpuRwsem and SkiplistRangeLock are taken in one
-// step in all programs.
+// short array. The spinlocks of Rwsem2019, PercpuRwsem, SkiplistRangeLock and BtreeRangeLock are
+// taken in one step in all programs.
 template <class L>
 struct Checkable {
   using type = L;
@@ -79,6 +79,10 @@ struct Checkable<PercpuRwsem<P>> {
 template <>
 struct Checkable<SkiplistRangeLock<P>> {
   using type = SkiplistRangeLock<P, StepMutex>;
+};
+template <>
+struct Checkable<BtreeRangeLock<P>> {
+  using type = BtreeRangeLock<P, StepMutex, 2>;
 };
 template <>
 struct Checkable<SegmentRangeLock<P>> {
