@@ -1,5 +1,6 @@
-// The operations of a range lock, which any number of ranges may hold at the same time, if they are
-// disjoint or overlap only shared. The caller owns the Node, which lives from lock to unlock.
+// The operations of a range lock. Any number of ranges may be held that are disjoint or overlap
+// only shared, as far as the lock's header says. The caller owns the Node, which lives until
+// unlock.
 #pragma once
 
 #include <concepts>

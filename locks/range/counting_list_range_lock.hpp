@@ -21,8 +21,11 @@
 //   moves to the list, so that those who no longer conflict go on. A hold that shrinks always moves
 //   to the list, which ends the counting: only the list knows ranges. A shared hold that shrinks
 //   makes later readers wait for the counted ones.
-// - The list is that of list_range_lock.hpp, whose header names the further differences; its
-//   waiters spin.
+// - The list is that of list_range_lock.hpp. FreeBSD's list has no shorter way for an empty list.
+// Its
+//   readers leave the list too where their second look finds a writer, its second looks unlink
+//   released entries, and its waiters sleep in one queue, which each release wakes whole. Here
+//   readers stay and come first, and waiters spin.
 #pragma once
 
 #include <string>
@@ -129,8 +132,8 @@ class CountingListRangeLock {
     std::vector<std::string> lines = list_.describe();
     const u32 seen = state_.load(std::memory_order_relaxed);  // relaxed: a report
     if (seen <= counting) return lines;
-    std::string line = "an exclusive hold is counted";
-    if ((seen & writer) == 0) line = std::to_string(seen / reader) + " shared holds are counted";
+    std::string line = "an exclusive hold counted";
+    if ((seen & writer) == 0) line = std::to_string(seen / reader) + " shared hold(s) counted";
     if ((seen & draining) != 0) line += ", for which others wait";
     lines.push_back(line);
     return lines;

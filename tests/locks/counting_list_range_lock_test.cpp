@@ -49,13 +49,13 @@ class CountingList : public ::testing::Test {
 
 TEST_F(CountingList, CountsDisjointRangesAsIfTheyOverlapped) {
   lock_.lock(node_, pages(0, 1), true);
-  EXPECT_EQ(lock_.describe(), Lines{"an exclusive hold is counted"});
+  EXPECT_EQ(lock_.describe(), Lines{"an exclusive hold counted"});
   EXPECT_FALSE(lock_.try_lock(other_, pages(5, 6), true));
   EXPECT_FALSE(lock_.try_lock(other_, pages(5, 6), false));
   lock_.unlock(node_);
   lock_.lock(node_, pages(0, 1), false);
   ASSERT_TRUE(lock_.try_lock(other_, pages(0, 1), false));
-  EXPECT_EQ(lock_.describe(), Lines{"2 shared holds are counted"});
+  EXPECT_EQ(lock_.describe(), Lines{"2 shared hold(s) counted"});
   lock_.unlock(other_);
   EXPECT_FALSE(lock_.try_lock(other_, pages(5, 6), true));
   lock_.unlock(node_);
@@ -91,7 +91,7 @@ TEST_F(CountingList, NestingIsAllowedOnceTheCountingHasEnded) {
 TEST_F(CountingList, ADowngradeStaysCountedUnlessOthersWait) {
   lock_.lock(node_, pages(0, 1), true);
   lock_.downgrade(node_);
-  EXPECT_EQ(lock_.describe(), Lines{"1 shared holds are counted"});
+  EXPECT_EQ(lock_.describe(), Lines{"1 shared hold(s) counted"});
   lock_.unlock(node_);
   lock_.lock(node_, pages(0, 2), true);
   beside(pages(1, 2), false, [&] { lock_.downgrade(node_); });
@@ -111,7 +111,7 @@ TEST_F(CountingList, ASharedHoldThatShrinksWaitsForNobody) {
   lock_.lock(other_, pages(0, 4), false);
   lock_.downgrade_range(node_, pages(1, 3));
   EXPECT_EQ(lock_.describe(), (Lines{"thread 0 holds or tries [0x1000, 0x3000) shared",
-                                     "1 shared holds are counted, for which others wait"}));
+                                     "1 shared hold(s) counted, for which others wait"}));
   lock_.unlock(other_);
   ASSERT_TRUE(lock_.try_lock(other_, pages(0, 1), true));
   lock_.unlock(other_);

@@ -400,6 +400,7 @@ TEST(BtreeRangeLock, ADowngradeLetsSharedWaitersIn) {
   wait_for_one(lock, false, [&](auto& node) {
     lock.downgrade(node);
     EXPECT_FALSE(lock.try_lock(other, page_range(0, 1), true));
+    while (count_lines(lock, "holds") < 41) std::this_thread::yield();
     lock.unlock(node);
   });
 }

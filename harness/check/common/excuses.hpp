@@ -36,9 +36,9 @@ enum class Reason : u8 {
   // A thread's later relaxed stores continue its release, in C++11 and in Relacy. In C++20 they do
   // not.
   release_sequence,
-  // In C++11 and in Relacy, an edge between two threads also orders the seq_cst operations before
+  // In C++11 and in Relacy, any edge between two threads orders the seq_cst operations before it
   // and
-  // after it. In C++20 it does only where both its ends are seq_cst.
+  // after it. In C++20 only an edge does whose two ends are seq_cst.
   seq_cst_order,
   // No program of the checker makes the calls that need the order.
   program,

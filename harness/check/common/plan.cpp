@@ -23,7 +23,7 @@ bool has_downgrade(const Program& program) {
   return any_act(program.threads, [](const Act& act) { return act.hold == Hold::downgraded; });
 }
 
-// Whether shared holds that overlap meet.
+// Whether threads meet, and one of them waits for a shared hold, which might overlap another one.
 bool meets_shared(const Program& program) {
   return program.meets() && any_act(program.threads, [](const Act& act) {
            return !act.tries && (act.hold == Hold::shared || act.hold == Hold::downgraded);
@@ -61,8 +61,8 @@ class Plan {
     if (!atomic_downgrade_) std::erase_if(programs, has_downgrade);
     if (!checked_.shares) std::erase_if(programs, meets_shared);
     if (sampled_) keep_some(programs);
-    if (checked_.many_steps && search == Search::exhaustive) most /= 40;
-    if (checked_.many_steps && search == Search::bounded) most /= 4;
+    if (search == Search::exhaustive) most /= checked_.fewer;
+    if (search == Search::bounded) most /= std::max(1U, checked_.fewer / 10);
     if (family_ == Family::space) prepare(programs);
     Stage& stage = stages_.emplace_back();
     stage.what = std::move(what);
@@ -112,7 +112,7 @@ class Plan {
   // an acquisition has many steps. Random search has all.
   void add_bounded(u32 preemptions, u32 deviations) {
     std::vector<Program> programs = programs_of_many(family_, 3);
-    const std::ptrdiff_t last = std::ssize(programs) - (checked_.many_steps ? 1 : 0);
+    const std::ptrdiff_t last = std::ssize(programs) - (checked_.fewer > 1 ? 1 : 0);
     programs.erase(programs.begin() + std::min<std::ptrdiff_t>(3, last), programs.begin() + last);
     SearchOptions& options = add(
         fmt::format("3 threads x 1, {} preemption(s), {} deviation(s)", preemptions, deviations),
@@ -203,7 +203,7 @@ class Plan {
   void add_random() {
     add_random(3, 10'000);
     // More take seconds, but minutes where the lock has a spinlock inside.
-    add_random(4, main_ && !light_ && !checked_.many_steps ? 30'000 : 20'000);
+    add_random(4, main_ && !light_ && checked_.fewer == 1 ? 30'000 : 20'000);
   }
   void add_random(u32 threads, u64 executions) {
     add(fmt::format("{} threads x 1, random", threads), programs_of_many(family_, threads),

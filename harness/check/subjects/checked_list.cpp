@@ -52,13 +52,9 @@ template <>
 struct Light<TreeRangeLock<P>> {
   static constexpr auto make = make_subject<RangeSubject<TreeRangeLock<P, StepMutex>>>;
 };
-template <>
-struct Light<KaraRangeLock<P>> {
-  static constexpr auto make = make_subject<RangeSubject<KaraRangeLock<P, StepMutex>>>;
-};
 
 // What is checked in place of L. Each execution builds the lock anew, so one with an array gets a
-// short array. The spinlocks of Rwsem2019, PercpuRwsem, SkiplistRangeLock and BtreeRangeLock are
+// short array. The spinlocks of Rwsem2019, PercpuRwsem and of range locks but TreeRangeLock are
 // taken in one step in all programs.
 template <class L>
 struct Checkable {
@@ -77,6 +73,10 @@ struct Checkable<PercpuRwsem<P>> {
   using type = PercpuRwsem<P, StepMutex>;
 };
 template <>
+struct Checkable<KaraRangeLock<P>> {
+  using type = KaraRangeLock<P, StepMutex>;
+};
+template <>
 struct Checkable<SkiplistRangeLock<P>> {
   using type = SkiplistRangeLock<P, StepMutex>;
 };
@@ -92,12 +92,12 @@ struct Checkable<SegmentRangeLock<P>> {
 template <>
 struct Checkable<ListRangeLock<P, 64>> {
   using type = ListRangeLock<P, 1>;
-  static constexpr bool many_steps = true;
+  static constexpr u32 fewer = 40;
 };
 template <>
 struct Checkable<CountingListRangeLock<P, ListRangeLock<P, 64>>> {
   using type = CountingListRangeLock<P, ListRangeLock<P, 1>>;
-  static constexpr bool many_steps = true;
+  static constexpr u32 fewer = 40;
 };
 
 // A name that outlives the list of types.
@@ -113,9 +113,7 @@ void append(std::vector<Checked>& list, Family family, const std::tuple<Named...
         const auto add = [&]<class L>(const NamedLock<L>& one) {
           list.push_back({lasting(one.name), family,
                           make_subject<SubjectOf<typename Checkable<L>::type>>, Light<L>::make});
-          list.back().many_steps = requires {
-            Checkable<L>::many_steps;
-          };
+          if constexpr (requires { Checkable<L>::fewer; }) list.back().fewer = Checkable<L>::fewer;
           if constexpr (requires { L::atomic_downgrade; })
             list.back().atomic_downgrade = L::atomic_downgrade;
           if constexpr (RangeLock<L>) list.back().shares = shares_ranges<L>;

@@ -67,9 +67,9 @@ struct Checked {
   // The catalogue's entry of the scheme says so.
   bool discards_by_page = false;
 
-  // An acquisition has so many steps that searches which go through all orders never end. They get
-  // a fraction of the usual executions.
-  bool many_steps = false;
+  // Above 1: an acquisition has so many steps that searches which go through all orders never end.
+  // Exhaustive searches get one of `fewer` of the usual executions, bounded ones ten of `fewer`.
+  u32 fewer = 1;
 
   bool is_broken() const { return std::string_view(name).find(":flaw=") != std::string_view::npos; }
   // Whether it is a variant of another lock in the list, such as "rwsem:osq=off".

@@ -101,10 +101,14 @@ class SharedSubject final : public Subject {
 template <RangeLock L>
 class RangeSubject final : public Subject {
  public:
-  // Where all threads meet, two hold disjoint ranges at once.
+  // Where all threads meet and not all share, two hold disjoint ranges at once, one of them
+  // exclusive.
   explicit RangeSubject(const Program& program) {
     const auto meets = [](const Script& script) { return script.front().meets; };
-    if (std::all_of(program.threads.begin(), program.threads.end(), meets)) allow_nesting(lock_);
+    const auto shares = [](const Script& script) { return script.front().hold == Hold::shared; };
+    if (std::all_of(program.threads.begin(), program.threads.end(), meets) &&
+        !std::all_of(program.threads.begin(), program.threads.end(), shares))
+      allow_nesting(lock_);
   }
   void start(u32 thread) override { nodes_.start(thread); }
   void finish(u32 thread) override { nodes_.finish(thread); }
