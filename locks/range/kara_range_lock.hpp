@@ -9,6 +9,9 @@
 // without which a release does as well where all ranges exclude: those that still overlap a range
 // when it is released came later.
 //
+// Workload lock_loop runs it, and no scheme may choose it: page faults that exclude one another are
+// not what schemes with a range lock are about.
+//
 // How it differs from its source:
 // - The source has lock and unlock alone. A try fails if a range overlaps, held or awaited.
 // - The source wakes waiters under the spinlock, which each of them takes once more to look at its

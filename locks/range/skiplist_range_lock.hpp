@@ -9,6 +9,9 @@
 // of the others two, and so on; the list gains one level at a time. No order of arrival holds: a
 // range in conflict is tried again, and whoever comes first gets it.
 //
+// Workload lock_loop runs it, and no scheme may choose it: page faults that exclude one another are
+// not what schemes with a range lock are about.
+//
 // How it differs from its source:
 // - There a thread whose range is in conflict yields the CPU and tries again. Here it sleeps until
 //   a range that it met is released or shrinks, and then tries again.

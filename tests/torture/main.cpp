@@ -14,6 +14,6 @@ int main(int argc, char** argv) {
     torture_by_spec(std::cin);
     return 0;
   }
-  const Options options{.duration_s = 0.4, .patience_s = 60};
+  const Options options{.duration_s = 0.25, .patience_s = 60};
   return torture_all(sound_victims(), options, {"/proc/self/exe", one}, std::cout);
 }
