@@ -29,6 +29,7 @@
 #include "locks/address_space/frames.hpp"
 #include "locks/address_space/interface.hpp"
 #include "locks/mutex/qspinlock.hpp"
+#include "locks/mutex/section.hpp"
 #include "locks/pool.hpp"
 
 namespace faultline {
@@ -265,7 +266,7 @@ class PageTable {
     typename Frames<P>::Gathered gathered;
     CpuSet users;
     for_each_leaf(root_, range, [&](Leaf& leaf, u32 from, u32 to) {
-      const Guard guard(leaf);
+      const Guard guard(leaf.lock);
       CpuSet here;
       for (u32 i = from; i < to; ++i) {
         // relaxed: under the lock.
@@ -296,7 +297,7 @@ class PageTable {
     CpuSet users;
     bool changed = false;
     for_each_leaf(root_, range, [&](Leaf& leaf, u32 from, u32 to) {
-      const Guard guard(leaf);
+      const Guard guard(leaf.lock);
       CpuSet here;
       for (u32 i = from; i < to; ++i) {
         // relaxed: under the lock.
@@ -410,21 +411,10 @@ class PageTable {
     typename P::template atomic<Upper*> roots[max_cpus] = {};
   };
 
-  class Locked {
-   public:
-    explicit Locked(Leaf& leaf) : leaf_(leaf) { leaf_.lock.lock(node_); }
-    ~Locked() { leaf_.lock.unlock(node_); }
-    Locked(const Locked&) = delete;
-    Locked& operator=(const Locked&) = delete;
-
-   private:
-    Leaf& leaf_;
-    typename Spinlock<P>::Node node_;
-  };
   struct Unlocked {
-    explicit Unlocked(const Leaf&) {}
+    explicit Unlocked(const Spinlock<P>&) {}
   };
-  using Guard = std::conditional_t<caller_excludes, Unlocked, Locked>;
+  using Guard = std::conditional_t<caller_excludes, Unlocked, MutexSection<Spinlock<P>>>;
 
   // One thread that takes entries or rights away, from before its first look at an entry until its
   // shootdown has returned. The mm counts these threads (tlb_flush_pending of mm_struct, which
@@ -478,7 +468,7 @@ class PageTable {
   // widens the rights of the entry. Does the same in the CPU's own table, if there is one. False
   // when the entry is empty and `fresh` is no_frame.
   bool install(Leaf& leaf, Leaf* own, u32 at, FrameNumber& fresh, Access access, u32 prot) {
-    const Guard guard(leaf);
+    const Guard guard(leaf.lock);
     auto& entry = leaf.entries[at];
     const Pte old{entry.load(std::memory_order_relaxed)};  // relaxed: under the lock
     if (!old.present() && fresh == no_frame) return false;

@@ -21,11 +21,12 @@
 #include "locks/events.hpp"
 #include "locks/layout.hpp"
 #include "locks/mutex/qspinlock.hpp"
+#include "locks/mutex/section.hpp"
 #include "locks/per_thread.hpp"
 #include "locks/platform.hpp"
 #include "locks/promise.hpp"
+#include "locks/range/describe.hpp"
 #include "locks/range/range_btree.hpp"
-#include "locks/range/section.hpp"
 #include "locks/range/text.hpp"
 #include "locks/range/waiter_queue.hpp"
 #include "locks/range/waiters.hpp"
@@ -115,10 +116,8 @@ class BtreeRangeLock {
   std::vector<std::string> describe() const {
     return describe_in_section<P>(mutex_, [&](std::vector<std::string>& lines) {
       tree_.for_each([&](const Node& node) {
-        const u64 waiting = node.blocked.size();
-        lines.push_back("thread " + std::to_string(node.thread.load()) + " holds " +
-                        range_text(node.range(), node.exclusive.load()) +
-                        (waiting == 0 ? "" : ", before " + std::to_string(waiting) + " that wait"));
+        lines.push_back(holder_text(node.thread.load(), node.range(), node.exclusive.load(),
+                                    node.blocked.size()));
       });
     });
   }

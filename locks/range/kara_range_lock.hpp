@@ -9,8 +9,8 @@
 // without which a release does as well where all ranges exclude: those that still overlap a range
 // when it is released came later.
 //
-// Workload lock_loop runs it, and no scheme may choose it: page faults that exclude one another are
-// not what schemes with a range lock are about.
+// It runs in workload lock_loop alone. A scheme with a range lock is about page faults that do not
+// exclude one another, so no scheme may choose it.
 //
 // How it differs from its source:
 // - The source has lock and unlock alone. A try fails if a range overlaps, held or awaited.

@@ -9,8 +9,8 @@
 // of the others two, and so on; the list gains one level at a time. No order of arrival holds: a
 // range in conflict is tried again, and whoever comes first gets it.
 //
-// Workload lock_loop runs it, and no scheme may choose it: page faults that exclude one another are
-// not what schemes with a range lock are about.
+// It runs in workload lock_loop alone. A scheme with a range lock is about page faults that do not
+// exclude one another, so no scheme may choose it.
 //
 // How it differs from its source:
 // - There a thread whose range is in conflict yields the CPU and tries again. Here it sleeps until
@@ -28,10 +28,11 @@
 #include "locks/events.hpp"
 #include "locks/layout.hpp"
 #include "locks/mutex/qspinlock.hpp"
+#include "locks/mutex/section.hpp"
 #include "locks/per_thread.hpp"
 #include "locks/platform.hpp"
 #include "locks/promise.hpp"
-#include "locks/range/section.hpp"
+#include "locks/range/describe.hpp"
 #include "locks/range/text.hpp"
 #include "locks/range/waiter_queue.hpp"
 #include "locks/range/waiters.hpp"
@@ -140,12 +141,9 @@ class SkiplistRangeLock {
   std::vector<std::string> describe() const {
     return describe_in_section<P>(mutex_, [&](std::vector<std::string>& lines) {
       for (const Node* node = head_.next[0].load(); node != nullptr;
-           node = node->links.next[0].load()) {
-        const u64 waiting = node->blocked.size();
-        lines.push_back("thread " + std::to_string(node->thread.load()) + " holds " +
-                        range_text({node->start.load(), node->end.load()}, true) +
-                        (waiting == 0 ? "" : ", before " + std::to_string(waiting) + " that wait"));
-      }
+           node = node->links.next[0].load())
+        lines.push_back(holder_text(node->thread.load(), {node->start.load(), node->end.load()},
+                                    true, node->blocked.size()));
     });
   }
 

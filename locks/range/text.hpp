@@ -1,4 +1,4 @@
-// How reports write a range.
+// How reports write ranges and their holders.
 #pragma once
 
 #include <string>
@@ -24,6 +24,13 @@ inline std::string range_text(Range range, bool exclusive) {
   std::string text = "[";
   text.append(hex_text(range.start)).append(", ").append(hex_text(range.end));
   return text.append(exclusive ? ") exclusive" : ") shared");
+}
+
+// "thread 3 holds [0x1000, 0x2000) exclusive, before 2 that wait"
+inline std::string holder_text(u32 thread, Range range, bool exclusive, u64 waiting) {
+  std::string text = "thread " + std::to_string(thread) + " holds " + range_text(range, exclusive);
+  if (waiting != 0) text.append(", before ").append(std::to_string(waiting)).append(" that wait");
+  return text;
 }
 
 }  // namespace faultline

@@ -14,6 +14,8 @@
 #include <new>
 
 #include "locks/layout.hpp"
+#include "locks/mutex/qspinlock.hpp"
+#include "locks/mutex/section.hpp"
 #include "locks/per_thread.hpp"
 #include "locks/types.hpp"
 
@@ -112,6 +114,11 @@ class RcuNodes {
     Batch* batches = nullptr;  // free ones
     typename P::template atomic<Batch*> returned{nullptr};
   };
+  // Free nodes that any thread may take. The lock guards the list.
+  struct Shared {
+    Qspinlock<P> lock;
+    typename P::template atomic<Node*> first{nullptr};
+  };
 
   static Node* next(Node* node) {
     // relaxed: as in Free.
@@ -172,30 +179,34 @@ class RcuNodes {
 
   // Sees to it that `free` has as many nodes as wanted, and not many more.
   void fit(Free& free, u32 wanted) {
-    if (free.count < wanted) {
-      // relaxed: the exchange decides.
-      if (shared_.load(std::memory_order_relaxed) != nullptr) {
-        // acquire: pairs with the release in share.
-        // No program of the checker frees enough nodes to come here.
-        push_all(free, shared_.exchange(nullptr, std::memory_order_acquire));
-      }
-      if (free.count < wanted) allocate(free, wanted - free.count);
-    }
+    // relaxed: a hint. What it misses, the next call finds.
+    if (free.count < wanted && shared_.first.load(std::memory_order_relaxed) != nullptr)
+      take_shared(free, wanted + kept / 2 - free.count);
+    if (free.count < wanted) allocate(free, wanted - free.count);
     if (free.count > wanted + kept) share(free, free.count - wanted - kept / 2);
+  }
+
+  // No program of the checker frees enough nodes to come here, or to share().
+  void take_shared(Free& free, u32 count) {
+    MutexSection section(shared_.lock);
+    // relaxed, here and in share: the lock orders.
+    Node* node = shared_.first.load(std::memory_order_relaxed);
+    for (; node != nullptr && count > 0; --count) {
+      Node* later = next(node);
+      free.push(node);
+      node = later;
+    }
+    shared_.first.store(node, std::memory_order_relaxed);
   }
 
   void share(Free& free, u32 count) {
     Free given;
     Node* last = free.first;
     for (u32 i = 0; i < count; ++i) given.push(free.pop());
-    Node* first = shared_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
-    do {
-      last->state.store(reinterpret_cast<u64>(first) | dead_bit, std::memory_order_relaxed);
-      // release: pairs with the acquire in fit, so that the taker sees the links. relaxed on
-      // failure: the next turn decides.
-      // No program of the checker frees enough nodes to come here.
-    } while (!shared_.compare_exchange_weak(first, given.first, std::memory_order_release,
-                                            std::memory_order_relaxed));
+    MutexSection section(shared_.lock);
+    Node* first = shared_.first.load(std::memory_order_relaxed);
+    last->state.store(reinterpret_cast<u64>(first) | dead_bit, std::memory_order_relaxed);
+    shared_.first.store(given.first, std::memory_order_relaxed);
   }
 
   void allocate(Free& free, u32 count) {
@@ -217,7 +228,7 @@ class RcuNodes {
     }
   }
 
-  typename P::template atomic<Node*> shared_{nullptr};
+  Shared shared_;
   typename P::template atomic<u64> allocated_{0};
   PerThread<P, Local> local_;
 };

@@ -1,4 +1,4 @@
-// Sections under the mutex of a range lock.
+// Lists what the mutex of a range lock guards, for reports.
 #pragma once
 
 #include <string>
@@ -7,19 +7,6 @@
 #include "locks/platform.hpp"
 
 namespace faultline {
-
-template <class Mutex>
-class MutexSection {
- public:
-  explicit MutexSection(Mutex& mutex) : mutex_(mutex) { mutex_.lock(entry_); }
-  ~MutexSection() { mutex_.unlock(entry_); }
-  MutexSection(const MutexSection&) = delete;
-  MutexSection& operator=(const MutexSection&) = delete;
-
- private:
-  Mutex& mutex_;
-  typename Mutex::Node entry_;
-};
 
 // The lines that `list` adds under the mutex. Gives up after some tries to take the mutex, since
 // its holder may be the thread that is stuck.
