@@ -5,7 +5,8 @@
 //
 //     range [NAME=LIBRARY]...
 //
-// Each LIBRARY has a range lock of other people behind the functions of bench/foreign/library.hpp.
+// Each LIBRARY has a range lock of other people behind the functions of bench/foreign/library.hpp,
+// which are called through pointers.
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <pthread.h>
@@ -138,7 +139,7 @@ void compare(const char* what, bool exclusive, u32 others, const std::vector<For
     for (u32 round = 0; round < rounds; ++round)
       ratios.push_back(values[i][round] / values[0][round]);
     const Estimate ratio = bootstrap_median(ratios);
-    fmt::print("  {:<20} {:7.2f} ns   ratio {:.3f} [{:.3f}, {:.3f}]\n", contestants[i].name,
+    fmt::print("  {:<24} {:7.2f} ns   ratio {:.3f} [{:.3f}, {:.3f}]\n", contestants[i].name,
                median(values[i]), ratio.median, ratio.low, ratio.high);
   }
 }

@@ -5,8 +5,6 @@
 #include <optional>
 #include <stdexcept>
 
-#include "locks/left_out.hpp"
-
 namespace faultline {
 namespace {
 

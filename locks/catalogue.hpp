@@ -92,6 +92,10 @@ std::span<const Entry> catalogue(Family family);
 // The entry of that name, without options, or null.
 const Entry* find_entry(Families families, std::string_view name);
 
+// Why a lock of locks/range/patented.def is no entry in this build, and the remedy. Empty for any
+// other name.
+std::string left_out(std::string_view name);
+
 // An entry with a value for each of its options.
 class Chosen {
  public:

@@ -10,7 +10,7 @@
 #include "harness/cli/commands.hpp"
 #include "harness/cli/parse.hpp"
 #include "harness/native/platform.hpp"
-#include "locks/left_out.hpp"
+#include "locks/catalogue.hpp"
 
 namespace faultline {
 namespace {

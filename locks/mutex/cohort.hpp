@@ -1,7 +1,7 @@
-// A cohort lock, C-TKT-TKT (Dice, Marathe and Shavit, "Lock Cohorting: A General Technique for
-// Designing NUMA Locks", PPoPP 2012; ACM Transactions on Parallel Computing 1(2), 2015): a ticket
-// lock for each NUMA node, and one at the top for all. The holder hands over within its node as
-// long as a thread of the node waits, at most 64 times in a row, and the top lock stays with the
+// A cohort lock, C-TKT-TKT, after Dice, Marathe and Shavit, "Lock Cohorting: A General Technique
+// for Designing NUMA Locks" (PPoPP 2012; ACM Transactions on Parallel Computing 1(2), 2015): a
+// ticket lock for each NUMA node, and one at the top for all. The holder hands over within its node
+// as long as a thread of the node waits, at most 64 times in a row, and the top lock stays with the
 // node meanwhile.
 //
 //   lock    take the lock of the own NUMA node. If it comes with the top lock, that is all.
@@ -9,10 +9,11 @@
 //   unlock  if a thread of the node waits, and the limit is not reached: release the node's lock
 //           with the top lock. If not, release both
 //
-// The limit of 64 is the one of the article's experiments. The locks of the nodes are those of
-// ticket.hpp. The top lock is written here, since is_taken needs numbers that do not wrap and an
-// order of the draw. For the lock, a thread stays on the NUMA node on which it was registered
-// (P::node), even if the system moves it.
+// The article was not at hand. What is read here is Concurrency Kit's ck_cohort.h and trbot's
+// cohort_locks.h (2017), which follows the article and has the limit of 64. The locks of the nodes
+// are those of ticket.hpp. The top lock is written here, since is_taken needs numbers that do not
+// wrap and an order of the draw. For the lock, a thread stays on the NUMA node on which it was
+// registered (P::node), even if the system moves it.
 #pragma once
 
 #include "locks/mutex/concept.hpp"

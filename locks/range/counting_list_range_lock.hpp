@@ -22,10 +22,9 @@
 //   to the list, which ends the counting: only the list knows ranges. A shared hold that shrinks
 //   makes later readers wait for the counted ones.
 // - The list is that of list_range_lock.hpp. FreeBSD's list has no shorter way for an empty list.
-// Its
-//   readers leave the list too where their second look finds a writer, its second looks unlink
-//   released entries, and its waiters sleep in one queue, which each release wakes whole. Here
-//   readers stay and come first, and waiters spin.
+//   Its readers too leave the list where their second look finds a writer. Its second looks unlink
+//   released entries. Its waiters sleep in one queue, which each release wakes whole. Here readers
+//   stay and come first, and waiters spin.
 #pragma once
 
 #include <string>

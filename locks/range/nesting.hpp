@@ -5,7 +5,8 @@
 
 namespace faultline {
 
-// Call it before. All range locks allow it but those that have a function of that name.
+// Call it before. A range lock that has a function of this name allows nesting only from that call
+// on. All others always allow it.
 template <RangeLock L>
 void allow_nesting(L& lock) {
   if constexpr (requires { lock.allow_nesting(); }) lock.allow_nesting();

@@ -1,7 +1,8 @@
-// C-RW-WP, the NUMA-aware reader-writer lock that prefers writers (Calciu, Dice, Lev, Luchangco,
-// Marathe and Shavit, "NUMA-Aware Reader-Writer Locks", PPoPP 2013). Readers count on a line of
-// their NUMA node. Writers take a cohort lock (locks/mutex/cohort.hpp), which hands over within a
-// node as long as it can.
+// C-RW-WP, the NUMA-aware reader-writer lock that prefers writers, after Calciu, Dice, Lev,
+// Luchangco, Marathe and Shavit, "NUMA-Aware Reader-Writer Locks" (PPoPP 2013). The article was not
+// at hand. What is read here is Concurrency Kit's ck_rwcohort.h and trbot's cohort_locks.h (2017),
+// which follow it. Readers count on a line of their NUMA node. Writers take a cohort lock
+// (locks/mutex/cohort.hpp), which hands over within a node as long as it can.
 //
 //   read    add one to the node's count, then look at the cohort lock. If a writer has it or waits
 //           for it: take the one back, wait until the lock is free, and begin again.
@@ -13,13 +14,12 @@
 // lock, a writer comes to the lock and looks at the counts. Either the reader sees the writer, or
 // the writer sees the reader.
 //
-// How it differs from its source:
-// - The article's readers are out of patience after a number of looks at the lock. Here it is 1 ms:
-//   the price of a look differs between machines.
-// - The article knows the number of NUMA nodes. Here a reader notes the first one of its node in
+// How it differs from its sources:
+// - Their readers are out of patience after a number of looks at the lock. Here it is 1 ms: the
+//   price of a look differs between machines.
+// - They know the number of NUMA nodes. Here a reader notes the first one of its node in
 //   `places_`, so that writers look only at counts that are in use.
-// - The article's cohort lock is C-PTL-TKT, whose top lock has a word for each waiter.
-// - The article has neither tries nor a downgrade.
+// - They have neither tries nor a downgrade.
 #pragma once
 
 #include <bit>

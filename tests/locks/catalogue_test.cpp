@@ -10,7 +10,6 @@
 #include <stdexcept>
 
 #include "harness/case/names.hpp"
-#include "locks/left_out.hpp"
 #include "tests/paths.hpp"
 #include "workloads/catalogue.hpp"
 

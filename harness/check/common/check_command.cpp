@@ -9,7 +9,6 @@
 #include "harness/check/common/pool.hpp"
 #include "harness/check/genmc/export.hpp"
 #include "locks/catalogue.hpp"
-#include "locks/left_out.hpp"
 
 namespace faultline::check {
 namespace {

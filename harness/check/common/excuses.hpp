@@ -37,8 +37,7 @@ enum class Reason : u8 {
   // not.
   release_sequence,
   // In C++11 and in Relacy, any edge between two threads orders the seq_cst operations before it
-  // and
-  // after it. In C++20 only an edge does whose two ends are seq_cst.
+  // and after it. In C++20 an edge does so only if its two ends are seq_cst.
   seq_cst_order,
   // No program of the checker makes the calls that need the order.
   program,

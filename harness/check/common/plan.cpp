@@ -108,8 +108,8 @@ class Plan {
         surprises == 1 ? 500'000 : 50'000)
         .surprises = surprises;
   }
-  // A search with bounds takes so long that it has the first programs alone, and the last one where
-  // an acquisition has many steps. Random search has all.
+  // A search with bounds takes long. So it has only the first three programs, and where an
+  // acquisition has many steps the last one too. Random search has all.
   void add_bounded(u32 preemptions, u32 deviations) {
     std::vector<Program> programs = programs_of_many(family_, 3);
     const std::ptrdiff_t last = std::ssize(programs) - (checked_.fewer > 1 ? 1 : 0);

@@ -88,7 +88,7 @@ template <>
 struct Checkable<SegmentRangeLock<P>> {
   using type = SegmentRangeLock<P, CasRwLock, 4>;
 };
-// Here each unlinked entry is a batch, so that entries are soon reused.
+// A batch is one unlinked entry, so that a program reuses entries.
 template <>
 struct Checkable<ListRangeLock<P, 64>> {
   using type = ListRangeLock<P, 1>;

@@ -67,8 +67,8 @@ struct Checked {
   // The catalogue's entry of the scheme says so.
   bool discards_by_page = false;
 
-  // Above 1: an acquisition has so many steps that searches which go through all orders never end.
-  // Exhaustive searches get one of `fewer` of the usual executions, bounded ones ten of `fewer`.
+  // Above 1 where an acquisition has so many steps that exhaustive searches do not end. The number
+  // of executions of an exhaustive search is divided by it, and that of a bounded one by its tenth.
   u32 fewer = 1;
 
   bool is_broken() const { return std::string_view(name).find(":flaw=") != std::string_view::npos; }
