@@ -9,11 +9,14 @@
 //   unlock  if a thread of the node waits, and the limit is not reached: release the node's lock
 //           with the top lock. If not, release both
 //
-// The article was not at hand. What is read here is Concurrency Kit's ck_cohort.h and trbot's
-// cohort_locks.h (2017), which follows the article and has the limit of 64. The locks of the nodes
-// are those of ticket.hpp. The top lock is written here, since is_taken needs numbers that do not
-// wrap and an order of the draw. For the lock, a thread stays on the NUMA node on which it was
-// registered (P::node), even if the system moves it.
+// The article was not at hand. Two implementations were: cohort_locks.h (trbot, 2017), which is
+// based on the article, and Concurrency Kit's ck_cohort.h. The limit of 64 handoffs is that of
+// cohort_locks.h; ck_cohort.h has 10 unless its user sets another one. The top lock of
+// cohort_locks.h is a partitioned ticket lock, so that lock is C-PTL-TKT.
+//
+// The locks of the nodes are those of ticket.hpp. The top lock is written here, since is_taken
+// needs numbers that do not wrap and an order of the draw. For the lock, a thread stays on the NUMA
+// node on which it was registered (P::node), even if the system moves it.
 #pragma once
 
 #include "locks/mutex/concept.hpp"

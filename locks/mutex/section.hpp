@@ -1,4 +1,4 @@
-// A critical section under a mutex.
+// A critical section under a mutex (locks/mutex/concept.hpp), as long as the object lives.
 #pragma once
 
 namespace faultline {

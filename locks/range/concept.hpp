@@ -14,8 +14,8 @@ namespace faultline {
 
 // `downgrade` turns an exclusive hold into a shared one, and `downgrade_range` shrinks a hold to a
 // range inside it. Both let waiters that no longer conflict go on. `try_lock` may fail although
-// nothing conflicts; each lock says when. `describe` lists holders
-// and waiters as far as the lock knows them.
+// nothing conflicts; each lock says when. `describe` lists holders and
+// waiters as far as the lock knows them.
 template <class L>
 concept RangeLock = requires(L lock, const L& constant, typename L::Node& node, Range range,
                              bool exclusive, Events& events) {

@@ -1,12 +1,12 @@
-// For a thread that holds several disjoint ranges of one lock at once.
+// Nesting: a thread holds several disjoint ranges of one lock at once.
 #pragma once
 
 #include "locks/range/concept.hpp"
 
 namespace faultline {
 
-// Call it before. A range lock that has a function of this name allows nesting only from that call
-// on. All others always allow it.
+// The caller may nest once this has returned. A range lock that forbids nesting at first has a
+// function of this name. All others allow nesting always.
 template <RangeLock L>
 void allow_nesting(L& lock) {
   if constexpr (requires { lock.allow_nesting(); }) lock.allow_nesting();

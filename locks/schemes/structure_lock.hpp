@@ -7,6 +7,7 @@
 
 #include "locks/any.hpp"
 #include "locks/mutex/concept.hpp"
+#include "locks/mutex/section.hpp"
 #include "locks/shared/concept.hpp"
 
 namespace faultline {
@@ -15,16 +16,9 @@ namespace faultline {
 template <class P, Mutex Lock>
 class MutexStructure {
  public:
-  class Write {
+  class Write : MutexSection<Lock> {
    public:
-    explicit Write(MutexStructure& structure) : lock_(structure.lock_) { lock_.lock(node_); }
-    ~Write() { lock_.unlock(node_); }
-    Write(const Write&) = delete;
-    Write& operator=(const Write&) = delete;
-
-   private:
-    Lock& lock_;
-    typename Lock::Node node_;
+    explicit Write(MutexStructure& structure) : MutexSection<Lock>(structure.lock_) {}
   };
   using Read = Write;
 

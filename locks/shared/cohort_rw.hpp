@@ -1,8 +1,8 @@
 // C-RW-WP, the NUMA-aware reader-writer lock that prefers writers, after Calciu, Dice, Lev,
 // Luchangco, Marathe and Shavit, "NUMA-Aware Reader-Writer Locks" (PPoPP 2013). The article was not
-// at hand. What is read here is Concurrency Kit's ck_rwcohort.h and trbot's cohort_locks.h (2017),
-// which follow it. Readers count on a line of their NUMA node. Writers take a cohort lock
-// (locks/mutex/cohort.hpp), which hands over within a node as long as it can.
+// at hand. Two implementations were: cohort_locks.h (trbot, 2017), which is based on it, and
+// Concurrency Kit's ck_rwcohort.h. Readers count on a line of their NUMA node. Writers take a
+// cohort lock (locks/mutex/cohort.hpp), which hands over within a node as long as it can.
 //
 //   read    add one to the node's count, then look at the cohort lock. If a writer has it or waits
 //           for it: take the one back, wait until the lock is free, and begin again.
@@ -14,12 +14,14 @@
 // lock, a writer comes to the lock and looks at the counts. Either the reader sees the writer, or
 // the writer sees the reader.
 //
-// How it differs from its sources:
-// - Their readers are out of patience after a number of looks at the lock. Here it is 1 ms: the
+// How it differs from the two:
+// - There a reader is out of patience after a number of looks at the lock. Here it is 1 ms: the
 //   price of a look differs between machines.
-// - They know the number of NUMA nodes. Here a reader notes the first one of its node in
-//   `places_`, so that writers look only at counts that are in use.
-// - They have neither tries nor a downgrade.
+// - cohort_locks.h counts arrivals and departures of a node's readers apart, and ck_rwcohort.h has
+//   one count for all readers. Here each NUMA node has one count.
+// - cohort_locks.h asks the system for the number of NUMA nodes. Here the first reader of a node
+//   notes it in `places_`, so that writers look only at counts that are in use.
+// - Neither has a try or a downgrade of the reader-writer lock.
 #pragma once
 
 #include <bit>

@@ -4,8 +4,9 @@
 // Each thread keeps free nodes of its own, as the kernel's slab keeps them for each CPU. It fills
 // them up before the caller takes a lock. A dead node becomes free after a grace period, in a batch
 // with the other nodes of its edit, and goes back to the thread that retired it. A thread with many
-// free nodes leaves the surplus to the others. So the memory is bounded by the live nodes, those
-// that wait for a grace period, and a constant for each thread.
+// free nodes leaves the surplus to the others, in a list under a spinlock. A thread that runs out
+// takes what it lacks and `kept` / 2 more, so that the next thread finds nodes too. So the memory
+// is bounded by the live nodes, those that wait for a grace period, and a constant for each thread.
 //
 // A Node has `state`, an atomic u64, and static constants: `label`, the name of its lines in a
 // report, and `bytes`, its size.
@@ -179,7 +180,7 @@ class RcuNodes {
 
   // Sees to it that `free` has as many nodes as wanted, and not many more.
   void fit(Free& free, u32 wanted) {
-    // relaxed: a hint. What it misses, the next call finds.
+    // relaxed: a hint. A thread that does not see the nodes yet allocates.
     if (free.count < wanted && shared_.first.load(std::memory_order_relaxed) != nullptr)
       take_shared(free, wanted + kept / 2 - free.count);
     if (free.count < wanted) allocate(free, wanted - free.count);

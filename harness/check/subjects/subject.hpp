@@ -67,8 +67,8 @@ struct Checked {
   // The catalogue's entry of the scheme says so.
   bool discards_by_page = false;
 
-  // Above 1 where an acquisition has so many steps that exhaustive searches do not end. The number
-  // of executions of an exhaustive search is divided by it, and that of a bounded one by its tenth.
+  // Above 1 where an acquisition has so many steps that exhaustive searches do not end. It divides
+  // the number of executions of exhaustive searches. A tenth of it divides that of bounded ones.
   u32 fewer = 1;
 
   bool is_broken() const { return std::string_view(name).find(":flaw=") != std::string_view::npos; }
