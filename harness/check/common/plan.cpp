@@ -205,6 +205,10 @@ class Plan {
     // More take seconds, but minutes where the lock has a spinlock inside.
     add_random(4, main_ && !light_ && checked_.fewer == 1 ? 30'000 : 20'000);
   }
+  // For pairs of which exhaustive searches explore little.
+  void add_random_pairs() {
+    add("2 threads x 1, random", programs_of_pairs(family_), Search::random, 1'000).surprises = 2;
+  }
   void add_random(u32 threads, u64 executions) {
     add(fmt::format("{} threads x 1, random", threads), programs_of_many(family_, threads),
         Search::random, executions)
@@ -271,6 +275,7 @@ std::vector<Stage> stages_of(const Checked& checked, Extent extent, u64 seed) {
     plan.lighten();
   }
   plan.add_random();
+  if (checked.fewer > 1) plan.add_random_pairs();
   if (extent == Extent::deep || plan.is_main()) plan.add_passers();
   return plan.stages();
 }
