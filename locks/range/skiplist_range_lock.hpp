@@ -14,7 +14,8 @@
 //
 // How it differs from its source:
 // - There a thread whose range is in conflict yields the CPU and tries again. Here it sleeps until
-//   a range that it met is released or shrinks, and then tries again.
+//   a range that it met is released or shrinks, and then tries again
+//   (locks/range/retrying_range_lock.hpp).
 // - There a range has two nodes from the kernel's allocator, one for its start and one for its end.
 //   Here it has one, the caller's.
 // - 4 levels, not 16, since a thread holds few ranges at a time. The highest level has about one of
@@ -25,34 +26,24 @@
 #include <string>
 #include <vector>
 
-#include "locks/events.hpp"
-#include "locks/layout.hpp"
 #include "locks/mutex/qspinlock.hpp"
-#include "locks/mutex/section.hpp"
-#include "locks/per_thread.hpp"
 #include "locks/platform.hpp"
-#include "locks/promise.hpp"
-#include "locks/range/describe.hpp"
-#include "locks/range/text.hpp"
-#include "locks/range/waiter_queue.hpp"
-#include "locks/range/waiters.hpp"
+#include "locks/range/retrying_range_lock.hpp"
 #include "locks/skip_heights.hpp"
 #include "locks/types.hpp"
 
 namespace faultline {
 
-// `Spinlock`, a mutex (locks/mutex/concept.hpp), guards the list. A thread holds it for one search,
-// never over a sleep or a wake-up.
-template <class P, template <class> class Spinlock = Qspinlock>
-class SkiplistRangeLock {
+// The held ranges.
+template <class P>
+class SkiplistRanges {
   static constexpr u32 most_levels = 4;
 
  public:
   static constexpr bool shares = false;
-  // Whoever finds the range free gets it.
-  static constexpr Promise promise = no_promise;
+  static constexpr const char* label = "range.list";
 
-  class Node;
+  struct Node;
 
  private:
   struct Links {
@@ -60,94 +51,37 @@ class SkiplistRangeLock {
   };
 
  public:
-  // While the range is held or waited for, the mutex guards all members but `waiter`.
-  class Node {
-   public:
-    Node() = default;
-
-   private:
-    friend class SkiplistRangeLock;
-
-    typename P::template data<u64> start;
-    typename P::template data<u64> end;
-    typename P::template data<u32> thread;
+  struct Node : RangeHold<P> {
     typename P::template data<u32> height;  // how many levels the node is linked at
     WaiterQueue<P> blocked;                 // the threads that sleep until this range is released
-    Waiter<P> waiter;
     Links links;
   };
 
-  SkiplistRangeLock()
-      : events_({"range.waits", "range.retries", "range.sleeps", "range.trylock_failed"}) {
-    levels_.store(1);
-    P::label(&mutex_, "range.mutex");
-    P::label(&head_, "range.list");
-  }
-  SkiplistRangeLock(const SkiplistRangeLock&) = delete;
-  SkiplistRangeLock& operator=(const SkiplistRangeLock&) = delete;
+  SkiplistRanges() { levels_.store(1); }
 
-  // `range` is not empty. A thread that holds an overlapping range deadlocks.
-  void lock(Node& node, Range range, bool) {
-    prepare(node, range);
-    if (!take_or_join(node, range)) await(node, range);
-  }
+  void reserve() {}
 
-  // Fails only where a held range overlaps.
-  bool try_lock(Node& node, Range range, bool) {
-    prepare(node, range);
-    {
-      Section section(mutex_);
-      Way way = way_to(range.start);
-      if (conflict(way, range) == nullptr) {
-        link(node, way);
-        return true;
-      }
-    }
-    events_.add(trylock_failed);
-    return false;
+  WaiterQueue<P>* insert(Node& node, Wakes<P>&) {
+    const Range range = node.range();
+    Way way = way_to(range.start);
+    if (Node* other = conflict(way, range)) return &other->blocked;
+    link(node, way);
+    return nullptr;
   }
-
-  // The thread that holds the range calls it.
-  void unlock(Node& node) {
-    Wakes<P> wakes;
-    {
-      Section section(mutex_);
-      unlink(node);
-      node.blocked.move_to(wakes);
-    }
-    wakes.send();
+  void erase(Node& node, Wakes<P>& wakes) {
+    unlink(node);
+    node.blocked.move_to(wakes);
   }
-
   // The hold stays exclusive.
-  void downgrade(Node&) {}
+  void downgrade(Node&, Wakes<P>&) {}
 
-  // `range` is not empty and lies inside the held range. The node keeps its place in the list. All
-  // who wait for it try again.
-  void downgrade_range(Node& node, Range range) {
-    Wakes<P> wakes;
-    {
-      Section section(mutex_);
-      node.start.store(range.start);
-      node.end.store(range.end);
-      node.blocked.move_to(wakes);
-    }
-    wakes.send();
+  // A line for each held range.
+  void describe(std::vector<std::string>& lines) const {
+    for (const Node* node = head_.next[0].load(); node != nullptr;
+         node = node->links.next[0].load())
+      lines.push_back(holder_text(node->thread.load(), node->range(), true, node->blocked.size()));
   }
 
-  void append_events(Events& events) const { events_.append_to(events); }
-
-  // One line per held range, in the order of addresses: "thread 3 holds [0x1000, 0x2000) exclusive,
-  // before 2 that wait". Gives up if the spinlock stays held.
-  std::vector<std::string> describe() const {
-    return describe_in_section<P>(mutex_, [&](std::vector<std::string>& lines) {
-      for (const Node* node = head_.next[0].load(); node != nullptr;
-           node = node->links.next[0].load())
-        lines.push_back(holder_text(node->thread.load(), {node->start.load(), node->end.load()},
-                                    true, node->blocked.size()));
-    });
-  }
-
-  // For tests, with all threads at rest: answers what is wrong with the list, or an empty string.
   std::string check() const {
     u64 end = 0;
     for (const Node* node = head_.next[0].load(); node != nullptr;
@@ -171,39 +105,6 @@ class SkiplistRangeLock {
   }
 
  private:
-  using Section = MutexSection<Spinlock<P>>;
-  enum Event : usize { waits, retries, sleeps, trylock_failed, event_count };
-
-  void prepare(Node& node, Range range) {
-    node.start.store(range.start);
-    node.end.store(range.end);
-    node.thread.store(P::self());
-    node.waiter.prepare(parkers_.here());
-  }
-
-  // Takes the range if it is free. Else joins the queue of a range in conflict.
-  bool take_or_join(Node& node, Range range) {
-    Section section(mutex_);
-    Way way = way_to(range.start);
-    Node* other = conflict(way, range);
-    if (other == nullptr) {
-      link(node, way);
-      return true;
-    }
-    other->blocked.add(node.waiter);
-    return false;
-  }
-
-  void await(Node& node, Range range) {
-    events_.add(waits);
-    WaitScope<P> scope(this, "range_lock");
-    for (;;) {
-      node.waiter.sleep([&] { events_.add(sleeps); });
-      if (take_or_join(node, range)) return;
-      events_.add(retries);
-    }
-  }
-
   // At each level in use, the links of the last node that begins below an address, or the head's.
   struct Way {
     Links* links[most_levels];
@@ -253,12 +154,12 @@ class SkiplistRangeLock {
     levels_.store(used);
   }
 
-  alignas(cache_line) mutable Spinlock<P> mutex_;
   typename P::template data<u32> levels_;  // in use, at least one
   SkipHeights<P> heights_;
   Links head_;
-  alignas(cache_line) PerThread<P, Parker<P>> parkers_;
-  EventCounters<P, event_count> events_;
 };
+
+template <class P, template <class> class Spinlock = Qspinlock>
+using SkiplistRangeLock = RetryingRangeLock<P, SkiplistRanges<P>, Spinlock<P>>;
 
 }  // namespace faultline

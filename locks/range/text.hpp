@@ -26,11 +26,14 @@ inline std::string range_text(Range range, bool exclusive) {
   return text.append(exclusive ? ") exclusive" : ") shared");
 }
 
-// "thread 3 holds [0x1000, 0x2000) exclusive, before 2 that wait"
-inline std::string holder_text(u32 thread, Range range, bool exclusive, u64 waiting) {
-  std::string text = "thread " + std::to_string(thread) + " holds " + range_text(range, exclusive);
+// "thread 3 holds [0x1000, 0x2000) exclusive, before 2 that wait", where `who` is "thread 3 holds".
+inline std::string holder_text(const std::string& who, Range range, bool exclusive, u64 waiting) {
+  std::string text = who + ' ' + range_text(range, exclusive);
   if (waiting != 0) text.append(", before ").append(std::to_string(waiting)).append(" that wait");
   return text;
+}
+inline std::string holder_text(u32 thread, Range range, bool exclusive, u64 waiting) {
+  return holder_text("thread " + std::to_string(thread) + " holds", range, exclusive, waiting);
 }
 
 }  // namespace faultline

@@ -88,6 +88,11 @@ template <>
 struct Checkable<SegmentRangeLock<P>> {
   using type = SegmentRangeLock<P, CasRwLock, 4>;
 };
+template <>
+struct Checkable<MapleRangeLock<P>> {
+  using type = MapleRangeLock<P, StepMutex, vmas::MapleOf<3, 3>>;
+  static constexpr u32 fewer = 160;
+};
 // A batch is one unlinked entry, so that a program reuses entries.
 template <>
 struct Checkable<ListRangeLock<P, 64>> {
