@@ -72,10 +72,11 @@ class BtreeRanges {
 };
 
 template <class P, template <class> class Mutex = Qspinlock, u32 fan_out = 16>
-class BtreeRangeLock : public RetryingRangeLock<P, BtreeRanges<P, fan_out>, Mutex<P>> {
+class BtreeRangeLock
+    : public RetryingRangeLock<P, GuardedRanges<P, BtreeRanges<P, fan_out>, Mutex<P>>> {
  public:
   // For tests.
-  u32 height() const { return this->ranges().height(); }
+  u32 height() const { return this->held().ranges().height(); }
 };
 
 }  // namespace faultline

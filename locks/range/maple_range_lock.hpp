@@ -11,17 +11,18 @@
 //   hold that begins or ends between two segments goes, they become one. So n holds make at most
 //   2n-1 segments.
 // - A thread whose range is in conflict sleeps at the first segment that it met, and not at a hold,
-//   because the last of several holds may be any of them. It tries again once the segment has no
-//   hold any more, becomes shared, is split, or goes into another one
+//   because any of the segment's holds may be the last to go. It tries again once the segment has
+//   no hold any more, becomes shared, is split, or goes into another one
 //   (locks/range/retrying_range_lock.hpp).
-// - The tree's addresses are page numbers, since a tree of VMAs has no room for address 0.
+// - The tree's addresses are page numbers plus `lowest_address`, since a tree of VMAs has no room
+//   below that.
 // - The mutex spins (`Mutex`). It is held for one operation.
 //
-// What the tree costs here: a hold copies a leaf of 256 bytes when it comes, and another one when
-// it goes, and RCU frees the old ones. No reader needs that, since all hold the mutex, but the tree
-// (locks/vmas/maple.hpp) has no mode without RCU, as the kernel's has. A thread prepares the memory
-// for one edit before it takes the mutex. A shared range that splits or joins segments makes more
-// edits. They take the thread's other free nodes, and allocate where there are none.
+// What the tree costs here: a hold usually copies a leaf of 256 bytes when it comes, and another
+// one when it goes, and RCU frees the old ones. No reader needs that, since all hold the mutex, but
+// the tree (locks/vmas/maple.hpp) has no mode without RCU, as the kernel's has. A thread prepares
+// the memory for one edit before it takes the mutex. A shared range that splits or joins segments
+// makes more edits. They take the thread's other free nodes, and allocate where there are none.
 #pragma once
 
 #include <algorithm>
@@ -176,12 +177,12 @@ class MapleRanges {
     if (range.end == places.end) segment.ends.store(segment.ends.load() + change);
   }
 
-  // Lets a segment end at `at`, if one contains the place before and that one. It is shared.
+  // If a segment contains both `at - 1` and `at`, splits it at `at`. Such a segment is shared.
   void split(u64 at, Wakes<P>& wakes) {
     Segment* lower = tree_.find(at);
     if (lower == nullptr || lower->range().start >= at) return;
     const Range whole = lower->range();
-    // Their ranges may lie in the upper part alone.
+    // A waiter's range may overlap the upper part alone.
     lower->blocked.move_to(wakes);
     tree_.resize(*lower, {whole.start, at});
     Segment& upper = add({at, whole.end}, *lower);
@@ -202,7 +203,7 @@ class MapleRanges {
     tree_.resize(*lower, whole);
   }
 
-  // A segment without a hold. `like` has its mode and its thread.
+  // Adds a segment that no hold covers yet, with the mode and the thread of `like`.
   template <class Like>
   Segment& add(Range places, const Like& like) {
     Segment& segment = take();
@@ -237,11 +238,12 @@ class MapleRanges {
 };
 
 template <class P, template <class> class Mutex = Qspinlock, class Tree = vmas::Maple>
-class MapleRangeLock : public RetryingRangeLock<P, MapleRanges<P, Tree>, Mutex<P>> {
+class MapleRangeLock
+    : public RetryingRangeLock<P, GuardedRanges<P, MapleRanges<P, Tree>, Mutex<P>>> {
  public:
   // For tests, with all threads at rest.
-  u64 segments() const { return this->ranges().segments(); }
-  u64 allocated_nodes() const { return this->ranges().allocated_nodes(); }
+  u64 segments() const { return this->held().ranges().segments(); }
+  u64 allocated_nodes() const { return this->held().ranges().allocated_nodes(); }
 };
 
 }  // namespace faultline

@@ -1,6 +1,6 @@
-// What range locks share that keep the held ranges in a container under a mutex. A thread whose
-// range is in conflict sleeps until what it met is released or downgraded, or changes its edges,
-// and then tries again. No order of arrival holds, so shared ranges can starve an exclusive one.
+// What the range locks share in which waiters try again: a thread whose range is in conflict sleeps
+// until what it met is released or downgraded, or changes its edges, and then tries again. No order
+// of arrival holds, so any waiter can starve.
 #pragma once
 
 #include <string>
@@ -21,7 +21,7 @@
 namespace faultline {
 
 // The part of the caller's node that every such lock has. While the range is held or waited for,
-// the mutex guards all members but `waiter`.
+// the lock that guards its entry (a mutex, or the lock of a leaf) guards all members but `waiter`.
 template <class P>
 struct RangeHold {
   Range range() const { return {start.load(), end.load()}; }
@@ -36,84 +36,68 @@ struct RangeHold {
   Waiter<P> waiter;
 };
 
-// `Mutex` (locks/mutex/concept.hpp) guards the ranges. A thread never holds it over a sleep or a
-// wake-up. `Ranges` is the container. Its calls but reserve() are made under the mutex:
-//   shares                  says whether shared ranges may overlap
-//   label                   is the name of the container in reports
-//   Node                    is the caller's node, a RangeHold. If the lock shares, it has
-//                           `exclusive` too
-//   reserve()               prepares the calling thread for one change
-//   insert(node, wakes)     answers null. If a range is in conflict, it inserts nothing, and
-//                           answers the queue of those who wait for that range
-//   erase(node, wakes)      ends a hold
-//   downgrade(node, wakes)  makes an exclusive hold a shared one, if the lock shares
-//   describe(lines)         adds lines for what is held and who waits, in the order of addresses
-//   check()                 answers what is wrong with the container, or an empty string
-// `wakes` gets the waiters that must try again.
-template <class P, class Ranges, class Mutex>
+// `Held` has the held ranges. Its calls are atomic:
+//   shares                says whether shared ranges may overlap
+//   Node                  is the caller's node, a RangeHold. If the lock shares, it has `exclusive`
+//                         too
+//   take(node, joins)     takes the node's range and answers true. If a held range is in conflict,
+//                         it answers false, and if `joins`, the node's waiter waits for that range
+//   release(node), downgrade(node), shrink(node, range)
+//                         do what unlock(), downgrade() and downgrade_range() say, and wake those
+//                         who must try again
+//   append_events(events), describe(), check()
+//                         as in the lock
+template <class P, class Held>
 class RetryingRangeLock {
  public:
-  using Node = typename Ranges::Node;
-  static constexpr bool shares = Ranges::shares;
+  using Node = typename Held::Node;
+  static constexpr bool shares = Held::shares;
   // Whoever finds the range free gets it.
   static constexpr Promise promise = no_promise;
 
   RetryingRangeLock()
-      : events_({"range.waits", "range.retries", "range.sleeps", "range.trylock_failed"}) {
-    P::label(&mutex_, "range.mutex");
-    P::label(&ranges_, Ranges::label);
-  }
+      : events_({"range.waits", "range.retries", "range.sleeps", "range.trylock_failed"}) {}
   RetryingRangeLock(const RetryingRangeLock&) = delete;
   RetryingRangeLock& operator=(const RetryingRangeLock&) = delete;
 
   // `range` is not empty. Do not nest: a thread that already holds an overlapping range deadlocks,
-  // unless both holds are shared.
+  // unless both holds are shared and the lock shares.
   void lock(Node& node, Range range, bool exclusive) {
     prepare(node, range, exclusive);
-    if (!take_or_join(node)) await(node);
+    if (!held_.take(node, true)) await(node);
   }
 
   // Fails only where a held range is in conflict.
   bool try_lock(Node& node, Range range, bool exclusive) {
     prepare(node, range, exclusive);
-    bool taken = false;
-    change([&](Wakes<P>& wakes) { taken = ranges_.insert(node, wakes) == nullptr; });
-    if (!taken) events_.add(trylock_failed);
-    return taken;
+    if (held_.take(node, false)) return true;
+    events_.add(trylock_failed);
+    return false;
   }
 
   // The thread that holds the range calls it.
-  void unlock(Node& node) {
-    change([&](Wakes<P>& wakes) { ranges_.erase(node, wakes); });
-  }
+  void unlock(Node& node) { held_.release(node); }
 
-  // Turns an exclusive hold into a shared one.
-  void downgrade(Node& node) {
-    change([&](Wakes<P>& wakes) { ranges_.downgrade(node, wakes); });
-  }
+  // Turns an exclusive hold into a shared one, if the lock shares.
+  void downgrade(Node& node) { held_.downgrade(node); }
 
   // `range` is not empty and lies inside the held range.
-  void downgrade_range(Node& node, Range range) {
-    change([&](Wakes<P>& wakes) {
-      ranges_.erase(node, wakes);
-      node.set_range(range);
-      ranges_.insert(node, wakes);
-    });
+  void downgrade_range(Node& node, Range range) { held_.shrink(node, range); }
+
+  void append_events(Events& events) const {
+    events_.append_to(events);
+    held_.append_events(events);
   }
 
-  void append_events(Events& events) const { events_.append_to(events); }
-
-  // Gives up if the mutex stays held.
-  std::vector<std::string> describe() const {
-    return describe_in_section<P>(
-        mutex_, [&](std::vector<std::string>& lines) { ranges_.describe(lines); });
-  }
+  // Lines for what is held and who waits, in the order of addresses. Gives up where another thread
+  // keeps the ranges locked.
+  std::vector<std::string> describe() const { return held_.describe(); }
 
   // For tests, with all threads at rest: answers what is wrong, or an empty string.
-  std::string check() const { return ranges_.check(); }
+  std::string check() const { return held_.check(); }
 
  protected:
-  const Ranges& ranges() const { return ranges_; }
+  const Held& held() const { return held_; }
 
  private:
   enum Event : usize { waits, retries, sleeps, trylock_failed, event_count };
@@ -125,6 +109,77 @@ class RetryingRangeLock {
     node.waiter.prepare(parkers_.here());
   }
 
+  void await(Node& node) {
+    events_.add(waits);
+    WaitScope<P> scope(this, "range_lock");
+    for (;;) {
+      node.waiter.sleep([&] { events_.add(sleeps); });
+      if (held_.take(node, true)) return;
+      events_.add(retries);
+    }
+  }
+
+  alignas(cache_line) Held held_;
+  alignas(cache_line) PerThread<P, Parker<P>> parkers_;
+  EventCounters<P, event_count> events_;
+};
+
+// Held ranges in a container under a mutex (locks/mutex/concept.hpp). A thread never holds the
+// mutex over a sleep or a wake-up. `Ranges` is the container. Its calls but reserve() are made
+// under the mutex:
+//   shares, Node            as above
+//   label                   is the name of the container in reports
+//   reserve()               prepares the calling thread for one change
+//   insert(node, wakes)     answers null. If a range is in conflict, it inserts nothing, and
+//                           answers the queue of those who wait for that range
+//   erase(node, wakes)      ends a hold
+//   downgrade(node, wakes)  makes an exclusive hold a shared one. Needed only if the lock shares
+//   describe(lines)         adds lines for what is held and who waits, in the order of addresses
+//   check()                 answers what is wrong with the container, or an empty string
+// `wakes` gets the waiters that must try again.
+template <class P, class Ranges, class Mutex>
+class GuardedRanges {
+ public:
+  using Node = typename Ranges::Node;
+  static constexpr bool shares = Ranges::shares;
+
+  GuardedRanges() {
+    P::label(&mutex_, "range.mutex");
+    P::label(&ranges_, Ranges::label);
+  }
+
+  bool take(Node& node, bool joins) {
+    bool taken = false;
+    change([&](Wakes<P>& wakes) {
+      WaiterQueue<P>* queue = ranges_.insert(node, wakes);
+      taken = queue == nullptr;
+      if (!taken && joins) queue->add(node.waiter);
+    });
+    return taken;
+  }
+  void release(Node& node) {
+    change([&](Wakes<P>& wakes) { ranges_.erase(node, wakes); });
+  }
+  void downgrade(Node& node) {
+    if constexpr (shares) change([&](Wakes<P>& wakes) { ranges_.downgrade(node, wakes); });
+  }
+  void shrink(Node& node, Range range) {
+    change([&](Wakes<P>& wakes) {
+      ranges_.erase(node, wakes);
+      node.set_range(range);
+      ranges_.insert(node, wakes);
+    });
+  }
+
+  void append_events(Events&) const {}
+  std::vector<std::string> describe() const {
+    return describe_in_section<P>(
+        mutex_, [&](std::vector<std::string>& lines) { ranges_.describe(lines); });
+  }
+  std::string check() const { return ranges_.check(); }
+  const Ranges& ranges() const { return ranges_; }
+
+ private:
   template <class F>
   void change(const F& make) {
     Wakes<P> wakes;
@@ -136,31 +191,8 @@ class RetryingRangeLock {
     wakes.send();
   }
 
-  // Takes the range if it is free. Else joins the queue of a range in conflict.
-  bool take_or_join(Node& node) {
-    bool taken = false;
-    change([&](Wakes<P>& wakes) {
-      WaiterQueue<P>* queue = ranges_.insert(node, wakes);
-      taken = queue == nullptr;
-      if (!taken) queue->add(node.waiter);
-    });
-    return taken;
-  }
-
-  void await(Node& node) {
-    events_.add(waits);
-    WaitScope<P> scope(this, "range_lock");
-    for (;;) {
-      node.waiter.sleep([&] { events_.add(sleeps); });
-      if (take_or_join(node)) return;
-      events_.add(retries);
-    }
-  }
-
-  alignas(cache_line) mutable Mutex mutex_;
+  mutable Mutex mutex_;
   Ranges ranges_;
-  alignas(cache_line) PerThread<P, Parker<P>> parkers_;
-  EventCounters<P, event_count> events_;
 };
 
 }  // namespace faultline

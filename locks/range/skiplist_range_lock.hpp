@@ -72,8 +72,6 @@ class SkiplistRanges {
     unlink(node);
     node.blocked.move_to(wakes);
   }
-  // The hold stays exclusive.
-  void downgrade(Node&, Wakes<P>&) {}
 
   // A line for each held range.
   void describe(std::vector<std::string>& lines) const {
@@ -160,6 +158,6 @@ class SkiplistRanges {
 };
 
 template <class P, template <class> class Spinlock = Qspinlock>
-using SkiplistRangeLock = RetryingRangeLock<P, SkiplistRanges<P>, Spinlock<P>>;
+using SkiplistRangeLock = RetryingRangeLock<P, GuardedRanges<P, SkiplistRanges<P>, Spinlock<P>>>;
 
 }  // namespace faultline

@@ -1,4 +1,4 @@
-// The threads that wait for one held range, and try again when it is released.
+// The threads that wait for what is held at one place, and try again when it is released.
 #pragma once
 
 #include "locks/platform.hpp"
@@ -6,7 +6,7 @@
 
 namespace faultline {
 
-// In the order in which they came. The mutex of the range lock guards it.
+// In the order in which they came. The lock that guards the place guards it.
 template <class P>
 class WaiterQueue {
  public:

@@ -1,5 +1,5 @@
 // How a thread that waits for a range sleeps, and how the thread that lets it go on wakes it: for
-// range locks that keep their waiters under a mutex.
+// range locks that keep their waiters under a lock, a mutex or the lock of a tree's leaf.
 #pragma once
 
 #include "locks/platform.hpp"
@@ -23,12 +23,12 @@ class Waiter {
  public:
   // The thread calls it before it lets others find the waiter.
   void prepare(Parker<P>& parker) { parker_.store(&parker); }
-  // Under the mutex, before the waiter is in a list.
+  // Under that lock, before the waiter is in a list.
   void arm() {
-    // relaxed: the waking thread finds the waiter under the mutex.
+    // relaxed: the waking thread finds the waiter under that lock.
     woken_.store(0, std::memory_order_relaxed);
   }
-  // Under the mutex, or in a list that the caller alone has.
+  // Under that lock, or in a list that the caller alone has.
   Waiter* next() const { return next_.load(); }
   void set_next(Waiter* next) { next_.store(next); }
 
@@ -55,7 +55,7 @@ class Waiter {
   typename P::template atomic<u32> woken_{0};
 };
 
-// The waiters that one thread wakes after it has released the mutex: a list of any length, linked
+// The waiters that one thread wakes after it has released that lock: a list of any length, linked
 // through their nodes, as Linux's wake_q links tasks. A node lives until its waiter is woken.
 template <class P>
 class Wakes {
@@ -77,7 +77,7 @@ class Wakes {
       Waiter<P>* next = waiter->next();
       Parker<P>& parker = *waiter->parker_.load();
       // release: pairs with the acquire in Waiter::sleep. The waiter sees what this thread did; it
-      // sees what earlier holders did through the mutex.
+      // sees what earlier holders did through that lock.
       waiter->woken_.store(1, std::memory_order_release);
       // release: pairs with the acquire in Waiter::sleep: a thread that sees the new value sees
       // that it is woken.

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -286,6 +287,17 @@ class HeldByOne {
     held_.clear();
   }
   usize size() const { return held_.size(); }
+  // The places between two neighbouring edges of ranges that some range covers.
+  usize segments() const {
+    std::set<u64> edges;
+    for (const auto& held : held_) edges.insert({held->range.start, held->range.end});
+    usize count = 0;
+    for (auto at = edges.begin(); at != edges.end() && std::next(at) != edges.end(); ++at)
+      count += std::any_of(held_.begin(), held_.end(), [&](const auto& held) {
+        return held->range.overlaps({*at, *std::next(at)});
+      });
+    return count;
+  }
 
  private:
   struct Held {
@@ -322,7 +334,7 @@ void hold_many(Lock& lock) {
   }
   EXPECT_GT(most, 150u);
   if constexpr (requires { lock.segments(); })
-    EXPECT_EQ(lock.describe().size(), lock.segments());
+    EXPECT_EQ(lock.describe().size(), one.segments());
   else
     EXPECT_EQ(lock.describe().size(), one.size());
   one.release_all();
@@ -475,7 +487,7 @@ TEST(MapleRangeLock, ADowngradeLetsSharedWaitersIn) {
   });
 }
 
-// A thread that waits for `range`, which `lock` holds.
+// A thread that waits for `range`, with which a held range is in conflict.
 struct MapleWaiter {
   MapleWaiter(Maple& lock, Range range) : holder(lock, 1, range, true) {
     while (count_lines(lock, "before 1 that wait") == 0) std::this_thread::yield();
@@ -514,9 +526,148 @@ TEST(MapleRangeLock, AWaiterSleepsUntilTheLastHoldOfItsSegmentGoes) {
   Maple::Node nodes[3];
   for (auto& node : nodes) lock.lock(node, page_range(0, 1), false);
   MapleWaiter waiter(lock, page_range(0, 1));
-  for (auto& node : nodes) lock.unlock(node);
+  for (auto& node : nodes) {
+    lock.unlock(node);
+    // Time for a waiter that has been woken too early to try again.
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
   waiter.holder.await();
   EXPECT_EQ(event(lock, "range.retries"), 0u);
+}
+
+using Olc = BtreeOlcRangeLock<P>;
+using SmallOlc = BtreeOlcRangeLock<P, Qspinlock, 4>;
+
+TEST(BtreeOlcRangeLock, HoldsManyRanges) {
+  Olc lock;
+  hold_many(lock);
+  EXPECT_EQ(lock.height(), 0u);
+}
+
+TEST(BtreeOlcRangeLock, HoldsManyRangesInSmallBlocks) {
+  BtreeOlcRangeLock<P, Qspinlock, 2> smallest;
+  hold_many(smallest);
+  BtreeOlcRangeLock<P, Qspinlock, 3> odd;
+  hold_many(odd);
+  SmallOlc small;
+  hold_many(small);
+}
+
+TEST(BtreeOlcRangeLock, OneUnlockWakesAllWhoWaitForTheRange) {
+  Olc lock;
+  wait_for_one(lock, true, [&](auto& node) { lock.unlock(node); });
+  EXPECT_EQ(event(lock, "range.waits"), 40u);
+}
+
+TEST(BtreeOlcRangeLock, ADowngradeLetsSharedWaitersIn) {
+  Olc lock;
+  Olc::Node other;
+  wait_for_one(lock, false, [&](auto& node) {
+    lock.downgrade(node);
+    EXPECT_FALSE(lock.try_lock(other, page_range(0, 1), true));
+    while (count_lines(lock, "holds") < 41) std::this_thread::yield();
+    lock.unlock(node);
+  });
+}
+
+TEST(BtreeOlcRangeLock, AShrunkHoldLetsGoWhoWaitedForWhatWasGivenUp) {
+  Olc lock;
+  Olc::Node other;
+  wait_for_one(lock, true, [&](auto& node) {
+    lock.downgrade_range(node, page_range(0, 1));
+    EXPECT_FALSE(lock.try_lock(other, page_range(0, 1), true));
+    while (count_lines(lock, "holds") < 41) std::this_thread::yield();
+    lock.unlock(node);
+  });
+}
+
+// Blocks that one thread takes come back from the other one.
+TEST(BtreeOlcRangeLock, BlocksAreUsedAgainWhereOneThreadInsertsAndAnotherErases) {
+  SmallOlc lock;
+  std::vector<SmallOlc::Node> nodes(200);
+  u64 blocks = 0;
+  for (u32 turn = 0; turn < 10; ++turn) {
+    run_threads(1, 1, [&](u32) {
+      for (u64 i = 0; i < nodes.size(); ++i) lock.lock(nodes[i], page_range(i, 1), true);
+    });
+    run_threads(2, 1, [&](u32) {
+      for (auto& node : nodes) lock.unlock(node);
+    });
+    if (turn == 0) blocks = lock.blocks();
+  }
+  EXPECT_GT(blocks, 100u);
+  EXPECT_EQ(lock.blocks(), blocks);
+  EXPECT_EQ(lock.check(), "");
+}
+
+TEST(BtreeOlcRangeLock, ARangeOverMoreThan64BlocksIsTakenAlone) {
+  NativeThread self(0, 0, 0, 1);
+  SmallOlc lock;
+  std::vector<SmallOlc::Node> nodes(200);
+  for (u64 i = 0; i < nodes.size(); ++i) lock.lock(nodes[i], page_range(i, 1), false);
+  EXPECT_LT(lock.height(), 8u);
+  SmallOlc::Node all;
+  EXPECT_FALSE(lock.try_lock(all, page_range(0, 200), true));
+  EXPECT_EQ(event(lock, "range.alone"), 0u);
+  ASSERT_TRUE(lock.try_lock(all, page_range(0, 200), false));
+  EXPECT_EQ(event(lock, "range.alone"), 1u);
+  EXPECT_EQ(event(lock, "range.restarts"), 0u);
+  EXPECT_EQ(lock.check(), "");
+  lock.unlock(all);
+  for (auto& node : nodes) lock.unlock(node);
+  EXPECT_EQ(lock.check(), "");
+}
+
+// Four threads hold up to ten ranges each, some of them over many blocks.
+TEST(BtreeOlcRangeLock, ThreadsThatHoldManyRangesExcludeOneAnother) {
+  SmallOlc lock;
+  Shadow shadow;
+  run_threads(1, 4, [&](u32 id) {
+    struct Held {
+      SmallOlc::Node node;
+      Range range;
+      bool exclusive;
+    };
+    std::vector<std::unique_ptr<Held>> held;
+    std::mt19937_64 random(id);
+    const auto acquire = [&] {
+      const u64 first = random() % pages;
+      const u64 most = random() % 8 == 0 ? pages - first : std::min<u64>(3, pages - first);
+      auto mine = std::make_unique<Held>();
+      mine->range = page_range(first, 1 + random() % most);
+      mine->exclusive = random() % 4 == 0;
+      if (!lock.try_lock(mine->node, mine->range, mine->exclusive)) return;
+      shadow.enter(mine->range, mine->exclusive);
+      shadow.touch(mine->range, mine->exclusive);
+      held.push_back(std::move(mine));
+    };
+    const auto release = [&](usize i) {
+      Held& mine = *held[i];
+      shadow.leave(mine.range, mine.exclusive);
+      const u64 count = mine.range.length() / page_size;
+      if (count > 1 && random() % 4 == 0) {
+        const u64 given_up = (1 + random() % (count - 1)) * page_size;
+        if (random() % 2 == 0)
+          mine.range.start += given_up;
+        else
+          mine.range.end -= given_up;
+        shadow.enter(mine.range, mine.exclusive);
+        return lock.downgrade_range(mine.node, mine.range);
+      }
+      lock.unlock(mine.node);
+      held.erase(held.begin() + static_cast<std::ptrdiff_t>(i));
+    };
+    const TimeLimit limit;
+    while (!limit.passed())
+      if (held.empty() || (held.size() < 10 && random() % 2 == 0))
+        acquire();
+      else
+        release(random() % held.size());
+    while (!held.empty()) release(0);
+  });
+  EXPECT_EQ(shadow.violations(), 0u);
+  EXPECT_EQ(lock.check(), "");
+  EXPECT_EQ(lock.height(), 0u);
 }
 
 using Segments = SegmentRangeLock<P>;

@@ -202,8 +202,10 @@ class Plan {
   }
   void add_random() {
     add_random(3, 10'000);
-    // More take seconds, but minutes where the lock has a spinlock inside.
-    add_random(4, main_ && !light_ && checked_.fewer == 1 ? 30'000 : 20'000);
+    // More take seconds, but minutes where the lock has a spinlock inside. Locks with the longest
+    // executions get half.
+    const u64 most = checked_.fewer < 100 ? 20'000 : 10'000;
+    add_random(4, main_ && !light_ && checked_.fewer == 1 ? 30'000 : most);
   }
   // For pairs of which exhaustive searches explore little.
   void add_random_pairs() {

@@ -84,6 +84,27 @@ template <>
 struct Checkable<BtreeRangeLock<P>> {
   using type = BtreeRangeLock<P, StepMutex, 2>;
 };
+// Holds three shared ranges above the programs' pages. They were taken from page 0, 1 and 2 on and
+// then shrunk, and the entry of each keeps its place. So the tree has a leaf for ranges that begin
+// at page 0, and one for the others.
+class OlcOfTwoLeaves : public BtreeOlcRangeLock<P, StepMutex, 2> {
+ public:
+  OlcOfTwoLeaves() {
+    for (u64 i = 0; i < std::size(nodes_); ++i) {
+      lock(nodes_[i], {i * page_size, above.end}, false);
+      downgrade_range(nodes_[i], above);
+    }
+  }
+
+ private:
+  static constexpr Range above{8 * page_size, 9 * page_size};
+  Node nodes_[3];
+};
+template <>
+struct Checkable<BtreeOlcRangeLock<P>> {
+  using type = OlcOfTwoLeaves;
+  static constexpr u32 fewer = 160;
+};
 template <>
 struct Checkable<SegmentRangeLock<P>> {
   using type = SegmentRangeLock<P, CasRwLock, 4>;
