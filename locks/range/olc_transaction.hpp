@@ -23,9 +23,9 @@
 // Progress. An operation that is not alone never waits for a block while it has locked another one.
 // So operations do not deadlock, but they can fail one another. After some failures a thread takes
 // its turn at a mutex, locks the head and is alone. So does a thread that reads too many blocks to
-// remember. Who has not passed the last look by then fails at the head, which no
-// operation can start without. Who has passed it has all its locks. So what the thread reads
-// unlocked stays as it is, it waits where a block is locked, and it does not fail.
+// remember. Each operation reads the head first. So an operation that has not made its last look by
+// then fails there, and one that has made it has all its locks. What the thread that is alone reads
+// unlocked therefore stays as it is. It waits where a block is locked, and does not fail.
 #pragma once
 
 #include <algorithm>
@@ -238,8 +238,8 @@ class OlcTransaction {
   }
   bool exchange(Step& step) {
     u64 seen = step.seen;
-    // seq_cst: pairs with the loads in is_valid(). Of two threads that each lock what the other
-    // one has read, the later one in the one order of these accesses sees the lock of the
+    // seq_cst: pairs with the loads in is_still() and enter(). Of two threads that each lock what
+    // the other one has read, the later one in the one order of these accesses sees the lock of the
     // earlier one. relaxed on failure: nothing is read.
     return step.version->compare_exchange_strong(seen, seen | locked, std::memory_order_seq_cst,
                                                  std::memory_order_relaxed);
