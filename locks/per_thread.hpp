@@ -9,13 +9,18 @@
 
 namespace faultline {
 
-template <class P, class T>
+// What becomes of the items when their PerThread ends. `kept`: RCU may still hand something back to
+// them. The memory of P::allocate lives on.
+enum class ItemsAtEnd { destroyed, kept };
+
+template <class P, class T, ItemsAtEnd at_end = ItemsAtEnd::destroyed>
 class PerThread {
  public:
   PerThread() = default;
   PerThread(const PerThread&) = delete;
   PerThread& operator=(const PerThread&) = delete;
   ~PerThread() {
+    if constexpr (at_end == ItemsAtEnd::kept) return;
     for (auto& slot : slots_)
       // relaxed: destruction happens after all threads have been joined.
       if (T* item = slot.load(std::memory_order_relaxed)) item->~T();

@@ -435,7 +435,7 @@ class ListRangeLock {
       last->next = seen;
       // release: pairs with the acquire in collect(), for `next`. relaxed on failure: the next turn
       // decides.
-      // weakened release survives, program: in the checker the owner itself reclaims.
+      // weakened release survives, program: over Relacy the owner itself reclaims.
     } while (!chain.compare_exchange_weak(seen, first, std::memory_order_release,
                                           std::memory_order_relaxed));
   }
@@ -444,7 +444,7 @@ class ListRangeLock {
     // relaxed: the exchange decides.
     if (chain.load(std::memory_order_relaxed) == nullptr) return nullptr;
     // acquire: pairs with the release in push().
-    // weakened acquire survives, program: in the checker the owner itself reclaims.
+    // weakened acquire survives, program: over Relacy the owner itself reclaims.
     return chain.exchange(nullptr, std::memory_order_acquire);
   }
 
@@ -480,7 +480,7 @@ class ListRangeLock {
   // Marked: the list has the one entry of a thread that has found it empty.
   alignas(cache_line) Word head_{0};
   alignas(cache_line) typename P::template atomic<Batch*> surplus_{nullptr};
-  PerThread<P, Local> locals_;
+  PerThread<P, Local, ItemsAtEnd::kept> locals_;
   EventCounters<P, event_count> events_;
 };
 

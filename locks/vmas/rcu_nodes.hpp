@@ -138,7 +138,8 @@ class RcuNodes {
     return first;
   }
 
-  // Natively a thread of liburcu runs this.
+  // Natively a thread of liburcu runs this. It may come after the container's end, so it touches
+  // only memory of P::allocate.
   static void reclaim(typename P::rcu::Node* node) {
     auto* batch = static_cast<Batch*>(node);
     // acquire: pairs with the release in retire.
@@ -149,7 +150,7 @@ class RcuNodes {
       batch->next = first;
       // release: pairs with collect's acquire, so that the owner sees `next`. relaxed on failure:
       // the next turn decides.
-      // weakened release survives, program: in the checker the owner itself runs this.
+      // weakened release survives, program: over Relacy the owner itself runs this.
     } while (!returned.compare_exchange_weak(first, batch, std::memory_order_release,
                                              std::memory_order_relaxed));
   }
@@ -159,7 +160,7 @@ class RcuNodes {
     // relaxed: the exchange decides.
     if (local.returned.load(std::memory_order_relaxed) == nullptr) return;
     // acquire: pairs with reclaim's release.
-    // weakened acquire survives, program: in the checker the owner itself reclaims.
+    // weakened acquire survives, program: over Relacy the owner itself reclaims.
     Batch* batch = local.returned.exchange(nullptr, std::memory_order_acquire);
     while (batch != nullptr) {
       push_all(local.free, batch->nodes);
@@ -231,7 +232,7 @@ class RcuNodes {
 
   Shared shared_;
   typename P::template atomic<u64> allocated_{0};
-  PerThread<P, Local> local_;
+  PerThread<P, Local, ItemsAtEnd::kept> local_;
 };
 
 }  // namespace faultline::vmas
