@@ -342,10 +342,12 @@ std::vector<Scripts> calls_of_two() {
       {{fault(1)}, {unmap}},
       {{call(Call::fault_read, 1, 2)}, {protect}},
       {{fault(0)}, {protect_pages(prot_read, 0, 1)}},  // splits a VMA
-      {{fault(1)}, {call(Call::unmap, 0, 1)}},         // splits a VMA
-      {{fault(2)}, {call(Call::map, 2, 3)}},           // extends a VMA
-      {{fault(1)}, {map}},                             // replaces the VMA in place
-      {{unmap}, {map, fault(1)}},                      // the second thread's page must stay mapped
+      {{fault(1)},
+       {protect_pages(prot_read, 0, 1)}},       // the fault may find what becomes the lower part
+      {{fault(1)}, {call(Call::unmap, 0, 1)}},  // splits a VMA
+      {{fault(2)}, {call(Call::map, 2, 3)}},    // extends a VMA
+      {{fault(1)}, {map}},                      // replaces the VMA in place
+      {{unmap}, {map, fault(1)}},               // the second thread's page must stay mapped
       {{fault(0)}, {fault(1)}},
       // The map looks at its neighbours.
       {{call(Call::map, 3, 4), fault(3)}, {protect_pages(prot_read, 0, 1)}},

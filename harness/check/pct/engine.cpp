@@ -73,6 +73,7 @@ void Engine::begin(const Schedule& schedule) {
   steps_ = idle_ = 0;
   time_ = 0;
   parallel_ = moved_ = false;
+  retired_.clear();
   if (log != nullptr) log->clear();
   if (labels != nullptr) labels->clear();
 }

@@ -63,6 +63,9 @@ struct Verdict {
   u32 steps = 0;        // of all threads together
 };
 
+// What RCU reclaims later, by a function that knows its type.
+struct RcuNode {};
+
 class Engine {
  public:
   static constexpr u32 most_steps = 40'000;   // an execution with more steps counts as a livelock
@@ -133,6 +136,9 @@ class Engine {
   }
   void rcu_unlock();
   void rcu_synchronize();
+  // Calls reclaim(node) when the read sections that are open now have ended: at once, or in the
+  // thread that ends the last of them. Does not wait.
+  void rcu_retire(RcuNode* node, void (*reclaim)(RcuNode*));
 
   void* allocate(usize bytes, usize alignment, const char* name = "memory");
   bool holds(const void* memory) const;
@@ -148,6 +154,8 @@ class Engine {
  private:
   enum class Status : u8 { ready, paused, asleep, grace, done };
   static constexpr u32 most_reads = 24;
+  // For each thread, the number of a read section; 0: none.
+  using Sections = std::array<u32, most_threads>;
   struct Read {
     const Cell* cell;
     u32 version;
@@ -170,8 +178,12 @@ class Engine {
     u32 wait_depth = 0;
     const char* waits_for = nullptr;
     u32 rcu_depth = 0, sections = 0;  // sections that it is inside; entered so far
-    // For each thread, the section that it waits for; 0: none.
-    std::array<u32, most_threads> grace{};
+    Sections grace{};                 // the sections that it waits for
+  };
+  struct Retired {
+    RcuNode* node;
+    void (*reclaim)(RcuNode*);
+    Sections grace;  // must end first
   };
 
   void map_memory();
@@ -188,7 +200,10 @@ class Engine {
   [[noreturn]] void leave();
   [[noreturn]] void fail_stuck(bool too_long);
   bool has_changed(const Thread& thread) const;
-  bool in_grace(const Thread& thread) const;
+  Sections open_sections() const;
+  bool have_ended(const Sections& sections) const;
+  void fence_all();
+  void reclaim_retired();
   void set_next_event();
   void add_label(const void* object, usize bytes, const char* text);
   void add_entry(const LogEntry& entry);
@@ -196,6 +211,8 @@ class Engine {
 
   std::byte* memory_ = nullptr;  // the stacks, then the arena
   usize used_ = 0;               // bytes of the arena
+
+  std::vector<Retired> retired_;
 
   const std::function<void()>* body_ = nullptr;
   const std::function<void(u32)>* thread_body_ = nullptr;

@@ -20,10 +20,8 @@ struct PctPlatform : cells::StoresParts<pct::AtomicCell> {
   static constexpr u32 table_level_bits = 2;  // every execution makes a new page table
   using tlb = check::CheckedTlb<PctPlatform>;
 
-  // The retiring thread reclaims, after a grace period that begins here, when its priority lets it
-  // run.
   struct rcu {
-    struct Node {};
+    using Node = pct::RcuNode;
     static void read_lock() {
       engine().step();
       engine().rcu_lock();
@@ -38,8 +36,8 @@ struct PctPlatform : cells::StoresParts<pct::AtomicCell> {
       engine().step();
     }
     static void retire(Node* node, void (*reclaim)(Node*)) {
-      synchronize();
-      reclaim(node);
+      engine().step();
+      engine().rcu_retire(node, reclaim);
     }
   };
 

@@ -78,39 +78,65 @@ void Engine::rcu_unlock() {
   if (current_->rcu_depth == 0) fail("rcu::read_unlock without rcu::read_lock");
   --current_->rcu_depth;
   for (u32 i = 0; i < thread_count_; ++i)
-    if (threads_[i].status == Status::grace && !in_grace(threads_[i])) {
+    if (threads_[i].status == Status::grace && have_ended(threads_[i].grace)) {
       threads_[i].status = Status::ready;
       moved_ = true;
     }
+  reclaim_retired();
 }
 
-bool Engine::in_grace(const Thread& thread) const {
+Engine::Sections Engine::open_sections() const {
+  Sections open{};
   for (u32 i = 0; i < thread_count_; ++i)
-    if (thread.grace[i] != 0 && threads_[i].rcu_depth != 0 &&
-        threads_[i].sections == thread.grace[i])
-      return true;
-  return false;
+    open[i] = threads_[i].rcu_depth != 0 ? threads_[i].sections : 0;
+  return open;
 }
 
-// A grace period begins and ends with a fence in every thread, as membarrier(2) makes it.
-// Priorities decide how long it lasts beyond the last reader.
+bool Engine::have_ended(const Sections& sections) const {
+  for (u32 i = 0; i < thread_count_; ++i)
+    if (sections[i] != 0 && threads_[i].rcu_depth != 0 && threads_[i].sections == sections[i])
+      return false;
+  return true;
+}
+
+// A grace period has a fence in every thread, as membarrier(2) makes it.
+void Engine::fence_all() {
+  Clock all{};
+  for (u32 i = 0; i < thread_count_; ++i) join(all, threads_[i].clock);
+  for (u32 i = 0; i < thread_count_; ++i) {
+    join(threads_[i].clock, all);
+    ++threads_[i].clock[i];
+  }
+}
+
+// Priorities decide how long the grace period lasts beyond the last reader.
 void Engine::rcu_synchronize() {
   if (!parallel_) return;
   Thread& here = *current_;
   if (here.rcu_depth != 0) fail("rcu::synchronize inside a read section never returns");
-  const auto fence = [&] {
-    Clock all{};
-    for (u32 i = 0; i < thread_count_; ++i) join(all, threads_[i].clock);
-    for (u32 i = 0; i < thread_count_; ++i) {
-      join(threads_[i].clock, all);
-      ++threads_[i].clock[i];
-    }
-  };
-  fence();
-  for (u32 i = 0; i < thread_count_; ++i)
-    here.grace[i] = threads_[i].rcu_depth != 0 ? threads_[i].sections : 0;
-  if (in_grace(here)) block(Status::grace);
-  fence();
+  fence_all();
+  here.grace = open_sections();
+  if (!have_ended(here.grace)) block(Status::grace);
+  fence_all();
+}
+
+void Engine::rcu_retire(RcuNode* node, void (*reclaim)(RcuNode*)) {
+  if (!parallel_) return reclaim(node);
+  retired_.push_back({node, reclaim, open_sections()});
+  reclaim_retired();
+}
+
+// A reclaim lets other threads run, which retire and reclaim too.
+void Engine::reclaim_retired() {
+  for (;;) {
+    const auto due = std::find_if(retired_.begin(), retired_.end(),
+                                  [&](const Retired& one) { return have_ended(one.grace); });
+    if (due == retired_.end()) return;
+    const Retired one = *due;
+    retired_.erase(due);
+    fence_all();
+    one.reclaim(one.node);
+  }
 }
 
 }  // namespace faultline::pct

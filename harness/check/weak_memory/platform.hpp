@@ -25,9 +25,10 @@ struct CheckPlatform : cells::StoresParts<check::AtomicCell> {
 
   // A grace period begins and ends with a fence in every thread, as membarrier(2) makes it. It
   // lasts until each reader that was in a section has left it, or longer, since its end is an
-  // operation that the search orders. The retiring thread then reclaims, and a thread that still
-  // reads races with the reclaiming. The edges of sections and the fences conflict with one
-  // another, but not with plain accesses, so only searches without reduction explore RCU fully.
+  // operation that the search orders. The retiring thread waits for it and then reclaims, and a
+  // thread that still reads races with the reclaiming. The edges of sections and the fences
+  // conflict with one another, but not with plain accesses, so only searches without reduction
+  // explore RCU fully.
   struct rcu {
     struct Node {};
     static void read_lock(Where where = Where::current());
