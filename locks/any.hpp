@@ -15,7 +15,7 @@
 #include "locks/mutex/concept.hpp"
 #include "locks/range/concept.hpp"
 #include "locks/shared/concept.hpp"
-#include "locks/shared/vma_refcount.hpp"
+#include "locks/shared/mm_lock_seq.hpp"
 
 namespace faultline {
 
@@ -122,9 +122,10 @@ class AnyMutex {
 template <class P>
 class AnyShared {
  public:
-  // The fields of mm_struct behind mmap_lock, for scheme refcount. The compiler puts them into the
-  // rest of the lock's last line, as it does with the hooks of a scheme whose lock is a member.
-  using Behind = RefcountOwner<P, Layout::linux_6_18>;
+  // The fields of mm_struct behind mmap_lock, for the schemes that use them. The compiler puts them
+  // into the rest of the lock's last line, as it does with the hooks of a scheme whose lock is a
+  // member.
+  using Behind = BehindMmapLock<P, Layout::linux_6_18>;
   using MapCount = typename P::template data<u64>;
   using Beside = typename P::template atomic<u64>;
 

@@ -19,9 +19,12 @@
 namespace faultline {
 
 // Functions that Mm calls around its edits, all within the scheme's exclusive section:
-//   start_write   before Mm changes a VMA
+//   start_write   before Mm changes a VMA, or takes it out of the container
+//   end_write     after Mm has changed a VMA that stays in the container
 //   attach        before a VMA enters the container
 //   detach        after a VMA has left the container
+//   drop          when Mm no longer needs a VMA that has left the container. False: somebody else
+//                 still reads it, and will return it to the pool (Mm::give_back)
 // `mergeable` answers whether a VMA may become part of another. Schemes call `open` when an
 // exclusive section begins and `close` when it ends. `State` is a view of the fields that the hooks
 // keep in each VMA: State::MostlyRead, and State::Hot, which faults write. State::layout is the
@@ -32,8 +35,10 @@ concept VmaHooks = requires(H hooks, V& vma) {
   hooks.open();
   hooks.close();
   hooks.start_write(vma);
+  hooks.end_write(vma);
   hooks.attach(vma);
   hooks.detach(vma);
+  { hooks.drop(vma) } -> std::same_as<bool>;
   { hooks.mergeable(vma) } -> std::same_as<bool>;
 };
 
@@ -49,16 +54,33 @@ struct NoHooks {
   template <class V>
   void start_write(V&) {}
   template <class V>
+  void end_write(V&) {}
+  template <class V>
   void attach(V&) {}
   template <class V>
   void detach(V&) {}
+  template <class V>
+  bool drop(V&) {
+    return true;
+  }
   template <class V>
   bool mergeable(const V&) const {
     return true;
   }
 };
 
-enum class FaultStep : int { done, no_vma, segv, nomem, needs_anon_vma };
+// From `changed` on: outcomes of speculative faults alone.
+enum class FaultStep : int {
+  done,
+  no_vma,
+  segv,
+  nomem,
+  needs_anon_vma,
+  changed,
+  not_anonymous,
+  no_table,
+  table_locked
+};
 
 // `Vmas` is a family of containers such as `vmas::RbTree` (locks/vmas/concept.hpp).
 template <class P, class Vmas, class HooksOfScheme, Layout layout = HooksOfScheme::State::layout>
@@ -109,22 +131,38 @@ class Mm {
 
   // Shared for `vma` alone, which may be null. `done` means that the page is mapped.
   FaultStep fault_step(V* vma, u64 address, Access access) {
-    if (vma == nullptr || !vma->range().contains(address)) return FaultStep::no_vma;
-    if (!vma->permits(access)) return FaultStep::segv;
-    const bool anonymous_write = access == Access::write && vma->privately_written(access);
-    // relaxed: anon_vma is set once, under the scheme's protection or by prepare_anon_vma's
-    // exchange.
-    if (anonymous_write && vma->anon_vma.load(std::memory_order_relaxed) == 0)
-      return FaultStep::needs_anon_vma;
-    // relaxed: the caller keeps the protection from changing.
-    const u32 prot = vma->prot.load(std::memory_order_relaxed);
-    const NewPage page = new_page(access, prot, vma->has(map_file), vma->privately_written(access));
-    if (!table_.fault_in(address, access, prot, page)) return FaultStep::nomem;
+    if (vma == nullptr) return FaultStep::no_vma;
+    const FaultPlan plan = plan_fault(*vma, address, access);
+    if (plan.step != FaultStep::done) return plan.step;
+    if (!table_.fault_in(address, access, plan.prot, plan.page)) return FaultStep::nomem;
     // Oracle: the caller's hold must have kept the VMA in place since the checks above.
     if (options_.oracle &&
         (vma->attached.load(std::memory_order_relaxed) == 0 || !vma->range().contains(address)))
       violations_.note("a fault was served in a VMA that had been detached or moved");
     return FaultStep::done;
+  }
+
+  // With nothing held. `seen` is a copy of the VMA's fields, and `valid()` answers whether they
+  // have stayed the same. locks/schemes/speculation.hpp says why this suffices.
+  template <class Valid>
+  FaultStep speculative_step(const VmaCopy& seen, u64 address, Access access, const Valid& valid) {
+    const FaultPlan plan = plan_fault(seen, address, access);
+    if (!valid()) return FaultStep::changed;
+    if (plan.step != FaultStep::done) return plan.step;
+    // vma_is_anonymous() in the kernel. Shared anonymous memory is a file of shmem there.
+    if (seen.has(map_file) || seen.has(map_shared)) return FaultStep::not_anonymous;
+    switch (table_.fault_in_if(address, access, plan.prot, plan.page, valid)) {
+      case FaultIn::done:
+        return FaultStep::done;
+      case FaultIn::nomem:
+        return FaultStep::nomem;
+      case FaultIn::no_table:
+        return FaultStep::no_table;
+      case FaultIn::table_locked:
+        return FaultStep::table_locked;
+      default:
+        return FaultStep::changed;
+    }
   }
 
   // Shared, neighbours included. Calls fault_step, and prepares the anon_vma where the fault needs
@@ -157,12 +195,11 @@ class Mm {
     for (const V* neighbour : {vmas_.previous(vma), vmas_.next(vma)})
       if (chosen == 0 && neighbour != nullptr && adjacent(vma, *neighbour) &&
           alike(vma, *neighbour))
-        // relaxed: the value is only an identity.
-        chosen = neighbour->anon_vma.load(std::memory_order_relaxed);
+        chosen = neighbour->anon_identity();
     if (chosen == 0) chosen = fresh_anon_vma();
     u64 expected = 0;
     // relaxed, both: the value is only an identity; a thread whose exchange fails uses the
-    // winner's.
+    // winner's. A speculative fault may find either value, since 0 only makes it fall back.
     vma.anon_vma.compare_exchange_strong(expected, chosen, std::memory_order_relaxed,
                                          std::memory_order_relaxed);
   }
@@ -181,6 +218,7 @@ class Mm {
     if (page_floor(address) < floor) return false;
     hooks_.start_write(vma);
     vmas_.resize(vma, {page_floor(address), vma.range().end});
+    hooks_.end_write(vma);
     return true;
   }
 
@@ -257,9 +295,11 @@ class Mm {
   void release(Detached& detached) {
     while (V* vma = detached.head_) {
       detached.head_ = vma->next_free;
-      pool_.give(vma);
+      if (hooks_.drop(*vma)) give_back(*vma);
     }
   }
+  // By the last user of a VMA that has left the container.
+  void give_back(V& vma) { pool_.give(&vma); }
 
   // Exclusive, neighbours included. At a hole the answer is ENOMEM, and what lies before the hole
   // has changed, as in the kernel.
@@ -343,10 +383,28 @@ class Mm {
   }
 
  private:
-  // relaxed in all of these functions: the caller's exclusion orders the accesses.
-  static u32 prot_of(const V& vma) { return vma.prot.load(std::memory_order_relaxed); }
-  static u32 flags_of(const V& vma) { return vma.flags.load(std::memory_order_relaxed); }
-  static u64 anon_of(const V& vma) { return vma.anon_vma.load(std::memory_order_relaxed); }
+  // What a fault has to do. `step` is `done` where it maps a page.
+  struct FaultPlan {
+    FaultStep step = FaultStep::done;
+    u32 prot = 0;
+    NewPage page = NewPage::own;
+  };
+  // `vma`: a VMA that the caller keeps from changing, or a VmaCopy.
+  template <class Seen>
+  static FaultPlan plan_fault(const Seen& vma, u64 address, Access access) {
+    if (!vma.range().contains(address)) return {FaultStep::no_vma};
+    if (!vma.permits(access)) return {FaultStep::segv};
+    const bool anonymous_write = access == Access::write && vma.privately_written(access);
+    // anon_vma is set once, under the scheme's protection or by prepare_anon_vma's exchange.
+    if (anonymous_write && vma.anon_identity() == 0) return {FaultStep::needs_anon_vma};
+    const u32 prot = vma.protection();
+    return {FaultStep::done, prot,
+            new_page(access, prot, vma.has(map_file), vma.privately_written(access))};
+  }
+
+  static u32 prot_of(const V& vma) { return vma.protection(); }
+  static u32 flags_of(const V& vma) { return vma.flag_bits(); }
+  static u64 anon_of(const V& vma) { return vma.anon_identity(); }
 
   static bool adjacent(const V& a, const V& b) {
     return a.range().end == b.range().start || b.range().end == a.range().start;
@@ -379,11 +437,9 @@ class Mm {
   V* make(Range range, u32 prot, u32 flags, u64 anon_vma) {
     V* vma = pool_.take();
     vma->set_range(range);
-    // relaxed, all: the container publishes the VMA; a reader under RCU that still holds a pointer
-    // from the VMA's former life checks it again.
-    vma->prot.store(prot, std::memory_order_relaxed);
-    vma->flags.store(flags, std::memory_order_relaxed);
-    vma->anon_vma.store(anon_vma, std::memory_order_relaxed);
+    vma->set_protection(prot);
+    vma->set_flags(flags);
+    vma->set_anon_identity(anon_vma);
     return vma;
   }
 
@@ -415,10 +471,12 @@ class Mm {
     if (extends(before, before != nullptr && before->range().end == range.start, prot, flags)) {
       hooks_.start_write(*before);
       vmas_.resize(*before, {before->range().start, range.end});
+      hooks_.end_write(*before);
       if (mergeable(before, after)) absorb(*before, *after);
     } else if (extends(after, after != nullptr && after->range().start == range.end, prot, flags)) {
       hooks_.start_write(*after);
       vmas_.resize(*after, {range.start, after->range().end});
+      hooks_.end_write(*after);
     } else {
       return add_apart(range, prot, flags) != nullptr;
     }
@@ -442,11 +500,11 @@ class Mm {
   V* absorb(V& left, V& right) {
     hooks_.start_write(left);
     const u64 end = right.range().end;
-    // relaxed: the caller holds both VMAs exclusively.
-    if (anon_of(left) == 0) left.anon_vma.store(anon_of(right), std::memory_order_relaxed);
+    if (anon_of(left) == 0) left.set_anon_identity(anon_of(right));
     remove(right);
     vmas_.resize(left, {left.range().start, end});
-    pool_.give(&right);
+    hooks_.end_write(left);
+    if (hooks_.drop(right)) give_back(right);
     return &left;
   }
 
@@ -456,6 +514,7 @@ class Mm {
     V* upper = make({at, vma.range().end}, prot_of(vma), flags_of(vma), anon_of(vma));
     vmas_.resize(vma, {vma.range().start, at});
     attach(*upper);
+    hooks_.end_write(vma);
     return upper;
   }
 
@@ -469,9 +528,9 @@ class Mm {
     V* part = whole.start < range.start ? split(vma, range.start) : &vma;
     if (whole.end > range.end) split(*part, range.end);
     hooks_.start_write(*part);
-    // relaxed: the caller holds the VMA exclusively.
-    part->prot.store(prot, std::memory_order_relaxed);
+    part->set_protection(prot);
     table_.restrict(range, prot);
+    hooks_.end_write(*part);
     merge_around(*part);
     return true;
   }

@@ -81,6 +81,14 @@ constexpr NewPage new_page(Access access, u32 prot, bool file, bool own) {
   return own || !file ? NewPage::own : NewPage::cached;
 }
 
+// What became of a fault.
+//   nomem          no frame is left
+//   lacks_frame    the entry is empty, and the thread has brought no frame (only inside PageTable)
+//   no_table       the page of the page table does not exist
+//   table_locked   another thread holds the lock of that page
+//   changed        the VMA has changed meanwhile
+enum class FaultIn : int { done, nomem, lacks_frame, no_table, table_locked, changed };
+
 // log2 of a table's entries: x86-64's 9, unless the platform asks for smaller tables.
 template <class P>
 constexpr u32 table_level_bits() {
@@ -239,21 +247,32 @@ class PageTable {
   bool fault_in(u64 address, Access access, u32 prot, NewPage page) {
     Leaf& leaf = leaf_for(root_, address);
     Leaf* own = own_leaf_for(address);
-    auto& entry = leaf.entries[index(address, 0)];
-    // relaxed: this look only saves clearing a page in vain; install() reads the entry again under
-    // the lock.
-    FrameNumber fresh = no_frame;
-    if (!Pte{entry.load(std::memory_order_relaxed)}.present()) {
-      fresh = frames_.take();
-      if (fresh == no_frame) return false;
-      if (page != NewPage::zero && options_.fault_work) P::kernel_work(KernelWork::fault);
-      if (page == NewPage::own) clear_frame(fresh);
-      frames_.assign(fresh, address);
-    }
-    const bool missing = !install(leaf, own, index(address, 0), fresh, access, prot);
-    if (fresh != no_frame) frames_.unpin(fresh);
-    // A discard dropped the entry between the two looks at it. Try again, with a frame.
-    return missing ? fault_in(address, access, prot, page) : true;
+    const FaultIn outcome = serve(leaf, address, page, [&](FrameNumber& fresh) {
+      const Guard guard(leaf.lock);
+      return install(leaf, own, address, fresh, access, prot);
+    });
+    return outcome == FaultIn::done;
+  }
+
+  // The same for a speculative fault, which does not keep the VMA from changing: `valid()` answers
+  // whether it has changed, and is asked under the lock of the table page. A zap or restrict() that
+  // takes this lock later finds the entry. One that has taken it earlier has made valid() false.
+  // Therefore the fault does not make the table page, since a zap that finds none takes no lock. It
+  // only tries the lock, as in the kernel's patches (pte_map_lock()), which disable interrupts: the
+  // lock's holder may wait for this CPU to answer a shootdown.
+  template <class Valid>
+  FaultIn fault_in_if(u64 address, Access access, u32 prot, NewPage page, const Valid& valid) {
+    static_assert(!caller_excludes);
+    u64 unused = 0;
+    Leaf* leaf = find_leaf(root_, address, unused);
+    if (leaf == nullptr) return FaultIn::no_table;
+    Leaf* own = own_leaf_for(address);
+    return serve(*leaf, address, page, [&](FrameNumber& fresh) {
+      const MutexAttempt attempt(leaf->lock);
+      if (!attempt) return FaultIn::table_locked;
+      if (!valid()) return FaultIn::changed;
+      return install(*leaf, own, address, fresh, access, prot);
+    });
   }
 
   // zap_page_range_single() in the kernel. Clears the entries of `range`, shoots down by the policy
@@ -464,14 +483,35 @@ class PageTable {
       P::work(options_.modelled_clear_ns);
   }
 
-  // If entry `at` is empty, installs `fresh` and sets it to no_frame; else
-  // widens the rights of the entry. Does the same in the CPU's own table, if there is one. False
-  // when the entry is empty and `fresh` is no_frame.
-  bool install(Leaf& leaf, Leaf* own, u32 at, FrameNumber& fresh, Access access, u32 prot) {
-    const Guard guard(leaf.lock);
+  // Takes a frame if the entry is empty, and calls install(frame). `frame` is no_frame where the
+  // entry was not empty.
+  template <class Install>
+  FaultIn serve(Leaf& leaf, u64 address, NewPage page, const Install& install) {
+    auto& entry = leaf.entries[index(address, 0)];
+    // relaxed: this look only saves clearing a page in vain; install() reads the entry again under
+    // the lock.
+    FrameNumber fresh = no_frame;
+    if (!Pte{entry.load(std::memory_order_relaxed)}.present()) {
+      fresh = frames_.take();
+      if (fresh == no_frame) return FaultIn::nomem;
+      if (page != NewPage::zero && options_.fault_work) P::kernel_work(KernelWork::fault);
+      if (page == NewPage::own) clear_frame(fresh);
+      frames_.assign(fresh, address);
+    }
+    const FaultIn outcome = install(fresh);
+    if (fresh != no_frame) frames_.unpin(fresh);
+    // A discard dropped the entry between the two looks at it. Try again, with a frame.
+    return outcome == FaultIn::lacks_frame ? serve(leaf, address, page, install) : outcome;
+  }
+
+  // Under the lock of the table page. If the entry is empty, installs `fresh` and sets it to
+  // no_frame; else widens the rights of the entry. Does the same in the CPU's own table, if there
+  // is one.
+  FaultIn install(Leaf& leaf, Leaf* own, u64 address, FrameNumber& fresh, Access access, u32 prot) {
+    const u32 at = index(address, 0);
     auto& entry = leaf.entries[at];
     const Pte old{entry.load(std::memory_order_relaxed)};  // relaxed: under the lock
-    if (!old.present() && fresh == no_frame) return false;
+    if (!old.present() && fresh == no_frame) return FaultIn::lacks_frame;
     const u32 granted = hardware_prot(prot) & (access == Access::write ? ~u32{0} : ~prot_write);
     Pte pte = old.present() ? old.with_prot(old.prot() | granted) : Pte::make(fresh, granted);
     if (!old.present()) fresh = no_frame;
@@ -481,7 +521,7 @@ class PageTable {
     if (pte.word != old.word) entry.store(pte.word, std::memory_order_release);
     // relaxed: under the lock.
     if (own != nullptr) own->entries[at].store(pte.word, std::memory_order_relaxed);
-    return true;
+    return FaultIn::done;
   }
 
   bool knows_users() const { return options_.shootdown == shootdown_precise || own_ != nullptr; }

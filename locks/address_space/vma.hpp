@@ -12,8 +12,8 @@ namespace faultline {
 // The fields of a VMA `V`. Bounds, protection and flags are atomics, since a look-up under RCU may
 // read them while a writer edits. The scheme decides which thread may edit. `Links` holds what the
 // container of VMAs keeps in each VMA (locks/vmas/concept.hpp). `State` is a view of what the
-// scheme's hooks keep, in two parts. Under `refcount` these are vm_lock_seq and vm_mm, and
-// vm_refcnt, which faults write.
+// scheme's hooks keep, in two parts, of which faults only read one. Under `refcount` these are
+// vm_lock_seq and vm_mm, and vm_refcnt, which faults write.
 //
 //   anon_vma      0 until the first anonymous write; VMAs whose anon_vmas differ do not merge
 //   attached      whether the container holds the VMA: for the oracle
@@ -25,8 +25,10 @@ namespace faultline {
 //            it on line 1, which edits of neighbours do not write there
 //   line 1   the container's links, which edits of neighbours write. The kernel's container, the
 //            maple tree, keeps no links in a VMA; the kernel's line 1 describes the mapping
-//   line 2   vm_refcnt 128, which every fault of the VMA writes under `refcount`. This model has no
-//            other field on the line; the kernel has the links of the file's interval tree there
+//   line 2   vm_refcnt 128, which every fault of the VMA writes under `refcount`; other schemes
+//   have
+//            their lock or count of the VMA there. This model has no other field on the line; the
+//            kernel has the links of the file's interval tree there
 template <class P, class V, template <class, class> class Links, class State, Layout layout>
 struct VmaFields {
   typename P::template atomic<u64> start{0};
@@ -72,9 +74,44 @@ struct VmaFields<P, V, Links, State, Layout::packed> {
   }
 };
 
+// What a fault asks of a VMA, or of a copy of its fields. `Self` has protection() and flag_bits().
+template <class Self>
+struct VmaRules {
+  bool permits(Access access) const { return prot_permits(self().protection(), access); }
+  bool has(u32 flag) const { return (self().flag_bits() & flag) != 0; }
+  // Whether a write makes a private page of the process. Such a page needs an anon_vma, by which
+  // the kernel finds its mappings.
+  bool privately_written(Access access) const {
+    return !has(map_shared) && (access == Access::write || !has(map_file));
+  }
+
+ private:
+  const Self& self() const { return static_cast<const Self&>(*this); }
+};
+
+// The fields that a speculative fault has read.
+struct VmaCopy : VmaRules<VmaCopy> {
+  Range bounds{};
+  u32 prot = 0;
+  u32 flags = 0;
+  u64 anon = 0;
+
+  Range range() const { return bounds; }
+  u32 protection() const { return prot; }
+  u32 flag_bits() const { return flags; }
+  u64 anon_identity() const { return anon; }
+};
+
+// Edits store the fields with release, and a speculative fault loads them with acquire
+// (locks/schemes/speculation.hpp). On x86 this costs the other schemes nothing. A thread that edits
+// a VMA has made a sequence odd before. So a fault that finds a writer's value in a field finds the
+// writer's sequence too, or a later one. Without this order a fault could take a VMA's bounds for
+// one life of the VMA, and its protection for the next life, where a merge has returned the VMA to
+// the pool: no zap comes between these.
 template <class P, template <class, class> class Links, class State, Layout layout>
 struct alignas(layout == Layout::packed ? cache_line : line_size) Vma
-    : VmaFields<P, Vma<P, Links, State, layout>, Links, State, layout> {
+    : VmaFields<P, Vma<P, Links, State, layout>, Links, State, layout>,
+      VmaRules<Vma<P, Links, State, layout>> {
   using Fields = VmaFields<P, Vma, Links, State, layout>;
 
   // The state labels its own fields, if a report must tell them apart.
@@ -90,24 +127,42 @@ struct alignas(layout == Layout::packed ? cache_line : line_size) Vma
   Range range() const {
     return {this->start.load(std::memory_order_relaxed), this->end.load(std::memory_order_relaxed)};
   }
-  // relaxed: readers under RCU check the bounds again after they have locked the VMA.
   void set_range(Range range) {
-    this->start.store(range.start, std::memory_order_relaxed);
-    this->end.store(range.end, std::memory_order_relaxed);
+    set(this->start, range.start);
+    set(this->end, range.end);
   }
-  bool permits(Access access) const {
-    // relaxed: as in range().
-    return prot_permits(this->prot.load(std::memory_order_relaxed), access);
+  // relaxed, here and below: as in range(). A VMA keeps the flags with which it was mapped. Only a
+  // reservation of range_lock changes its flags, and no fault looks at a reservation.
+  u32 protection() const { return this->prot.load(std::memory_order_relaxed); }
+  u32 flag_bits() const { return this->flags.load(std::memory_order_relaxed); }
+  u64 anon_identity() const { return this->anon_vma.load(std::memory_order_relaxed); }
+  void set_protection(u32 value) { set(this->prot, value); }
+  void set_flags(u32 value) { set(this->flags, value); }
+  void set_anon_identity(u64 value) { set(this->anon_vma, value); }
+
+  // For a thread that does not keep the VMA from changing.
+  VmaCopy copy() const {
+    VmaCopy seen;
+    seen.bounds = {get(this->start), get(this->end)};
+    seen.prot = get(this->prot);
+    seen.flags = get(this->flags);
+    seen.anon = get(this->anon_vma);
+    return seen;
   }
-  bool has(u32 flag) const {
-    // relaxed: as in range(). A VMA keeps the flags with which it was mapped. Only a reservation of
-    // range_lock changes its flags, and no fault looks at a reservation.
-    return (this->flags.load(std::memory_order_relaxed) & flag) != 0;
+
+ private:
+  template <class T>
+  static void set(typename P::template atomic<T>& field, T value) {
+    // release: see above.
+    // weakened release survives, program: in no program does a merge return a VMA to the pool and
+    // another map take it, while a fault reads it.
+    field.store(value, std::memory_order_release);
   }
-  // Whether a write makes a private page of the process. Such a page needs an anon_vma, by which
-  // the kernel finds its mappings.
-  bool privately_written(Access access) const {
-    return !has(map_shared) && (access == Access::write || !has(map_file));
+  template <class T>
+  static T get(const typename P::template atomic<T>& field) {
+    // acquire: see above.
+    // weakened acquire survives, program: as in set().
+    return field.load(std::memory_order_acquire);
   }
 };
 

@@ -16,4 +16,22 @@ class MutexSection {
   typename Mutex::Node entry_;
 };
 
+// The same for a thread that only tries the mutex. False: the mutex was taken.
+template <class Mutex>
+class MutexAttempt {
+ public:
+  explicit MutexAttempt(Mutex& mutex) : mutex_(mutex), taken_(mutex.try_lock(entry_)) {}
+  ~MutexAttempt() {
+    if (taken_) mutex_.unlock(entry_);
+  }
+  MutexAttempt(const MutexAttempt&) = delete;
+  MutexAttempt& operator=(const MutexAttempt&) = delete;
+  explicit operator bool() const { return taken_; }
+
+ private:
+  Mutex& mutex_;
+  typename Mutex::Node entry_;
+  const bool taken_;
+};
+
 }  // namespace faultline

@@ -11,12 +11,14 @@
 #include <concepts>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "locks/address_space/mm.hpp"
 #include "locks/any.hpp"
 #include "locks/schemes/scheme_base.hpp"
 #include "locks/shared/concept.hpp"
+#include "locks/shared/mm_lock_seq.hpp"
 
 namespace faultline {
 
@@ -185,12 +187,18 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   }
 
   // The lock is declared before the hooks, which may lie in the rest of the lock's last line
-  // (RefcountOwner).
+  // (BehindMmapLock).
   [[no_unique_address]] Lock lock_;
   [[no_unique_address]] typename Mm::Hooks hooks_;
   SharedPool pool_;
   Mm mm_;
 };
+
+// BehindMmapLock of hooks in a scheme over this lock. A lock behind a virtual interface brings its
+// own in the layout linux-6.18.
+template <class P, class Lock, Layout layout>
+using PlaceBehind = std::conditional_t<TakesOptions<Lock> && layout == Layout::linux_6_18,
+                                       BehindMmapLock<P, layout>&, BehindMmapLock<P, layout>>;
 
 template <class Mm, SharedLock Lock>
 class MmapSem final : public MmapSemBase<Mm, Lock, MmapSem<Mm, Lock>> {

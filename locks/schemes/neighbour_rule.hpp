@@ -51,9 +51,8 @@ class NeighbourRule {
   using V = typename Mm::V;
 
   bool may_merge(const V& vma, Merging merging) const {
-    // relaxed: flags and prot change under the structure lock only.
-    return merge_ && merging.merges && vma.flags.load(std::memory_order_relaxed) == 0 &&
-           vma.prot.load(std::memory_order_relaxed) == merging.prot && mm_.hooks().mergeable(vma);
+    return merge_ && merging.merges && vma.flag_bits() == 0 && vma.protection() == merging.prot &&
+           mm_.hooks().mergeable(vma);
   }
 
   V* containing(u64 address) const {

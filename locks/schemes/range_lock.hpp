@@ -368,9 +368,8 @@ class RangeLockScheme final
       mm_.map(range.start, range.length(), prot, flags);
       return;
     }
-    // relaxed, both: the structure lock orders them.
-    vma->prot.store(prot, std::memory_order_relaxed);
-    vma->flags.store(flags, std::memory_order_relaxed);
+    vma->set_protection(prot);
+    vma->set_flags(flags);
     vma->mostly_read.reserved.store(false);
   }
 

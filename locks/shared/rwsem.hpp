@@ -90,7 +90,7 @@ struct RwsemPolicy {
 // before count on its line, map_count is modelled: each map and unmap writes it, so the thread that
 // takes the lock has that line already. The two lines are one aligned pair here; in the kernel that
 // depends on where the slab places the mm_struct. Fields that a scheme declares behind its rwsem
-// may take the rest of the second line (RefcountOwner).
+// may take the rest of the second line (BehindMmapLock).
 template <class P, class Spinlock, Layout layout>
 struct RwsemLines {
   OsqNodes<P> spinners_;
@@ -648,11 +648,9 @@ class Rwsem : RwsemSlowPath<P, policy.phase_change>, RwsemLines<P, Spinlock<P>, 
     }
   }
 
-  // How long to spin on readers, in nanoseconds: 10 us, and half a microsecond for each of at most
-  // 30 readers (rwsem_rspin_threshold).
   u64 reader_patience() const {
-    const u64 present = readers(count_.load(std::memory_order_relaxed));  // relaxed: an estimate
-    return 10'000 + 500 * (present < 30 ? present : 30);
+    // relaxed: an estimate.
+    return Owner::reader_patience(readers(count_.load(std::memory_order_relaxed)));
   }
 
   // ---- waking, under wait_lock_

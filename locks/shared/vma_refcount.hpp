@@ -1,5 +1,5 @@
-// A reference-count semaphore in each VMA, and the hooks with which an address space write-locks
-// its VMAs: Linux's vm_refcnt (6.15 and later; include/linux/mmap_lock.h, mm/mmap_lock.c).
+// A reference-count semaphore in each VMA: Linux's vm_refcnt (6.15 and later; in 6.18
+// include/linux/mmap_lock.h and mm/mmap_lock.c).
 //
 //   count   vm_refcnt. 0: detached; 1: attached; 1+n: n readers; bit 30 (VMA_LOCK_OFFSET): a writer
 //           waits for the readers to leave
@@ -26,54 +26,19 @@
 // the hold.
 #pragma once
 
-#include <cstddef>
-#include <type_traits>
-
 #include "locks/layout.hpp"
 #include "locks/platform.hpp"
+#include "locks/shared/vma_lock_hooks.hpp"
 
 namespace faultline {
-
-// One per address space: the word on which its one writer waits for readers to drain
-// (vma_writer_wait), and the sequence (mm_lock_seq).
-//
-// linux-6.18: the sequence has no line of its own. The kernel's field order puts vma_writer_wait
-// (240) and mm_lock_seq (248) behind mmap_lock, on the line of that lock's owner, osq, wait_lock
-// and wait list (192). So a thread that queues for mmap_lock invalidates a line that every fault
-// reads. Here a scheme declares its hooks behind its lock, and the compiler puts them into the rest
-// of the lock's last line. A lock behind a virtual interface brings the owner with it
-// (AnyShared::behind). packed: the sequence and the other members have a pair of lines each.
-template <class P, Layout layout = Layout::linux_6_18>
-struct RefcountOwner {
-  static constexpr usize apart =
-      layout == Layout::packed ? cache_line : alignof(typename P::template atomic<u64>);
-
-  alignas(apart) typename P::template atomic<u32> drained{0};
-  // Readers of other address spaces that still use this one. The kernel counts them in mm_count.
-  typename P::template atomic<u32> holds{0};
-  alignas(apart) typename P::template atomic<u64> sequence{2};
-
-  RefcountOwner() {
-    if constexpr (PlainCells<P>)
-      static_assert(offsetof(RefcountOwner, sequence) ==
-                    (layout == Layout::packed ? cache_line : 2 * sizeof(drained)));
-  }
-
-  void label() {
-    P::label(&drained, "mm.vma_writer_wait");
-    P::label(&holds, "mm.mm_count");
-    P::label(&sequence, "mm.mm_lock_seq");
-  }
-};
-
-enum class PinResult : int { pinned, detached, write_locked, draining, foreign, sequence_changed };
 
 // The count of one VMA: a view of its two parts, which lie on different lines of the VMA.
 template <class P, Layout lines = Layout::linux_6_18>
 class VmaRefcount {
  public:
   static constexpr Layout layout = lines;
-  using Owner = RefcountOwner<P, layout>;
+  static constexpr VmaLockRules rules{};
+  using Owner = BehindMmapLock<P, layout>;
 
   // vm_refcnt, which every fault of the VMA writes. linux-6.18: it begins a line (offset 128 of
   // vm_area_struct) on which a fault touches no other field. A VMA declares it last.
@@ -127,6 +92,12 @@ class VmaRefcount {
   void label() {
     P::label(&count_, "vma.vm_refcnt");
     P::label(&lock_seq_, "vma.vm_lock_seq");
+  }
+
+  // Waits for readers of other address spaces that still hold this one.
+  static void close_down(Owner& owner) {
+    // acquire: pairs with unpin_foreign's release.
+    while (owner.holds.load(std::memory_order_acquire) != 0) P::pause(&owner);
   }
 
   void unpin(Owner& owner) {
@@ -215,62 +186,8 @@ class VmaRefcount {
   typename P::template atomic<Owner*>& owner_;
 };
 
-// VmaHooks (locks/address_space/mm.hpp) that write-lock the VMAs which Mm edits. `Place` is the
-// owner, or a reference to the one that lies behind the scheme's lock.
-template <class P, Layout layout = Layout::linux_6_18, class Place = RefcountOwner<P, layout>>
-class RefcountHooks {
- public:
-  using State = VmaRefcount<P, layout>;
-  using Owner = typename State::Owner;
-
-  RefcountHooks() requires(!std::is_reference_v<Place>) { label(); }
-  template <class Lock>
-  explicit RefcountHooks(Lock& lock) requires std::is_reference_v<Place> : owner_(lock.behind()) {
-    label();
-  }
-  RefcountHooks(const RefcountHooks&) = delete;
-  RefcountHooks& operator=(const RefcountHooks&) = delete;
-
-  // A scheme calls it again after it has named the lock beside which the hooks lie.
-  void label() { owner_.label(); }
-
-  Owner& owner() { return owner_; }
-
-  void open() { step(); }   // mm_lock_seqcount_begin() in the kernel
-  void close() { step(); }  // vma_end_write_all() in the kernel
-  template <class V>
-  void start_write(V& vma) {
-    vma.state().start_write(owner_);
-  }
-  template <class V>
-  void attach(V& vma) {
-    vma.state().attach(owner_);
-  }
-  template <class V>
-  void detach(V& vma) {
-    vma.state().detach(owner_);
-  }
-  template <class V>
-  bool mergeable(const V&) const {
-    return true;
-  }
-
-  // The last call on its address space, with all its VMAs detached: waits for readers of other
-  // address spaces that still hold this one.
-  void close_down() {
-    // acquire: pairs with unpin_foreign's release.
-    while (owner_.holds.load(std::memory_order_acquire) != 0) P::pause(&owner_);
-  }
-
- private:
-  void step() {
-    // relaxed load: only holders of the big lock write it. release: pairs with pin()'s acquire
-    // load.
-    owner_.sequence.store(owner_.sequence.load(std::memory_order_relaxed) + 1,
-                          std::memory_order_release);
-  }
-
-  Place owner_;
-};
+// The hooks of `refcount`.
+template <class P, Layout layout = Layout::linux_6_18, class Place = BehindMmapLock<P, layout>>
+using RefcountHooks = VmaLockHooks<P, VmaRefcount<P, layout>, Place>;
 
 }  // namespace faultline

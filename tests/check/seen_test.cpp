@@ -90,8 +90,8 @@ TEST(Seen, OfRunsThatLieFarAwayOnlyTheLengthsCount) {
 TEST(Counted, AThreadAloneCountsNoWait) {
   std::string wrong;
   const Counted counted =
-      Counted::between({{"refcount.fallback_missed", 1}, {"rwsem.sleeps", 2}},
-                       {{"refcount.fallback_missed", 3}, {"rwsem.sleeps", 2}}, wrong);
+      Counted::between({{"vma_lock.fallback_missed", 1}, {"rwsem.sleeps", 2}},
+                       {{"vma_lock.fallback_missed", 3}, {"rwsem.sleeps", 2}}, wrong);
   EXPECT_EQ(wrong, "");
   EXPECT_TRUE(counted.matches(Counted::between({}, {{"model.outside", 2}}, wrong)));
   EXPECT_FALSE(counted.matches(Counted::between({}, {{"model.outside", 3}}, wrong)));
@@ -100,8 +100,8 @@ TEST(Counted, AThreadAloneCountsNoWait) {
 }
 
 TEST(Counted, KindsOfAnEventAddUp) {
-  EXPECT_EQ(wrong_counts({{"refcount.fallback_missed", 2}, {"refcount.fallback_moved", 1}}, 3), "");
-  EXPECT_NE(wrong_counts({{"refcount.fallback_missed", 2}, {"refcount.fallback_moved", 2}}, 3), "");
+  EXPECT_EQ(wrong_counts({{"vma_lock.fallback_missed", 2}, {"vma_lock.fallback_moved", 1}}, 3), "");
+  EXPECT_NE(wrong_counts({{"vma_lock.fallback_missed", 2}, {"vma_lock.fallback_moved", 2}}, 3), "");
   EXPECT_NE(wrong_counts({{"rwsem.write_slow", 2}, {"rwsem.writer_queued", 1}}, 3), "");
 }
 

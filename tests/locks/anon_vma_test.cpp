@@ -5,6 +5,7 @@
 #include "locks/schemes/mmap_sem.hpp"
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
+#include "locks/schemes/speculative.hpp"
 #include "locks/shared/rwsem.hpp"
 #include "locks/vmas/maple.hpp"
 #include "locks/vmas/rbtree.hpp"
@@ -23,7 +24,8 @@ class AnonVma : public testing::Test {};
 using Schemes = testing::Types<
     MmapSem<Mm<P, vmas::RbTree, NoHooks>, Rwsem<P>>,
     RangeLockScheme<Mm<P, vmas::RbTree, RangeLockHooks<P>>, MutexStructure<P, Ticket<P>>>,
-    Refcount<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>>;
+    Refcount<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
+    Speculation<Mm<P, vmas::Maple, VmaSequenceHooks<P>>, Rwsem<P>>>;
 TYPED_TEST_SUITE(AnonVma, Schemes);
 
 // The option forbids merging, so two VMAs lie side by side. The second one takes over the first

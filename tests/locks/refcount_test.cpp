@@ -105,7 +105,7 @@ TEST(VmaRefcount, AWriterThatWaitsForReadersLetsNoOtherIn) {
 struct WaitingHooks : RefcountHooks<P> {
   static inline u32 waits = 0;
   void close_down() {
-    RefcountHooks::close_down();
+    RefcountHooks<P>::close_down();
     ++waits;
   }
 };
@@ -130,7 +130,7 @@ TEST(Refcount, AnUnmapLeavesNoVmaWriteLocked) {
   ASSERT_EQ(space.fault(base, Access::write), Error::none);
   ASSERT_EQ(space.unmap(base + 2 * page_size, 2 * page_size), Error::none);
   EXPECT_EQ(space.fault(base + page_size, Access::write), Error::none);
-  EXPECT_EQ(event(space, "refcount.fallback_write_locked"), 0u);
+  EXPECT_EQ(event(space, "vma_lock.fallback_write_locked"), 0u);
 }
 
 // The kernel's use-after-free: a reader pins a VMA that has moved to another address space, which
@@ -175,14 +175,14 @@ TEST(Refcount, FaultsWithoutTheBigLockOnceThereIsAnAnonVma) {
   const u64 base = space.fixed_base();
   ASSERT_EQ(space.map(base, 4 * page_size, rw, map_fixed).error, Error::none);
   EXPECT_EQ(space.fault(base, Access::write), Error::none);
-  EXPECT_EQ(event(space, "refcount.anon_vma_tried"), 1u);
+  EXPECT_EQ(event(space, "vma_lock.anon_vma_tried"), 1u);
   for (u64 page = 1; page < 4; ++page)
     EXPECT_EQ(space.fault(base + page * page_size, Access::write), Error::none);
-  EXPECT_EQ(event(space, "refcount.anon_vma_tried"), 1u);
-  EXPECT_EQ(event(space, "refcount.fallback_anon_vma"), 0u);
-  EXPECT_EQ(event(space, "refcount.fallback_missed"), 0u);
+  EXPECT_EQ(event(space, "vma_lock.anon_vma_tried"), 1u);
+  EXPECT_EQ(event(space, "vma_lock.fallback_anon_vma"), 0u);
+  EXPECT_EQ(event(space, "vma_lock.fallback_missed"), 0u);
   EXPECT_EQ(space.fault(base - 1, Access::read), Error::segv);
-  EXPECT_EQ(event(space, "refcount.fallback_missed"), 1u);
+  EXPECT_EQ(event(space, "vma_lock.fallback_missed"), 1u);
 }
 
 // Linux 6.4 to 6.9, and 6.10. A VMA that is only read never gets an anon_vma.
@@ -197,8 +197,8 @@ TEST(Refcount, AReadNeedsTheBigLockOnlyWhereTheAnonVmaIsCheckedFirst) {
     ASSERT_EQ(space.map(base, 3 * page_size, prot_read, map_fixed | map_zero).error, Error::none);
     for (u64 page = 0; page < 3; ++page)
       EXPECT_EQ(space.fault(base + page * page_size, Access::read), Error::none);
-    EXPECT_EQ(event(space, "refcount.fallback_anon_vma"), in_fault ? 0u : 3u);
-    EXPECT_EQ(event(space, "refcount.anon_vma_tried"), 0u);
+    EXPECT_EQ(event(space, "vma_lock.fallback_anon_vma"), in_fault ? 0u : 3u);
+    EXPECT_EQ(event(space, "vma_lock.anon_vma_tried"), 0u);
     EXPECT_EQ(space.check(), "");
   }
 }
@@ -226,8 +226,8 @@ TEST(Refcount, MayPrepareTheAnonVmaUnderTheBigLockAlone) {
   ASSERT_EQ(space.map(base, 2 * page_size, rw, map_fixed).error, Error::none);
   EXPECT_EQ(space.fault(base, Access::write), Error::none);
   EXPECT_EQ(space.fault(base + page_size, Access::write), Error::none);
-  EXPECT_EQ(event(space, "refcount.anon_vma_tried"), 0u);
-  EXPECT_EQ(event(space, "refcount.fallback_anon_vma"), 1u);
+  EXPECT_EQ(event(space, "vma_lock.anon_vma_tried"), 0u);
+  EXPECT_EQ(event(space, "vma_lock.fallback_anon_vma"), 1u);
 }
 
 // Gives the test access to the scheme's lock and hooks.

@@ -6,6 +6,7 @@
 #include "locks/schemes/mmap_sem.hpp"
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
+#include "locks/schemes/speculative.hpp"
 #include "locks/shared/rwsem.hpp"
 #include "locks/vmas/maple.hpp"
 #include "locks/vmas/rbtree.hpp"
@@ -65,7 +66,8 @@ using RangeMm = Mm<P, vmas::RbTree, RangeLockHooks<P>>;
 using Schemes = testing::Types<RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>>,
                                RangeLockScheme<RangeMm, SharedStructure<P, Rwsem<P>>>,
                                MmapSem<TreeMm, Rwsem<P>>,
-                               Refcount<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>>;
+                               Refcount<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
+                               Speculation<Mm<P, vmas::Maple, VmaSequenceHooks<P>>, Rwsem<P>>>;
 TYPED_TEST_SUITE(Reservations, Schemes);
 
 TYPED_TEST(Reservations, AProtectThatSaysItIsDoneIsDone) {

@@ -44,6 +44,7 @@ enum class Flaw : int {
   counted_twice,      // a fault is counted twice
   wide_fault,         // a read fault grants a write, and takes it back
   one_look,           // a walk does not look at the entry again once it has pinned the frame
+  early_look,         // a fault looks at the sequence only before it locks the table page
   late_shootdown,     // frames are given back before the shootdown
   far_hole,           // a range above the first pages of the tree is not locked
   early_publication,  // a thread publishes with a relaxed store what it has made

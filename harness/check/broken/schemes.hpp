@@ -14,8 +14,11 @@
 #include "locks/schemes/lock_in_tree.hpp"
 #include "locks/schemes/mmap_sem.hpp"
 #include "locks/schemes/neighbour_rule.hpp"
+#include "locks/schemes/per_vma_lock.hpp"
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
+#include "locks/schemes/speculative_counted.hpp"
+#include "locks/schemes/speculative_mm.hpp"
 #include "locks/schemes/structure_lock.hpp"
 #include "locks/shared/rwsem.hpp"
 #include "locks/shared/vma_refcount.hpp"
@@ -173,7 +176,7 @@ class CountsTwice final : public Base {
   void append_events(Events& events) const override {
     Base::append_events(events);
     for (EventCount& event : events)
-      if (event.name == "refcount.fallback_missed") event.value *= 2;
+      if (event.name == "vma_lock.fallback_missed") event.value *= 2;
   }
 };
 
@@ -342,28 +345,24 @@ class FlawedTree : public Base {
   std::array<bool, P::max_threads> let_go_{};
 };
 
-// unlocked_fault: a pin counts nothing.
-template <class P, Flaw flaw>
-class FlawedRefcount : public VmaRefcount<P> {
-  using Base = VmaRefcount<P>;
-
+// unlocked_fault: a pin locks nothing. `Base`: the lock in a VMA, such as VmaRefcount.
+template <class Base, Flaw flaw>
+class FlawedVmaLock : public Base {
  public:
   using Base::Base;
-  PinResult pin(RefcountOwner<P>& owner) {
+  PinResult pin(typename Base::Owner& owner) {
     return flaw == Flaw::unlocked_fault ? PinResult::pinned : Base::pin(owner);
   }
-  void unpin(RefcountOwner<P>& owner) {
+  void unpin(typename Base::Owner& owner) {
     if (flaw != Flaw::unlocked_fault) Base::unpin(owner);
   }
 };
 
 // no_write_lock, early_close, early_free (a detached VMA may still be pinned), unlocked_fault.
-template <class P, Flaw flaw>
-class FlawedHooks : public RefcountHooks<P> {
-  using Base = RefcountHooks<P>;
-
+template <class Base, Flaw flaw>
+class FlawedHooks : public Base {
  public:
-  using State = FlawedRefcount<P, flaw>;
+  using State = FlawedVmaLock<typename Base::State, flaw>;
 
   template <class V>
   void start_write(V& vma) {
@@ -375,6 +374,60 @@ class FlawedHooks : public RefcountHooks<P> {
   template <class V>
   void detach(V& vma) {
     if (flaw != Flaw::early_free) Base::detach(vma);
+  }
+};
+
+// Of the speculative schemes: unlocked_fault (a fault never looks at the sequence), early_look,
+// no_write_lock, early_close.
+template <class Base, Flaw flaw>
+class FlawedSequence : public Base {
+ public:
+  class Attempt : public Base::Attempt {
+   public:
+    explicit Attempt(FlawedSequence& hooks) : Base::Attempt(hooks) {}
+    bool valid() const {
+      if (flaw == Flaw::unlocked_fault || (flaw == Flaw::early_look && looked_)) return true;
+      looked_ = true;
+      return Base::Attempt::valid();
+    }
+
+   private:
+    mutable bool looked_ = false;
+  };
+
+  void open() {
+    if (flaw != Flaw::no_write_lock) Base::open();
+    if (flaw == Flaw::early_close) Base::close();
+  }
+  void close() {
+    if (flaw != Flaw::no_write_lock && flaw != Flaw::early_close) Base::close();
+  }
+  template <class V>
+  void start_write(V& vma) {
+    if (flaw == Flaw::no_write_lock) return;
+    Base::start_write(vma);
+    if (flaw == Flaw::early_close) Base::end_write(vma);
+  }
+  template <class V>
+  void end_write(V& vma) {
+    if (flaw != Flaw::no_write_lock && flaw != Flaw::early_close) Base::end_write(vma);
+  }
+  // The flaw has left the sequence of a VMA even where attach() expects an odd one.
+  template <class V>
+  void attach(V& vma) {
+    Base::attach(vma);
+    if constexpr (requires { vma.mostly_read.sequence; })
+      if (vma.mostly_read.sequence.load(std::memory_order_relaxed) % 2 != 0) Base::end_write(vma);
+  }
+};
+
+// speculative_counted: early_free (a VMA returns to the pool although faults refer to it).
+template <class P>
+struct EarlyFree : CountedSequenceHooks<P> {
+  template <class V>
+  bool drop(V& vma) {
+    CountedSequenceHooks<P>::drop(vma);
+    return true;
   }
 };
 
@@ -452,6 +505,52 @@ void for_each_scheme_of_drawn_programs(Add&& add) {
       "lock_in_tree:flaw=far_hole");
 }
 
+// The broken schemes of for_each_broken_scheme with a lock in each VMA.
+template <class P, template <class> class Spinlock, class Add>
+void for_each_broken_vma_lock(Add& add) {
+  const auto with = [&]<class Hooks>(const std::array<const char*, 4>& names) {
+    using Semaphore = Rwsem<P, RwsemPolicy{}, Spinlock>;
+    const auto one = [&]<Flaw flaw>(const char* name) {
+      add.template operator()<VmaLocked<MapleMm<P, FlawedHooks<Hooks, flaw>>, Semaphore>>(name);
+    };
+    one.template operator()<Flaw::unlocked_fault>(names[0]);
+    one.template operator()<Flaw::no_write_lock>(names[1]);
+    one.template operator()<Flaw::early_close>(names[2]);
+    one.template operator()<Flaw::early_free>(names[3]);
+  };
+  with.template operator()<RefcountHooks<P>>(
+      {"refcount:flaw=unlocked_fault", "refcount:flaw=no_write_lock", "refcount:flaw=early_close",
+       "refcount:flaw=early_free"});
+  with.template operator()<PerVmaLockHooks<P>>(
+      {"per_vma_lock:flaw=unlocked_fault", "per_vma_lock:flaw=no_write_lock",
+       "per_vma_lock:flaw=early_close", "per_vma_lock:flaw=early_free"});
+}
+
+// The broken schemes of for_each_broken_scheme whose faults are speculative.
+template <class P, template <class> class Spinlock, class Add>
+void for_each_broken_speculation(Add& add) {
+  using Semaphore = Rwsem<P, RwsemPolicy{}, Spinlock>;
+  const auto with = [&]<class Hooks>(const char* name) {
+    add.template operator()<Speculation<MapleMm<P, Hooks>, Semaphore>>(name);
+  };
+  const auto all = [&]<class Hooks>(const std::array<const char*, 4>& names) {
+    with.template operator()<FlawedSequence<Hooks, Flaw::unlocked_fault>>(names[0]);
+    with.template operator()<FlawedSequence<Hooks, Flaw::early_look>>(names[1]);
+    with.template operator()<FlawedSequence<Hooks, Flaw::no_write_lock>>(names[2]);
+    with.template operator()<FlawedSequence<Hooks, Flaw::early_close>>(names[3]);
+  };
+  all.template operator()<VmaSequenceHooks<P>>(
+      {"speculative:flaw=unlocked_fault", "speculative:flaw=early_look",
+       "speculative:flaw=no_write_lock", "speculative:flaw=early_close"});
+  all.template operator()<MmSequenceHooks<P>>(
+      {"speculative_mm:flaw=unlocked_fault", "speculative_mm:flaw=early_look",
+       "speculative_mm:flaw=no_write_lock", "speculative_mm:flaw=early_close"});
+  all.template operator()<CountedSequenceHooks<P>>(
+      {"speculative_counted:flaw=unlocked_fault", "speculative_counted:flaw=early_look",
+       "speculative_counted:flaw=no_write_lock", "speculative_counted:flaw=early_close"});
+  with.template operator()<EarlyFree<P>>("speculative_counted:flaw=early_free");
+}
+
 // Calls add.template operator()<Scheme>(name) for each broken scheme on platform P. `Spinlock`
 // stands for the spinlocks inside their locks.
 template <class P, template <class> class Spinlock, class Add>
@@ -477,13 +576,8 @@ void for_each_broken_scheme(Add&& add) {
   lock_in_tree.template operator()<Flaw::late_zap>("lock_in_tree:flaw=late_zap");
   lock_in_tree.template operator()<Flaw::unlocked_fault>("lock_in_tree:flaw=unlocked_fault");
   lock_in_tree.template operator()<Flaw::unlocked_child>("lock_in_tree:flaw=unlocked_child");
-  const auto refcount = [&]<Flaw flaw>(const char* name) {
-    add.template operator()<Refcount<MapleMm<P, FlawedHooks<P, flaw>>, Semaphore>>(name);
-  };
-  refcount.template operator()<Flaw::unlocked_fault>("refcount:flaw=unlocked_fault");
-  refcount.template operator()<Flaw::no_write_lock>("refcount:flaw=no_write_lock");
-  refcount.template operator()<Flaw::early_close>("refcount:flaw=early_close");
-  refcount.template operator()<Flaw::early_free>("refcount:flaw=early_free");
+  for_each_broken_vma_lock<P, Spinlock>(add);
+  for_each_broken_speculation<P, Spinlock>(add);
 }
 
 }  // namespace faultline::check

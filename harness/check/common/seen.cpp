@@ -106,20 +106,27 @@ constexpr auto is_a_wait = Counted::kinds;
 usize kind_of(std::string_view event) {
   for (usize kind = 0; kind < Counted::kinds; ++kind)
     if (event == Counted::model_names[kind]) return kind;
-  if (event == "refcount.fallback_missed") return Counted::outside;
+  if (event == "vma_lock.fallback_missed" || event == "speculative.fallback_missed")
+    return Counted::outside;
   if (event == "range_lock.stack_growth") return Counted::growth_tries;
   if (event == "lock_in_tree.stack_growth") return Counted::growths;
   if (event == "range_lock.anon_vma") return Counted::first_writes;
-  if (event == "refcount.anon_vma_tried") return Counted::first_writes_inside;
+  if (event == "vma_lock.anon_vma_tried") return Counted::first_writes_inside;
   return is_a_wait;
 }
 
 // Counts that a thread without others adds to as well, and of which the model knows nothing: slots
 // that were expanded, in percpu_rwsem the grace period of a writer and the slow readers that come
-// soon after it, and in a list of ranges those that find a released one there.
+// soon after it, in a list of ranges those that find a released one there, and faults that take the
+// big lock whoever else is there.
 bool comes_without_others(std::string_view event) {
   return event == "lock_in_tree.expansions" || event == "percpu_rwsem.grace_periods" ||
-         event == "percpu_rwsem.slow_readers" || event == "range.listed";
+         event == "percpu_rwsem.slow_readers" || event == "range.listed" ||
+         event == "vma_lock.fallback_anon_vma_first" || event == "vma_lock.fallback_file" ||
+         event == "speculative.fallback_not_anonymous" ||
+         event == "speculative.fallback_no_permission" ||
+         event == "speculative.fallback_anon_vma" || event == "speculative.fallback_no_table" ||
+         event == "speculative.fallback_no_frame";
 }
 
 u64 value_of(const Events& events, std::string_view name) {
@@ -147,10 +154,12 @@ std::string wrong_counts(const Events& events, u64 faults) {
   const auto count = [&](std::string_view name) { return value_of(events, name); };
   u64 fallbacks = 0;
   for (const EventCount& event : events)
-    if (event.name.starts_with("refcount.fallback_")) fallbacks += event.value;
+    if (event.name.starts_with("vma_lock.fallback_") ||
+        event.name.starts_with("speculative.fallback_"))
+      fallbacks += event.value;
   if (fallbacks > faults) return "more faults are counted as falling back than there were";
   for (const char* name : {"range_lock.stack_growth", "lock_in_tree.stack_growth",
-                           "range_lock.anon_vma", "refcount.anon_vma_tried"})
+                           "range_lock.anon_vma", "vma_lock.anon_vma_tried"})
     if (count(name) > faults)
       return std::string("more are counted than there were faults: ") + name;
   if (count("range_lock.whole_space") > count("range_lock.reach_retries"))

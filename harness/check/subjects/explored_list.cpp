@@ -6,9 +6,12 @@
 #include "locks/address_space/tree_mm.hpp"
 #include "locks/schemes/lock_in_tree.hpp"
 #include "locks/schemes/mmap_sem.hpp"
+#include "locks/schemes/per_vma_lock.hpp"
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
 #include "locks/schemes/registry.hpp"
+#include "locks/schemes/speculative_counted.hpp"
+#include "locks/schemes/speculative_mm.hpp"
 #include "locks/shared/rwsem.hpp"
 
 namespace faultline::check {
@@ -50,7 +53,16 @@ std::vector<ExploredScheme> explored_schemes() {
     using Semaphore = Rwsem<P, RwsemPolicy{}, Ticket>;
     if (name == "mmap_sem") schemes.back().make_split = make_two<MmapSem<TreeMm<P>, Semaphore>>;
     if (name == "refcount")
-      schemes.back().make_split = make_two<Refcount<MapleMm<P, RefcountHooks<P>>, Semaphore>>;
+      schemes.back().make_split = make_two<VmaLocked<MapleMm<P, RefcountHooks<P>>, Semaphore>>;
+    if (name == "per_vma_lock")
+      schemes.back().make_split = make_two<VmaLocked<MapleMm<P, PerVmaLockHooks<P>>, Semaphore>>;
+    if (name == "speculative")
+      schemes.back().make_split = make_two<Speculation<MapleMm<P, VmaSequenceHooks<P>>, Semaphore>>;
+    if (name == "speculative_mm")
+      schemes.back().make_split = make_two<Speculation<MapleMm<P, MmSequenceHooks<P>>, Semaphore>>;
+    if (name == "speculative_counted")
+      schemes.back().make_split =
+          make_two<Speculation<MapleMm<P, CountedSequenceHooks<P>>, Semaphore>>;
   }
   return schemes;
 }

@@ -11,7 +11,7 @@
 #include "locks/mutex/osq.hpp"
 #include "locks/range/nesting.hpp"
 #include "locks/shared/concept.hpp"
-#include "locks/shared/vma_refcount.hpp"
+#include "locks/shared/vma_lock_hooks.hpp"
 #include "locks/types.hpp"
 
 namespace faultline::check {
@@ -152,14 +152,14 @@ class QueueSubject final : public Subject {
   Queue queue_;
 };
 
-// The protocol of locks/shared/vma_refcount.hpp: one VMA, an address space under a mutex. A
-// reader pins the VMA and gives up where a fault would fall back. A move detaches it and lets it
-// live in another address space, which then dies: a reader that pinned it there must have unpinned
-// it by then.
-template <Mutex BigLock, Flaw flaw = Flaw::none>
-class RefcountSubject final : public Subject {
+// The protocol of a lock in a VMA (locks/shared/vma_lock_hooks.hpp): one VMA, an address space
+// under a mutex. A reader pins the VMA and gives up where a fault would fall back. A move detaches
+// it and lets it live in another address space, which then dies: a reader that pinned it there must
+// have unpinned it by then.
+template <class Hooks, Mutex BigLock, Flaw flaw = Flaw::none>
+class VmaLockSubject final : public Subject {
  public:
-  RefcountSubject() {
+  VmaLockSubject() {
     hooks_.open();
     vma_.attach(hooks_.owner());
     hooks_.close();
@@ -179,8 +179,7 @@ class RefcountSubject final : public Subject {
     if (gone_) return;
     vma_.detach(hooks_.owner());
     gone_ = true;
-    auto* other =
-        new (P::allocate(sizeof(RefcountHooks<P>), alignof(RefcountHooks<P>))) RefcountHooks<P>();
+    auto* other = new (P::allocate(sizeof(Hooks), alignof(Hooks))) Hooks();
     world().name(other, sizeof(*other), "address space", thread);
     other->open();
     vma_.attach(other->owner());
@@ -190,7 +189,7 @@ class RefcountSubject final : public Subject {
     vma_.detach(other->owner());
     other->close();
     if (flaw != Flaw::early_free) other->close_down();
-    other->~RefcountHooks<P>();
+    other->~Hooks();
   }
   void release(u32, const Act& act) override {
     if (act.hold == Hold::shared) return vma_.unpin(hooks_.owner());
@@ -201,10 +200,10 @@ class RefcountSubject final : public Subject {
 
  private:
   BigLock big_lock_;
-  RefcountHooks<P> hooks_;
-  VmaRefcount<P>::Hot hot_;
-  VmaRefcount<P>::MostlyRead mostly_read_;
-  VmaRefcount<P> vma_{hot_, mostly_read_};
+  Hooks hooks_;
+  typename Hooks::State::Hot hot_;
+  typename Hooks::State::MostlyRead mostly_read_;
+  typename Hooks::State vma_{hot_, mostly_read_};
   bool gone_ = false;  // under big_lock_
 };
 

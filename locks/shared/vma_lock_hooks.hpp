@@ -1,0 +1,66 @@
+// What locks in VMAs have in common: how a fault's try ends, and the hooks with which an address
+// space write-locks its VMAs.
+#pragma once
+
+#include "locks/shared/mm_lock_seq.hpp"
+
+namespace faultline {
+
+enum class PinResult : int { pinned, detached, write_locked, draining, foreign, sequence_changed };
+
+struct VmaLockRules {
+  // Linux 6.4 to 6.9 (lock_vma_under_rcu of mm/memory.c): no fault in anonymous memory is served
+  // under the VMA's lock before the VMA has an anon_vma, whatever the access is. Later kernels
+  // look for it when they need it, unless the option anon_vma_in_fault says otherwise.
+  bool anon_vma_first = false;
+  // Linux 6.4: faults in files, and in shared memory, take the big lock.
+  bool anonymous_alone = false;
+};
+
+// VmaHooks (locks/address_space/mm.hpp) that write-lock the VMAs which Mm edits. `VmaState` is the
+// lock in the VMA, such as VmaRefcount. `owner` is the address space. VmaState has:
+//   pin(owner)          under RCU. `pinned`: the VMA belongs to `owner` and does not change until
+//                       unpin(owner). The caller still has to check the bounds
+//   attach(owner), start_write(owner), detach(owner)
+//                       the caller holds the big lock exclusively, within an open section
+//   close_down(owner)   optional: waits for what still refers to the owner, whose VMAs are all
+//                       detached
+//   rules               which faults the lock serves
+template <class P, class VmaState, class Place = BehindMmapLock<P, VmaState::layout>>
+class VmaLockHooks : public MmLockSeq<P, VmaState::layout, Place> {
+ public:
+  using State = VmaState;
+
+  using MmLockSeq<P, VmaState::layout, Place>::MmLockSeq;
+
+  template <class V>
+  void start_write(V& vma) {
+    vma.state().start_write(this->owner());
+  }
+  // The section's end releases the VMA (MmLockSeq::close).
+  template <class V>
+  void end_write(V&) {}
+  template <class V>
+  void attach(V& vma) {
+    vma.state().attach(this->owner());
+  }
+  template <class V>
+  void detach(V& vma) {
+    vma.state().detach(this->owner());
+  }
+  template <class V>
+  bool drop(V&) {
+    return true;
+  }
+  template <class V>
+  bool mergeable(const V&) const {
+    return true;
+  }
+
+  // The last call on its address space, with all its VMAs detached.
+  void close_down() {
+    if constexpr (requires { State::close_down(this->owner()); }) State::close_down(this->owner());
+  }
+};
+
+}  // namespace faultline
