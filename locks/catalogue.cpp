@@ -410,6 +410,7 @@ std::vector<std::string> star_of(const Entry& entry) {
     for (const Option& option : of.options) {
       if (option.key == nullptr) break;
       if (option.kind != ValueKind::word && option.kind != ValueKind::entry) continue;
+      if (entry.usual_lock_natively && (option.families & lock_families) != 0) continue;
       const std::vector<std::string> values = option_values(option);
       for (usize i = 1; i < values.size(); ++i) {
         const std::string name = std::string(entry.name) + ":" + option.key + "=" + values[i];
@@ -437,7 +438,11 @@ std::vector<std::string> stars_of(Families families, bool native) {
 }
 
 void require_star(const Chosen& chosen, Layout layout) {
-  if (chosen.departures() + (layout != Layout::linux_6_18) > 1) refuse_combination(chosen, layout);
+  const std::vector<std::string> star = star_of(chosen.entry());
+  const bool is_outside = chosen.entry().usual_lock_natively &&
+                          std::find(star.begin(), star.end(), chosen.text()) == star.end();
+  if (is_outside || chosen.departures() + (layout != Layout::linux_6_18) > 1)
+    refuse_combination(chosen, layout);
 }
 
 void refuse_combination(const Chosen& chosen, Layout layout) {

@@ -25,10 +25,9 @@ namespace faultline {
 //            it on line 1, which edits of neighbours do not write there
 //   line 1   the container's links, which edits of neighbours write. The kernel's container, the
 //            maple tree, keeps no links in a VMA; the kernel's line 1 describes the mapping
-//   line 2   vm_refcnt 128, which every fault of the VMA writes under `refcount`; other schemes
-//   have
-//            their lock or count of the VMA there. This model has no other field on the line; the
-//            kernel has the links of the file's interval tree there
+//   line 2   vm_refcnt 128, which every fault of the VMA writes under `refcount`, or another
+//            scheme's lock or count. This model has no other field on the line; the kernel has the
+//            links of the file's interval tree there
 template <class P, class V, template <class, class> class Links, class State, Layout layout>
 struct VmaFields {
   typename P::template atomic<u64> start{0};

@@ -125,8 +125,9 @@ class SpaceMaker {
   void make_over_star() {
     constexpr bool usual_vmas = is_usual_container<Line>();
     constexpr bool usual_lock = std::string_view(LockLine::entry.name) == lock_key.words[0];
-    if constexpr (usual_vmas || usual_lock) {
-      constexpr usize points = usual_vmas && usual_lock ? star_size(LockLine::entry) : 1;
+    constexpr bool other_locks = usual_vmas && !entry.usual_lock_natively;
+    if constexpr (other_locks || usual_lock) {
+      constexpr usize points = other_locks && usual_lock ? star_size(LockLine::entry) : 1;
       const std::string lock = options_.lock->text();
       [&]<usize... i>(std::index_sequence<i...>) {
         const auto make = [&]<Choices choices>() {
