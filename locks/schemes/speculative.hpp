@@ -31,7 +31,7 @@ namespace faultline {
 
 // The hooks of `speculative`.
 template <class P, Layout lines = Layout::linux_6_18>
-class VmaSequenceHooks {
+class VmaSequenceHooks : public NoHooks {
  public:
   // Beside the bounds, which faults read too. The patches have it at the end of vm_area_struct.
   struct State {
@@ -80,9 +80,8 @@ class VmaSequenceHooks {
   VmaSequenceHooks(const VmaSequenceHooks&) = delete;
   VmaSequenceHooks& operator=(const VmaSequenceHooks&) = delete;
 
-  void open() {}
-  void close() {}
-  // vm_write_begin() in the patches. Edits within an edit have no effect.
+  // vm_write_begin() in the patches. The sequence is even: Mm ends an edit of a VMA before it
+  // begins the next one.
   template <class V>
   void start_write(V& vma) {
     // relaxed: the stores of the fields publish it.
@@ -101,16 +100,6 @@ class VmaSequenceHooks {
     // weakened release survives, program: in no program do two address spaces use one address.
     vma.mostly_read.owner.store(this, std::memory_order_release);
     end_write(vma);
-  }
-  template <class V>
-  void detach(V&) {}
-  template <class V>
-  bool drop(V&) {
-    return true;
-  }
-  template <class V>
-  bool mergeable(const V&) const {
-    return true;
   }
 
  private:

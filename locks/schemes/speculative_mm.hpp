@@ -25,10 +25,8 @@ namespace faultline {
 
 // The hooks of `speculative_mm`. `Place`: as in MmLockSeq.
 template <class P, Layout layout = Layout::linux_6_18, class Place = BehindMmapLock<P, layout>>
-class MmSequenceHooks : public MmLockSeq<P, layout, Place> {
+class MmSequenceHooks : public MmLockSeq<P, layout, Place>, public NoHooks {
  public:
-  using State = NoHooks::State;
-
   class Attempt {
    public:
     explicit Attempt(MmSequenceHooks& hooks)
@@ -54,23 +52,9 @@ class MmSequenceHooks : public MmLockSeq<P, layout, Place> {
   };
 
   using MmLockSeq<P, layout, Place>::MmLockSeq;
-
-  template <class V>
-  void start_write(V&) {}
-  template <class V>
-  void end_write(V&) {}
-  template <class V>
-  void attach(V&) {}
-  template <class V>
-  void detach(V&) {}
-  template <class V>
-  bool drop(V&) {
-    return true;
-  }
-  template <class V>
-  bool mergeable(const V&) const {
-    return true;
-  }
+  // NoHooks has these two as well.
+  using MmLockSeq<P, layout, Place>::open;
+  using MmLockSeq<P, layout, Place>::close;
 };
 
 struct speculative_mm_scheme {
