@@ -254,12 +254,12 @@ class PageTable {
     return outcome == FaultIn::done;
   }
 
-  // The same for a speculative fault, which does not keep the VMA from changing: `valid()` answers
-  // whether it has changed, and is asked under the lock of the table page. A zap or restrict() that
-  // takes this lock later finds the entry. One that has taken it earlier has made valid() false.
-  // Therefore the fault does not make the table page, since a zap that finds none takes no lock. It
-  // only tries the lock, as in the kernel's patches (pte_map_lock()), which disable interrupts: the
-  // lock's holder may wait for this CPU to answer a shootdown.
+  // Serves a speculative fault, which does not keep the VMA from changing. `valid()` answers
+  // whether the VMA is unchanged, and is asked under the lock of the table page. A zap or
+  // restrict() that takes this lock later finds the entry. One that has taken it earlier has made
+  // valid() false. The fault does not make the table page, since a zap that finds none takes no
+  // lock. It only tries the lock, as in the kernel's patches (pte_map_lock()), which disable
+  // interrupts: the lock's holder may wait for this CPU to answer a shootdown.
   template <class Valid>
   FaultIn fault_in_if(u64 address, Access access, u32 prot, NewPage page, const Valid& valid) {
     static_assert(!caller_excludes);

@@ -16,7 +16,8 @@ class MutexSection {
   typename Mutex::Node entry_;
 };
 
-// The same for a thread that only tries the mutex. False: the mutex was taken.
+// A critical section under a mutex that the thread only tries to lock. Converts to false where
+// another thread holds the mutex; then there is no section.
 template <class Mutex>
 class MutexAttempt {
  public:

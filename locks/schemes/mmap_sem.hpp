@@ -194,8 +194,8 @@ class MmapSemBase : public SchemeBase<typename MmOfScheme::Platform, Derived> {
   Mm mm_;
 };
 
-// BehindMmapLock of hooks in a scheme over this lock. A lock behind a virtual interface brings its
-// own in the layout linux-6.18.
+// Where hooks keep BehindMmapLock: in themselves, or by reference where the lock brings one, as a
+// lock behind a virtual interface does in the layout linux-6.18.
 template <class P, class Lock, Layout layout>
 using PlaceBehind = std::conditional_t<TakesOptions<Lock> && layout == Layout::linux_6_18,
                                        BehindMmapLock<P, layout>&, BehindMmapLock<P, layout>>;

@@ -13,7 +13,7 @@
 //
 // Not modelled: that the kernel allocates the 40 bytes of these semaphores side by side in a slab
 // of their own (vma_lock_cachep), so that locks of several VMAs share lines; the wait list and its
-// spinlock; and the handoff, which only one waiter never needs.
+// spinlock; and the handoff, which a lone waiter does not need.
 #pragma once
 
 #include "locks/layout.hpp"

@@ -229,9 +229,9 @@ void append_schemes(std::vector<Checked>& list) {
   }
 }
 
-// A failure of range_lock:flaw=hole shows a story of PCT's where Relacy does not have it. Over
-// Relacy an edit of a maple tree waits for the readers under RCU, so no reader finds a VMA that was
-// freed too early.
+// Whether only PCT searches this broken scheme. A failure of range_lock:flaw=hole is shown as PCT
+// shows it, so that a test can read that. Over Relacy an edit of a maple tree waits for the readers
+// under RCU, so no reader finds a VMA that was freed too early.
 bool is_left_to_pct(std::string_view name) {
   return name == "range_lock:flaw=hole" || name == "refcount:flaw=early_free" ||
          name == "per_vma_lock:flaw=early_free";
