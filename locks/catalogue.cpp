@@ -6,6 +6,9 @@
 #include <stdexcept>
 
 namespace faultline {
+
+Chosen choose_profile(const Profile& profile);
+
 namespace {
 
 using namespace options;
@@ -90,6 +93,8 @@ std::vector<std::string> names_of(Families families) {
   for (const Family family : all_families)
     if ((families & family) != 0)
       for (const Entry& entry : catalogue(family)) names.emplace_back(entry.name);
+  if ((families & scheme_family) != 0)
+    for (const Profile& profile : profiles) names.emplace_back(profile.name);
   return names;
 }
 
@@ -123,6 +128,12 @@ bool fits(const Option& option, const std::string& value) {
       return std::find(values.begin(), values.end(), value) != values.end();
     }
   }
+}
+
+bool is_composed_by_profile(const Chosen& chosen) {
+  return std::any_of(std::begin(profiles), std::end(profiles), [&](const Profile& profile) {
+    return chosen.composition() == choose(scheme_family, profile.name).composition();
+  });
 }
 
 }  // namespace
@@ -277,6 +288,13 @@ const Entry* find_entry(Families families, std::string_view name) {
     if ((families & family) != 0)
       for (const Entry& entry : catalogue(family))
         if (name == entry.name) return &entry;
+  const Profile* profile = (families & scheme_family) != 0 ? find_profile(name) : nullptr;
+  return profile != nullptr ? &choose_profile(*profile).entry() : nullptr;
+}
+
+const Profile* find_profile(std::string_view name) {
+  for (const Profile& profile : profiles)
+    if (name == profile.name) return &profile;
   return nullptr;
 }
 
@@ -294,10 +312,24 @@ const char* family_name(Families families) {
   return (families & scheme_family) != 0 ? "scheme or lock" : "lock";
 }
 
+Chosen choose_profile(const Profile& profile) {
+  Chosen chosen = choose(scheme_family, profile.composition);
+  chosen.profile_ = &profile;
+  return chosen;
+}
+
 Chosen choose(Families families, std::string_view text) {
-  const Entry* entry = find_entry(families, text.substr(0, text.find(':')));
+  const std::string_view name = text.substr(0, text.find(':'));
+  if (const Profile* profile = find_profile(name);
+      profile != nullptr && (families & scheme_family) != 0) {
+    if (text == name) return choose_profile(*profile);
+    throw std::invalid_argument("scheme '" + std::string(text) +
+                                "': a kernel profile takes no options, expected " +
+                                profile->composition + " with others");
+  }
+  const Entry* entry = find_entry(families, name);
   if (entry != nullptr) return choose_among({entry, 1}, family_name(entry->family), text);
-  std::string why = left_out(text.substr(0, text.find(':')));
+  std::string why = left_out(name);
   if (why.empty()) why = "expected one of " + joined(names_of(families));
   throw std::invalid_argument(std::string(family_name(families)) + " '" + std::string(text) +
                               "': " + why);
@@ -320,6 +352,10 @@ void Chosen::append_options(std::string& text) const {
 }
 
 std::string Chosen::text() const {
+  return is_profile() ? profile_->name : composition();
+}
+
+std::string Chosen::composition() const {
   std::string text = entry_->name;
   append_options(text);
   return text;
@@ -434,10 +470,13 @@ std::vector<std::string> stars_of(Families families, bool native) {
       for (const Entry& entry : catalogue(family))
         for (std::string& name : star_of(entry))
           if (native || !choose(family, name).is_native_only()) names.push_back(std::move(name));
+  if ((families & scheme_family) != 0)
+    for (const Profile& profile : profiles) names.emplace_back(profile.name);
   return names;
 }
 
 void require_star(const Chosen& chosen, Layout layout) {
+  if (layout == Layout::linux_6_18 && is_composed_by_profile(chosen)) return;
   const std::vector<std::string> star = star_of(chosen.entry());
   const bool is_outside = chosen.entry().usual_lock_natively &&
                           std::find(star.begin(), star.end(), chosen.text()) == star.end();

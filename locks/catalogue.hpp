@@ -8,6 +8,9 @@
 // "mmap_sem:osq=off" chooses the rwsem's `osq`. A value that is a file's path takes the rest of the
 // text, whatever characters that contains, so it must be the last option.
 //
+// The name of a kernel profile (locks/schemes/profiles.def), such as linux-6.4, stands for a scheme
+// with options.
+//
 // To add a lock, a container or a scheme, write its header and one line in the list of its family
 // (locks/mutex/list.def, locks/shared/list.def, ...).
 #pragma once
@@ -90,10 +93,22 @@ struct Entry {
   u32 (*most_threads)(const Chosen&) = nullptr;
 };
 
+// A kernel's design as a scheme with options.
+struct Profile {
+  const char* name;
+  const char* composition;
+  const char* summary;
+};
+inline constexpr Profile profiles[] = {
+#define FAULTLINE_PROFILE(name, composition, summary) {name, composition, summary},
+#include "locks/schemes/profiles.def"
+};
+const Profile* find_profile(std::string_view name);
+
 // The entries of a family whose list lies in locks/.
 std::span<const Entry> catalogue(Family family);
 
-// The entry of that name, without options, or null.
+// The entry of that name, without options, or null. The entry of a profile is that of its scheme.
 const Entry* find_entry(Families families, std::string_view name);
 
 // Why a lock of locks/range/patented.def is no entry in this build, and the remedy. Empty for any
@@ -105,8 +120,12 @@ class Chosen {
  public:
   const Entry& entry() const { return *entry_; }
 
-  // The canonical name: defaults left out, options in the catalogue's order.
+  // The canonical name: the profile's where a profile was chosen; else defaults left out, options
+  // in the catalogue's order.
   std::string text() const;
+  // The same without regard to the profile.
+  std::string composition() const;
+  bool is_profile() const { return profile_ != nullptr; }
 
   // `key` belongs to an option of this entry or of an entry that it chooses. A key that no option
   // has throws std::logic_error.
@@ -127,6 +146,7 @@ class Chosen {
 
  private:
   friend class Chooser;
+  friend Chosen choose_profile(const Profile& profile);
   struct Value {
     const Option* option;
     std::string text;
@@ -137,6 +157,7 @@ class Chosen {
   const Value* find(std::string_view key) const;
 
   const Entry* entry_ = nullptr;
+  const Profile* profile_ = nullptr;  // null where none was named
   std::vector<Value> values_;
 };
 
@@ -156,15 +177,16 @@ std::string option_form(const Option& option);
 std::vector<std::string> option_values(const Option& option);
 
 // Throws std::invalid_argument, with the values that exist, where more than one option (the layout
-// counts as one) differs from its default. Natively only those combinations are compiled.
+// counts as one) differs from its default and no profile is composed so. Natively only those
+// combinations are compiled.
 void require_star(const Chosen& chosen, Layout layout);
 [[noreturn]] void refuse_combination(const Chosen& chosen, Layout layout);
 
 // All names of one entry that differ from the default in at most one option: the star that is
 // compiled natively. The default comes first.
 std::vector<std::string> star_of(const Entry& entry);
-// The stars of all entries of these families. `native`: includes the entries that exist on the
-// native platform alone.
+// The stars of all entries of these families, and with the schemes the profiles. `native`: includes
+// the entries that exist on the native platform alone.
 std::vector<std::string> stars_of(Families families, bool native);
 
 namespace options {

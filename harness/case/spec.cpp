@@ -51,6 +51,8 @@ void to_json(nlohmann::json& json, const CaseSpec& spec) {
           {"warmup_s", spec.warmup_s},
           {"duration_s", spec.duration_s}};
   if (spec.is_kernel()) json["kernel"] = true;
+  if (const Profile* profile = find_profile(spec.scheme); profile != nullptr)
+    json["composition"] = choose(scheme_family, profile->name).composition();
   if (spec.simulated())
     json.update({{"machine", spec.machine_name()}, {"machine_text", spec.machine}});
   for (const Axis& row : axes())

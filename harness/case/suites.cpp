@@ -215,7 +215,8 @@ class SuiteReader {
       names = all_contestants(locks);
       if (selection == "defaults")
         std::erase_if(names, [](const std::string& name) {
-          return scheme_or_lock_named(name).departures() != 0;
+          const Chosen chosen = scheme_or_lock_named(name);
+          return chosen.is_profile() || chosen.departures() != 0;
         });
       if (suite_.simulated) std::erase_if(names, is_native_only);
       return names;

@@ -71,6 +71,15 @@ json schemes_json() {
   return schemes;
 }
 
+json profiles_json() {
+  json entries = json::array();
+  for (const Profile& profile : profiles)
+    entries.push_back({{"name", profile.name},
+                       {"composition", choose(scheme_family, profile.name).composition()},
+                       {"summary", profile.summary}});
+  return entries;
+}
+
 json plain_json(Family family) {
   json entries = json::array();
   for (const Entry& entry : catalogue(family)) entries.push_back(entry_json(entry));
@@ -114,10 +123,15 @@ json everything() {
     const Suite suite = load_suite(name);
     suites.push_back({{"name", name}, {"summary", suite.summary}, {"budget_s", suite.budget_s}});
   }
-  return {{"schemes", schemes_json()},           {"locks", locks_json()},
-          {"broken", plain_json(broken_family)}, {"containers", plain_json(vmas_family)},
-          {"workloads", workloads_json()},       {"suites", suites},
-          {"placements", placement_names()},     {"machines", machines_json()},
+  return {{"schemes", schemes_json()},
+          {"profiles", profiles_json()},
+          {"locks", locks_json()},
+          {"broken", plain_json(broken_family)},
+          {"containers", plain_json(vmas_family)},
+          {"workloads", workloads_json()},
+          {"suites", suites},
+          {"placements", placement_names()},
+          {"machines", machines_json()},
           {"counters", counters_summary()}};
 }
 
@@ -126,6 +140,8 @@ void print_section(const json& entries, const char* title) {
   for (const json& entry : entries) {
     std::cout << fmt::format("  {:<22} {}\n", entry["name"].get<std::string>(),
                              entry["summary"].get<std::string>());
+    if (entry.contains("composition"))
+      std::cout << fmt::format("      ={}\n", entry["composition"].get<std::string>());
     if (!entry.contains("options")) continue;
     for (const json& option : entry["options"])
       std::cout << fmt::format("      :{}  {}\n", option["form"].get<std::string>(),
@@ -196,6 +212,8 @@ void print_text(const json& all) {
   print_section(
       all["schemes"],
       "schemes; an option follows the name, as in mmap_sem:vmas=...; its default comes first");
+  print_section(all["profiles"],
+                "kernel profiles: the name of a kernel for a scheme with options, not the kernel");
   print_section(locks_where(all["locks"], false), "locks, for lock_loop and as options of schemes");
   print_section(locks_where(all["locks"], true), "locks for lock_loop alone");
   print_section(all["containers"], "containers of VMAs");

@@ -77,11 +77,11 @@ std::vector<VictimEntry> everything() {
   add_locks<true>(all, mutex_list<P>());
   add_locks<true>(all, shared_list<P>());
   add_locks<true>(all, range_list<P>());
-  for (const Entry& scheme : catalogue(scheme_family)) {
+  for (const std::string& name : stars_of(scheme_family, true)) {
+    const Entry& scheme = choose(scheme_family, name).entry();
     const char* checks =
         scheme.kernel ? "each thread's own pages" : "oracle, each thread's pages and contents";
-    for (const std::string& name : star_of(scheme))
-      all.push_back({name, checks, scheme.max_threads, false, make_space});
+    all.push_back({name, checks, scheme.max_threads, false, make_space});
   }
   add_locks<false>(all, broken_list<P>());
   return all;

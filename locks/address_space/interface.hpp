@@ -46,6 +46,10 @@ struct AddressSpaceOptions {
   // to 6.9 (lock_vma_under_rcu). That includes reads, which map the page of zeros and prepare no
   // anon_vma.
   bool anon_vma_in_fault = true;
+  // Schemes with a lock in each VMA: whether a discard within one VMA, and a scan, lock single VMAs
+  // instead of the address space, as Linux does since 6.17.
+  bool discard_by_vma = true;
+  bool scan_by_vma = true;
   // Whether a fault is charged the kernel's work on a new page: memory cgroup, LRU lists, reverse
   // mapping (Linux). sv6 has none of them.
   bool fault_work = true;

@@ -96,6 +96,7 @@ class Mm {
   static_assert(VmaHooks<Hooks, V>);
 
   static constexpr bool searchable_under_rcu = Container::searchable_under_rcu;
+  static constexpr bool misses_nothing = MissesNothing<Container>;
   // vm.max_map_count
   static constexpr u64 max_vmas = 65530;
 
@@ -125,6 +126,10 @@ class Mm {
   V* next(const V& vma) const { return vmas_.next(vma); }
   // Needs RCU alone. Null may be a miss, and the VMA may have been detached since the look-up.
   V* find_rcu(u64 address) const requires searchable_under_rcu { return vmas_.find_rcu(address); }
+  // Needs RCU alone. A walk of the VMAs that end above `address` (MissesNothing).
+  auto walk_rcu(u64 address) const requires misses_nothing {
+    return typename Container::Walk(vmas_, address);
+  }
   PageTable<P>& table() { return table_; }
   const Hooks& hooks() const { return hooks_; }
   const AddressSpaceOptions& options() const { return options_; }
@@ -135,10 +140,8 @@ class Mm {
     const FaultPlan plan = plan_fault(*vma, address, access);
     if (plan.step != FaultStep::done) return plan.step;
     if (!table_.fault_in(address, access, plan.prot, plan.page)) return FaultStep::nomem;
-    // Oracle: the caller's hold must have kept the VMA in place since the checks above.
-    if (options_.oracle &&
-        (vma->attached.load(std::memory_order_relaxed) == 0 || !vma->range().contains(address)))
-      violations_.note("a fault was served in a VMA that had been detached or moved");
+    note_unless_held(*vma, {address, address + 1},
+                     "a fault was served in a VMA that had been detached or moved");
     return FaultStep::done;
   }
 
@@ -344,6 +347,12 @@ class Mm {
     return hole || at < range.end ? Error::nomem : Error::none;
   }
 
+  // Shared for `vma` alone, which covers `range`.
+  void discard_in(const V& vma, Range range) {
+    table_.zap(range);
+    note_unless_held(vma, range, "pages were discarded in a VMA that had been detached or moved");
+  }
+
   // Shared.
   u64 scan() const {
     u64 vmas = 0;
@@ -383,6 +392,15 @@ class Mm {
   }
 
  private:
+  // Oracle: the caller's hold must have kept the VMA in place since the caller checked the bounds.
+  void note_unless_held(const V& vma, Range range, const char* violation) {
+    if (!options_.oracle) return;
+    const Range own = vma.range();
+    if (vma.attached.load(std::memory_order_relaxed) == 0 || range.start < own.start ||
+        own.end < range.end)
+      violations_.note(violation);
+  }
+
   // What a fault has to do. `step` is `done` where it maps a page.
   struct FaultPlan {
     FaultStep step = FaultStep::done;

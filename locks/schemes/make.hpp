@@ -49,6 +49,31 @@ constexpr Option option_of(const Entry& entry, Families families) {
   return {};
 }
 
+// The value that a name gives to an option, or `otherwise`.
+constexpr std::string_view value_in(std::string_view name, std::string_view key,
+                                    std::string_view otherwise) {
+  for (usize begin = name.find(':'); begin != name.npos;) {
+    const usize end = name.find(':', ++begin);
+    const std::string_view field = name.substr(begin, end == name.npos ? end : end - begin);
+    const usize equals = field.find('=');
+    if (field.substr(0, equals) == key) return field.substr(equals + 1);
+    begin = end;
+  }
+  return otherwise;
+}
+
+// The values that a name gives to the options of its lock.
+constexpr Choices choices_in(std::string_view name, const Entry& lock) {
+  Choices choices{};
+  for (usize i = 0; i < count_options(lock); ++i) {
+    const Option& option = lock.options[i];
+    const std::string_view word = value_in(name, option.key, option.words[0]);
+    for (usize j = 0; j < count_words(option); ++j)
+      if (word == option.words[j]) choices[i] = static_cast<unsigned char>(j);
+  }
+  return choices;
+}
+
 // Makes one scheme over one platform.
 template <class P, class Scheme>
 class SpaceMaker {
@@ -62,6 +87,7 @@ class SpaceMaker {
                                   "': it is for the native platform alone");
     } else {
       if constexpr (lock_key.key != nullptr) options_.lock = chosen_.part(lock_key.key);
+      if constexpr (requires { Scheme::take(chosen_, options_); }) Scheme::take(chosen_, options_);
       if constexpr (requires { typename Scheme::template Made<P, Choices{}>; })
         make_chosen(std::make_index_sequence<count_combinations(entry)>());
       else if constexpr (vmas_key.key == nullptr)
@@ -98,7 +124,10 @@ class SpaceMaker {
       make_both<Line, void>();
     } else if constexpr (runs_natively<P>) {
       for_each_lock([&]<class LockLine>() {
-        if constexpr (!LockLine::entry.lock_loop_only) make_over_star<Line, LockLine>();
+        if constexpr (!LockLine::entry.lock_loop_only) {
+          make_over_star<Line, LockLine>();
+          make_profiles<Line, LockLine>(std::make_index_sequence<std::size(profiles)>());
+        }
       });
     } else {
       const Family family = options_.lock->entry().family;
@@ -142,6 +171,31 @@ class SpaceMaker {
       }
       (std::make_index_sequence<points>());
     }
+  }
+
+  // The points of the kernel profiles of this scheme, beside the star.
+  template <class Line, class LockLine, usize... i>
+  void make_profiles(std::index_sequence<i...>) {
+    const auto make = [&]<usize index>() {
+      constexpr std::string_view name = profiles[index].composition;
+      if constexpr (is_composed_of<Line, LockLine>(name)) {
+        constexpr Choices choices = choices_in(name, LockLine::entry);
+        if (chosen_.composition() != choose(scheme_family, name).composition()) return;
+        if (made_ != nullptr) return;
+        constexpr Layout layout = Layout::linux_6_18;
+        make_type<Line, typename LockLine::template Lock<P, choices, layout>, layout>();
+      }
+    };
+    (make.template operator()<i>(), ...);
+  }
+  template <class Line, class LockLine>
+  static constexpr bool is_composed_of(std::string_view name) {
+    if constexpr (std::is_void_v<Line>)
+      return false;
+    else
+      return name.substr(0, name.find(':')) == entry.name &&
+             value_in(name, vmas_key.key, vmas_key.words[0]) == Line::entry.name &&
+             value_in(name, lock_key.key, lock_key.words[0]) == LockLine::entry.name;
   }
 
   template <class Line>

@@ -21,7 +21,9 @@ namespace faultline {
 template <class P, Layout layout = Layout::linux_6_18, class Place = BehindMmapLock<P, layout>>
 using PerVmaLockHooks = VmaLockHooks<
     P,
-    VmaSharedLock<P, VmaRwsem<P>, VmaLockRules{.anon_vma_first = true, .anonymous_alone = true},
+    VmaSharedLock<P, VmaRwsem<P>,
+                  VmaLockRules{
+                      .anon_vma_first = true, .anonymous_alone = true, .faults_alone = true},
                   layout>,
     Place>;
 

@@ -2,6 +2,7 @@
 // locks/schemes/vma_lock.hpp has the fault, locks/shared/vma_refcount.hpp the count.
 #pragma once
 
+#include "locks/catalogue.hpp"
 #include "locks/schemes/vma_lock.hpp"
 #include "locks/shared/vma_refcount.hpp"
 
@@ -11,6 +12,10 @@ template <class Mm, SharedLock Lock>
 using Refcount = VmaLocked<Mm, Lock>;
 
 struct refcount_scheme {
+  static void take(const Chosen& chosen, AddressSpaceOptions& options) {
+    options.discard_by_vma = chosen.word("discard") == "vma";
+    options.scan_by_vma = chosen.word("scan") == "vma";
+  }
   template <class P, class Vmas, class Lock, Layout layout>
   using Space =
       Refcount<Mm<P, Vmas, RefcountHooks<P, layout, PlaceBehind<P, Lock, layout>>, layout>, Lock>;

@@ -4,8 +4,19 @@
 // something hinders it. Then it falls back to the big lock's shared side, and the reason is
 // counted. Edits take the big lock exclusively and write-lock the VMAs they change.
 //
-// Not linearizable: a discard holds the big lock shared, so faults may come between its pages, and
-// a walk takes no lock, so it may find a page that a call still at work takes away.
+// Since Linux 6.17 two more operations take the lock of a VMA. Where VmaLockRules or the scheme's
+// options say otherwise, they hold the big lock shared throughout, as before.
+//   discard   a range that lies in one VMA is discarded under that VMA's lock (try_vma_read_lock()
+//             of mm/madvise.c). Any other range falls back to the big lock
+//   scan      reading /proc/PID/maps walks under RCU and locks one VMA at a time (lock_next_vma()
+//             of mm/mmap_lock.c). At a VMA that it cannot lock it takes the big lock for one step
+// The kernel looks a second time for a VMA behind a hole only if mm_lock_seq has changed since the
+// first look; the scan here always does. A container whose walk under RCU may miss a VMA is scanned
+// under the big lock.
+//
+// Not linearizable: faults may come between the pages of a discard, a scan sees its VMAs at
+// different moments, and a walk takes no lock, so it may find a page that a call still at work
+// takes away.
 #pragma once
 
 #include <array>
@@ -21,6 +32,7 @@ requires Mm::searchable_under_rcu class VmaLocked
     : public MmapSemBase<Mm, Lock, VmaLocked<Mm, Lock>> {
   using Base = MmapSemBase<Mm, Lock, VmaLocked>;
   using P = typename Mm::Platform;
+  using V = typename Mm::V;
 
  public:
   using Base::Base;
@@ -61,6 +73,8 @@ requires Mm::searchable_under_rcu class VmaLocked
     anon_vma_first,
     file,
     retried,
+    discard_fallback,
+    scan_fallback,
     event_count
   };
   static constexpr std::array<const char*, event_count> event_names = {
@@ -69,12 +83,21 @@ requires Mm::searchable_under_rcu class VmaLocked
       "vma_lock.fallback_foreign",      "vma_lock.fallback_sequence",
       "vma_lock.fallback_moved",        "vma_lock.anon_vma_tried",
       "vma_lock.fallback_anon_vma",     "vma_lock.fallback_anon_vma_first",
-      "vma_lock.fallback_file",         "vma_lock.fallback_retries"};
+      "vma_lock.fallback_file",         "vma_lock.fallback_retries",
+      "vma_lock.discard_fallback",      "vma_lock.scan_fallback"};
   static constexpr VmaLockRules rules = Mm::Hooks::State::rules;
   // How often a look-up that found a detached VMA is repeated.
   static constexpr int max_retries = 8;
+  // How many VMAs a scan passes within one read section of RCU: about the lines of
+  // /proc/PID/maps that fit into the page which the kernel fills at a time.
+  static constexpr u32 scan_batch = 50;
 
-  static constexpr bool is_counted(Event event) {
+  bool discards_by_vma() const { return !rules.faults_alone && this->mm_.options().discard_by_vma; }
+  bool scans_by_vma() const {
+    return Mm::misses_nothing && !rules.faults_alone && this->mm_.options().scan_by_vma;
+  }
+
+  bool is_counted(Event event) const {
     switch (event) {
       case anon_vma_tried:
       case no_anon_vma:
@@ -83,6 +106,10 @@ requires Mm::searchable_under_rcu class VmaLocked
         return rules.anon_vma_first;
       case file:
         return rules.anonymous_alone;
+      case discard_fallback:
+        return discards_by_vma();
+      case scan_fallback:
+        return scans_by_vma();
       default:
         return true;
     }
@@ -97,39 +124,47 @@ requires Mm::searchable_under_rcu class VmaLocked
 
   // True: `step` is the fault's outcome. False: the caller falls back to the big lock.
   bool fault_pinned(u64 address, Access access, FaultStep& step) {
+    Event reason;
+    V* vma = pin(address, reason);
+    if (vma == nullptr) return fall_back(reason);
+    step =
+        lacks_anon_vma(*vma) ? FaultStep::needs_anon_vma : fault_in_pinned(*vma, address, access);
+    unpin(*vma);
+    if (step == FaultStep::no_vma) return fall_back(moved);
+    if (step == FaultStep::needs_anon_vma)
+      return fall_back(rules.anon_vma_first ? anon_vma_first : no_anon_vma);
+    return true;
+  }
+
+  // lock_vma_under_rcu() in the kernel. Answers the VMA that was found at `address`, pinned, or
+  // null and the reason. The caller checks the bounds.
+  V* pin(u64 address, Event& reason) {
     for (int attempt = 0; attempt < max_retries; ++attempt) {
       P::rcu::read_lock();
-      auto* vma = this->mm_.find_rcu(address);
+      V* vma = this->mm_.find_rcu(address);
       const bool served = vma != nullptr && is_served(*vma);
       const PinResult result =
           served ? vma->state().pin(this->hooks_.owner()) : PinResult::detached;
       P::rcu::read_unlock();
-      if (!served) return fall_back(vma == nullptr ? missed : file);
-      if (result == PinResult::detached) {
-        counters_.add(detached_vma);
-        continue;
+      if (result == PinResult::pinned) return vma;
+      if (!served || result != PinResult::detached) {
+        reason = served ? event_of(result) : vma == nullptr ? missed : file;
+        return nullptr;
       }
-      if (result != PinResult::pinned) return fall_back(event_of(result));
-      step =
-          lacks_anon_vma(*vma) ? FaultStep::needs_anon_vma : fault_in_pinned(*vma, address, access);
-      vma->state().unpin(this->hooks_.owner());
-      if (step == FaultStep::no_vma) return fall_back(moved);
-      if (step == FaultStep::needs_anon_vma)
-        return fall_back(rules.anon_vma_first ? anon_vma_first : no_anon_vma);
-      return true;
+      counters_.add(detached_vma);
     }
-    return fall_back(retried);
+    reason = retried;
+    return nullptr;
   }
+  void unpin(V& vma) { vma.state().unpin(this->hooks_.owner()); }
 
   // A racy look. A stale answer takes or leaves the fast path once too often.
-  template <class V>
   static bool is_served(const V& vma) {
     if constexpr (rules.anonymous_alone) return !vma.has(map_file) && !vma.has(map_shared);
     return true;
   }
 
   // Where it comes first, a VMA that is only read never gets an anon_vma.
-  template <class V>
   bool lacks_anon_vma(const V& vma) const {
     return (rules.anon_vma_first || !this->mm_.options().anon_vma_in_fault) &&
            vma.privately_written(Access::read) && vma.anon_identity() == 0;
@@ -139,7 +174,6 @@ requires Mm::searchable_under_rcu class VmaLocked
   // that lock, since the lock's holder may be waiting for this pin, and where it fails it falls
   // back to the lock with the whole fault (vmf_anon_prepare of mm/memory.c). While the fault holds
   // both, the VMA is in the container: a writer that takes it out drains the pin first.
-  template <class V>
   FaultStep fault_in_pinned(V& vma, u64 address, Access access) {
     const FaultStep step = this->mm_.fault_step(&vma, address, access);
     if (step != FaultStep::needs_anon_vma || !this->lock_.try_lock_shared()) return step;
@@ -147,6 +181,84 @@ requires Mm::searchable_under_rcu class VmaLocked
     this->lock_.unlock_shared();
     counters_.add(anon_vma_tried);
     return this->mm_.fault_step(&vma, address, access);
+  }
+
+  Error do_discard(Range range) {
+    if (!discards_by_vma()) return Base::do_discard(range);
+    Event reason;
+    if (V* vma = pin(range.start, reason)) {
+      const bool covered = vma->range().contains(range.start) && range.end <= vma->range().end;
+      if (covered) this->mm_.discard_in(*vma, range);
+      unpin(*vma);
+      if (covered) return Error::none;
+    }
+    counters_.add(discard_fallback);
+    return Base::do_discard(range);
+  }
+
+  u64 do_scan() {
+    if (!scans_by_vma()) return Base::do_scan();
+    u64 vmas = 0;
+    for (u64 at = 0;;) {
+      const Scan scan = scan_under_rcu(at, vmas);
+      if (scan == Scan::ended) return vmas;
+      if (scan == Scan::hindered) {
+        counters_.add(scan_fallback);
+        if (!pass_under_lock(at)) return vmas;
+        ++vmas;
+      }
+    }
+  }
+
+  enum class Scan { goes_on, hindered, ended };
+
+  // Counts VMAs from `at` on, and moves `at` to the end of the last.
+  Scan scan_under_rcu(u64& at, u64& vmas) {
+    if constexpr (!Mm::misses_nothing) {
+      return Scan::hindered;
+    } else {
+      P::rcu::read_lock();
+      auto walk = this->mm_.walk_rcu(at);
+      Scan scan = Scan::goes_on;
+      for (u32 i = 0; i < scan_batch && scan == Scan::goes_on; ++i) {
+        V* vma = walk.next();
+        if (vma == nullptr) {
+          scan = Scan::ended;
+          break;
+        }
+        const PinResult result = vma->state().pin(this->hooks_.owner());
+        if (result == PinResult::detached) {
+          counters_.add(detached_vma);
+          break;  // the next walk does not find it
+        }
+        if (result != PinResult::pinned || !pass_pinned(*vma, at))
+          scan = Scan::hindered;
+        else
+          ++vmas;
+      }
+      P::rcu::read_unlock();
+      return scan;
+    }
+  }
+
+  // Unpins `vma`. False: it is not the first VMA that ends above `at`. It may have moved before it
+  // was pinned, and where it lies behind a hole, another may have taken its place.
+  bool pass_pinned(V& vma, u64& at) {
+    const Range range = vma.range();
+    const bool next =
+        range.contains(at) || (at < range.start && this->mm_.walk_rcu(at).next() == &vma);
+    unpin(vma);
+    if (next) at = range.end;
+    return next;
+  }
+
+  // lock_next_vma_under_mmap_lock() in the kernel. False: no VMA ends above `at`.
+  bool pass_under_lock(u64& at) {
+    this->lock_.lock_shared();
+    const V* vma = this->mm_.find(at);
+    if (vma != nullptr) at = vma->range().end;
+    this->lock_.unlock_shared();
+    return vma != nullptr;
   }
 
   bool fall_back(Event reason) {

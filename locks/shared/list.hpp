@@ -38,7 +38,10 @@ using BravoType = Bravo<
 constexpr RwsemPolicy rwsem_5_3{.reader_steal = false, .reader_spin = true};
 
 template <class P, Choices choices>
-using Rwsem2019Type = std::conditional_t<choices[0] == 0, Rwsem2019<P>, Rwsem<P, rwsem_5_3>>;
+using Rwsem2019Version = std::conditional_t<choices[0] == 0, Rwsem2019<P>, Rwsem<P, rwsem_5_3>>;
+template <class P, Choices choices>
+using Rwsem2019Type = std::conditional_t<choices[1] == 0, Rwsem2019Version<P, choices>,
+                                         PrefetchedRwsem<Rwsem2019Version<P, choices>>>;
 
 #define FAULTLINE_SHARED(...) FAULTLINE_LINE(shared_family, __VA_ARGS__)
 #include "locks/shared/list.def"

@@ -142,6 +142,9 @@ class Rwsem2019 : RwsemLines<P, Spinlock<P>, Layout::linux_6_18> {
   // The field of mm_struct on the line of `count`, for the address space that the lock protects.
   auto* map_count() { return &this->map_count_; }
 
+  // Asks for the line of `count` for writing (PrefetchedRwsem).
+  void prefetch() const { P::prefetch_write(&count_); }
+
   void append_events(Events& events) const { counters_.append_to(events); }
   std::string describe() const {
     // relaxed: a racy report.

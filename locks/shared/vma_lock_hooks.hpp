@@ -15,6 +15,8 @@ struct VmaLockRules {
   bool anon_vma_first = false;
   // Linux 6.4: faults in files, and in shared memory, take the big lock.
   bool anonymous_alone = false;
+  // Linux 6.4 to 6.16: only faults take the VMA's lock. A discard and a scan take the big lock.
+  bool faults_alone = false;
 };
 
 // VmaHooks (locks/address_space/mm.hpp) that write-lock the VMAs which Mm edits. `VmaState` is the

@@ -88,6 +88,33 @@ TEST(Names, OfOldAreAnsweredWithTheNewOnes) {
   }
 }
 
+TEST(Profiles, HaveTheirOwnNameAndTheTypeOfTheirComposition) {
+  for (const Profile& profile : profiles) {
+    const Chosen chosen = choose(scheme_family, profile.name);
+    EXPECT_EQ(chosen.text(), profile.name);
+    EXPECT_EQ(chosen.composition(), choose(scheme_family, profile.composition).text());
+    EXPECT_EQ(find_entry(scheme_family, profile.name), &chosen.entry());
+  }
+}
+
+TEST(Profiles, AreNativePointsBesideTheStar) {
+  for (const Profile& profile : profiles)
+    for (const char* name : {profile.name, profile.composition})
+      EXPECT_NO_THROW(require_star(choose(scheme_family, name), Layout::linux_6_18)) << name;
+  EXPECT_THROW(require_star(choose(scheme_family, "linux-5.1"), Layout::packed),
+               std::invalid_argument);
+  EXPECT_THROW(
+      require_star(choose(scheme_family, "mmap_sem:osq=off:vmas=maple"), Layout::linux_6_18),
+      std::invalid_argument);
+}
+
+TEST(Profiles, TakeNoOptions) {
+  const std::string said = canonical(scheme_family, "linux-6.4:vmas=rbtree");
+  EXPECT_NE(said.find("a kernel profile takes no options, expected per_vma_lock:prefetchw=on"),
+            std::string::npos)
+      << said;
+}
+
 TEST(Names, OneDepartureFromTheDefaultsIsInTheStar) {
   EXPECT_NO_THROW(require_star(choose(scheme_family, "mmap_sem:osq=off"), Layout::linux_6_18));
   EXPECT_NO_THROW(require_star(choose(scheme_family, "mmap_sem"), Layout::packed));

@@ -1,6 +1,6 @@
-// Each lock, and each container of VMAs, has results of its own in the simulator. Two entries of
-// the catalogue whose results are equal on every case here are one entry under two names, or one of
-// them does not do what it says.
+// Each lock, each container of VMAs, each scheme and each kernel profile has results of its own in
+// the simulator. Two entries of the catalogue whose results are equal on every case here are one
+// entry under two names, or one of them does not do what it says.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -77,30 +77,35 @@ struct Space {
   std::unique_ptr<AddressSpace> space = make_scheme<P>(*scheme, {.threads = 8});
 };
 
-// Threads fault on pages of many VMAs, and one of four operations maps or unmaps one.
-std::string results_over(const Entry& container) {
-  Space::scheme = std::make_unique<const Chosen>(
-      choose(scheme_family, std::string("mmap_sem:vmas=") + container.name));
+// Threads fault on pages of many VMAs, and one of four operations maps, unmaps or discards one, or
+// walks all of them.
+std::string results_under(const std::string& scheme) {
+  Space::scheme = std::make_unique<const Chosen>(choose(scheme_family, scheme));
   std::array<bool, 8> entered{};
   const auto step = [&](Space& shared, u32 thread) {
     AddressSpace& space = *shared.space;
     if (!entered[thread]) space.enter(), entered[thread] = true;
     const u64 page = space.fixed_base() + (thread * 64 + P::random() % 32 * 2) * page_size;
     const u32 rights = prot_read | prot_write;
-    if (P::random() % 4 != 0)
+    const u64 drawn = P::random() % 32;
+    if (drawn < 24)
       space.fault(page, Access::write);
-    else if (P::random() % 2 == 0)
+    else if (drawn < 27)
       space.map(page, page_size, rights, map_fixed);
-    else
+    else if (drawn < 30)
       space.unmap(page, page_size);
+    else if (drawn < 31)
+      space.discard(page, page_size);
+    else
+      space.scan();
   };
   return text_of(run_loop<Space>(sim::Machine::load("e7-8870"), 8, 1000 * us, step));
 }
 
 // Which earlier entry has the same results, or an empty string.
 using Known = std::map<std::string, std::string>;
-std::string twin(Known& known, const std::string& results, const Entry& entry) {
-  const auto [place, fresh] = known.emplace(results, entry.name);
+std::string twin(Known& known, const std::string& results, const std::string& name) {
+  const auto [place, fresh] = known.emplace(results, name);
   return fresh ? "" : place->second;
 }
 
@@ -111,7 +116,7 @@ TEST_F(SimDistinct, NoTwoLocksHaveEqualResults) {
     Known known;
     for (const Entry& entry : catalogue(family)) {
       if (entry.native_only) continue;
-      EXPECT_EQ(twin(known, results_of(entry), entry), "") << entry.name;
+      EXPECT_EQ(twin(known, results_of(entry), entry.name), "") << entry.name;
     }
     EXPECT_GT(known.size(), 1U);
   }
@@ -120,15 +125,33 @@ TEST_F(SimDistinct, NoTwoLocksHaveEqualResults) {
 TEST_F(SimDistinct, NoTwoContainersHaveEqualResults) {
   Known known;
   for (const Entry& entry : catalogue(vmas_family))
-    EXPECT_EQ(twin(known, results_over(entry), entry), "") << entry.name;
+    EXPECT_EQ(twin(known, results_under(std::string("mmap_sem:vmas=") + entry.name), entry.name),
+              "")
+        << entry.name;
+  EXPECT_GT(known.size(), 1U);
+}
+
+TEST_F(SimDistinct, NoTwoSchemesAndKernelProfilesHaveEqualResults) {
+  Known known;
+  for (const Entry& entry : catalogue(scheme_family))
+    if (!entry.native_only && entry.max_threads == 0) {
+      EXPECT_EQ(twin(known, results_under(entry.name), entry.name), "") << entry.name;
+    }
+  for (const Profile& profile : profiles) {
+    // A profile may be a scheme with its defaults, as its summary then says.
+    const bool is_default = choose(scheme_family, profile.composition).departures() == 0;
+    EXPECT_EQ(twin(known, results_under(profile.name), profile.name),
+              is_default ? profile.composition : "")
+        << profile.name;
+  }
   EXPECT_GT(known.size(), 1U);
 }
 
 TEST_F(SimDistinct, OneLockTwiceIsFoundOut) {
   Known known;
   const Entry& entry = *find_entry(mutex_family, "ticket");
-  EXPECT_EQ(twin(known, results_of(entry), entry), "");
-  EXPECT_EQ(twin(known, results_of(entry), entry), "ticket");
+  EXPECT_EQ(twin(known, results_of(entry), entry.name), "");
+  EXPECT_EQ(twin(known, results_of(entry), entry.name), "ticket");
 }
 
 }  // namespace

@@ -222,7 +222,7 @@ void append_schemes(std::vector<Checked>& list) {
     if (name == "speculative_counted") checked.make = make_speculation<CountedSequenceHooks<P>>();
     checked.own_tables = name == "lock_in_tree";
     const Chosen chosen = choose(scheme_family, name);
-    const bool is_modelled = chosen.entry().is_modelled && chosen.departures() == 0;
+    const bool is_modelled = chosen.entry().is_modelled && name == chosen.entry().name;
     if (is_modelled != (checked.make != nullptr))
       throw std::logic_error("the catalogue does not say which schemes Relacy has");
     list.push_back(checked);

@@ -9,6 +9,7 @@
 
 #include "harness/check/common/program.hpp"
 #include "locks/address_space/interface.hpp"
+#include "locks/catalogue.hpp"
 #include "locks/promise.hpp"
 
 namespace faultline::check {
@@ -72,8 +73,12 @@ struct Checked {
   u32 fewer = 1;
 
   bool is_broken() const { return std::string_view(name).find(":flaw=") != std::string_view::npos; }
-  // Whether it is a variant of another lock in the list, such as "rwsem:osq=off".
-  bool is_ablation() const { return std::string_view(name).find(':') != std::string_view::npos; }
+  // Whether it is a variant of another entry of the list, such as "rwsem:osq=off" or a kernel
+  // profile.
+  bool is_ablation() const {
+    return std::string_view(name).find(':') != std::string_view::npos ||
+           find_profile(name) != nullptr;
+  }
 };
 
 // The mutexes, range locks, semaphores and schemes of the catalogue, the queue of spinners, and the

@@ -82,7 +82,7 @@ TEST(Suites, ThatComeWithTheProgramPlan) {
   const Topology topology = Topology::foreign("package:2 [numa] core:4 pu:1");
   EXPECT_EQ(suite_names(),
             (std::vector<std::string>{"changes", "full", "ladder", "ladder-points", "ladder-short",
-                                      "quick", "sim-quick", "smoke"}));
+                                      "quick", "schemes", "sim-quick", "smoke"}));
   for (const std::string& name : suite_names()) {
     const Suite suite = load_suite(name);
     Selection selection;
@@ -191,6 +191,18 @@ TEST(Suites, DefaultsAreEverySchemeOfTheCatalogueOnce) {
   std::vector<std::string> schemes;
   for (const Entry& scheme : catalogue(scheme_family)) schemes.emplace_back(scheme.name);
   EXPECT_EQ(entry.schemes, schemes);
+}
+
+// linux-6.18 is refcount.
+TEST(Suites, SchemesHasEverySchemeThatCanBeSimulatedAndEveryKernelProfile) {
+  std::set<std::string> expected;
+  for (const Entry& scheme : catalogue(scheme_family))
+    if (!scheme.native_only && scheme.max_threads == 0) expected.insert(scheme.name);
+  for (const Profile& profile : profiles)
+    if (choose(scheme_family, profile.composition).departures() != 0) expected.insert(profile.name);
+  for (const SuiteEntry& entry : load_suite("schemes").entries)
+    EXPECT_EQ(std::set<std::string>(entry.schemes.begin(), entry.schemes.end()), expected)
+        << entry.workload;
 }
 
 TEST(Suites, OfAUserAreReadFromTheirFile) {
