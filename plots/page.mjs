@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { doubtsOf, entries, intervalOf, standsFor, whereOf } from './rows.mjs';
 import { provenance } from './pictures.mjs';
+import { questionPictures, questionsSection } from './questions.mjs';
 
 const here = new URL('.', import.meta.url);
 const own = (name) => readFileSync(new URL(name, here), 'utf8');
@@ -337,9 +338,12 @@ export function makePage(runs, pictures, computed) {
   const changed = changesSection(computed.fits ?? []);
   const tables = Object.fromEntries(fits.map((one) => [`fit-${one.name}`, fitTables(one)]));
   const rungs = ladder(fits);
-  const specs = Object.fromEntries(pictures.filter((one) => one.spec).map((one) => [one.name, one.spec]));
+  const asked = questionPictures(runs, computed);
+  const questions = questionsSection(computed, asked, escapeHtml);
+  const specs = Object.fromEntries([...asked, ...pictures].filter((one) => one.spec).map((one) => [one.name, one.spec]));
   const agreed = agreements(computed);
   const links = [
+    ...(questions ? [['questions', 'The questions']] : []),
     ...pictures.map((one) => [one.name, one.title]),
     ...(rungs ? [['ladder', 'The ladder']] : []),
     ...(changed ? [['changes', 'Changes']] : []),
@@ -359,6 +363,7 @@ export function makePage(runs, pictures, computed) {
 <nav>${links.map(([id, title]) => `<a href="#${id}">${escapeHtml(title)}</a>`).join(' ')}</nav></header>
 <main>
 <p class="about">${own('reading.html').trim()}</p>
+${questions}
 ${pictures.map((picture) => section(picture, tables)).join('\n')}
 ${rungs}
 ${changed}

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { load } from './rows.mjs';
 import { makePictures } from './pictures.mjs';
 import { makePage, escapeHtml } from './page.mjs';
+import { questionPictures } from './questions.mjs';
 
 function parse(args) {
   const options = { files: [], computed: {} };
@@ -67,7 +68,7 @@ try {
   const options = parse(process.argv.slice(2));
   const runs = load(options.files, options.computed.axes ?? [], options.computed.results);
   const pictures = makePictures(runs, options.computed);
-  if (options.svg) await drawSvgs(pictures, options.svg);
+  if (options.svg) await drawSvgs([...questionPictures(runs, options.computed), ...pictures], options.svg);
   if (options.html) writeWhole(options.html, makePage(runs, pictures, options.computed));
 } catch (error) {
   process.stderr.write(`${String(error.message ?? error).split('\n')[0]}\n`);

@@ -11,6 +11,7 @@
 #include "results/fit.hpp"
 #include "results/native_and_simulated.hpp"
 #include "results/process.hpp"
+#include "results/questions.hpp"
 #include "results/reader.hpp"
 
 namespace faultline {
@@ -43,6 +44,7 @@ nlohmann::json compute(const std::vector<std::string>& files) {
   computed["fits"] = fits_of(parts, published_curves());
   computed["axes"] = axes_of(parts);
   computed["native_and_simulated"] = native_and_simulated(parts);
+  computed["answers"] = all_answers(parts);
   computed["results"] = std::move(parts);
   return computed;
 }

@@ -18,6 +18,7 @@
 #include "results/bars.hpp"
 #include "results/compare.hpp"
 #include "results/fit.hpp"
+#include "results/questions.hpp"
 #include "results/summary.hpp"
 #include "results/writer.hpp"
 
@@ -123,6 +124,22 @@ void add_fit(CLI::App& app, int& exit_code) {
   fit->callback([arguments, &exit_code] { exit_code = fit_command(*arguments); });
 }
 
+void add_answers(CLI::App& app, int& exit_code) {
+  auto files = std::make_shared<std::vector<std::string>>();
+  CLI::App* answers = app.add_subcommand(
+      "answers",
+      "says what results answer to questions that people argued over, such as those of 2019");
+  answers->add_option("FILE", *files, "result files, native or simulated, best of suite lwn-2019")
+      ->required();
+  answers->callback([files, &exit_code] {
+    if (!print_answers_of(*files, std::cout))
+      throw std::invalid_argument(
+          "answers: none of the compared cases is in these files, expected results of suite "
+          "lwn-2019 (`faultline run --suite lwn-2019`, `faultline sim --suite lwn-2019`)");
+    exit_code = 0;
+  });
+}
+
 void add_recover(CLI::App& app, int& exit_code) {
   struct Arguments {
     std::string journal;
@@ -152,6 +169,7 @@ void add_results_commands(CLI::App& app, int& exit_code) {
   add_compare(app, exit_code);
   add_report(app, exit_code);
   add_fit(app, exit_code);
+  add_answers(app, exit_code);
   add_recover(app, exit_code);
 }
 

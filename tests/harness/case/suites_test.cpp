@@ -82,7 +82,7 @@ TEST(Suites, ThatComeWithTheProgramPlan) {
   const Topology topology = Topology::foreign("package:2 [numa] core:4 pu:1");
   EXPECT_EQ(suite_names(),
             (std::vector<std::string>{"changes", "full", "ladder", "ladder-points", "ladder-short",
-                                      "quick", "schemes", "sim-quick", "smoke"}));
+                                      "lwn-2019", "quick", "schemes", "sim-quick", "smoke"}));
   for (const std::string& name : suite_names()) {
     const Suite suite = load_suite(name);
     Selection selection;
