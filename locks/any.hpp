@@ -220,7 +220,7 @@ class AnyRange {
     return AnyRange(std::make_unique<Adapter<L>>());
   }
   explicit AnyRange(const AddressSpaceOptions& options)
-      : AnyRange(make_any_range<P>(*options.lock, options.layout)) {}
+      : AnyRange(make_any_range<P>(*options.ranges, options.layout)) {}
 
   void lock(Node& node, Range range, bool exclusive) { verbs_->lock(node, range, exclusive); }
   bool try_lock(Node& node, Range range, bool exclusive) {

@@ -71,20 +71,52 @@ std::optional<u64> parse_size(std::string_view text, u64 most) {
   return *value * unit;
 }
 
-// The shortest spelling of a number, or of a size in its greatest unit, so that one case has one
-// name.
+std::string joined(const std::vector<std::string>& names, const char* between = ", ") {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : between) + name;
+  return text;
+}
+
+// How many of a list's words stand for others: "all" and "none".
+constexpr usize list_names = 2;
+
+// Bit i for the i-th word of a list. Empty where a part of the text is no word of it.
+std::optional<u32> parse_list(const Option& option, std::string_view text) {
+  u32 count = 0;
+  while (list_names + count < option.words.size() && option.words[list_names + count] != nullptr)
+    ++count;
+  const u32 all = (u32{1} << count) - 1;
+  if (text == option.words[0]) return all;
+  if (text == option.words[1]) return 0;
+  u32 bits = 0;
+  for (usize begin = 0; begin <= text.size();) {
+    const usize end = std::min(text.find(',', begin), text.size());
+    u32 i = 0;
+    while (i < count && text.substr(begin, end - begin) != option.words[list_names + i]) ++i;
+    if (i == count) return std::nullopt;
+    bits |= u32{1} << i;
+    begin = end + 1;
+  }
+  return bits;
+}
+
+std::string list_text(const Option& option, u32 bits) {
+  if (bits == *parse_list(option, option.words[0])) return option.words[0];
+  std::vector<std::string> words;
+  for (u32 i = 0; bits >> i != 0; ++i)
+    if ((bits >> i & 1) != 0) words.emplace_back(option.words[list_names + i]);
+  return words.empty() ? option.words[1] : joined(words, ",");
+}
+
+// The shortest spelling of a number, or of a size in its greatest unit, and a list in the order of
+// its words, so that one case has one name.
 std::string canonical(const Option& option, const std::string& text) {
+  if (option.kind == ValueKind::list) return list_text(option, *parse_list(option, text));
   if (option.kind == ValueKind::number) return std::to_string(*parse_number(text));
   if (option.kind != ValueKind::size) return text;
   const u64 bytes = *parse_size(text, option.most);
   for (const char letter : {'G', 'M', 'K'})
     if (bytes % unit_of(letter) == 0) return std::to_string(bytes / unit_of(letter)) + letter;
-  return text;
-}
-
-std::string joined(const std::vector<std::string>& names, const char* between = ", ") {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : between) + name;
   return text;
 }
 
@@ -98,6 +130,13 @@ std::vector<std::string> names_of(Families families) {
   return names;
 }
 
+// The words of a list but for "all" and "none".
+std::string list_words(const Option& option, const char* between) {
+  std::vector<std::string> words = option_values(option);
+  words.erase(words.begin(), words.begin() + list_names);
+  return joined(words, between);
+}
+
 std::string expected_values(const Option& option) {
   switch (option.kind) {
     case ValueKind::number:
@@ -107,6 +146,8 @@ std::string expected_values(const Option& option) {
       return "a multiple of 4K up to 64G, such as " + std::string(option.words[0]);
     case ValueKind::file:
       return "a file's path";
+    case ValueKind::list:
+      return std::string("all or none, or with commas between some of ") + list_words(option, ", ");
     default:
       return joined(option_values(option), " or ");
   }
@@ -123,6 +164,8 @@ bool fits(const Option& option, const std::string& value) {
       return within(parse_size(value, option.most));
     case ValueKind::file:
       return !value.empty();
+    case ValueKind::list:
+      return parse_list(option, value).has_value();
     default: {
       const std::vector<std::string> values = option_values(option);
       return std::find(values.begin(), values.end(), value) != values.end();
@@ -305,6 +348,16 @@ std::string left_out(std::string_view name) {
          "it; to have it, run cmake -DFAULTLINE_PATENTED=ON in the build folder and build again";
 }
 
+bool ends_in_list(Families families, std::string_view text) {
+  const Entry* entry = find_entry(families, text.substr(0, text.find(':')));
+  const usize colon = text.rfind(':');
+  if (entry == nullptr || colon == std::string_view::npos) return false;
+  const std::string_view last = text.substr(colon + 1);
+  return std::any_of(entry->options.begin(), entry->options.end(), [&](const Option& option) {
+    return option.kind == ValueKind::list && option.key == last.substr(0, last.find('='));
+  });
+}
+
 const char* family_name(Families families) {
   if (families == scheme_family) return "scheme";
   if (families == vmas_family) return "container";
@@ -384,6 +437,10 @@ u64 Chosen::number(std::string_view key) const {
   return option.kind == ValueKind::size ? *parse_size(text, option.most) : *parse_number(text);
 }
 
+u32 Chosen::bits(std::string_view key) const {
+  return *parse_list(*find(key)->option, word(key));
+}
+
 const Chosen* Chosen::part(std::string_view key) const {
   const Value* value = find(key);
   return value == nullptr || value->part.empty() ? nullptr : &value->part.front();
@@ -435,6 +492,8 @@ std::string option_form(const Option& option) {
       return key + "=SIZE";
     case ValueKind::file:
       return key + "=PATH";
+    case ValueKind::list:
+      return key + "=" + option.words[0] + "|" + option.words[1] + "|" + list_words(option, ",");
     default:
       return key + "=" + joined(option_values(option), "|");
   }
@@ -445,7 +504,9 @@ std::vector<std::string> star_of(const Entry& entry) {
   const auto add_options = [&](const Entry& of, const auto& self) -> void {
     for (const Option& option : of.options) {
       if (option.key == nullptr) break;
-      if (option.kind != ValueKind::word && option.kind != ValueKind::entry) continue;
+      if (option.kind != ValueKind::word && option.kind != ValueKind::list &&
+          option.kind != ValueKind::entry)
+        continue;
       if (entry.usual_lock_natively && (option.families & lock_families) != 0) continue;
       const std::vector<std::string> values = option_values(option);
       for (usize i = 1; i < values.size(); ++i) {

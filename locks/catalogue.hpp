@@ -6,7 +6,8 @@
 // An option that is left out has its default, which is the first of its values. The value of an
 // option can name another entry, whose options then follow: mmap_sem's lock is an rwsem, so
 // "mmap_sem:osq=off" chooses the rwsem's `osq`. A value that is a file's path takes the rest of the
-// text, whatever characters that contains, so it must be the last option.
+// text, whatever characters that contains, so it must be the last option. The value of a list is
+// words with commas between, in any order: "range_lock:narrow=fault,unmap".
 //
 // The name of a kernel profile (locks/schemes/profiles.def), such as linux-6.4, stands for a scheme
 // with options.
@@ -40,18 +41,21 @@ inline constexpr Families lock_families = mutex_family | shared_family | range_f
 
 enum class ValueKind : u32 {
   word,    // one of Option::words
+  list,    // some of Option::words with commas between, or one of the first two, "all" and "none"
   entry,   // the name of an entry of Option::families
   number,  // a whole number from least to most
   size,    // bytes, a multiple of the page: "64K", "2M", "1G"
   file     // a path
 };
 
+using Words = std::array<const char*, 9>;
+
 struct Option {
   const char* key = nullptr;
   ValueKind kind = ValueKind::word;
-  // The default comes first; it is the only element unless the kind is `word`. A `file` has no
-  // default: the user must give it.
-  std::array<const char*, 5> words = {};
+  // The default comes first; it is the only element unless the kind is `word` or `list`. A `file`
+  // has no default: the user must give it.
+  Words words = {};
   const char* summary = "";
   Families families = 0;
   u64 least = 0;
@@ -134,6 +138,8 @@ class Chosen {
   // The value of a number, or of a size in bytes. A number_as() that is left out has
   // the value of the option that it names.
   u64 number(std::string_view key) const;
+  // The value of a list: bit i for its i-th word, "all" and "none" not counted.
+  u32 bits(std::string_view key) const;
   // The entry that the option chooses, with its options. Null where this entry has no such option.
   const Chosen* part(std::string_view key) const;
 
@@ -168,6 +174,10 @@ Chosen choose(Families families, std::string_view text);
 // The same among these entries. `what` names the kind of thing in messages: "workload".
 Chosen choose_among(std::span<const Entry> entries, const std::string& what, std::string_view text);
 
+// Whether the last option of the text, a name among these families, is a list. A comma behind such
+// a name, and a word behind the comma, belong to the name.
+bool ends_in_list(Families families, std::string_view text);
+
 // The word for an entry of these families in messages: "scheme", "lock", ...
 const char* family_name(Families families);
 
@@ -191,8 +201,12 @@ std::vector<std::string> stars_of(Families families, bool native);
 
 namespace options {
 
-constexpr Option words(const char* key, std::array<const char*, 5> words, const char* summary) {
+constexpr Option words(const char* key, Words words, const char* summary) {
   return {.key = key, .words = words, .summary = summary};
+}
+// `words` begins with "all", the default, and "none".
+constexpr Option list(const char* key, Words words, const char* summary) {
+  return {.key = key, .kind = ValueKind::list, .words = words, .summary = summary};
 }
 constexpr Option on(const char* key, const char* summary) {
   return words(key, {"on", "off"}, summary);

@@ -21,7 +21,7 @@ std::unique_ptr<Workload<P>> make_lock_loop(const Chosen& workload, const Chosen
                                             Layout layout) {
   if constexpr (!runs_natively<P>) {
     AddressSpaceOptions options;
-    options.lock = &lock;
+    options.lock = options.ranges = &lock;
     options.layout = layout;
     if constexpr (family == mutex_family)
       return std::make_unique<LockLoop<P, AnyMutex<P>>>(workload, options);

@@ -222,8 +222,8 @@ class SuiteReader {
       return names;
     }
     names = from.texts(key, expected);
-    for (const std::string& name : names)
-      from.within(key, [&] { contestant_named(workload, name); });
+    for (std::string& name : names)
+      name = from.within(key, [&] { return contestant_named(workload, name).text(); });
     return names;
   }
 

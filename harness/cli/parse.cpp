@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "harness/native/platform.hpp"
+#include "locks/catalogue.hpp"
 
 namespace faultline {
 namespace {
@@ -100,6 +101,15 @@ std::vector<std::string> split_workloads(const std::string& text,
   return join_parts(split_list("--workload", text), [&](const auto&, const std::string& part) {
     return std::find(names.begin(), names.end(), part.substr(0, part.find(':'))) == names.end();
   });
+}
+
+std::vector<std::string> split_schemes(const std::string& text) {
+  constexpr Families families = scheme_family | lock_families;
+  return join_parts(split_list("--scheme", text),
+                    [](const std::string& before, const std::string& part) {
+                      return ends_in_list(families, before) &&
+                             find_entry(families, part.substr(0, part.find(':'))) == nullptr;
+                    });
 }
 
 std::vector<std::string> split_placements(const std::string& text) {

@@ -31,6 +31,11 @@ std::vector<std::string> split_list(const std::string& option, const std::string
 std::vector<std::string> split_workloads(const std::string& text,
                                          const std::vector<std::string>& names);
 
+// As split_list for --scheme, but a part that names no scheme and no lock belongs to the part
+// before it where that ends in a list: "range_lock:narrow=fault,unmap,mmap_sem" gives
+// "range_lock:narrow=fault,unmap" and "mmap_sem".
+std::vector<std::string> split_schemes(const std::string& text);
+
 // As split_list, but CPU numbers stay together: "compact,0,2-3" gives "compact" and "0,2-3".
 std::vector<std::string> split_placements(const std::string& text);
 

@@ -39,7 +39,7 @@ std::vector<std::string> workload_names() {
 std::vector<std::string> named_schemes(const RunArguments& arguments) {
   std::vector<std::string> names;
   for (const std::string& text : arguments.schemes)
-    for (const std::string& name : split_list("--scheme", text))
+    for (const std::string& name : split_schemes(text))
       names.push_back(scheme_or_lock_named(name).text());
   return names;
 }

@@ -58,9 +58,13 @@ struct AddressSpaceOptions {
   bool oracle = true;
   // Which fields of the locks and of a VMA share a cache line.
   Layout layout = Layout::linux_6_18;
-  // The lock that a scheme over virtual locks (locks/any.hpp) takes. Only the scheme's constructor
-  // reads it.
+  // Scheme range_lock: a bit for each kind of operation (RangeKind of locks/schemes/range_lock.hpp)
+  // that locks only what it needs. The others lock the whole address space.
+  u32 narrow = ~u32{0};
+  // The locks that a scheme over virtual locks (locks/any.hpp) takes: the mutex or reader-writer
+  // lock, and the range lock. Only the scheme's constructor reads them.
   const Chosen* lock = nullptr;
+  const Chosen* ranges = nullptr;
 };
 
 // The CPUs that a shootdown interrupts: every CPU that has used the address space (Linux), only the

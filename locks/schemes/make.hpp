@@ -24,6 +24,12 @@ void for_each_shared(Visit&& visit);
 template <class Visit>
 void for_each_range(Visit&& visit);
 
+// Stands for the line of a lock that a scheme has not.
+struct NoLine {
+  template <class P, Choices choices, Layout layout>
+  using Lock = void;
+};
+
 // The catalogue's entry of a scheme.
 template <class Scheme>
 struct SchemeLine;
@@ -74,7 +80,15 @@ constexpr Choices choices_in(std::string_view name, const Entry& lock) {
   return choices;
 }
 
-// Makes one scheme over one platform.
+// The option whose value is a list of words. An option without a key where there is none.
+constexpr Option list_of(const Entry& entry) {
+  for (const Option& option : entry.options)
+    if (option.kind == ValueKind::list) return option;
+  return {};
+}
+
+// Makes one scheme over one platform. A scheme may have an option for a mutex or reader-writer
+// lock, and one for a range lock.
 template <class P, class Scheme>
 class SpaceMaker {
  public:
@@ -87,6 +101,8 @@ class SpaceMaker {
                                   "': it is for the native platform alone");
     } else {
       if constexpr (lock_key.key != nullptr) options_.lock = chosen_.part(lock_key.key);
+      if constexpr (ranges_key.key != nullptr) options_.ranges = chosen_.part(ranges_key.key);
+      if constexpr (narrow_key.key != nullptr) options_.narrow = chosen_.bits(narrow_key.key);
       if constexpr (requires { Scheme::take(chosen_, options_); }) Scheme::take(chosen_, options_);
       if constexpr (requires { typename Scheme::template Made<P, Choices{}>; })
         make_chosen(std::make_index_sequence<count_combinations(entry)>());
@@ -114,62 +130,115 @@ class SpaceMaker {
     };
     (make.template operator()<combination(entry, i)>(), ...);
   }
-  static constexpr Option lock_key = option_of(entry, lock_families);
+  static constexpr Option lock_key = option_of(entry, mutex_family | shared_family);
+  static constexpr Option ranges_key = option_of(entry, range_family);
   static constexpr Option vmas_key = option_of(entry, vmas_family);
+  static constexpr Option narrow_key = list_of(entry);
 
   // `Line` is the container's line, or void where the scheme has no container.
   template <class Line>
   void make_over() {
-    if constexpr (lock_key.key == nullptr) {
-      make_both<Line, void>();
-    } else if constexpr (runs_natively<P>) {
+    if constexpr (runs_natively<P>) {
       for_each_lock([&]<class LockLine>() {
-        if constexpr (!LockLine::entry.lock_loop_only) {
-          make_over_star<Line, LockLine>();
-          make_profiles<Line, LockLine>(std::make_index_sequence<std::size(profiles)>());
-        }
+        for_each_ranges([&]<class RangesLine>() { make_over_star<Line, LockLine, RangesLine>(); });
+        make_profiles<Line, LockLine>(std::make_index_sequence<std::size(profiles)>());
       });
+    } else if constexpr (lock_key.key == nullptr) {
+      make_over_any<Line, void>();
     } else {
       const Family family = options_.lock->entry().family;
       if constexpr ((lock_key.families & mutex_family) != 0)
-        if (family == mutex_family) make_both<Line, AnyMutex<P>>();
+        if (family == mutex_family) make_over_any<Line, AnyMutex<P>>();
       if constexpr ((lock_key.families & shared_family) != 0)
-        if (family == shared_family) make_both<Line, AnyShared<P>>();
-      if constexpr ((lock_key.families & range_family) != 0)
-        if (family == range_family) make_both<Line, AnyRange<P>>();
+        if (family == shared_family) make_over_any<Line, AnyShared<P>>();
+    }
+  }
+  // The virtual interface of range locks has no queue. So a scheme that uses the queue of its
+  // default range lock names the type (UsualRanges).
+  template <class Line, class Lock>
+  void make_over_any() {
+    if constexpr (ranges_key.key == nullptr) {
+      make_both<Line, Lock, void>();
+    } else if constexpr (requires { typename Scheme::template UsualRanges<P>; }) {
+      if (options_.ranges->text() == ranges_key.words[0])
+        make_both<Line, Lock, typename Scheme::template UsualRanges<P>>();
+      else
+        make_both<Line, Lock, AnyRange<P>>();
+    } else {
+      make_both<Line, Lock, AnyRange<P>>();
     }
   }
 
   template <class Visit>
   static void for_each_lock(Visit&& visit) {
+    if constexpr (lock_key.key == nullptr) visit.template operator()<NoLine>();
     if constexpr ((lock_key.families & mutex_family) != 0) for_each_mutex(visit);
     if constexpr ((lock_key.families & shared_family) != 0) for_each_shared(visit);
-    if constexpr ((lock_key.families & range_family) != 0) for_each_range(visit);
+  }
+  template <class Visit>
+  static void for_each_ranges(Visit&& visit) {
+    if constexpr (ranges_key.key == nullptr)
+      visit.template operator()<NoLine>();
+    else
+      for_each_range(visit);
   }
 
-  // The points of the star: the default lock's own star over the default container, the defaults of
-  // every other lock over the default container, the default lock over every other container, and
-  // the other layout with the defaults.
-  template <class Line, class LockLine>
+  // The points of the star: the star of each default lock and the defaults of every other lock,
+  // each over the other defaults; every other container, and the other layout, with the defaults.
+  template <class Line, class LockLine, class RangesLine>
   void make_over_star() {
-    constexpr bool usual_vmas = is_usual_container<Line>();
-    constexpr bool usual_lock = std::string_view(LockLine::entry.name) == lock_key.words[0];
-    constexpr bool other_locks = usual_vmas && !entry.usual_lock_natively;
-    if constexpr (other_locks || usual_lock) {
-      constexpr usize points = other_locks && usual_lock ? star_size(LockLine::entry) : 1;
-      const std::string lock = options_.lock->text();
+    constexpr bool usual_vmas = is_usual<Line>(vmas_key);
+    constexpr bool usual_locks = is_usual<LockLine>(lock_key) && is_usual<RangesLine>(ranges_key);
+    constexpr bool usual = usual_vmas && usual_locks;
+    constexpr u32 others =
+        !usual_vmas + !is_usual<LockLine>(lock_key) + !is_usual<RangesLine>(ranges_key);
+    constexpr bool may_differ =
+        !entry.usual_lock_natively && !is_for_loops<LockLine>() && !is_for_loops<RangesLine>();
+    if constexpr (others <= 1 && (usual_locks || may_differ)) {
+      for_each_point<LockLine, usual && may_differ>(options_.lock, [&]<Choices lock>() {
+        constexpr bool plain = lock == Choices{};
+        for_each_point<RangesLine, usual && may_differ && plain>(
+            options_.ranges, [&]<Choices ranges>() {
+              make_point<Line, LockLine, lock, RangesLine, ranges, Layout::linux_6_18>();
+              if constexpr (usual && plain && ranges == Choices{})
+                make_point<Line, LockLine, lock, RangesLine, ranges, Layout::packed>();
+            });
+      });
+    }
+  }
+
+  template <class LockLine>
+  static constexpr bool is_for_loops() {
+    if constexpr (requires { LockLine::entry; })
+      return LockLine::entry.lock_loop_only;
+    else
+      return false;
+  }
+
+  template <class Line>
+  static constexpr bool is_usual(const Option& option) {
+    if constexpr (requires { Line::entry; })
+      return std::string_view(Line::entry.name) == option.words[0];
+    else
+      return true;
+  }
+
+  // Calls visit.operator()<choices>() if `chosen` is the line's lock with these options: any point
+  // of its star, or without `all` the defaults alone.
+  template <class LockLine, bool all, class Visit>
+  static void for_each_point(const Chosen* chosen, Visit&& visit) {
+    if constexpr (requires { LockLine::entry; }) {
+      constexpr usize points = all ? star_size(LockLine::entry) : 1;
+      const std::string name = chosen->text();
       [&]<usize... i>(std::index_sequence<i...>) {
         const auto make = [&]<Choices choices>() {
-          if (lock != name_of(LockLine::entry, choices)) return;
-          constexpr Layout usual = Layout::linux_6_18;
-          make_type<Line, typename LockLine::template Lock<P, choices, usual>, usual>();
-          constexpr Layout packed = Layout::packed;
-          if constexpr (usual_vmas && usual_lock && choices == Choices{})
-            make_type<Line, typename LockLine::template Lock<P, choices, packed>, packed>();
+          if (name == name_of(LockLine::entry, choices)) visit.template operator()<choices>();
         };
         (make.template operator()<star_point(LockLine::entry, i)>(), ...);
       }
       (std::make_index_sequence<points>());
+    } else {
+      visit.template operator()<Choices{}>();
     }
   }
 
@@ -180,45 +249,52 @@ class SpaceMaker {
       constexpr std::string_view name = profiles[index].composition;
       if constexpr (is_composed_of<Line, LockLine>(name)) {
         constexpr Choices choices = choices_in(name, LockLine::entry);
-        if (chosen_.composition() != choose(scheme_family, name).composition()) return;
-        if (made_ != nullptr) return;
-        constexpr Layout layout = Layout::linux_6_18;
-        make_type<Line, typename LockLine::template Lock<P, choices, layout>, layout>();
+        if (made_ == nullptr && chosen_.composition() == choose(scheme_family, name).composition())
+          make_point<Line, LockLine, choices, NoLine, Choices{}, Layout::linux_6_18>();
       }
     };
     (make.template operator()<i>(), ...);
   }
   template <class Line, class LockLine>
   static constexpr bool is_composed_of(std::string_view name) {
-    if constexpr (std::is_void_v<Line>)
-      return false;
-    else
+    if constexpr (requires { Line::entry, LockLine::entry; })
       return name.substr(0, name.find(':')) == entry.name &&
              value_in(name, vmas_key.key, vmas_key.words[0]) == Line::entry.name &&
              value_in(name, lock_key.key, lock_key.words[0]) == LockLine::entry.name;
-  }
-
-  template <class Line>
-  static constexpr bool is_usual_container() {
-    if constexpr (std::is_void_v<Line>)
-      return true;
     else
-      return std::string_view(Line::entry.name) == vmas_key.words[0];
+      return false;
   }
 
-  template <class Line, class Lock, Layout layout>
+  template <class Line, class LockLine, Choices lock, class RangesLine, Choices ranges,
+            Layout layout>
+  void make_point() {
+    make_type<Line, typename LockLine::template Lock<P, lock, layout>,
+              typename RangesLine::template Lock<P, ranges, layout>, layout>();
+  }
+
+  template <class Line, class Lock, class Ranges, Layout layout>
   void make_type() {
     if (options_.layout != layout) return;
     if constexpr (std::is_void_v<Line>)
-      made_ = std::make_unique<typename Scheme::template Space<P, void, Lock, layout>>(options_);
+      construct<void, Lock, Ranges, layout>();
     else
-      made_ = std::make_unique<typename Scheme::template Space<
-          P, typename Line::template Lock<P, Choices{}, layout>, Lock, layout>>(options_);
+      construct<typename Line::template Lock<P, Choices{}, layout>, Lock, Ranges, layout>();
   }
-  template <class Line, class Lock>
+  // A scheme that has one lock takes that one, whatever its kind.
+  template <class Vmas, class Lock, class Ranges, Layout layout>
+  void construct() {
+    if constexpr (std::is_void_v<Lock> || std::is_void_v<Ranges>) {
+      using Only = std::conditional_t<std::is_void_v<Lock>, Ranges, Lock>;
+      made_ = std::make_unique<typename Scheme::template Space<P, Vmas, Only, layout>>(options_);
+    } else {
+      using Space = typename Scheme::template Space<P, Vmas, Lock, Ranges, layout>;
+      made_ = std::make_unique<Space>(options_);
+    }
+  }
+  template <class Line, class Lock, class Ranges>
   void make_both() {
-    make_type<Line, Lock, Layout::linux_6_18>();
-    make_type<Line, Lock, Layout::packed>();
+    make_type<Line, Lock, Ranges, Layout::linux_6_18>();
+    make_type<Line, Lock, Ranges, Layout::packed>();
   }
 
   const Chosen& chosen_;

@@ -10,19 +10,32 @@
 // grown, the edit releases its range and tries again (range_lock.reach_retries). The last try takes
 // the whole address space (range_lock.whole_space).
 //
-// A map chooses its place under the structure lock. The zap of an earlier unmap may still be at
-// work at that place, so the map has to wait for the range. Until it holds the range, it reserves
-// the place with a VMA that is marked reserved (RangeLockHooks). The map enters the queue of the
-// range before it releases the structure lock. So a thread that holds an overlapping range and
-// finds the reservation came earlier in the queue than the map; it releases its range and takes it
-// again, behind the map (range_lock.reservation_waits). Other maps find the place occupied and
-// choose another. No other operation changes it. What is mapped beside it may stay apart from it.
+// Where the range lock has a queue (QueuedRangeLock), a map reserves its place. It chooses the
+// place under the structure lock. The zap of an earlier unmap may still be at work at that place,
+// so the map has to wait for the range. Until it holds the range, it keeps the place with a VMA
+// that is marked reserved (RangeLockHooks). The map enters the queue of the range before it
+// releases the structure lock. So a thread that holds an overlapping range and finds the
+// reservation came earlier in the queue than the map; it releases its range and takes it again,
+// behind the map (range_lock.reservation_waits). Other maps find the place occupied and choose
+// another. No other operation changes it. What is mapped beside it may stay apart from it.
+//
+// Without a queue, nothing would order the map before the threads that find its reservation. So the
+// map reserves nothing: it is an edit that chooses its place anew each time it computes its reach.
+// Threads that map at the same time choose the same place, and all but the first try again.
 //
 // The holds of each operation: fault, its page shared; discard, its range shared; map, protect, brk
 // and stack growth, the reach exclusively; unmap, the reach exclusively to detach, then its own
 // range shared to zap. scan takes the structure lock alone and walks some VMAs at a time, as
 // /proc/PID/maps does. A fault sets an anon_vma under the structure lock, which keeps the
-// neighbours unchanged, so its range need not include them.
+// neighbours unchanged, so its range need not include them. No thread holds two ranges at once,
+// beside a map that enters the queue a second time.
+//
+// Option `narrow` names the kinds of operation that do so. The others do the same work, but hold
+// the whole address space where it says a range, as full_range does; then scan too holds it,
+// shared. At the summit of 2019 Mel Gorman proposed this way from mmap_sem to ranges: all users
+// lock the whole address space first, and then each of them can be evaluated and narrowed by itself
+// (LWN, "How to get rid of mmap_sem"). So narrow=none has one step behind it: unlike full_range it
+// has the structure lock. A map that holds the whole address space reserves nothing.
 //
 // Not linearizable: a discard holds its range shared, so faults may come between its pages; a scan
 // lets the structure lock go on its way; and a walk takes no lock, so it may find a page that a
@@ -65,11 +78,18 @@ struct RangeLockHooks : NoHooks {
   }
 };
 
+// The kinds of operation that option `narrow` tells apart, in the order of its words (list.def). A
+// map, fixed or not, is of kind map, and a fault that grows a stack is a fault.
+enum class RangeKind : u32 { fault, map, unmap, protect, brk, discard, scan };
+constexpr u32 bit(RangeKind kind) {
+  return u32{1} << static_cast<u32>(kind);
+}
+
 // The hooks of `Mm` are RangeLockHooks. `Structure` is a class of structure_lock.hpp. Only tests
 // pass another `Rule`.
-template <class Mm, class Structure, QueuedRangeLock Ranges = TreeRangeLock<typename Mm::Platform>,
+template <class Mm, class Structure, RangeLock Ranges = TreeRangeLock<typename Mm::Platform>,
           class Rule = NeighbourRule<Mm>>
-class RangeLockScheme final
+class RangeLockScheme
     : public SchemeBase<typename Mm::Platform, RangeLockScheme<Mm, Structure, Ranges, Rule>> {
   using P = typename Mm::Platform;
   using V = typename Mm::V;
@@ -77,10 +97,15 @@ class RangeLockScheme final
   using Node = typename Ranges::Node;
   using Read = typename Structure::Read;
   using Write = typename Structure::Write;
+  using Kind = RangeKind;
 
  public:
   explicit RangeLockScheme(const AddressSpaceOptions& options)
-      : mm_(options, hooks_, pool_), rule_(mm_, options.merge), structure_(options) {
+      : mm_(options, hooks_, pool_),
+        rule_(mm_, options.merge),
+        narrow_(options.narrow),
+        ranges_(lock_of<Ranges>(options)),
+        structure_(options) {
     label_lock<P>(structure_, "range_lock.structure");
   }
 
@@ -135,6 +160,12 @@ class RangeLockScheme final
     return outer.start <= inner.start && inner.end <= outer.end;
   }
 
+  bool is_narrow(Kind kind) const { return (narrow_ & bit(kind)) != 0; }
+  // What an operation of that kind locks instead of `needed`.
+  Range widened(Kind kind, Range needed) const {
+    return is_narrow(kind) ? needed : whole_address_space;
+  }
+
   // The caller holds the structure lock.
   Range reach(Range range, Merging merging) const { return rule_.reach(range, merging); }
 
@@ -147,7 +178,7 @@ class RangeLockScheme final
   Error do_fault(u64 address, Access access) {
     for (;;) {
       Node node;
-      ranges_.lock(node, page_of(address), false);
+      ranges_.lock(node, widened(Kind::fault, page_of(address)), false);
       Found found;
       const FaultStep step = serve(address, access, found);
       ranges_.unlock(node);
@@ -159,22 +190,9 @@ class RangeLockScheme final
 
   MapResult do_map(u64 hint, u64 length, u32 prot, u32 flags) {
     if ((flags & map_fixed) != 0) return map_fixed_at(hint, length, prot, flags & ~map_fixed);
-    mm_.reserve();
-    Node nodes[2];
-    Range range;
-    Range held;
-    bool waits = false;
-    {
-      Write write(structure_);
-      const u64 start = mm_.place(hint, length);
-      range = {start, start + length};
-      if (start == 0 || !reserve(range)) return {0, Error::nomem};
-      held = reach(range, merges_with(prot, flags));
-      waits = !ranges_.enqueue(nodes[0], held, true);
-    }
-    if (waits) ranges_.wait(nodes[0]);
-    commit_reserved(range, held, nodes, prot, flags);
-    return {range.start, Error::none};
+    if constexpr (QueuedRangeLock<Ranges>)
+      if (is_narrow(Kind::map)) return map_reserved(hint, length, prot, flags);
+    return map_unreserved(hint, length, prot, flags);
   }
 
   Error do_unmap(Range range) {
@@ -182,10 +200,10 @@ class RangeLockScheme final
     typename Mm::Detached detached;
     Error error = Error::none;
     const Range held = edit(
-        node, [&] { return reach(range, no_merging); },
+        Kind::unmap, node, [&] { return reach(range, no_merging); },
         [&] { error = mm_.detach(range, detached); });
     if (error == Error::none)
-      zap_shared(node, held, range, detached);
+      zap_shared(Kind::unmap, node, held, range, detached);
     else
       ranges_.unlock(node);
     return error;
@@ -198,7 +216,7 @@ class RangeLockScheme final
     // thread can fault them in again while the range is held, and Mm::protect then finds nothing to
     // shoot down under the structure lock.
     edit(
-        node,
+        Kind::protect, node,
         [&] {
           return reach(range, {prot, true, true});
         },
@@ -223,7 +241,7 @@ class RangeLockScheme final
 
   Error do_discard(Range range) {
     Node node;
-    ranges_.lock(node, range, false);
+    ranges_.lock(node, widened(Kind::discard, range), false);
     bool hole = false;
     for (u64 at = range.start; at < range.end;) {
       Range part = next_mapped({at, range.end});
@@ -238,16 +256,11 @@ class RangeLockScheme final
   bool do_walk(u64 address) { return mm_.table().walk(address); }
 
   u64 do_scan() {
-    u64 count = 0;
-    for (u64 at = 0; at < address_space_end;) {
-      Read read(structure_);
-      const V* vma = mm_.find(at);
-      for (u32 i = 0; i < scan_batch && vma != nullptr; ++i, vma = mm_.next(*vma)) {
-        if (!is_reserved(*vma)) ++count;
-        at = vma->range().end;
-      }
-      if (vma == nullptr) break;
-    }
+    if (is_narrow(Kind::scan)) return count_vmas();
+    Node node;
+    ranges_.lock(node, whole_address_space, false);
+    const u64 count = count_vmas();
+    ranges_.unlock(node);
     return count;
   }
 
@@ -255,14 +268,14 @@ class RangeLockScheme final
 
   static constexpr auto nothing = [] {};
 
-  // Locks the range that `needed_now` answers exclusively and calls `prepare`. Then, under the
-  // structure lock, calls `change` if the held range still covers what is needed; else tries again.
-  // Answers the held range, which the caller releases.
+  // Locks the range that `needed_now` answers exclusively, widened, and calls `prepare`. Then,
+  // under the structure lock, calls `change` if the held range still covers what is needed; else
+  // tries again. Answers the held range, which the caller releases.
   template <class Needed, class Change, class Prepare = decltype(nothing)>
-  Range edit(Node& node, const Needed& needed_now, const Change& change,
+  Range edit(Kind kind, Node& node, const Needed& needed_now, const Change& change,
              const Prepare& prepare = nothing) {
     mm_.reserve();
-    Range held = first_guess(needed_now);
+    Range held = is_narrow(kind) ? first_guess(needed_now) : whole_address_space;
     for (u32 tries = 1;;) {
       ranges_.lock(node, held, true);
       prepare();
@@ -275,7 +288,7 @@ class RangeLockScheme final
           change();
           return held;
         }
-        held = needed;
+        held = widened(kind, needed);
         reason = waits ? reservation_waits : reach_retries;
       }
       ranges_.unlock(node);
@@ -297,17 +310,60 @@ class RangeLockScheme final
     return needed_now();
   }
 
-  // The VMAs are detached. Downgrades the hold to `range`, shared. The range stays held so that no
-  // map takes it before its last page is gone.
-  void zap_shared(Node& node, Range held, Range range, typename Mm::Detached& detached) {
-    if (held.length() != range.length()) ranges_.downgrade_range(node, range);
-    ranges_.downgrade(node);
+  // The VMAs are detached. The range stays held so that no map takes it before its last page is
+  // gone.
+  void zap_shared(Kind kind, Node& node, Range held, Range range, typename Mm::Detached& detached) {
+    keep_shared(kind, node, held, range);
     mm_.zap(range);
     ranges_.unlock(node);
     mm_.release(detached);
   }
 
+  // Downgrades the hold to `range`, widened, and shared.
+  void keep_shared(Kind kind, Node& node, Range held, Range range) {
+    const Range kept = widened(kind, range);
+    if (held.length() != kept.length()) ranges_.downgrade_range(node, kept);
+    ranges_.downgrade(node);
+  }
+
   // --- map ---
+
+  // Reserves its place and enters the queue of the range in one section of the structure lock.
+  MapResult map_reserved(u64 hint, u64 length, u32 prot, u32 flags) {
+    mm_.reserve();
+    Node nodes[2];
+    Range range;
+    Range held;
+    bool waits = false;
+    {
+      Write write(structure_);
+      const u64 start = mm_.place(hint, length);
+      range = {start, start + length};
+      if (start == 0 || !reserve(range)) return {0, Error::nomem};
+      held = reach(range, merges_with(prot, flags));
+      waits = !ranges_.enqueue(nodes[0], held, true);
+    }
+    if (waits) ranges_.wait(nodes[0]);
+    commit_reserved(range, held, nodes, prot, flags);
+    return {range.start, Error::none};
+  }
+
+  // The place is free for others until the map holds it, so the map chooses again when it does.
+  MapResult map_unreserved(u64 hint, u64 length, u32 prot, u32 flags) {
+    Node node;
+    u64 start = 0;
+    MapResult result;
+    edit(
+        Kind::map, node,
+        [&] {
+          start = mm_.place(hint, length);
+          if (start == 0) return whole_address_space;
+          return reach({start, start + length}, merges_with(prot, flags));
+        },
+        [&] { result = mm_.map(start, length, prot, flags); });
+    ranges_.unlock(node);
+    return result;
+  }
 
   static bool is_reserved(const V& vma) { return vma.mostly_read.reserved.load(); }
 
@@ -382,7 +438,7 @@ class RangeLockScheme final
     bool replaces = false;
     MapResult result;
     const auto needed = [&] { return reach(range, merges_with(prot, flags)); };
-    const Range held = edit(node, needed, [&] {
+    const Range held = edit(Kind::map, node, needed, [&] {
       const V* first = mm_.find(range.start);
       replaces = first != nullptr && first->range().start < range.end;
       if (!replaces) {
@@ -424,7 +480,7 @@ class RangeLockScheme final
     Error error = Error::none;
     const Merging merging = merges_with(prot_read | prot_write, 0);
     edit(
-        node, [&] { return break_reach(range, range.start, merging); },
+        Kind::brk, node, [&] { return break_reach(range, range.start, merging); },
         [&] {
           current = break_.load() == range.start;
           if (!current) return;
@@ -446,7 +502,7 @@ class RangeLockScheme final
     typename Mm::Detached detached;
     Error error = Error::none;
     const Range held = edit(
-        node, [&] { return break_reach(range, range.end, no_merging); },
+        Kind::brk, node, [&] { return break_reach(range, range.end, no_merging); },
         [&] {
           current = break_.load() == range.end;
           if (!current) return;
@@ -454,7 +510,7 @@ class RangeLockScheme final
           if (error == Error::none) break_.store(range.start);
         });
     if (current && error == Error::none)
-      zap_shared(node, held, range, detached);
+      zap_shared(Kind::brk, node, held, range, detached);
     else
       ranges_.unlock(node);
     return error;
@@ -504,8 +560,8 @@ class RangeLockScheme final
     events_.add(stack_growths);
     const Range page = page_of(address);
     Node node;
-    edit(
-        node,
+    const Range held = edit(
+        Kind::fault, node,
         [&] {
           V* vma = mm_.find(address);
           return may_become_stack(vma, address) ? Range{page.start, vma->range().start + page_size}
@@ -515,8 +571,7 @@ class RangeLockScheme final
           V* vma = mm_.find(address);
           if (Mm::may_grow(vma, address)) mm_.grow(*vma, address);
         });
-    ranges_.downgrade_range(node, page);
-    ranges_.downgrade(node);
+    keep_shared(Kind::fault, node, held, page);
     Found found;
     const FaultStep step = serve(address, access, found);
     ranges_.unlock(node);
@@ -531,6 +586,20 @@ class RangeLockScheme final
     while (vma != nullptr && is_reserved(*vma)) vma = mm_.next(*vma);
     if (vma == nullptr || vma->range().start >= range.end) return {range.end, range.end};
     return {std::max(range.start, vma->range().start), std::min(range.end, vma->range().end)};
+  }
+
+  u64 count_vmas() {
+    u64 count = 0;
+    for (u64 at = 0; at < address_space_end;) {
+      Read read(structure_);
+      const V* vma = mm_.find(at);
+      for (u32 i = 0; i < scan_batch && vma != nullptr; ++i, vma = mm_.next(*vma)) {
+        if (!is_reserved(*vma)) ++count;
+        at = vma->range().end;
+      }
+      if (vma == nullptr) break;
+    }
+    return count;
   }
 
   // Where the first hole of `range` begins, or the range's end.
@@ -548,6 +617,7 @@ class RangeLockScheme final
   VmaPool pool_;
   Mm mm_;
   Rule rule_;
+  const u32 narrow_;
   Ranges ranges_;
   // The holder of the structure lock accesses the two numbers behind it, on the line of a small
   // lock. No other member shares a line with it. The scheme is not the kernel's.
@@ -560,8 +630,11 @@ class RangeLockScheme final
 };
 
 struct range_lock_scheme {
-  template <class P, class Vmas, class Lock, Layout layout>
-  using Space = RangeLockScheme<Mm<P, Vmas, RangeLockHooks<P>, layout>, StructureOf<P, Lock>>;
+  template <class P>
+  using UsualRanges = TreeRangeLock<P>;
+  template <class P, class Vmas, class Lock, class Ranges, Layout layout>
+  using Space =
+      RangeLockScheme<Mm<P, Vmas, RangeLockHooks<P>, layout>, StructureOf<P, Lock>, Ranges>;
 };
 
 }  // namespace faultline

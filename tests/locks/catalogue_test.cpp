@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <regex>
@@ -39,7 +40,11 @@ TEST(Names, LeaveDefaultsOutAndComeInOneOrder) {
       {"mmap_sem:handoff=off:osq=off", "mmap_sem:osq=off:handoff=off"},
       {"range_lock:structure=rwsem:writer_steal=off",
        "range_lock:structure=rwsem:writer_steal=off"},
-      {"refcount:lock=rwsem_2012", "refcount:lock=rwsem_2012"}};
+      {"refcount:lock=rwsem_2012", "refcount:lock=rwsem_2012"},
+      {"range_lock:narrow=unmap,fault", "range_lock:narrow=fault,unmap"},
+      {"range_lock:narrow=scan,fault,map,unmap,protect,brk,discard", "range_lock"},
+      {"range_lock:narrow=none:ranges=maple_range_lock",
+       "range_lock:ranges=maple_range_lock:narrow=none"}};
   for (const auto& [text, name] : names) EXPECT_EQ(canonical(scheme_family, text), name);
   EXPECT_EQ(canonical(lock_families, "rwsem:reader_steal=on:osq=off"), "rwsem:osq=off");
   EXPECT_EQ(canonical_workload("page_fault1:size=2048K"), "page_fault1");
@@ -63,6 +68,10 @@ TEST(Names, ThatAreWrongAreAnsweredWithThoseThatExist) {
       {"mmap_sem:lock=rwsem_2012:osq=off", "there is no option osq, expected one of lock, vmas"},
       {"lock_in_tree:vmas=rbtree", "there is no option vmas, expected one of slots"},
       {"refcount:vmas=sorted_array", "expected vmas=rbtree"},
+      {"range_lock:narrow=fault,walk",
+       "narrow=fault,walk: expected all or none, or with commas between some of fault, map"},
+      {"range_lock:narrow=fault,none", "narrow=fault,none: expected all or none"},
+      {"range_lock:narrow=", "narrow=: expected all or none"},
       {"", "expected one of none"}};
   for (const auto& [text, part] : refused) {
     const std::string said = canonical(scheme_family, text);
@@ -74,6 +83,30 @@ TEST(Names, ThatAreWrongAreAnsweredWithThoseThatExist) {
 TEST(Names, OfFilesTakeTheRestOfTheText) {
   EXPECT_EQ(choose_workload("replay:file=/a/b:c=d,e.txt").word("file"), "/a/b:c=d,e.txt");
   EXPECT_EQ(choose_workload("replay:file=a:file=b").text(), "replay:file=a:file=b");
+}
+
+TEST(Names, ThatEndInAListTakeTheWordsBehindAComma) {
+  EXPECT_TRUE(ends_in_list(scheme_family, "range_lock:narrow=fault"));
+  EXPECT_TRUE(ends_in_list(scheme_family, "range_lock:structure=mcs:narrow=fault,unmap"));
+  EXPECT_FALSE(ends_in_list(scheme_family, "range_lock:narrow=fault:structure=mcs"));
+  EXPECT_FALSE(ends_in_list(scheme_family, "range_lock"));
+  EXPECT_FALSE(ends_in_list(lock_families, "range_lock:narrow=fault"));
+  // No word of a list is the name of another scheme or lock.
+  for (const Entry& scheme : catalogue(scheme_family))
+    for (const Option& option : scheme.options)
+      if (option.kind == ValueKind::list)
+        for (const std::string& word : option_values(option))
+          if (word != "none") {
+            EXPECT_EQ(find_entry(scheme_family | lock_families, word), nullptr) << word;
+          }
+}
+
+TEST(Names, OfAListHaveABitForEachWord) {
+  const auto bits = [](const char* name) { return choose(scheme_family, name).bits("narrow"); };
+  EXPECT_EQ(bits("range_lock"), 0b1111111U);
+  EXPECT_EQ(bits("range_lock:narrow=none"), 0U);
+  EXPECT_EQ(bits("range_lock:narrow=scan,fault"), 0b1000001U);
+  EXPECT_EQ(bits("range_lock:narrow=map,map"), 0b10U);
 }
 
 TEST(Names, OfOldAreAnsweredWithTheNewOnes) {
@@ -165,6 +198,18 @@ TEST(Catalogue, ANumberThatIsLeftOutMayBeThatOfAnotherOption) {
   EXPECT_EQ(both.number("read_gap"), 5U);
   EXPECT_EQ(both.text(), "lock_loop:section=70:read_gap=5");
   EXPECT_EQ(choose_workload("lock_loop:section=70:read_section=0").number("read_section"), 0U);
+}
+
+TEST(Catalogue, TheStarHasEachWordOfAListByItself) {
+  const std::vector<std::string> star = star_of(*find_entry(scheme_family, "range_lock"));
+  for (const char* name : {"range_lock:narrow=none", "range_lock:narrow=scan",
+                           "range_lock:ranges=maple_range_lock", "range_lock:structure=rwsem"})
+    EXPECT_EQ(std::count(star.begin(), star.end(), name), 1) << name;
+  EXPECT_NO_THROW(
+      require_star(choose(scheme_family, "range_lock:narrow=fault,map"), Layout::linux_6_18));
+  EXPECT_THROW(require_star(choose(scheme_family, "range_lock:narrow=fault:structure=mcs"),
+                            Layout::linux_6_18),
+               std::invalid_argument);
 }
 
 TEST(Catalogue, SaysWhatIsTheKernelAndWhatIsNativeAlone) {

@@ -23,7 +23,7 @@ constexpr u64 us = 1000;
 template <class Any>
 struct Held {
   static inline std::unique_ptr<const Chosen> chosen;
-  Any lock{AddressSpaceOptions{.lock = chosen.get()}};
+  Any lock{AddressSpaceOptions{.lock = chosen.get(), .ranges = chosen.get()}};
 };
 
 std::string text_of(const LoopResult& result) {

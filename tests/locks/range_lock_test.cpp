@@ -12,6 +12,8 @@
 #include "harness/native/platform.hpp"
 #include "locks/mutex/mcs.hpp"
 #include "locks/mutex/ticket.hpp"
+#include "locks/range/btree_range_lock.hpp"
+#include "locks/range/segment_range_lock.hpp"
 #include "locks/shared/rwsem.hpp"
 #include "locks/vmas/rbtree.hpp"
 #include "tests/locks/event.hpp"
@@ -24,7 +26,7 @@ using RangeMm = Mm<P, vmas::RbTree, RangeLockHooks<P>>;
 constexpr u32 rw = prot_read | prot_write;
 constexpr u64 base = u64{1} << 32;
 
-template <class Structure>
+template <class Scheme>
 class RangeLockSpaces : public testing::Test {
  protected:
   static AddressSpaceOptions options() {
@@ -35,12 +37,17 @@ class RangeLockSpaces : public testing::Test {
     return options;
   }
   NativeThread thread_{0, 0, 0, 1};
-  RangeLockScheme<RangeMm, Structure> space_{options()};
+  Scheme space_{options()};
 };
 
-using Structures = testing::Types<MutexStructure<P, Ticket<P>>, MutexStructure<P, Mcs<P>>,
-                                  SharedStructure<P, Rwsem<P>>>;
-TYPED_TEST_SUITE(RangeLockSpaces, Structures);
+using TicketStructure = MutexStructure<P, Ticket<P>>;
+// The last two have no queue.
+using Schemes = testing::Types<RangeLockScheme<RangeMm, TicketStructure>,
+                               RangeLockScheme<RangeMm, MutexStructure<P, Mcs<P>>>,
+                               RangeLockScheme<RangeMm, SharedStructure<P, Rwsem<P>>>,
+                               RangeLockScheme<RangeMm, TicketStructure, BtreeRangeLock<P>>,
+                               RangeLockScheme<RangeMm, TicketStructure, SegmentRangeLock<P>>>;
+TYPED_TEST_SUITE(RangeLockSpaces, Schemes);
 
 // Threads that start together and call `round(self)` some hundred times, or for an eighth of a
 // second. With more threads than CPUs spinning locks can be slow, especially on a busy machine.
@@ -210,8 +217,8 @@ TYPED_TEST(RangeLockSpaces, HoldsTheOracleWhereEveryRangeIsContested) {
 }
 
 // When an exclusive hold is requested for the first time, calls `interfere`, the operation of
-// another thread that must run at that moment. A map requests it while its reservation waits for
-// the range.
+// another thread that must run at that moment. A map that reserves its place requests it while the
+// reservation waits for the range.
 class InterferedRanges : public TreeRangeLock<P> {
   using Base = TreeRangeLock<P>;
 
@@ -239,9 +246,16 @@ class InterferedRanges : public TreeRangeLock<P> {
   bool held_ = false;
 };
 
-class Interference : public testing::Test {
+// The same without a queue.
+class InterferedUnqueued : public InterferedRanges {
+  using InterferedRanges::enqueue;
+  using InterferedRanges::wait;
+};
+
+template <class Ranges>
+class InterferenceOn : public testing::Test {
  protected:
-  ~Interference() override { InterferedRanges::interfere = nullptr; }
+  ~InterferenceOn() override { InterferedRanges::interfere = nullptr; }
   static AddressSpaceOptions options() {
     AddressSpaceOptions options;
     options.frames_per_thread = 64;
@@ -250,8 +264,10 @@ class Interference : public testing::Test {
   void interfere(std::function<void()> with) { InterferedRanges::interfere = std::move(with); }
 
   NativeThread thread_{0, 0, 0, 1};
-  RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>, InterferedRanges> space_{options()};
+  RangeLockScheme<RangeMm, TicketStructure, Ranges> space_{options()};
 };
+using Interference = InterferenceOn<InterferedRanges>;
+using InterferenceWithoutAQueue = InterferenceOn<InterferedUnqueued>;
 
 TEST_F(Interference, AnEditWhoseReachHasGrownTriesAgain) {
   space_.enter();
@@ -313,6 +329,170 @@ TEST_F(Interference, AMapWhoseNeighbourCameMeanwhileMergesWithIt) {
   EXPECT_EQ(event(space_, "range_lock.reach_retries"), 1u);
   EXPECT_EQ(space_.scan(), 1u);
   EXPECT_EQ(space_.check(), "");
+}
+
+TEST_F(InterferenceWithoutAQueue, AMapWhosePlaceIsTakenMeanwhileChoosesAnother) {
+  space_.enter();
+  interfere([&] {
+    EXPECT_EQ(space_.map(base, page_size, prot_read, 0).address, base);
+    EXPECT_EQ(space_.fault(base, Access::read), Error::none);
+  });
+  const u64 own = space_.map(base, page_size, rw, 0).address;
+  EXPECT_NE(own, base);
+  EXPECT_EQ(event(space_, "range_lock.reach_retries"), 1u);
+  EXPECT_EQ(event(space_, "range_lock.reservation_waits"), 0u);
+  EXPECT_EQ(space_.fault(own, Access::write), Error::none);
+  EXPECT_EQ(space_.fault(base, Access::write), Error::segv);
+  EXPECT_EQ(space_.check(), "");
+}
+
+TEST_F(InterferenceWithoutAQueue, AMapWhosePlaceIsTakenEachTimeHoldsTheWholeSpaceAtLast) {
+  space_.enter();
+  int others = 0;
+  std::function<void()> take = [&] {
+    space_.map(0, page_size, prot_read, map_growsdown);
+    if (++others < 3) interfere(take);
+  };
+  interfere(take);
+  const u64 own = space_.map(0, page_size, rw, map_growsdown).address;
+  EXPECT_EQ(event(space_, "range_lock.reach_retries"), 3u);
+  EXPECT_EQ(event(space_, "range_lock.whole_space"), 1u);
+  EXPECT_EQ(space_.fault(own, Access::write), Error::none);
+  EXPECT_EQ(space_.scan(), 4u);
+  EXPECT_EQ(space_.check(), "");
+}
+
+TEST_F(InterferenceWithoutAQueue, AMapThatFitsNowhereSaysSo) {
+  space_.enter();
+  constexpr u64 most = address_space_end - lowest_address;
+  ASSERT_EQ(space_.map(0, most, rw, 0).error, Error::none);
+  EXPECT_EQ(space_.map(0, page_size, rw, 0).error, Error::nomem);
+  EXPECT_EQ(space_.check(), "");
+}
+
+// Keeps a list of the holds that are requested, and of those to which a hold shrinks.
+class RecordedRanges : public TreeRangeLock<P> {
+  using Base = TreeRangeLock<P>;
+
+ public:
+  struct Hold {
+    bool whole;
+    bool exclusive;
+    bool operator==(const Hold&) const = default;
+  };
+  static inline std::vector<Hold> holds;
+  static inline u32 shrunk = 0;
+
+  void lock(Node& node, Range range, bool exclusive) {
+    record(range, exclusive);
+    Base::lock(node, range, exclusive);
+  }
+  bool enqueue(Node& node, Range range, bool exclusive) {
+    record(range, exclusive);
+    return Base::enqueue(node, range, exclusive);
+  }
+  void downgrade_range(Node& node, Range range) {
+    ++shrunk;
+    Base::downgrade_range(node, range);
+  }
+
+ private:
+  static void record(Range range, bool exclusive) {
+    holds.push_back({range.length() == whole_address_space.length(), exclusive});
+  }
+};
+
+class Narrowing : public testing::Test {
+ protected:
+  using Space = RangeLockScheme<RangeMm, TicketStructure, RecordedRanges>;
+  using Hold = RecordedRanges::Hold;
+  using Holds = std::vector<Hold>;
+
+  static AddressSpaceOptions options(u32 narrow) {
+    AddressSpaceOptions options;
+    options.frames_per_thread = 64;
+    options.narrow = narrow;
+    return options;
+  }
+  // The holds of one call of that kind, in a space with a mapping of four pages at `base` and two
+  // pages of the break.
+  Holds holds_of(RangeKind kind, u32 narrow) {
+    Space space(options(narrow));
+    space.enter();
+    space.map(base, 4 * page_size, rw, map_fixed);
+    space.brk(2 * page_size);
+    RecordedRanges::holds.clear();
+    RecordedRanges::shrunk = 0;
+    call(space, kind);
+    EXPECT_EQ(space.check(), "");
+    return RecordedRanges::holds;
+  }
+  static void call(Space& space, RangeKind kind) {
+    switch (kind) {
+      case RangeKind::fault:
+        EXPECT_EQ(space.fault(base, Access::read), Error::none);
+        break;
+      case RangeKind::map:
+        EXPECT_EQ(space.map(0, page_size, rw, 0).error, Error::none);
+        break;
+      case RangeKind::unmap:
+        EXPECT_EQ(space.unmap(base, page_size), Error::none);
+        break;
+      case RangeKind::protect:
+        EXPECT_EQ(space.protect(base, page_size, prot_read), Error::none);
+        break;
+      case RangeKind::brk:
+        EXPECT_EQ(space.brk(-static_cast<i64>(page_size)).error, Error::none);
+        break;
+      case RangeKind::discard:
+        EXPECT_EQ(space.discard(base, page_size), Error::none);
+        break;
+      case RangeKind::scan:
+        EXPECT_EQ(space.scan(), 2u);
+        break;
+    }
+  }
+  static constexpr RangeKind kinds[] = {RangeKind::fault,   RangeKind::map, RangeKind::unmap,
+                                        RangeKind::protect, RangeKind::brk, RangeKind::discard,
+                                        RangeKind::scan};
+  static bool edits(RangeKind kind) {
+    return kind != RangeKind::fault && kind != RangeKind::discard && kind != RangeKind::scan;
+  }
+  NativeThread thread_{0, 0, 0, 1};
+};
+
+TEST_F(Narrowing, AKindThatIsNamedLocksWhatItNeeds) {
+  for (const RangeKind kind : kinds)
+    EXPECT_EQ(holds_of(kind, bit(kind)),
+              kind == RangeKind::scan ? Holds{} : (Holds{{false, edits(kind)}}))
+        << static_cast<u32>(kind);
+}
+
+TEST_F(Narrowing, AKindThatIsNotNamedLocksTheWholeAddressSpace) {
+  for (const RangeKind kind : kinds) {
+    EXPECT_EQ(holds_of(kind, ~bit(kind)), (Holds{{true, edits(kind)}})) << static_cast<u32>(kind);
+    EXPECT_EQ(RecordedRanges::shrunk, 0u) << static_cast<u32>(kind);
+  }
+}
+
+TEST_F(Narrowing, AFixedMapIsOfKindMapAndAGrowthOfKindFault) {
+  for (const u32 narrow : {bit(RangeKind::map), bit(RangeKind::fault)}) {
+    Space space(options(narrow));
+    space.enter();
+    RecordedRanges::holds.clear();
+    space.map(base, page_size, rw, map_fixed | map_growsdown);
+    EXPECT_EQ(RecordedRanges::holds.back().whole, narrow != bit(RangeKind::map));
+    space.fault(base - page_size, Access::write);
+    EXPECT_EQ(RecordedRanges::holds.back(), (Hold{narrow != bit(RangeKind::fault), true}));
+    EXPECT_EQ(space.check(), "");
+  }
+}
+
+TEST_F(Narrowing, TheWordsOfTheOptionAreTheKindsInTheirOrder) {
+  const char* const words[] = {"fault", "map", "unmap", "protect", "brk", "discard", "scan"};
+  for (usize i = 0; i < std::size(kinds); ++i)
+    EXPECT_EQ(choose(scheme_family, std::string("range_lock:narrow=") + words[i]).bits("narrow"),
+              bit(kinds[i]));
 }
 
 }  // namespace

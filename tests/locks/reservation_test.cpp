@@ -3,6 +3,7 @@
 // thread's calls run at every point of the map.
 #include <gtest/gtest.h>
 
+#include "locks/range/btree_range_lock.hpp"
 #include "locks/schemes/mmap_sem.hpp"
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
@@ -63,11 +64,13 @@ class Reservations : public testing::Test {
 
 using TreeMm = Mm<P, vmas::RbTree, NoHooks>;
 using RangeMm = Mm<P, vmas::RbTree, RangeLockHooks<P>>;
-using Schemes = testing::Types<RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>>,
-                               RangeLockScheme<RangeMm, SharedStructure<P, Rwsem<P>>>,
-                               MmapSem<TreeMm, Rwsem<P>>,
-                               Refcount<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
-                               Speculation<Mm<P, vmas::Maple, VmaSequenceHooks<P>>, Rwsem<P>>>;
+using Schemes =
+    testing::Types<RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>>,
+                   RangeLockScheme<RangeMm, SharedStructure<P, Rwsem<P>>>,
+                   RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>, BtreeRangeLock<P>>,
+                   MmapSem<TreeMm, Rwsem<P>>,
+                   Refcount<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
+                   Speculation<Mm<P, vmas::Maple, VmaSequenceHooks<P>>, Rwsem<P>>>;
 TYPED_TEST_SUITE(Reservations, Schemes);
 
 TYPED_TEST(Reservations, AProtectThatSaysItIsDoneIsDone) {

@@ -31,6 +31,9 @@ enum class Flaw : int {
   unlocked_lookup,    // a look-up in the tree takes no lock
   no_neighbours,      // an edit does not reach over the VMAs beside its range
   stale_reach,        // an edit does not recompute its reach once it holds the lock
+  stale_place,        // a map does not look again whether its place is still a hole
+  shared_edit,        // an edit that holds the whole address space holds it shared
+  lone_whole,         // holds of the whole address space exclude only one another
   unmarked,           // a map reserves its place with a VMA that looks like any other
   unlocked_child,     // the fault of a page in a folded slot unlocks it with the expansion
   deaf_cpu,           // a shootdown leaves a CPU out

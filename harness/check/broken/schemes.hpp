@@ -289,6 +289,62 @@ class FlawedRule : public NeighbourRule<Mm> {
   mutable std::array<Known, P::max_threads> known_{};
 };
 
+// A range lock without its queue.
+template <class Base>
+class Unqueued : public Base {
+  using Base::enqueue;
+  using Base::wait;
+};
+
+// stale_place.
+template <class P>
+class StalePlaceMm : public TreeMm<P, RangeLockHooks<P>> {
+  using Base = TreeMm<P, RangeLockHooks<P>>;
+
+ public:
+  using Base::Base;
+
+  // Answers what the thread found when it first asked for this map.
+  u64 place(u64 hint, u64 length) const {
+    u64& known = known_[P::self()];
+    if (known == 0) known = Base::place(hint, length);
+    return known;
+  }
+  MapResult map(u64 start, u64 length, u32 prot, u32 flags) {
+    known_[P::self()] = 0;
+    return Base::map(start, length, prot, flags | map_fixed);
+  }
+
+ private:
+  mutable std::array<u64, P::max_threads> known_{};
+};
+
+// shared_edit, lone_whole.
+template <class P, Flaw flaw, template <class> class Spinlock = Ticket>
+class FlawedWhole : public TreeRangeLock<P, Spinlock> {
+  using Base = TreeRangeLock<P, Spinlock>;
+
+ public:
+  void lock(typename Base::Node& node, Range range, bool exclusive) {
+    const bool whole = range.length() == whole_address_space.length();
+    if (whole && flaw == Flaw::shared_edit) exclusive = false;
+    if (whole && flaw == Flaw::lone_whole) range = {0, page_size};
+    Base::lock(node, range, exclusive);
+  }
+};
+
+// A range_lock in which only these kinds of operation lock no more than they need.
+template <class Scheme, u32 kinds>
+struct NarrowedTo : Scheme {
+  explicit NarrowedTo(AddressSpaceOptions options) : Scheme(with_kinds(options)) {}
+
+ private:
+  static AddressSpaceOptions with_kinds(AddressSpaceOptions options) {
+    options.narrow = kinds;
+    return options;
+  }
+};
+
 // unmarked.
 template <class P>
 struct UnmarkedHooks : RangeLockHooks<P> {
@@ -452,6 +508,14 @@ void for_each_broken_range_lock(Add& add) {
   };
   rule.template operator()<Flaw::no_neighbours>("range_lock:flaw=no_neighbours");
   rule.template operator()<Flaw::stale_reach>("range_lock:flaw=stale_reach");
+  add.template operator()<RangeLockScheme<StalePlaceMm<P>, Structure, Unqueued<Ranges>>>(
+      "range_lock:flaw=stale_place");
+  const auto whole = [&]<Flaw flaw, u32 kinds>(const char* name) {
+    using Flawed = RangeLockScheme<Mm, Structure, FlawedWhole<P, flaw, Spinlock>>;
+    add.template operator()<NarrowedTo<Flawed, kinds>>(name);
+  };
+  whole.template operator()<Flaw::shared_edit, 0>("range_lock:flaw=shared_edit");
+  whole.template operator()<Flaw::lone_whole, bit(RangeKind::fault)>("range_lock:flaw=lone_whole");
 }
 
 // A machine whose shootdowns leave out the first CPU beside the sender's own.
