@@ -66,13 +66,21 @@ std::string present_lock_loop(const std::vector<std::string>& fields) {
   return with(text, "ranges", values["ranges"], "full");
 }
 
+// `workload` may have a former name.
+bool runs_on_lock(std::string_view workload) {
+  return workload.starts_with("lock_loop");
+}
+
 // The name of a case: "WORKLOAD/SCHEME/...".
 std::string present_case(const std::string& name) {
   const std::size_t first = name.find('/');
   if (first == std::string::npos) return name;
   const std::size_t second = std::min(name.find('/', first + 1), name.size());
-  return present_workload(name.substr(0, first)) + "/" +
-         present_scheme(name.substr(first + 1, second - first - 1)) + name.substr(second);
+  const std::string workload = name.substr(0, first);
+  const std::string contestant = name.substr(first + 1, second - first - 1);
+  return present_workload(workload) + "/" +
+         (runs_on_lock(workload) ? present_lock(contestant) : present_scheme(contestant)) +
+         name.substr(second);
 }
 
 void rename(json& object, const char* key, std::string (*present)(std::string_view)) {
@@ -82,9 +90,11 @@ void rename(json& object, const char* key, std::string (*present)(std::string_vi
 
 void rename_case(json& one) {
   if (!one.is_object()) return;
+  const bool of_lock = one.contains("workload") && one["workload"].is_string() &&
+                       runs_on_lock(one["workload"].get_ref<const std::string&>());
+  rename(one, "scheme", of_lock ? present_lock : present_scheme);
   rename(one, "workload", present_workload);
   rename(one, "workload_text", present_workload);
-  rename(one, "scheme", present_scheme);
   rename(one, "name", [](std::string_view name) { return present_case(std::string(name)); });
   if (!one.contains("kernel") && one.value("scheme", json()) == "linux") one["kernel"] = true;
 }
@@ -110,11 +120,20 @@ std::string present_scheme(std::string_view name) {
   };
   if (const auto found = present.find(name); found != present.end()) return found->second;
   std::string text(name);
+  // As the value of an option, this is the former name of a lock. A scheme has it now.
+  constexpr std::string_view naive = "=refcount_naive";
+  if (const std::size_t at = text.find(naive); at != std::string::npos)
+    text.replace(at + 1, naive.size() - 1, "naive_refcount_lock");
   // The former option stopped readers and writers.
   constexpr std::string_view former = ":steal=off";
   if (const std::size_t at = text.find(former); at != std::string::npos)
     text.replace(at + 1, former.size() - 1, both_off);
   return text;
+}
+
+std::string present_lock(std::string_view name) {
+  // A scheme has that name now.
+  return name == "refcount_naive" ? "naive_refcount_lock" : present_scheme(name);
 }
 
 std::string present_workload(std::string_view name) {

@@ -8,9 +8,10 @@
 
 namespace faultline {
 
-// The present name of a scheme or lock, or of a workload. A name that is not an old one is returned
-// unchanged.
+// The present name of a scheme, of a lock, or of a workload. A name that is not an old one is
+// returned unchanged.
 std::string present_scheme(std::string_view name);
+std::string present_lock(std::string_view name);
 std::string present_workload(std::string_view name);
 
 // Gives all names in the `faultline` object of a result, or in a record of a journal, their present

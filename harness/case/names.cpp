@@ -23,23 +23,23 @@ Chosen choose_named(const std::string& name, const std::string& present, Choose&
   }
 }
 
-Chosen choose_named(Families families, const std::string& name) {
-  return choose_named(name, present_scheme(name),
+Chosen choose_named(Families families, const std::string& name, const std::string& present) {
+  return choose_named(name, present,
                       [=](const std::string& text) { return choose(families, text); });
 }
 
 }  // namespace
 
 Chosen scheme_named(const std::string& name) {
-  return choose_named(scheme_family, name);
+  return choose_named(scheme_family, name, present_scheme(name));
 }
 
 Chosen lock_named(const std::string& name) {
-  return choose_named(lock_families, name);
+  return choose_named(lock_families, name, present_lock(name));
 }
 
 Chosen scheme_or_lock_named(const std::string& name) {
-  return choose_named(scheme_family | lock_families, name);
+  return choose_named(scheme_family | lock_families, name, present_scheme(name));
 }
 
 Chosen workload_named(const std::string& name) {

@@ -30,9 +30,10 @@ using RwsemType = std::conditional_t<choices[4] == 0, Rwsem<P, rwsem_policy(choi
 
 // The locks that `bravo` can be over, in the order of its option `over`.
 template <class P, Choices choices, Layout layout>
-using BravoType = Bravo<
-    P, std::tuple_element_t<choices[0], std::tuple<Rwsem<P, RwsemPolicy{.layout = layout}>,
-                                                   Rwsem2012<P>, PhaseFair<P>, RefcountNaive<P>>>>;
+using BravoType =
+    Bravo<P, std::tuple_element_t<choices[0],
+                                  std::tuple<Rwsem<P, RwsemPolicy{.layout = layout}>, Rwsem2012<P>,
+                                             PhaseFair<P>, NaiveRefcountLock<P>>>>;
 
 // The rwsem of Linux 5.3 to 5.10, whose readers spin.
 constexpr RwsemPolicy rwsem_5_3{.reader_steal = false, .reader_spin = true};

@@ -15,9 +15,9 @@
 #include "locks/shared/cas_loop.hpp"
 #include "locks/shared/cohort_rw.hpp"
 #include "locks/shared/incdec_refcount.hpp"
+#include "locks/shared/naive_refcount_lock.hpp"
 #include "locks/shared/percpu_rwsem.hpp"
 #include "locks/shared/phase_fair.hpp"
-#include "locks/shared/refcount_naive.hpp"
 #include "locks/shared/rwsem.hpp"
 #include "tests/harness/sim_threads.hpp"
 
@@ -133,7 +133,7 @@ u64 writes_beside_readers() {
 }
 
 TEST_F(SimLocks, AWriterStarvesOnANaiveCountAndTakesTurnsOnAPhaseFairLock) {
-  EXPECT_LT(writes_beside_readers<RefcountNaive<P>>(), 10U);
+  EXPECT_LT(writes_beside_readers<NaiveRefcountLock<P>>(), 10U);
   EXPECT_GT(writes_beside_readers<IncdecRefcount<P>>(), 100U);
   EXPECT_GT(writes_beside_readers<PhaseFair<P>>(), 200U);
 }

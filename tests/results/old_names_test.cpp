@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <stdexcept>
 
 #include "harness/case/names.hpp"
 
@@ -24,10 +25,40 @@ TEST(OldNames, OfSchemesAndLocksHaveTheirPresentForm) {
            {"range_lock:full", "full_range"},
            {"rwsem:no-osq", "rwsem:osq=off"},
            {"std::shared_mutex", "std_shared_mutex"},
+           {"mmap_sem:lock=refcount_naive", "mmap_sem:lock=naive_refcount_lock"},
+           {"bravo:over=refcount_naive", "bravo:over=naive_refcount_lock"},
+           {"refcount_naive", "refcount_naive"},
            {"refcount", "refcount"}}) {
     EXPECT_EQ(present_scheme(old), now);
     EXPECT_EQ(scheme_or_lock_named(now).text(), now);
   }
+}
+
+// What is a scheme now was a lock.
+TEST(OldNames, AreOfALockWhereTheWorkloadRunsOnOne) {
+  EXPECT_EQ(present_lock("refcount_naive"), "naive_refcount_lock");
+  EXPECT_EQ(present_lock("rwsem:no-osq"), "rwsem:osq=off");
+  EXPECT_EQ(lock_named("naive_refcount_lock").text(), "naive_refcount_lock");
+  EXPECT_EQ(scheme_named("refcount_naive").entry().family, scheme_family);
+  try {
+    lock_named("refcount_naive");
+    FAIL() << "a scheme is taken for a lock";
+  } catch (const std::invalid_argument& error) {
+    EXPECT_STREQ(error.what(),
+                 "'refcount_naive' is the old name of 'naive_refcount_lock': expected that");
+  }
+  nlohmann::json part = {{"cases",
+                          {{{"name", "lock_loop/refcount_naive/compact/threads:2"},
+                            {"workload", "lock_loop"},
+                            {"scheme", "refcount_naive"}},
+                           {{"name", "mix/refcount_naive/compact/threads:2"},
+                            {"workload", "mix"},
+                            {"scheme", "refcount_naive"}}}}};
+  rename_old(part);
+  EXPECT_EQ(part["cases"][0]["name"], "lock_loop/naive_refcount_lock/compact/threads:2");
+  EXPECT_EQ(part["cases"][0]["scheme"], "naive_refcount_lock");
+  EXPECT_EQ(part["cases"][1]["name"], "mix/refcount_naive/compact/threads:2");
+  EXPECT_EQ(part["cases"][1]["scheme"], "refcount_naive");
 }
 
 TEST(OldNames, OfWorkloadsHaveTheirPresentCanonicalForm) {

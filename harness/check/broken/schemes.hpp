@@ -17,6 +17,7 @@
 #include "locks/schemes/per_vma_lock.hpp"
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
+#include "locks/schemes/refcount_naive.hpp"
 #include "locks/schemes/speculative_counted.hpp"
 #include "locks/schemes/speculative_mm.hpp"
 #include "locks/schemes/structure_lock.hpp"
@@ -585,6 +586,9 @@ void for_each_broken_vma_lock(Add& add) {
   with.template operator()<RefcountHooks<P>>(
       {"refcount:flaw=unlocked_fault", "refcount:flaw=no_write_lock", "refcount:flaw=early_close",
        "refcount:flaw=early_free"});
+  with.template operator()<NaiveHooks<P>>(
+      {"refcount_naive:flaw=unlocked_fault", "refcount_naive:flaw=no_write_lock",
+       "refcount_naive:flaw=early_close", "refcount_naive:flaw=early_free"});
   with.template operator()<PerVmaLockHooks<P>>(
       {"per_vma_lock:flaw=unlocked_fault", "per_vma_lock:flaw=no_write_lock",
        "per_vma_lock:flaw=early_close", "per_vma_lock:flaw=early_free"});

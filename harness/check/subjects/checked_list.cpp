@@ -19,6 +19,7 @@
 #include "locks/schemes/per_vma_lock.hpp"
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
+#include "locks/schemes/refcount_naive.hpp"
 #include "locks/schemes/speculative_counted.hpp"
 #include "locks/schemes/speculative_mm.hpp"
 #include "locks/shared/list.hpp"
@@ -234,7 +235,7 @@ void append_schemes(std::vector<Checked>& list) {
 // under RCU, so no reader finds a VMA that was freed too early.
 bool is_left_to_pct(std::string_view name) {
   return name == "range_lock:flaw=hole" || name == "refcount:flaw=early_free" ||
-         name == "per_vma_lock:flaw=early_free";
+         name == "refcount_naive:flaw=early_free" || name == "per_vma_lock:flaw=early_free";
 }
 
 void append_broken_schemes(std::vector<Checked>& list) {
@@ -266,6 +267,9 @@ const std::vector<Checked>& checked_list() {
     all.push_back({"vma_refcount", Family::refcount,
                    make_subject<VmaLockSubject<RefcountHooks<P>, Ticket<P>>>,
                    make_subject<VmaLockSubject<RefcountHooks<P>, StepMutex<P>>>});
+    all.push_back({"vma_naive_refcount", Family::refcount,
+                   make_subject<VmaLockSubject<NaiveHooks<P>, Ticket<P>>>,
+                   make_subject<VmaLockSubject<NaiveHooks<P>, StepMutex<P>>>});
     all.push_back({"vma_rwsem", Family::refcount,
                    make_subject<VmaLockSubject<PerVmaLockHooks<P>, Ticket<P>>>,
                    make_subject<VmaLockSubject<PerVmaLockHooks<P>, StepMutex<P>>>});

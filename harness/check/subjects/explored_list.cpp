@@ -9,6 +9,7 @@
 #include "locks/schemes/per_vma_lock.hpp"
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
+#include "locks/schemes/refcount_naive.hpp"
 #include "locks/schemes/registry.hpp"
 #include "locks/schemes/speculative_counted.hpp"
 #include "locks/schemes/speculative_mm.hpp"
@@ -54,6 +55,8 @@ std::vector<ExploredScheme> explored_schemes() {
     if (name == "mmap_sem") schemes.back().make_split = make_two<MmapSem<TreeMm<P>, Semaphore>>;
     if (name == "refcount")
       schemes.back().make_split = make_two<VmaLocked<MapleMm<P, RefcountHooks<P>>, Semaphore>>;
+    if (name == "refcount_naive")
+      schemes.back().make_split = make_two<VmaLocked<MapleMm<P, NaiveHooks<P>>, Semaphore>>;
     if (name == "per_vma_lock")
       schemes.back().make_split = make_two<VmaLocked<MapleMm<P, PerVmaLockHooks<P>>, Semaphore>>;
     if (name == "speculative")

@@ -2,7 +2,8 @@
 // LWN): a fault holds a reference, and whoever wants to change the VMA sleeps until the count is
 // zero. Nothing holds new references back while a writer waits, so a stream of readers starves it.
 // The article names that danger. Locks of this program that close the count first are
-// incdec_refcount, and vma_refcount as Linux 6.15 has it.
+// incdec_refcount, and vma_refcount as Linux 6.15 has it. The scheme refcount_naive has this lock
+// in each VMA.
 //
 //   word   a count of references; bit 62: threads sleep; bit 63: a writer changes the object
 //   read   add one by compare-and-exchange, unless a writer is in; then sleep
@@ -23,8 +24,9 @@
 
 namespace faultline {
 
-template <class P>
-class RefcountNaive {
+// `apart`: the alignment of the words, in bytes.
+template <class P, usize apart = cache_line>
+class NaiveRefcountLock {
  public:
   static constexpr bool atomic_downgrade = true;
   // Any number of readers may pass a writer, and any number of writers a reader.
@@ -32,7 +34,7 @@ class RefcountNaive {
 
   void lock_shared() {
     if (!try_lock_shared()) [[unlikely]]
-      sleep_while(held, "refcount_naive to read", [this] { return try_lock_shared(); });
+      sleep_while(held, "naive_refcount_lock to read", [this] { return try_lock_shared(); });
   }
   bool try_lock_shared() {
     u64 seen = word_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
@@ -52,7 +54,7 @@ class RefcountNaive {
 
   void lock() {
     if (!try_lock()) [[unlikely]]
-      sleep_while(~sleepers, "refcount_naive to write", [this] { return try_lock(); });
+      sleep_while(~sleepers, "naive_refcount_lock to write", [this] { return try_lock(); });
   }
   bool try_lock() {
     u64 seen = word_.load(std::memory_order_relaxed);  // relaxed: the exchange decides
@@ -119,7 +121,7 @@ class RefcountNaive {
     P::wake(wake_ups_, ~u32{0});
   }
 
-  alignas(cache_line) typename P::template atomic<u64> word_{0};
+  alignas(apart) typename P::template atomic<u64> word_{0};
   typename P::template atomic<u32> wake_ups_{0};
 };
 
