@@ -2,7 +2,8 @@
 // of mm/memory.c, later of mm/mmap_lock.c; do_user_addr_fault() of arch/x86/mm/fault.c). A fault
 // finds its VMA under RCU, tries to lock it and never touches the big lock (mmap_lock), unless
 // something hinders it. Then it falls back to the big lock's shared side, and the reason is
-// counted. Edits take the big lock exclusively and write-lock the VMAs they change.
+// counted. Edits take the big lock exclusively and write-lock the VMAs they change. Where the rules
+// say `sleeps`, a fault waits for a writer of its VMA instead, which no version of Linux does.
 //
 // Not linearizable: a discard holds the big lock shared, so faults may come between its pages, and
 // a walk takes no lock, so it may find a page that a call still at work takes away.
@@ -61,17 +62,27 @@ requires Mm::searchable_under_rcu class VmaLocked
     anon_vma_first,
     file,
     retried,
+    slept,
+    moved_again,
     event_count
   };
   static constexpr std::array<const char*, event_count> event_names = {
-      "vma_lock.fallback_missed",       "vma_lock.retry_detached",
-      "vma_lock.fallback_write_locked", "vma_lock.fallback_draining",
-      "vma_lock.fallback_foreign",      "vma_lock.fallback_sequence",
-      "vma_lock.fallback_moved",        "vma_lock.anon_vma_tried",
-      "vma_lock.fallback_anon_vma",     "vma_lock.fallback_anon_vma_first",
-      "vma_lock.fallback_file",         "vma_lock.fallback_retries"};
+      "vma_lock.fallback_missed",
+      "vma_lock.retry_detached",
+      "vma_lock.fallback_write_locked",
+      "vma_lock.fallback_draining",
+      "vma_lock.fallback_foreign",
+      "vma_lock.fallback_sequence",
+      "vma_lock.fallback_moved",
+      "vma_lock.anon_vma_tried",
+      "vma_lock.fallback_anon_vma",
+      "vma_lock.fallback_anon_vma_first",
+      "vma_lock.fallback_file",
+      "vma_lock.fallback_retries",
+      "vma_lock.sleeps",
+      "vma_lock.retry_moved"};
   static constexpr VmaLockRules rules = Mm::Hooks::State::rules;
-  // How often a look-up that found a detached VMA is repeated.
+  // How often a look-up is repeated that found a VMA which is detached, or which has moved.
   static constexpr int max_retries = 8;
 
   static constexpr bool is_counted(Event event) {
@@ -83,6 +94,15 @@ requires Mm::searchable_under_rcu class VmaLocked
         return rules.anon_vma_first;
       case file:
         return rules.anonymous_alone;
+      case write_locked:
+      case draining:
+      case foreign:
+      case sequence_changed:
+      case moved:
+        return !rules.sleeps;
+      case slept:
+      case moved_again:
+        return rules.sleeps;
       default:
         return true;
     }
@@ -101,10 +121,11 @@ requires Mm::searchable_under_rcu class VmaLocked
       P::rcu::read_lock();
       auto* vma = this->mm_.find_rcu(address);
       const bool served = vma != nullptr && is_served(*vma);
-      const PinResult result =
-          served ? vma->state().pin(this->hooks_.owner()) : PinResult::detached;
+      PinResult result = served ? vma->state().pin(this->hooks_.owner()) : PinResult::detached;
       P::rcu::read_unlock();
       if (!served) return fall_back(vma == nullptr ? missed : file);
+      if constexpr (rules.sleeps)
+        if (result == PinResult::referred) result = sleep_on(*vma);
       if (result == PinResult::detached) {
         counters_.add(detached_vma);
         continue;
@@ -113,12 +134,26 @@ requires Mm::searchable_under_rcu class VmaLocked
       step =
           lacks_anon_vma(*vma) ? FaultStep::needs_anon_vma : fault_in_pinned(*vma, address, access);
       vma->state().unpin(this->hooks_.owner());
+      if (rules.sleeps && step == FaultStep::no_vma) {
+        counters_.add(moved_again);
+        continue;
+      }
       if (step == FaultStep::no_vma) return fall_back(moved);
       if (step == FaultStep::needs_anon_vma)
         return fall_back(rules.anon_vma_first ? anon_vma_first : no_anon_vma);
       return true;
     }
     return fall_back(retried);
+  }
+
+  // The reference keeps the VMA's memory. Whoever drops the last one returns it to the pool.
+  template <class V>
+  PinResult sleep_on(V& vma) {
+    counters_.add(slept);
+    bool last = false;
+    const PinResult result = vma.state().sleep(this->hooks_.owner(), last);
+    if (last) this->mm_.give_back(vma);
+    return result;
   }
 
   // A racy look. A stale answer takes or leaves the fast path once too often.
