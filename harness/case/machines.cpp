@@ -18,16 +18,17 @@ namespace {
 constexpr const char* native_only = "it runs natively only: the simulator cannot run foreign code";
 
 // Removes from the selection what exists natively alone, and adds it to `left_out`. Throws where
-// nothing remains.
+// nothing remains. The plan refuses an entry that had no scheme from the first.
 Selection without_native(Selection selection, std::vector<LeftOut>& left_out) {
   std::vector<std::string> names;
-  for (SuiteEntry& entry : selection.entries)
-    std::erase_if(entry.schemes, [&](const std::string& name) {
-      if (!scheme_or_lock_named(name).is_native_only()) return false;
-      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-      return true;
-    });
-  std::erase_if(selection.entries, [](const SuiteEntry& entry) { return entry.schemes.empty(); });
+  const auto is_left_out = [&](const std::string& name) {
+    if (!scheme_or_lock_named(name).is_native_only()) return false;
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    return true;
+  };
+  std::erase_if(selection.entries, [&](SuiteEntry& entry) {
+    return std::erase_if(entry.schemes, is_left_out) != 0 && entry.schemes.empty();
+  });
   for (const std::string& name : names) left_out.push_back({name, native_only});
   if (selection.entries.empty() && !names.empty())
     throw std::invalid_argument(

@@ -2,7 +2,8 @@
 // of mm/memory.c, later of mm/mmap_lock.c; do_user_addr_fault() of arch/x86/mm/fault.c). A fault
 // finds its VMA under RCU, tries to lock it and never touches the big lock (mmap_lock), unless
 // something hinders it. Then it falls back to the big lock's shared side, and the reason is
-// counted. Edits take the big lock exclusively and write-lock the VMAs they change.
+// counted. Edits take the big lock exclusively and write-lock the VMAs they change. Where the rules
+// say `sleeps`, a fault waits for a writer of its VMA instead, which no version of Linux does.
 //
 // Since Linux 6.17 two more operations take the lock of a VMA. Where VmaLockRules or the scheme's
 // options say otherwise, they hold the big lock shared throughout, as before.
@@ -73,20 +74,31 @@ requires Mm::searchable_under_rcu class VmaLocked
     anon_vma_first,
     file,
     retried,
+    slept,
+    moved_again,
     discard_fallback,
     scan_fallback,
     event_count
   };
   static constexpr std::array<const char*, event_count> event_names = {
-      "vma_lock.fallback_missed",       "vma_lock.retry_detached",
-      "vma_lock.fallback_write_locked", "vma_lock.fallback_draining",
-      "vma_lock.fallback_foreign",      "vma_lock.fallback_sequence",
-      "vma_lock.fallback_moved",        "vma_lock.anon_vma_tried",
-      "vma_lock.fallback_anon_vma",     "vma_lock.fallback_anon_vma_first",
-      "vma_lock.fallback_file",         "vma_lock.fallback_retries",
-      "vma_lock.discard_fallback",      "vma_lock.scan_fallback"};
+      "vma_lock.fallback_missed",
+      "vma_lock.retry_detached",
+      "vma_lock.fallback_write_locked",
+      "vma_lock.fallback_draining",
+      "vma_lock.fallback_foreign",
+      "vma_lock.fallback_sequence",
+      "vma_lock.fallback_moved",
+      "vma_lock.anon_vma_tried",
+      "vma_lock.fallback_anon_vma",
+      "vma_lock.fallback_anon_vma_first",
+      "vma_lock.fallback_file",
+      "vma_lock.fallback_retries",
+      "vma_lock.sleeps",
+      "vma_lock.retry_moved",
+      "vma_lock.discard_fallback",
+      "vma_lock.scan_fallback"};
   static constexpr VmaLockRules rules = Mm::Hooks::State::rules;
-  // How often a look-up that found a detached VMA is repeated.
+  // How often a look-up is repeated that found a VMA which is detached, or which has moved.
   static constexpr int max_retries = 8;
   // How many VMAs a scan passes within one read section of RCU: about the lines of
   // /proc/PID/maps that fit into the page which the kernel fills at a time.
@@ -110,6 +122,15 @@ requires Mm::searchable_under_rcu class VmaLocked
         return discards_by_vma();
       case scan_fallback:
         return scans_by_vma();
+      case write_locked:
+      case draining:
+      case foreign:
+      case sequence_changed:
+      case moved:
+        return !rules.sleeps;
+      case slept:
+      case moved_again:
+        return rules.sleeps;
       default:
         return true;
     }
@@ -124,39 +145,53 @@ requires Mm::searchable_under_rcu class VmaLocked
 
   // True: `step` is the fault's outcome. False: the caller falls back to the big lock.
   bool fault_pinned(u64 address, Access access, FaultStep& step) {
-    Event reason;
-    V* vma = pin(address, reason);
-    if (vma == nullptr) return fall_back(reason);
-    step =
-        lacks_anon_vma(*vma) ? FaultStep::needs_anon_vma : fault_in_pinned(*vma, address, access);
-    unpin(*vma);
-    if (step == FaultStep::no_vma) return fall_back(moved);
-    if (step == FaultStep::needs_anon_vma)
-      return fall_back(rules.anon_vma_first ? anon_vma_first : no_anon_vma);
-    return true;
+    for (int tries = max_retries; tries > 0; --tries) {
+      Event reason;
+      V* vma = pin(address, tries, reason);
+      if (vma == nullptr) return fall_back(reason);
+      step =
+          lacks_anon_vma(*vma) ? FaultStep::needs_anon_vma : fault_in_pinned(*vma, address, access);
+      unpin(*vma);
+      if (step == FaultStep::needs_anon_vma)
+        return fall_back(rules.anon_vma_first ? anon_vma_first : no_anon_vma);
+      if (step != FaultStep::no_vma) return true;
+      if (!rules.sleeps) return fall_back(moved);
+      counters_.add(moved_again);
+    }
+    return fall_back(retried);
   }
 
   // lock_vma_under_rcu() in the kernel. Answers the VMA that was found at `address`, pinned, or
-  // null and the reason. The caller checks the bounds.
-  V* pin(u64 address, Event& reason) {
-    for (int attempt = 0; attempt < max_retries; ++attempt) {
+  // null and the reason. The caller checks the bounds. A look-up that finds a detached VMA uses up
+  // one of `tries`.
+  V* pin(u64 address, int& tries, Event& reason) {
+    for (;; --tries) {
       P::rcu::read_lock();
       V* vma = this->mm_.find_rcu(address);
       const bool served = vma != nullptr && is_served(*vma);
-      const PinResult result =
-          served ? vma->state().pin(this->hooks_.owner()) : PinResult::detached;
+      PinResult result = served ? vma->state().pin(this->hooks_.owner()) : PinResult::detached;
       P::rcu::read_unlock();
+      if constexpr (rules.sleeps)
+        if (result == PinResult::referred) result = sleep_on(*vma);
       if (result == PinResult::pinned) return vma;
-      if (!served || result != PinResult::detached) {
-        reason = served ? event_of(result) : vma == nullptr ? missed : file;
-        return nullptr;
-      }
-      counters_.add(detached_vma);
+      if (served && result == PinResult::detached) counters_.add(detached_vma);
+      if (!served)
+        reason = vma == nullptr ? missed : file;
+      else
+        reason = result == PinResult::detached ? retried : event_of(result);
+      if (reason != retried || tries == 1) return nullptr;
     }
-    reason = retried;
-    return nullptr;
   }
   void unpin(V& vma) { vma.state().unpin(this->hooks_.owner()); }
+
+  // The reference keeps the VMA's memory. Whoever drops the last one returns it to the pool.
+  PinResult sleep_on(V& vma) {
+    counters_.add(slept);
+    bool last = false;
+    const PinResult result = vma.state().sleep(this->hooks_.owner(), last);
+    if (last) this->mm_.give_back(vma);
+    return result;
+  }
 
   // A racy look. A stale answer takes or leaves the fast path once too often.
   static bool is_served(const V& vma) {
@@ -186,7 +221,8 @@ requires Mm::searchable_under_rcu class VmaLocked
   Error do_discard(Range range) {
     if (!discards_by_vma()) return Base::do_discard(range);
     Event reason;
-    if (V* vma = pin(range.start, reason)) {
+    int tries = max_retries;
+    if (V* vma = pin(range.start, tries, reason)) {
       const bool covered = vma->range().contains(range.start) && range.end <= vma->range().end;
       if (covered) this->mm_.discard_in(*vma, range);
       unpin(*vma);

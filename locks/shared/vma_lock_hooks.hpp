@@ -6,7 +6,16 @@
 
 namespace faultline {
 
-enum class PinResult : int { pinned, detached, write_locked, draining, foreign, sequence_changed };
+// `referred`: a writer holds the VMA. The caller has a reference to it, and may sleep on its lock.
+enum class PinResult : int {
+  pinned,
+  detached,
+  write_locked,
+  draining,
+  foreign,
+  sequence_changed,
+  referred
+};
 
 struct VmaLockRules {
   // Linux 6.4 to 6.9 (lock_vma_under_rcu of mm/memory.c): no fault in anonymous memory is served
@@ -17,6 +26,9 @@ struct VmaLockRules {
   bool anonymous_alone = false;
   // Linux 6.4 to 6.16: only faults take the VMA's lock. A discard and a scan take the big lock.
   bool faults_alone = false;
+  // A fault waits for a writer of its VMA, and looks its VMA up again where that does not cover the
+  // address any more.
+  bool sleeps = false;
 };
 
 // VmaHooks (locks/address_space/mm.hpp) that write-lock the VMAs which Mm edits. `VmaState` is the
@@ -27,19 +39,23 @@ struct VmaLockRules {
 //                       the caller holds the big lock exclusively, within an open section
 //   close_down(owner)   optional: waits for what still refers to the owner, whose VMAs are all
 //                       detached
+//   sleep(owner, last)  where it sleeps: ends `referred` (locks/shared/vma_sleeping_lock.hpp)
+//   put()               optional: drops a reference to a detached VMA; true: it was the last one
 //   rules               which faults the lock serves
-template <class P, class VmaState, class Place = BehindMmapLock<P, VmaState::layout>>
-class VmaLockHooks : public MmLockSeq<P, VmaState::layout, Place> {
+// `Sections` has owner(), open() and close().
+template <class P, class VmaState, class Place = BehindMmapLock<P, VmaState::layout>,
+          class Sections = MmLockSeq<P, VmaState::layout, Place>>
+class VmaLockHooks : public Sections {
  public:
   using State = VmaState;
 
-  using MmLockSeq<P, VmaState::layout, Place>::MmLockSeq;
+  using Sections::Sections;
 
   template <class V>
   void start_write(V& vma) {
     vma.state().start_write(this->owner());
   }
-  // The section's end releases the VMA (MmLockSeq::close).
+  // The section's end releases the VMA.
   template <class V>
   void end_write(V&) {}
   template <class V>
@@ -51,7 +67,8 @@ class VmaLockHooks : public MmLockSeq<P, VmaState::layout, Place> {
     vma.state().detach(this->owner());
   }
   template <class V>
-  bool drop(V&) {
+  bool drop(V& vma) {
+    if constexpr (requires { vma.state().put(); }) return vma.state().put();
     return true;
   }
   template <class V>

@@ -120,6 +120,7 @@ TEST(BrokenSchemes, AreNotFoundOutWhereTheyAreSound) {
   EXPECT_FALSE((is_found_out<Refcount<TreeMm<P, RefcountHooks<P>>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<VmaLocked<MapleMm<P, NaiveHooks<P>>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<VmaLocked<MapleMm<P, PerVmaLockHooks<P>>, Rwsem<P>>>()));
+  EXPECT_FALSE((is_found_out<VmaLocked<MapleMm<P, SleepingHooks<P>>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<Speculation<MapleMm<P, VmaSequenceHooks<P>>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<Speculation<MapleMm<P, MmSequenceHooks<P>>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<Speculation<MapleMm<P, CountedSequenceHooks<P>>, Rwsem<P>>>()));

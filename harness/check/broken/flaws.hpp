@@ -23,9 +23,9 @@ enum class Flaw : int {
   stale_head,         // a thread enters while its word still says that it is the head
   no_write_lock,      // a writer does not drain the readers
   early_close,        // the section is closed before the last edit
-  early_free,         // an address space dies while readers still hold it
+  early_free,         // a space dies, or a VMA lives again, while readers still hold it
   unlocked_fault,     // a fault takes no lock
-  stale_vma,          // a fault keeps its VMA over an unlock
+  stale_vma,          // a fault keeps its VMA over an unlock, or over a sleep
   stale_hole,         // a fault may miss a mapping although the map has returned
   late_zap,           // an unmap clears its pages after it has unlocked
   unlocked_lookup,    // a look-up in the tree takes no lock

@@ -21,6 +21,7 @@
 #include "locks/schemes/speculative_counted.hpp"
 #include "locks/schemes/speculative_mm.hpp"
 #include "locks/schemes/structure_lock.hpp"
+#include "locks/schemes/vma_rwlock.hpp"
 #include "locks/shared/rwsem.hpp"
 #include "locks/shared/vma_refcount.hpp"
 
@@ -402,7 +403,8 @@ class FlawedTree : public Base {
   std::array<bool, P::max_threads> let_go_{};
 };
 
-// unlocked_fault: a pin locks nothing. `Base`: the lock in a VMA, such as VmaRefcount.
+// unlocked_fault: a pin locks nothing. stale_vma: a fault that has slept does not ask whether the
+// VMA is still there. `Base`: the lock in a VMA, such as VmaRefcount.
 template <class Base, Flaw flaw>
 class FlawedVmaLock : public Base {
  public:
@@ -413,9 +415,16 @@ class FlawedVmaLock : public Base {
   void unpin(typename Base::Owner& owner) {
     if (flaw != Flaw::unlocked_fault) Base::unpin(owner);
   }
+  PinResult sleep(typename Base::Owner& owner, bool& last) {
+    if (flaw != Flaw::stale_vma) return Base::sleep(owner, last);
+    this->hot_.lock.lock_shared();
+    this->put();
+    return PinResult::pinned;
+  }
 };
 
-// no_write_lock, early_close, early_free (a detached VMA may still be pinned), unlocked_fault.
+// no_write_lock, early_close, early_free (a detached VMA may still be pinned), unlocked_fault,
+// stale_vma.
 template <class Base, Flaw flaw>
 class FlawedHooks : public Base {
  public:
@@ -430,6 +439,9 @@ class FlawedHooks : public Base {
   }
   template <class V>
   void detach(V& vma) {
+    // The detach() of a lock on which faults sleep expects what these flaws have not kept.
+    if (Base::State::rules.sleeps && (flaw == Flaw::no_write_lock || flaw == Flaw::early_close))
+      Base::start_write(vma);
     if (flaw != Flaw::early_free) Base::detach(vma);
   }
 };
@@ -573,25 +585,28 @@ void for_each_scheme_of_drawn_programs(Add&& add) {
 // The broken schemes of for_each_broken_scheme with a lock in each VMA.
 template <class P, template <class> class Spinlock, class Add>
 void for_each_broken_vma_lock(Add& add) {
-  const auto with = [&]<class Hooks>(const std::array<const char*, 4>& names) {
+  const auto one = [&]<class Hooks, Flaw flaw>(const char* name) {
     using Semaphore = Rwsem<P, RwsemPolicy{}, Spinlock>;
-    const auto one = [&]<Flaw flaw>(const char* name) {
-      add.template operator()<VmaLocked<MapleMm<P, FlawedHooks<Hooks, flaw>>, Semaphore>>(name);
-    };
-    one.template operator()<Flaw::unlocked_fault>(names[0]);
-    one.template operator()<Flaw::no_write_lock>(names[1]);
-    one.template operator()<Flaw::early_close>(names[2]);
-    one.template operator()<Flaw::early_free>(names[3]);
+    add.template operator()<VmaLocked<MapleMm<P, FlawedHooks<Hooks, flaw>>, Semaphore>>(name);
   };
-  with.template operator()<RefcountHooks<P>>(
+  const auto with = [&]<class Hooks, Flaw last>(const std::array<const char*, 4>& names) {
+    one.template operator()<Hooks, Flaw::unlocked_fault>(names[0]);
+    one.template operator()<Hooks, Flaw::no_write_lock>(names[1]);
+    one.template operator()<Hooks, Flaw::early_close>(names[2]);
+    one.template operator()<Hooks, last>(names[3]);
+  };
+  with.template operator()<RefcountHooks<P>, Flaw::early_free>(
       {"refcount:flaw=unlocked_fault", "refcount:flaw=no_write_lock", "refcount:flaw=early_close",
        "refcount:flaw=early_free"});
-  with.template operator()<NaiveHooks<P>>(
+  with.template operator()<NaiveHooks<P>, Flaw::early_free>(
       {"refcount_naive:flaw=unlocked_fault", "refcount_naive:flaw=no_write_lock",
        "refcount_naive:flaw=early_close", "refcount_naive:flaw=early_free"});
-  with.template operator()<PerVmaLockHooks<P>>(
+  with.template operator()<PerVmaLockHooks<P>, Flaw::early_free>(
       {"per_vma_lock:flaw=unlocked_fault", "per_vma_lock:flaw=no_write_lock",
        "per_vma_lock:flaw=early_close", "per_vma_lock:flaw=early_free"});
+  with.template operator()<SleepingHooks<P>, Flaw::stale_vma>(
+      {"vma_rwlock:flaw=unlocked_fault", "vma_rwlock:flaw=no_write_lock",
+       "vma_rwlock:flaw=early_close", "vma_rwlock:flaw=stale_vma"});
 }
 
 // The broken schemes of for_each_broken_scheme whose faults are speculative.

@@ -75,9 +75,10 @@ int check_command(int argc, char** argv) {
   std::vector<std::string> names;
   bool weakened = false, broken = false, mutants = false;
   CheckOptions options;
-  app.add_option("NAME", names,
-                 "locks and schemes, as `faultline list` names them, osq_queue, vma_refcount, "
-                 "vma_naive_refcount, vma_rwsem, or busted; all but busted if not given");
+  app.add_option(
+      "NAME", names,
+      "locks and schemes, as `faultline list` names them, osq_queue, vma_refcount, "
+      "vma_naive_refcount, vma_rwsem, vma_sleeping_lock, or busted; all but busted if not given");
   app.add_flag("--weakened", weakened,
                "weaken every memory order and drop every wake-up in turn: each must be noticed");
   app.add_option(

@@ -22,6 +22,7 @@
 #include "locks/schemes/refcount_naive.hpp"
 #include "locks/schemes/speculative_counted.hpp"
 #include "locks/schemes/speculative_mm.hpp"
+#include "locks/schemes/vma_rwlock.hpp"
 #include "locks/shared/list.hpp"
 #include "locks/vmas/bonsai.hpp"
 #include "locks/vmas/maple.hpp"
@@ -159,7 +160,10 @@ using LightRanges = TreeRangeLock<P, StepMutex>;
 using RangeMm = TreeMm<P, RangeLockHooks<P>>;
 // A few VMAs fill several nodes.
 using SmallMaple = vmas::MapleOf<4, 3>;
-using SmallMapleMm = Mm<P, SmallMaple, RefcountHooks<P>>;
+template <class Hooks>
+constexpr auto make_vma_locked() {
+  return make_subject<SpaceSubject<VmaLocked<Mm<P, SmallMaple, Hooks>, LightRwsem>>>;
+}
 template <class Hooks>
 constexpr auto make_speculation() {
   return make_subject<SpaceSubject<Speculation<Mm<P, SmallMaple, Hooks>, LightRwsem>>>;
@@ -216,8 +220,8 @@ void append_schemes(std::vector<Checked>& list) {
     if (name == "range_lock") checked.make = make_subject<SpaceSubject<LightRangeLockScheme>>;
     if (name == "lock_in_tree")
       checked.make = make_subject<SpaceSubject<LockInTree<P, SmallTree<P>>>>;
-    if (name == "refcount")
-      checked.make = make_subject<SpaceSubject<Refcount<SmallMapleMm, LightRwsem>>>;
+    if (name == "refcount") checked.make = make_vma_locked<RefcountHooks<P>>();
+    if (name == "vma_rwlock") checked.make = make_vma_locked<SleepingHooks<P>>();
     if (name == "speculative") checked.make = make_speculation<VmaSequenceHooks<P>>();
     if (name == "speculative_mm") checked.make = make_speculation<MmSequenceHooks<P>>();
     if (name == "speculative_counted") checked.make = make_speculation<CountedSequenceHooks<P>>();
@@ -273,6 +277,9 @@ const std::vector<Checked>& checked_list() {
     all.push_back({"vma_rwsem", Family::refcount,
                    make_subject<VmaLockSubject<PerVmaLockHooks<P>, Ticket<P>>>,
                    make_subject<VmaLockSubject<PerVmaLockHooks<P>, StepMutex<P>>>});
+    all.push_back({"vma_sleeping_lock", Family::refcount,
+                   make_subject<VmaLockSubject<SleepingHooks<P>, Ticket<P>>>,
+                   make_subject<VmaLockSubject<SleepingHooks<P>, StepMutex<P>>>});
     append<RangeSubject>(all, Family::range, range_list<P>());
     append<SharedSubject>(all, Family::shared, shared_list<P>());
     all.push_back({"maple", Family::tree, make_subject<TreeSubject<SmallMaple>>});
@@ -325,6 +332,10 @@ const std::vector<Checked>& broken_checked_list() {
         broken_vma_lock<RefcountHooks<P>, Flaw::early_free>("vma_refcount:flaw=early_free"),
         broken_vma_lock<PerVmaLockHooks<P>, Flaw::no_write_lock>("vma_rwsem:flaw=no_write_lock"),
         broken_vma_lock<PerVmaLockHooks<P>, Flaw::early_close>("vma_rwsem:flaw=early_close"),
+        broken_vma_lock<SleepingHooks<P>, Flaw::no_write_lock>(
+            "vma_sleeping_lock:flaw=no_write_lock"),
+        broken_vma_lock<SleepingHooks<P>, Flaw::early_close>("vma_sleeping_lock:flaw=early_close"),
+        broken_vma_lock<SleepingHooks<P>, Flaw::early_free>("vma_sleeping_lock:flaw=early_free"),
         broken_range<Flaw::late_ticket>("range:flaw=late_ticket"),
         broken_range<Flaw::rude_readers>("range:flaw=rude_readers"),
         broken_range<Flaw::downgrade_silent>("range:flaw=downgrade_silent"),

@@ -13,6 +13,7 @@
 #include "locks/schemes/registry.hpp"
 #include "locks/schemes/speculative_counted.hpp"
 #include "locks/schemes/speculative_mm.hpp"
+#include "locks/schemes/vma_rwlock.hpp"
 #include "locks/shared/rwsem.hpp"
 
 namespace faultline::check {
@@ -59,6 +60,8 @@ std::vector<ExploredScheme> explored_schemes() {
       schemes.back().make_split = make_two<VmaLocked<MapleMm<P, NaiveHooks<P>>, Semaphore>>;
     if (name == "per_vma_lock")
       schemes.back().make_split = make_two<VmaLocked<MapleMm<P, PerVmaLockHooks<P>>, Semaphore>>;
+    if (name == "vma_rwlock")
+      schemes.back().make_split = make_two<VmaLocked<MapleMm<P, SleepingHooks<P>>, Semaphore>>;
     if (name == "speculative")
       schemes.back().make_split = make_two<Speculation<MapleMm<P, VmaSequenceHooks<P>>, Semaphore>>;
     if (name == "speculative_mm")

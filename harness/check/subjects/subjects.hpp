@@ -153,11 +153,14 @@ class QueueSubject final : public Subject {
 };
 
 // The protocol of a lock in a VMA (locks/shared/vma_lock_hooks.hpp): one VMA, an address space
-// under a mutex. A reader pins the VMA and gives up where a fault would fall back. A move detaches
-// it and lets it live in another address space, which then dies: a reader that pinned it there must
-// have unpinned it by then.
+// under a mutex. A reader pins the VMA and gives up where a fault would fall back, or look the VMA
+// up again. A move detaches it and lets it live in another address space, which then dies: a reader
+// that pinned it there must have unpinned it by then. Where sleeping readers refer to the VMA, the
+// last of them lets it live again.
 template <class Hooks, Mutex BigLock, Flaw flaw = Flaw::none>
 class VmaLockSubject final : public Subject {
+  using State = typename Hooks::State;
+
  public:
   VmaLockSubject() {
     hooks_.open();
@@ -166,8 +169,8 @@ class VmaLockSubject final : public Subject {
   }
   void start(u32) override {}
   void finish(u32) override {}
-  bool acquire(u32, const Act& act) override {
-    if (act.hold == Hold::shared) return vma_.pin(hooks_.owner()) == PinResult::pinned;
+  bool acquire(u32 thread, const Act& act) override {
+    if (act.hold == Hold::shared) return pin(thread) == PinResult::pinned;
     typename BigLock::Node node;
     big_lock_.lock(node);
     hooks_.open();
@@ -179,17 +182,7 @@ class VmaLockSubject final : public Subject {
     if (gone_) return;
     vma_.detach(hooks_.owner());
     gone_ = true;
-    auto* other = new (P::allocate(sizeof(Hooks), alignof(Hooks))) Hooks();
-    world().name(other, sizeof(*other), "address space", thread);
-    other->open();
-    vma_.attach(other->owner());
-    other->close();
-    other->open();
-    vma_.start_write(other->owner());
-    vma_.detach(other->owner());
-    other->close();
-    if (flaw != Flaw::early_free) other->close_down();
-    other->~Hooks();
+    if (is_free()) live_elsewhere(thread);
   }
   void release(u32, const Act& act) override {
     if (act.hold == Hold::shared) return vma_.unpin(hooks_.owner());
@@ -199,11 +192,41 @@ class VmaLockSubject final : public Subject {
   }
 
  private:
+  PinResult pin(u32 thread) {
+    PinResult result = vma_.pin(hooks_.owner());
+    if constexpr (State::rules.sleeps)
+      if (result == PinResult::referred) {
+        bool last = false;
+        result = vma_.sleep(hooks_.owner(), last);
+        if (last) live_elsewhere(thread);
+      }
+    return result;
+  }
+  // Whether nobody refers to the detached VMA.
+  bool is_free() {
+    if constexpr (State::rules.sleeps) return vma_.put() || flaw == Flaw::early_free;
+    return true;
+  }
+  void live_elsewhere(u32 thread) {
+    auto* other = new (P::allocate(sizeof(Hooks), alignof(Hooks))) Hooks();
+    world().name(other, sizeof(*other), "address space", thread);
+    other->open();
+    vma_.attach(other->owner());
+    other->close();
+    other->open();
+    vma_.start_write(other->owner());
+    vma_.detach(other->owner());
+    other->close();
+    is_free();
+    if (flaw != Flaw::early_free) other->close_down();
+    other->~Hooks();
+  }
+
   BigLock big_lock_;
   Hooks hooks_;
-  typename Hooks::State::Hot hot_;
-  typename Hooks::State::MostlyRead mostly_read_;
-  typename Hooks::State vma_{hot_, mostly_read_};
+  typename State::Hot hot_;
+  typename State::MostlyRead mostly_read_;
+  State vma_{hot_, mostly_read_};
   bool gone_ = false;  // under big_lock_
 };
 

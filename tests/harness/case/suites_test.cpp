@@ -184,6 +184,13 @@ TEST(Suites, AnEntrysCountsBeyondOneOfItsMachinesAreLeftOutThere) {
                                              "8 CPUs of ideal-2: it has 2"}));
 }
 
+TEST(Suites, AnEntryWithoutAContestantIsRefusedOnAnyMachine) {
+  Selection selection;
+  selection.entries = {{"lock_loop", {}}};
+  selection.machines = {"ideal-2"};
+  EXPECT_THROW(plan_machines(selection), std::invalid_argument);
+}
+
 TEST(Suites, DefaultsAreEverySchemeOfTheCatalogueOnce) {
   json suite = json::parse(a_suite);
   suite["entries"][0]["schemes"] = "defaults";
