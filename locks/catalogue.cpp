@@ -147,7 +147,7 @@ std::string expected_values(const Option& option) {
     case ValueKind::file:
       return "a file's path";
     case ValueKind::list:
-      return std::string("all or none, or with commas between some of ") + list_words(option, ", ");
+      return "all, none, or some of " + list_words(option, ", ") + " with commas between";
     default:
       return joined(option_values(option), " or ");
   }
@@ -376,9 +376,9 @@ Chosen choose(Families families, std::string_view text) {
   if (const Profile* profile = find_profile(name);
       profile != nullptr && (families & scheme_family) != 0) {
     if (text == name) return choose_profile(*profile);
-    throw std::invalid_argument("scheme '" + std::string(text) +
-                                "': a kernel profile takes no options, expected " +
-                                profile->composition + " with others");
+    throw std::invalid_argument(
+        "scheme '" + std::string(text) + "': a kernel profile takes no options, expected " +
+        profile->name + " alone, or its scheme with another option: " + profile->composition);
   }
   const Entry* entry = find_entry(families, name);
   if (entry != nullptr) return choose_among({entry, 1}, family_name(entry->family), text);

@@ -100,13 +100,14 @@ struct Entry {
 // A kernel's design as a scheme with options.
 struct Profile {
   const char* name;
-  const char* composition;
-  const char* summary;
+  const char* composition;  // the name of a scheme with options
+  const char* summary;      // what set this kernel apart from those before it
 };
 inline constexpr Profile profiles[] = {
 #define FAULTLINE_PROFILE(name, composition, summary) {name, composition, summary},
 #include "locks/schemes/profiles.def"
 };
+// The profile of that name, or null.
 const Profile* find_profile(std::string_view name);
 
 // The entries of a family whose list lies in locks/.
@@ -138,7 +139,8 @@ class Chosen {
   // The value of a number, or of a size in bytes. A number_as() that is left out has
   // the value of the option that it names.
   u64 number(std::string_view key) const;
-  // The value of a list: bit i for its i-th word, "all" and "none" not counted.
+  // The value of a list: bit i for its i-th word, "all" and "none" not counted. `key` belongs to a
+  // list.
   u32 bits(std::string_view key) const;
   // The entry that the option chooses, with its options. Null where this entry has no such option.
   const Chosen* part(std::string_view key) const;

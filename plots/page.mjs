@@ -343,7 +343,7 @@ export function makePage(runs, pictures, computed) {
   const specs = Object.fromEntries([...asked, ...pictures].filter((one) => one.spec).map((one) => [one.name, one.spec]));
   const agreed = agreements(computed);
   const links = [
-    ...(questions ? [['questions', 'The questions']] : []),
+    ...(computed.answers ?? []).map(({ name: file, title }) => [`questions-${file}`, title]),
     ...pictures.map((one) => [one.name, one.title]),
     ...(rungs ? [['ladder', 'The ladder']] : []),
     ...(changed ? [['changes', 'Changes']] : []),

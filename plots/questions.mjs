@@ -12,7 +12,9 @@ const seriesOf = ({ what, base, other, measure }) => `${what}: ${other} over ${b
 function ratioRows({ comparisons }) {
   return comparisons.flatMap((comparison) =>
     comparison.machines.flatMap(({ where, points }) =>
-      points.map(({ cpus, ratio, doubtful }) => ({ panel: where, series: seriesOf(comparison), threads: cpus, ...ratio, doubtful })),
+      points
+        .filter(({ ratio }) => ratio)
+        .map(({ cpus, ratio, doubtful }) => ({ panel: where, series: seriesOf(comparison), threads: cpus, ...ratio, doubtful })),
     ),
   );
 }
@@ -33,7 +35,7 @@ function shareRows({ shares }) {
       return parts
         .filter(([key]) => last[key] !== undefined)
         .map(([key, part], rank) => ({
-          panel: `${where}, ${last.cpus} CPUs`,
+          panel: `${where}, at ${last.cpus}`,
           what: last.doubtful ? `${what} ?` : what,
           part,
           rank,
@@ -71,24 +73,28 @@ function shareSpec({ question }, rows, runs) {
   return spec;
 }
 
+/** The names of a question's two pictures. `file`: the name of its file. */
+const pictureNames = (file, { name }) => [`question-${file}-${name}`, `question-${file}-${name}-shares`];
+
 /** [{name, title, spec}] of the questions that these results answer. */
 export function questionPictures(runs, computed) {
-  return (computed.answers ?? []).flatMap(({ questions }) =>
+  return (computed.answers ?? []).flatMap(({ name: file, questions }) =>
     questions.flatMap((question) => {
+      const [ratioName, shareName] = pictureNames(file, question);
       const ratios = ratioRows(question);
       const shares = shareRows(question);
       const title = question.question;
       return [
-        ...(ratios.length > 0 ? [{ name: `question-${question.name}`, title, spec: ratioSpec(question, ratios, runs) }] : []),
-        ...(shares.length > 0 ? [{ name: `question-${question.name}-shares`, title, spec: shareSpec(question, shares, runs) }] : []),
+        ...(ratios.length > 0 ? [{ name: ratioName, title, spec: ratioSpec(question, ratios, runs) }] : []),
+        ...(shares.length > 0 ? [{ name: shareName, title, spec: shareSpec(question, shares, runs) }] : []),
       ];
     }),
   );
 }
 
-function questionHtml(question, drawn, escape) {
+function questionHtml(file, question, drawn, escape) {
   const said = question.said.map((text) => `<li>${escape(text)}</li>`).join('');
-  const pictures = [`question-${question.name}`, `question-${question.name}-shares`]
+  const pictures = pictureNames(file, question)
     .filter((name) => drawn.has(name))
     .map((name) => `<div class="wide"><div class="picture" id="picture-${name}"></div></div>`)
     .join('');
@@ -106,12 +112,12 @@ function questionHtml(question, drawn, escape) {
 export function questionsSection(computed, pictures, escape) {
   const drawn = new Set(pictures.map(({ name }) => name));
   return (computed.answers ?? [])
-    .map(({ title, source, questions }) => {
+    .map(({ name: file, title, source, questions }) => {
       const about =
         'Each claim with who made it, then what was measured. A ratio above 1 is in favour of the first of two names; for a latency, ' +
         'against it. An interval that contains 1 decides nothing. White points are doubtful.';
-      const list = questions.map((question) => questionHtml(question, drawn, escape)).join('\n');
-      return `<section id="questions"><h2>${escape(title)}</h2><p class="about">${about} ${escape(source)}</p>${list}</section>`;
+      const list = questions.map((question) => questionHtml(file, question, drawn, escape)).join('\n');
+      return `<section id="questions-${file}"><h2>${escape(title)}</h2><p class="about">${about} ${escape(source)}</p>${list}</section>`;
     })
     .join('\n');
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <stdexcept>
 
@@ -36,6 +37,18 @@ void require_modules(const std::filesystem::path& plots) {
   }
 }
 
+/** The answers to the questions of these results' suites. Another suite may run some of the cases,
+ * and its user did not ask. */
+nlohmann::json answers_of_suites(const std::vector<nlohmann::json>& parts) {
+  nlohmann::json asked = nlohmann::json::array();
+  for (nlohmann::json& answers : all_answers(parts))
+    if (std::any_of(parts.begin(), parts.end(), [&](const nlohmann::json& part) {
+          return part.value("suite", "") == answers["name"];
+        }))
+      asked.push_back(std::move(answers));
+  return asked;
+}
+
 /** The statistics over all files together. */
 nlohmann::json compute(const std::vector<std::string>& files) {
   std::vector<nlohmann::json> parts;
@@ -44,7 +57,7 @@ nlohmann::json compute(const std::vector<std::string>& files) {
   computed["fits"] = fits_of(parts, published_curves());
   computed["axes"] = axes_of(parts);
   computed["native_and_simulated"] = native_and_simulated(parts);
-  computed["answers"] = all_answers(parts);
+  computed["answers"] = answers_of_suites(parts);
   computed["results"] = std::move(parts);
   return computed;
 }

@@ -14,6 +14,7 @@
 
 #include "harness/stats/stats.hpp"
 #include "results/aggregate.hpp"
+#include "results/case_axes.hpp"
 #include "results/data_files.hpp"
 #include "results/doubt.hpp"
 #include "results/files.hpp"
@@ -46,23 +47,26 @@ struct Measure {
         fmt::format("measure {}, expected throughput, rate of KIND or pNN of KIND", text));
   }
 
-  /** The values of a case's repetitions; one value where it is over all of them; none if the case
-   * does not have them. */
-  std::vector<double> values(const json& one) const {
-    if (what == What::throughput) {
-      if (!one.contains("throughput")) return {};
-      return one["throughput"]["repetitions"].get<std::vector<double>>();
-    }
+  /** The values of a case's repetitions, of a simulated case those of its main mode; one value
+   * where it is over all repetitions; none if the case does not have them. A repetition that
+   * completed no operation of the kind has the rate 0. */
+  std::vector<double> values(const json& one, bool simulated) const {
     if (what == What::latency) {
       const json found =
           one.value(json::json_pointer("/kinds") / kind / "latency_ns" / percentile, json());
       return found.is_number() ? std::vector{found.get<double>()} : std::vector<double>{};
     }
+    if (!one.contains("throughput")) return {};
+    const auto all = one["throughput"]["repetitions"].get<std::vector<double>>();
+    const std::vector<double> kept = simulated ? main_mode(all) : all;
+    if (what == What::throughput || kept.empty()) return kept;
+    const auto [least, most] = std::minmax_element(kept.begin(), kept.end());
     std::vector<double> rates;
     for (const json& trial : one["trials"]) {
       if (trial.value("latency", false) || trial.value("status", "") != "ok") continue;
-      const json rate = trial.value(json::json_pointer("/kinds") / kind / "rate", json());
-      if (rate.is_number()) rates.push_back(rate.get<double>());
+      const double rate = trial["rate"];
+      if (rate < *least || rate > *most) continue;
+      rates.push_back(trial.value(json::json_pointer("/kinds") / kind / "rate", 0.0));
     }
     return rates;
   }
@@ -74,15 +78,34 @@ struct Measure {
   }
 };
 
-/** One side of a comparison: the case of each number of CPUs. */
+/** The cases of one side by the number of CPUs, apart for each setting of what is not named. */
 using CasesByCpus = std::map<int, const json*>;
+using CasesBySettings = std::map<std::string, CasesByCpus>;
 
-CasesByCpus cases_by_cpus(const json& part, const json& wanted, const json& machine) {
-  CasesByCpus side;
+/** How the case departs from the defaults on the axes that `wanted` does not name. */
+std::string other_settings(const json& one, const json& wanted, const json& axes) {
+  std::string text;
+  for (const json& axis : axes) {
+    const std::string key = axis["key"];
+    if (wanted.contains(key) || one.value(key, axis["default"]) == axis["default"]) continue;
+    text += ", " + setting_label(one, axis);
+  }
+  const std::string placement = one.value("placement", "compact");
+  if (!wanted.contains("placement") && placement != "compact") text += ", " + placement;
+  return text;
+}
+
+/** Where all settings that are not named have their defaults in one case at least, only such cases:
+ * the others do other work. */
+CasesBySettings cases_by_settings(const json& part, const json& wanted, const json& machine,
+                                  const json& axes) {
+  CasesBySettings found;
   for (const json& one : part["cases"])
-    if (one.value("machine", json()) == machine && stands_for(one, wanted))
-      side[one["threads"].get<int>()] = &one;
-  return side;
+    if (one.value("machine", json()) == machine && stands_for(one, wanted) &&
+        !one.value("oversubscribed", false))
+      found[other_settings(one, wanted, axes)][one["threads"].get<int>()] = &one;
+  if (found.contains("")) return {{"", found[""]}};
+  return found;
 }
 
 std::string verdict_of(const json& ratio) {
@@ -91,23 +114,46 @@ std::string verdict_of(const json& ratio) {
   return ratio["high"].get<double>() < 1 ? "lower" : "not decided";
 }
 
+std::size_t zeros(const std::vector<double>& values) {
+  return static_cast<std::size_t>(std::count(values.begin(), values.end(), 0.0));
+}
+
+/** The point of two cases that have values. Where a repetition completed nothing, a ratio would
+ * hide that, so the point has none. */
+json point_of(int cpus, const std::vector<double>& base, const std::vector<double>& other) {
+  json point = {{"cpus", cpus}};
+  if (zeros(base) + zeros(other) != 0) {
+    point["verdict"] = "none completed";
+    point["none"] = {{"base", zeros(base)},
+                     {"of_base", base.size()},
+                     {"other", zeros(other)},
+                     {"of_other", other.size()}};
+    return point;
+  }
+  const json ratio = ratio_estimate(base, other);
+  point.update({{"base", estimate(base)},
+                {"other", estimate(other)},
+                {"ratio", ratio},
+                {"verdict", verdict_of(ratio)}});
+  return point;
+}
+
+/** The points at which both cases were measured; `missing` gets the counts of the others. */
 json points_of(const CasesByCpus& base, const CasesByCpus& other, const Measure& measure,
-               bool simulated) {
+               bool simulated, std::set<int>& missing) {
   json points = json::array();
+  for (const auto& [cpus, one] : other)
+    if (!base.contains(cpus)) missing.insert(cpus);
   for (const auto& [cpus, one] : base) {
     const auto found = other.find(cpus);
-    if (found == other.end()) continue;
-    std::vector<double> before = measure.values(*one);
-    std::vector<double> after = measure.values(*found->second);
-    if (simulated) before = main_mode(before), after = main_mode(after);
-    const bool positive = std::all_of(before.begin(), before.end(), [](double x) { return x > 0; });
-    if (before.empty() || after.empty() || !positive) continue;
-    const json ratio = ratio_estimate(before, after);
-    json point = {{"cpus", cpus},
-                  {"base", estimate(before)},
-                  {"other", estimate(after)},
-                  {"ratio", ratio},
-                  {"verdict", verdict_of(ratio)}};
+    const std::vector<double> before = measure.values(*one, simulated);
+    const std::vector<double> after =
+        found == other.end() ? std::vector<double>{} : measure.values(*found->second, simulated);
+    if (before.empty() || after.empty()) {
+      missing.insert(cpus);
+      continue;
+    }
+    json point = point_of(cpus, before, after);
     const std::string why = doubts_text(*one);
     const std::string doubt = why.empty() ? doubts_text(*found->second) : why;
     if (!doubt.empty()) point["doubtful"] = doubt;
@@ -134,14 +180,29 @@ std::string listed(const std::vector<int>& counts) {
   return text;
 }
 
-std::string cpus_text(int cpus) {
-  return fmt::format("{} CPU{}", cpus, cpus == 1 ? "" : "s");
+/** "8 CPUs" of a simulated machine, "8 threads" of a measured one. */
+std::string count_text(int count, bool simulated) {
+  return fmt::format("{} {}{}", count, simulated ? "CPU" : "thread", count == 1 ? "" : "s");
+}
+
+/** "refcount completed no unmap in 4 of 6 repetitions" */
+std::string none_text(const std::string& name, const Measure& measure, const json& zero,
+                      const json& of) {
+  return fmt::format("{} completed no {} in {} of {} repetitions", name,
+                     measure.kind.empty() ? "operation" : measure.kind, zero.get<int>(),
+                     of.get<int>());
 }
 
 /** What the point at the most CPUs says. */
 std::string headline(const json& point, const std::string& base, const std::string& other,
-                     const Measure& measure) {
-  const std::string at = cpus_text(point["cpus"]);
+                     const Measure& measure, bool simulated) {
+  const std::string at = count_text(point["cpus"], simulated);
+  if (point["verdict"] == "none completed") {
+    const json& none = point["none"];
+    return fmt::format("At {} {}, and {}.", at,
+                       none_text(other, measure, none["other"], none["of_other"]),
+                       none_text(base, measure, none["base"], none["of_base"]));
+  }
   const std::string ratio = ratio_text(point["ratio"]);
   if (point["verdict"] == "not decided")
     return fmt::format(
@@ -152,11 +213,15 @@ std::string headline(const json& point, const std::string& base, const std::stri
   return text + ".";
 }
 
-/** Of the points with one verdict: "higher at 1 and 4 (by most at 4: 1.5)", "not decided at 2",
+/** Of the points with one verdict: "higher at 1 and 4 (farthest at 4, 1.5)", "not decided at 2",
  * "without an interval 0.9 at 1, 1.1 at 2". */
 std::string told(const std::string& verdict, const std::vector<const json*>& points) {
   std::vector<std::string> ratios;
   std::vector<int> counts;
+  if (verdict == "none completed") {
+    for (const json* point : points) counts.push_back((*point)["cpus"]);
+    return fmt::format("repetitions that completed nothing at {}", listed(counts));
+  }
   const auto distance = [](const json* point) {
     return std::abs(std::log((*point)["ratio"]["median"].get<double>()));
   };
@@ -170,20 +235,28 @@ std::string told(const std::string& verdict, const std::vector<const json*>& poi
   const json& most =
       **std::max_element(points.begin(), points.end(),
                          [&](const json* a, const json* b) { return distance(a) < distance(b); });
-  return fmt::format("{} at {} (by most at {}: {})", verdict, listed(counts),
-                     most["cpus"].get<int>(), number(most["ratio"]["median"]));
+  const std::string ratio = number(most["ratio"]["median"]);
+  if (counts.size() == 1) return fmt::format("{} at {} ({})", verdict, counts[0], ratio);
+  return fmt::format("{} at {} (farthest at {}, {})", verdict, listed(counts),
+                     most["cpus"].get<int>(), ratio);
 }
 
 /** What the points at fewer CPUs say, by their verdicts. */
 std::string rest_text(const json& points) {
   std::vector<std::string> parts;
-  for (const char* verdict : {"higher", "lower", "not decided", "no interval"}) {
+  for (const char* verdict : {"higher", "lower", "not decided", "no interval", "none completed"}) {
     std::vector<const json*> of_it;
     for (std::size_t i = 0; i + 1 < points.size(); ++i)
       if (points[i]["verdict"] == verdict) of_it.push_back(&points[i]);
     if (!of_it.empty()) parts.push_back(told(verdict, of_it));
   }
   return parts.empty() ? "" : fmt::format(" At fewer: {}.", fmt::join(parts, "; "));
+}
+
+std::string missing_text(const std::set<int>& missing) {
+  return missing.empty()
+             ? ""
+             : fmt::format(" Not measured at {}.", listed({missing.begin(), missing.end()}));
 }
 
 std::string doubt_text(const json& points) {
@@ -206,45 +279,69 @@ std::string name_of(const json& wanted, const json& against) {
   return fmt::format("{}", fmt::join(names, " with "));
 }
 
-std::vector<std::pair<json, std::string>> machines_of(const json& part) {
+/** A machine of one file. */
+struct Place {
+  json machine;       // null where it was measured
+  std::string where;  // "epyc-7742x2, simulated"; with the file's number where two files have it
+};
+
+std::vector<Place> places_of(const std::vector<json>& parts, std::size_t index) {
+  const json& part = parts[index];
+  const std::string file = parts.size() > 1 ? fmt::format(", file {}", index + 1) : "";
   if (part["mode"] != "sim")
-    return {{json(), fmt::format("{}, native", part["machine"]["cpu_model"].get<std::string>())}};
-  std::vector<std::pair<json, std::string>> machines;
-  for (const json& model : part["machine"]["models"]) {
-    const std::string name = model["name"];
-    machines.emplace_back(name, name + ", simulated");
-  }
-  return machines;
+    return {{json(),
+             fmt::format("{}, native{}", part["machine"]["cpu_model"].get<std::string>(), file)}};
+  std::vector<Place> places;
+  for (const json& model : part["machine"]["models"])
+    places.push_back(
+        {model["name"], fmt::format("{}, simulated{}", model["name"].get<std::string>(), file)});
+  return places;
 }
 
-json comparison_of(const std::vector<json>& parts, const json& asked) {
+/** What one comparison says of one place and setting; null without a case. */
+json told_at(const std::string& where, const CasesByCpus& base, const CasesByCpus& other,
+             const json& names, const Measure& measure, bool simulated) {
+  std::set<int> missing;
+  const json points = points_of(base, other, measure, simulated, missing);
+  if (points.empty() && missing.empty()) return nullptr;
+  std::string sentence;
+  if (!points.empty())
+    sentence = headline(points.back(), names["base"], names["other"], measure, simulated) +
+               rest_text(points) + doubt_text(points);
+  sentence += missing_text(missing);
+  return {{"where", where},
+          {"simulated", simulated},
+          {"sentence", sentence.substr(sentence.find_first_not_of(' '))},
+          {"points", points}};
+}
+
+json comparison_of(const std::vector<json>& parts, const json& axes, const json& asked) {
   const Measure measure = Measure::parse(asked.value("measure", "throughput"));
   json base = asked.value("case", json::object());
   json other = base;
   base.update(asked.at("base"));
   other.update(asked.at("other"));
-  const std::string base_name = name_of(base, other);
-  const std::string other_name = name_of(other, base);
-  if (base_name.empty() || other_name.empty())
-    throw std::invalid_argument(fmt::format("comparison {}: base and other are one case",
-                                            asked.at("what").get<std::string>()));
   json answer = {{"what", asked.at("what")},
-                 {"base", base_name},
-                 {"other", other_name},
+                 {"base", name_of(base, other)},
+                 {"other", name_of(other, base)},
                  {"measure", measure.text},
                  {"machines", json::array()}};
-  for (const json& part : parts) {
-    const bool simulated = part["mode"] == "sim";
-    for (const auto& [machine, where] : machines_of(part)) {
-      const json points = points_of(cases_by_cpus(part, base, machine),
-                                    cases_by_cpus(part, other, machine), measure, simulated);
-      if (points.empty()) continue;
-      const std::string sentence = headline(points.back(), base_name, other_name, measure) +
-                                   rest_text(points) + doubt_text(points);
-      answer["machines"].push_back(
-          {{"where", where}, {"simulated", simulated}, {"sentence", sentence}, {"points", points}});
+  if (answer["base"] == "" || answer["other"] == "")
+    throw std::invalid_argument(fmt::format("comparison {}: base and other are one case",
+                                            asked.at("what").get<std::string>()));
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    for (const auto& [machine, where] : places_of(parts, i)) {
+      CasesBySettings before = cases_by_settings(parts[i], base, machine, axes);
+      CasesBySettings after = cases_by_settings(parts[i], other, machine, axes);
+      std::set<std::string> settings;
+      for (const auto* side : {&before, &after})
+        for (const auto& [setting, cases] : *side) settings.insert(setting);
+      for (const std::string& setting : settings) {
+        json told = told_at(where + setting, before[setting], after[setting], answer, measure,
+                            parts[i]["mode"] == "sim");
+        if (!told.is_null()) answer["machines"].push_back(std::move(told));
+      }
     }
-  }
   return answer;
 }
 
@@ -274,13 +371,13 @@ std::string share_text(double share) {
   return fmt::format("{:.0f} %", 100 * share);
 }
 
-/** "At 64 CPUs waiting takes most of the time, 80 %; 10 % are work ..." */
-std::string shares_sentence(int cpus, const json& shares) {
+/** "At 64 CPUs the greatest part of the threads' time is work: work 60 %, ..." */
+std::string shares_sentence(int cpus, const json& shares, bool simulated) {
+  const std::string at = count_text(cpus, simulated);
   if (!shares.contains("work"))
     return fmt::format(
-        "At {} waiting takes {} of the threads' time. Stalls for lines were not "
-        "measured.",
-        cpus_text(cpus), share_text(shares["waiting"]));
+        "At {} waiting takes {} of the threads' time. Stalls for lines were not measured.", at,
+        share_text(shares["waiting"]));
   const std::pair<const char*, const char*> names[] = {{"work", "work"},
                                                        {"waiting", "waiting for locks"},
                                                        {"stall", "stalls for cache lines"},
@@ -291,7 +388,7 @@ std::string shares_sentence(int cpus, const json& shares) {
     if (shares[name.first].get<double>() > shares[most->first].get<double>()) most = &name;
     parts.push_back(fmt::format("{} {}", name.second, share_text(shares[name.first])));
   }
-  std::string text = fmt::format("At {} most of the CPUs' time is {}: {}", cpus_text(cpus),
+  std::string text = fmt::format("At {} the greatest part of the threads' time is {}: {}", at,
                                  most->second, fmt::join(parts, ", "));
   if (shares.contains("line"))
     text += fmt::format("; of the lines {} stalls them most, {}",
@@ -300,26 +397,32 @@ std::string shares_sentence(int cpus, const json& shares) {
   return text + ".";
 }
 
-json shares_of(const std::vector<json>& parts, const json& asked) {
+json shares_at(const std::string& where, const CasesByCpus& cases, bool simulated) {
+  json points = json::array();
+  for (const auto& [cpus, one] : cases) {
+    json shares = time_of(*one);
+    if (shares.is_null()) continue;
+    shares["cpus"] = cpus;
+    if (const std::string why = doubts_text(*one); !why.empty()) shares["doubtful"] = why;
+    points.push_back(std::move(shares));
+  }
+  if (points.empty()) return nullptr;
+  const json& last = points.back();
+  return {{"where", where},
+          {"simulated", simulated},
+          {"sentence", shares_sentence(last["cpus"], last, simulated) + doubt_text(points)},
+          {"points", points}};
+}
+
+json shares_of(const std::vector<json>& parts, const json& axes, const json& asked) {
   json answer = {{"what", asked.at("what")}, {"machines", json::array()}};
-  for (const json& part : parts)
-    for (const auto& [machine, where] : machines_of(part)) {
-      json points = json::array();
-      for (const auto& [cpus, one] : cases_by_cpus(part, asked.at("case"), machine)) {
-        json shares = time_of(*one);
-        if (shares.is_null()) continue;
-        shares["cpus"] = cpus;
-        if (const std::string why = doubts_text(*one); !why.empty()) shares["doubtful"] = why;
-        points.push_back(std::move(shares));
-      }
-      if (points.empty()) continue;
-      const json& last = points.back();
-      answer["machines"].push_back(
-          {{"where", where},
-           {"simulated", part["mode"] == "sim"},
-           {"sentence", shares_sentence(last["cpus"], last) + doubt_text(points)},
-           {"points", points}});
-    }
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    for (const auto& [machine, where] : places_of(parts, i))
+      for (const auto& [setting, cases] :
+           cases_by_settings(parts[i], asked.at("case"), machine, axes))
+        if (json told = shares_at(where + setting, cases, parts[i]["mode"] == "sim");
+            !told.is_null())
+          answer["machines"].push_back(std::move(told));
   return answer;
 }
 
@@ -328,6 +431,7 @@ json shares_of(const std::vector<json>& parts, const json& asked) {
 json answers_of(const std::vector<json>& parts, const json& asked) {
   json answers = {
       {"title", asked.at("title")}, {"source", asked.at("source")}, {"questions", json::array()}};
+  const json axes = axes_of(parts);
   bool is_answered = false;
   for (const json& question : asked.at("questions")) {
     json& answer = answers["questions"].emplace_back();
@@ -338,9 +442,9 @@ json answers_of(const std::vector<json>& parts, const json& asked) {
               {"comparisons", json::array()},
               {"shares", json::array()}};
     for (const json& comparison : question.at("comparisons"))
-      answer["comparisons"].push_back(comparison_of(parts, comparison));
+      answer["comparisons"].push_back(comparison_of(parts, axes, comparison));
     for (const json& shares : question.value("shares", json::array()))
-      answer["shares"].push_back(shares_of(parts, shares));
+      answer["shares"].push_back(shares_of(parts, axes, shares));
     for (const char* key : {"comparisons", "shares"})
       for (const json& one : answer[key]) is_answered = is_answered || !one["machines"].empty();
   }
@@ -349,22 +453,17 @@ json answers_of(const std::vector<json>& parts, const json& asked) {
 
 namespace {
 
-/** The files of results/questions/. */
-std::vector<json> asked_questions() {
-  std::set<std::filesystem::path> paths;
-  for (const auto& file : std::filesystem::directory_iterator(data_file("questions")))
-    if (file.path().extension() == ".json") paths.insert(file.path());
-  std::vector<json> files;
-  for (const auto& path : paths) {
-    const std::string text = read_text(path.string(), a_file_of_questions);
-    try {
-      files.push_back(json::parse(text));
-    } catch (const json::exception& error) {
-      throw std::invalid_argument(fmt::format("not a file of questions, {}: {}, expected {}",
-                                              path.string(), error.what(), a_file_of_questions));
-    }
+/** What answers_of says about one file of results/questions/. */
+json answers_of_file(const std::vector<json>& parts, const std::filesystem::path& path) {
+  const std::string text = read_text(path.string(), a_file_of_questions);
+  try {
+    json answers = answers_of(parts, json::parse(text));
+    if (!answers.is_null()) answers["name"] = path.stem().string();
+    return answers;
+  } catch (const std::exception& error) {
+    throw std::invalid_argument(fmt::format("not a file of questions, {}: {}, expected {}",
+                                            path.string(), error.what(), a_file_of_questions));
   }
-  return files;
 }
 
 void print_one(std::ostream& out, const std::string& what, const json& machines) {
@@ -383,11 +482,12 @@ void print_answers(std::ostream& out, const json& answers) {
     fmt::print(out, "\n{}. {}\n", ++i, question["question"].get<std::string>());
     for (const json& said : question["said"]) fmt::print(out, "   {}\n", said.get<std::string>());
     for (const json& comparison : question["comparisons"])
-      print_one(out,
-                fmt::format("{}: {} over {}", comparison["what"].get<std::string>(),
-                            comparison["other"].get<std::string>(),
-                            comparison["base"].get<std::string>()),
-                comparison["machines"]);
+      print_one(
+          out,
+          fmt::format("{}: {} over {}, {}", comparison["what"].get<std::string>(),
+                      comparison["other"].get<std::string>(), comparison["base"].get<std::string>(),
+                      comparison["measure"].get<std::string>()),
+          comparison["machines"]);
     for (const json& shares : question["shares"])
       print_one(out, shares["what"], shares["machines"]);
     for (const json& open : question["open"])
@@ -398,9 +498,12 @@ void print_answers(std::ostream& out, const json& answers) {
 }  // namespace
 
 std::vector<json> all_answers(const std::vector<json>& parts) {
+  std::set<std::filesystem::path> paths;
+  for (const auto& file : std::filesystem::directory_iterator(data_file("questions")))
+    if (file.path().extension() == ".json") paths.insert(file.path());
   std::vector<json> all;
-  for (const json& asked : asked_questions())
-    if (json answers = answers_of(parts, asked); !answers.is_null())
+  for (const auto& path : paths)
+    if (json answers = answers_of_file(parts, path); !answers.is_null())
       all.push_back(std::move(answers));
   return all;
 }

@@ -208,15 +208,16 @@ class SuiteReader {
     if (const std::string other = locks ? "schemes" : "locks"; members.has(other))
       members.refuse(other, fmt::format("{} for workload {}", key, workload.name));
     const Members& from = members.has(key) || locks ? members : root_;
-    const std::string expected = "\"all\", \"defaults\", or a list of " + key;
+    const std::string expected = "\"all\", \"defaults\", \"designs\", or a list of " + key;
     std::vector<std::string> names;
     const auto& selection = from.at(key, expected);
-    if (selection == "all" || selection == "defaults") {
+    if (selection == "all" || selection == "defaults" || selection == "designs") {
       names = all_contestants(locks);
-      if (selection == "defaults")
-        std::erase_if(names, [](const std::string& name) {
+      if (selection != "all")
+        std::erase_if(names, [&](const std::string& name) {
           const Chosen chosen = scheme_or_lock_named(name);
-          return chosen.is_profile() || chosen.departures() != 0;
+          const bool is_default = chosen.departures() == 0;
+          return chosen.is_profile() ? selection == "defaults" || is_default : !is_default;
         });
       if (suite_.simulated) std::erase_if(names, is_native_only);
       return names;

@@ -127,14 +127,15 @@ void add_fit(CLI::App& app, int& exit_code) {
 void add_answers(CLI::App& app, int& exit_code) {
   auto files = std::make_shared<std::vector<std::string>>();
   CLI::App* answers = app.add_subcommand(
-      "answers",
-      "says what results answer to questions that people argued over, such as those of 2019");
-  answers->add_option("FILE", *files, "result files, native or simulated, best of suite lwn-2019")
+      "answers", "answers questions that people argued over, such as those of 2019, from results");
+  answers
+      ->add_option("FILE", *files,
+                   "result files, native or simulated, such as those of suite lwn-2019")
       ->required();
   answers->callback([files, &exit_code] {
     if (!print_answers_of(*files, std::cout))
       throw std::invalid_argument(
-          "answers: none of the compared cases is in these files, expected results of suite "
+          "answers: no comparison has its cases in these files, expected results of suite "
           "lwn-2019 (`faultline run --suite lwn-2019`, `faultline sim --suite lwn-2019`)");
     exit_code = 0;
   });

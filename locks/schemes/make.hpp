@@ -24,7 +24,7 @@ void for_each_shared(Visit&& visit);
 template <class Visit>
 void for_each_range(Visit&& visit);
 
-// Stands for the line of a lock that a scheme has not.
+// Stands for the line of a lock that a scheme does not have.
 struct NoLine {
   template <class P, Choices choices, Layout layout>
   using Lock = void;
@@ -80,13 +80,6 @@ constexpr Choices choices_in(std::string_view name, const Entry& lock) {
   return choices;
 }
 
-// The option whose value is a list of words. An option without a key where there is none.
-constexpr Option list_of(const Entry& entry) {
-  for (const Option& option : entry.options)
-    if (option.kind == ValueKind::list) return option;
-  return {};
-}
-
 // Makes one scheme over one platform. A scheme may have an option for a mutex or reader-writer
 // lock, and one for a range lock.
 template <class P, class Scheme>
@@ -102,7 +95,6 @@ class SpaceMaker {
     } else {
       if constexpr (lock_key.key != nullptr) options_.lock = chosen_.part(lock_key.key);
       if constexpr (ranges_key.key != nullptr) options_.ranges = chosen_.part(ranges_key.key);
-      if constexpr (narrow_key.key != nullptr) options_.narrow = chosen_.bits(narrow_key.key);
       if constexpr (requires { Scheme::take(chosen_, options_); }) Scheme::take(chosen_, options_);
       if constexpr (requires { typename Scheme::template Made<P, Choices{}>; })
         make_chosen(std::make_index_sequence<count_combinations(entry)>());
@@ -133,7 +125,6 @@ class SpaceMaker {
   static constexpr Option lock_key = option_of(entry, mutex_family | shared_family);
   static constexpr Option ranges_key = option_of(entry, range_family);
   static constexpr Option vmas_key = option_of(entry, vmas_family);
-  static constexpr Option narrow_key = list_of(entry);
 
   // `Line` is the container's line, or void where the scheme has no container.
   template <class Line>

@@ -19,23 +19,26 @@
 // behind the map (range_lock.reservation_waits). Other maps find the place occupied and choose
 // another. No other operation changes it. What is mapped beside it may stay apart from it.
 //
-// Without a queue, nothing would order the map before the threads that find its reservation. So the
-// map reserves nothing: it is an edit that chooses its place anew each time it computes its reach.
-// Threads that map at the same time choose the same place, and all but the first try again.
+// Without a queue, nothing would order the map before the threads that find its reservation. So a
+// map that chooses its place reserves nothing: it is an edit that chooses anew each time it
+// computes its reach. A fixed map that replaces mappings reserves its place under its exclusive
+// hold, over any range lock. Threads that map at the same time choose the same place, and all but
+// the first try again.
 //
 // The holds of each operation: fault, its page shared; discard, its range shared; map, protect, brk
 // and stack growth, the reach exclusively; unmap, the reach exclusively to detach, then its own
 // range shared to zap. scan takes the structure lock alone and walks some VMAs at a time, as
 // /proc/PID/maps does. A fault sets an anon_vma under the structure lock, which keeps the
 // neighbours unchanged, so its range need not include them. No thread holds two ranges at once,
-// beside a map that enters the queue a second time.
+// except a map that enters the queue a second time.
 //
-// Option `narrow` names the kinds of operation that do so. The others do the same work, but hold
-// the whole address space where it says a range, as full_range does; then scan too holds it,
-// shared. At the summit of 2019 Mel Gorman proposed this way from mmap_sem to ranges: all users
+// Option `narrow` names the kinds of operation that lock these ranges. The others do the same work,
+// but lock the whole address space instead of a range, as full_range does; a scan among them locks
+// it shared. At the summit of 2019 Mel Gorman proposed this way from mmap_sem to ranges: all users
 // lock the whole address space first, and then each of them can be evaluated and narrowed by itself
-// (LWN, "How to get rid of mmap_sem"). So narrow=none has one step behind it: unlike full_range it
-// has the structure lock. A map that holds the whole address space reserves nothing.
+// (LWN, "How to get rid of mmap_sem"). narrow=none differs from
+// full_range by the structure lock alone. A map that holds the whole address space and chooses its
+// place reserves nothing.
 //
 // Not linearizable: a discard holds its range shared, so faults may come between its pages; a scan
 // lets the structure lock go on its way; and a walk takes no lock, so it may find a page that a
@@ -630,6 +633,9 @@ class RangeLockScheme
 };
 
 struct range_lock_scheme {
+  static void take(const Chosen& chosen, AddressSpaceOptions& options) {
+    options.narrow = chosen.bits("narrow");
+  }
   template <class P>
   using UsualRanges = TreeRangeLock<P>;
   template <class P, class Vmas, class Lock, class Ranges, Layout layout>

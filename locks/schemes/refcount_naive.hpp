@@ -5,10 +5,11 @@
 // with it everybody who needs the big lock, which the writer holds.
 //
 // The article gives the count alone. The rest is the protocol of locks/shared/vma_shared_lock.hpp
-// and the faults of locks/schemes/vma_lock.hpp, with the rules of `refcount`, so that the two
-// schemes differ in the lock of the VMA alone. Once the writer has found zero, it sets vm_lock_seq,
-// and faults fall back to the big lock until the edit is complete. Without that a fault could come
-// in between two VMAs that one edit changes.
+// and the faults of locks/schemes/vma_lock.hpp, with the rules of `refcount`. So the two schemes
+// differ in the lock of the VMA and its protocol: here an unmap locks each VMA once more, a flag
+// marks detached VMAs, and each VMA has a word for its sleepers. Once the writer has found zero, it
+// sets vm_lock_seq, and faults fall back to the big lock until the edit is complete. Without that a
+// fault could come in between two VMAs that one edit changes.
 //
 // No kernel had this. vm_refcnt of Linux 6.15 is also such a count, but its writer sets
 // VMA_LOCK_OFFSET before it waits, and no fault comes in from then on. Not modelled of Linux
@@ -25,7 +26,7 @@ namespace faultline {
 
 // The hooks of `refcount_naive`.
 template <class P, Layout layout = Layout::linux_6_18, class Place = BehindMmapLock<P, layout>>
-using NaiveHooks =
+using RefcountNaiveHooks =
     VmaLockHooks<P,
                  VmaSharedLock<P, NaiveRefcountLock<P, alignof(typename P::template atomic<u64>)>,
                                VmaLockRules{}, layout>,
@@ -34,7 +35,7 @@ using NaiveHooks =
 struct refcount_naive_scheme {
   template <class P, class Vmas, class Lock, Layout layout>
   using Space =
-      VmaLocked<Mm<P, Vmas, NaiveHooks<P, layout, PlaceBehind<P, Lock, layout>>, layout>, Lock>;
+      VmaLocked<Mm<P, Vmas, RefcountNaiveHooks<P, layout, PlaceBehind<P, Lock, layout>>, layout>, Lock>;
 };
 
 }  // namespace faultline

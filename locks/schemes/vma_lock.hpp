@@ -5,8 +5,10 @@
 // counted. Edits take the big lock exclusively and write-lock the VMAs they change. Where the rules
 // say `sleeps`, a fault waits for a writer of its VMA instead, which no version of Linux does.
 //
-// Since Linux 6.17 two more operations take the lock of a VMA. Where VmaLockRules or the scheme's
-// options say otherwise, they hold the big lock shared throughout, as before.
+// Since Linux 6.17 two more of the operations here take the lock of a VMA. Where VmaLockRules or
+// the scheme's options say otherwise, they hold the big lock shared from beginning to end. So did a
+// discard before 6.17. A reader of /proc/PID/maps dropped the lock after each page of text, which
+// is not modelled.
 //   discard   a range that lies in one VMA is discarded under that VMA's lock (try_vma_read_lock()
 //             of mm/madvise.c). Any other range falls back to the big lock
 //   scan      reading /proc/PID/maps walks under RCU and locks one VMA at a time (lock_next_vma()

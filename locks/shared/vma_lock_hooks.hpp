@@ -24,7 +24,8 @@ struct VmaLockRules {
   bool anon_vma_first = false;
   // Linux 6.4: faults in files, and in shared memory, take the big lock.
   bool anonymous_alone = false;
-  // Linux 6.4 to 6.16: only faults take the VMA's lock. A discard and a scan take the big lock.
+  // Linux 6.4 to 6.16: of the operations here, only faults take the VMA's lock. A discard and a
+  // scan take the big lock.
   bool faults_alone = false;
   // A fault waits for a writer of its VMA, and looks its VMA up again where that does not cover the
   // address any more.

@@ -275,13 +275,16 @@ TEST(Parse, KeepsAWorkloadsParametersTogether) {
             (std::vector<std::string>{"replay:file=a,b:c=d.txt", "mix"}));
 }
 
-TEST(Parse, KeepsAListOfCpusTogether) {
+TEST(Parse, KeepsTheWordsOfASchemesListTogether) {
   EXPECT_EQ(split_schemes("range_lock:narrow=fault,unmap:structure=mcs,none,mmap_sem"),
             (std::vector<std::string>{"range_lock:narrow=fault,unmap:structure=mcs", "none",
                                       "mmap_sem"}));
   EXPECT_EQ(split_schemes("mmap_sem,fault"), (std::vector<std::string>{"mmap_sem", "fault"}));
   EXPECT_EQ(split_schemes("range_lock:narrow=fault,unmapp"),
             std::vector<std::string>{"range_lock:narrow=fault,unmapp"});
+}
+
+TEST(Parse, KeepsAListOfCpusTogether) {
   EXPECT_EQ(split_placements("compact,0,2,4-7,scatter"),
             (std::vector<std::string>{"compact", "0,2,4-7", "scatter"}));
 }

@@ -78,7 +78,7 @@ struct Space {
 };
 
 // Threads fault on pages of many VMAs, and one of four operations maps, unmaps or discards one, or
-// walks all of them.
+// scans all of them.
 std::string results_under(const std::string& scheme) {
   Space::scheme = std::make_unique<const Chosen>(choose(scheme_family, scheme));
   std::array<bool, 8> entered{};

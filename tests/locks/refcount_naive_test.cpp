@@ -15,7 +15,7 @@ namespace faultline {
 namespace {
 
 using P = NativePlatform;
-using Hooks = NaiveHooks<P>;
+using Hooks = RefcountNaiveHooks<P>;
 constexpr u32 rw = prot_read | prot_write;
 
 // Under `refcount` and `per_vma_lock` the second fault would be refused.

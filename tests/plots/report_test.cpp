@@ -98,6 +98,36 @@ TEST(Report, DrawsEveryPictureInABrowserWithoutConsoleErrors) {
             7u);
 }
 
+TEST(Report, OfASuiteWithQuestionsBeginsWithTheirAnswers) {
+  const TemporaryDirectory directory;
+  const std::string results = write_sample(directory, "r.json", {.repetitions = 3});
+  json asked = json::parse(text_of(results));
+  asked["faultline"]["suite"] = "lwn-2019";
+  // The sample has no comparison that the questions ask for, so that one of its schemes plays
+  // another.
+  for (json& one : asked["faultline"]["cases"])
+    if (one["scheme"] == "refcount") one["scheme"] = "full_range";
+  put_text(directory.file("asked.json"), asked.dump());
+  ASSERT_EQ(
+      report({directory.file("asked.json")}, directory.file("report.html"), directory.file("svg")),
+      0);
+  const std::string html = text_of(directory.file("report.html"));
+  EXPECT_NE(html.find("<section id=\"questions-lwn-2019\"><h2>The questions of 2019</h2>"),
+            std::string::npos);
+  EXPECT_NE(html.find("full_range over mmap_sem</b>. Test CPU &lt;/script&gt; 3000, native: At "),
+            std::string::npos);
+  const std::string picture = "picture-question-lwn-2019-full_range\"";
+  EXPECT_EQ(count_of(html, picture), 1u);
+  EXPECT_NE(text_of(directory.file("svg/question-lwn-2019-full_range.svg")).find("native"),
+            std::string::npos);
+  const Page page = open_page(directory, directory.file("report.html"));
+  EXPECT_EQ(console_of(page), "");
+  EXPECT_EQ(page.dom.find("data-error"), std::string::npos);
+
+  ASSERT_EQ(report({results}, directory.file("other.html"), ""), 0);
+  EXPECT_EQ(text_of(directory.file("other.html")).find("The questions of 2019"), std::string::npos);
+}
+
 TEST(Report, ShowsSimulatedResultsApartFromMeasuredOnes) {
   const TemporaryDirectory directory;
   const std::string native = write_sample(directory, "n.json", {.repetitions = 2});

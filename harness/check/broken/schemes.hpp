@@ -598,7 +598,7 @@ void for_each_broken_vma_lock(Add& add) {
   with.template operator()<RefcountHooks<P>, Flaw::early_free>(
       {"refcount:flaw=unlocked_fault", "refcount:flaw=no_write_lock", "refcount:flaw=early_close",
        "refcount:flaw=early_free"});
-  with.template operator()<NaiveHooks<P>, Flaw::early_free>(
+  with.template operator()<RefcountNaiveHooks<P>, Flaw::early_free>(
       {"refcount_naive:flaw=unlocked_fault", "refcount_naive:flaw=no_write_lock",
        "refcount_naive:flaw=early_close", "refcount_naive:flaw=early_free"});
   with.template operator()<PerVmaLockHooks<P>, Flaw::early_free>(

@@ -122,8 +122,8 @@ usize kind_of(std::string_view event) {
 bool comes_without_others(std::string_view event) {
   return event == "lock_in_tree.expansions" || event == "percpu_rwsem.grace_periods" ||
          event == "percpu_rwsem.slow_readers" || event == "range.listed" ||
-         event == "vma_lock.fallback_anon_vma_first" || event == "vma_lock.fallback_file" ||
-         event == "speculative.fallback_not_anonymous" ||
+         event == "vma_lock.discard_fallback" || event == "vma_lock.fallback_anon_vma_first" ||
+         event == "vma_lock.fallback_file" || event == "speculative.fallback_not_anonymous" ||
          event == "speculative.fallback_no_permission" ||
          event == "speculative.fallback_anon_vma" || event == "speculative.fallback_no_table" ||
          event == "speculative.fallback_no_frame";

@@ -272,8 +272,8 @@ const std::vector<Checked>& checked_list() {
                    make_subject<VmaLockSubject<RefcountHooks<P>, Ticket<P>>>,
                    make_subject<VmaLockSubject<RefcountHooks<P>, StepMutex<P>>>});
     all.push_back({"vma_naive_refcount", Family::refcount,
-                   make_subject<VmaLockSubject<NaiveHooks<P>, Ticket<P>>>,
-                   make_subject<VmaLockSubject<NaiveHooks<P>, StepMutex<P>>>});
+                   make_subject<VmaLockSubject<RefcountNaiveHooks<P>, Ticket<P>>>,
+                   make_subject<VmaLockSubject<RefcountNaiveHooks<P>, StepMutex<P>>>});
     all.push_back({"vma_rwsem", Family::refcount,
                    make_subject<VmaLockSubject<PerVmaLockHooks<P>, Ticket<P>>>,
                    make_subject<VmaLockSubject<PerVmaLockHooks<P>, StepMutex<P>>>});

@@ -57,7 +57,7 @@ std::vector<ExploredScheme> explored_schemes() {
     if (name == "refcount")
       schemes.back().make_split = make_two<VmaLocked<MapleMm<P, RefcountHooks<P>>, Semaphore>>;
     if (name == "refcount_naive")
-      schemes.back().make_split = make_two<VmaLocked<MapleMm<P, NaiveHooks<P>>, Semaphore>>;
+      schemes.back().make_split = make_two<VmaLocked<MapleMm<P, RefcountNaiveHooks<P>>, Semaphore>>;
     if (name == "per_vma_lock")
       schemes.back().make_split = make_two<VmaLocked<MapleMm<P, PerVmaLockHooks<P>>, Semaphore>>;
     if (name == "vma_rwlock")

@@ -204,7 +204,7 @@ TEST(Suites, DefaultsAreEverySchemeOfTheCatalogueOnce) {
 TEST(Suites, SchemesHasEverySchemeThatCanBeSimulatedAndEveryKernelProfile) {
   std::set<std::string> expected;
   for (const Entry& scheme : catalogue(scheme_family))
-    if (!scheme.native_only && scheme.max_threads == 0) expected.insert(scheme.name);
+    if (!scheme.native_only) expected.insert(scheme.name);
   for (const Profile& profile : profiles)
     if (choose(scheme_family, profile.composition).departures() != 0) expected.insert(profile.name);
   for (const SuiteEntry& entry : load_suite("schemes").entries)
@@ -236,7 +236,7 @@ TEST(Suites, ThatAreNotRightAreRefusedWithFileKeyAndWhatWasExpected) {
   EXPECT_NE(refusal_with("/entries/0/schemes", json::array({"no_such"})).find("entries/0/schemes"),
             std::string::npos);
   EXPECT_NE(refusal_with("/entries/0/schemes", "most")
-                .find("\"all\", \"defaults\", or a list of schemes"),
+                .find("\"all\", \"defaults\", \"designs\", or a list of schemes"),
             std::string::npos);
   EXPECT_NE(refusal_with("/entries/1/schemes", "all").find("expected locks"), std::string::npos);
   EXPECT_NE(refusal_with("/entries/0/axes/page_table", json::array({"x"})).find("page_table"),
