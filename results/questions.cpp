@@ -64,7 +64,7 @@ struct Measure {
     std::vector<double> rates;
     for (const json& trial : one["trials"]) {
       if (trial.value("latency", false) || trial.value("status", "") != "ok") continue;
-      const double rate = trial["rate"];
+      const double rate = trial.at("rate");
       if (rate < *least || rate > *most) continue;
       rates.push_back(trial.value(json::json_pointer("/kinds") / kind / "rate", 0.0));
     }

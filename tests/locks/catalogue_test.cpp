@@ -69,9 +69,9 @@ TEST(Names, ThatAreWrongAreAnsweredWithThoseThatExist) {
       {"lock_in_tree:vmas=rbtree", "there is no option vmas, expected one of slots"},
       {"refcount:vmas=sorted_array", "expected vmas=rbtree"},
       {"range_lock:narrow=fault,walk",
-       "narrow=fault,walk: expected all or none, or with commas between some of fault, map"},
-      {"range_lock:narrow=fault,none", "narrow=fault,none: expected all or none"},
-      {"range_lock:narrow=", "narrow=: expected all or none"},
+       "narrow=fault,walk: expected all, none, or some of fault, map"},
+      {"range_lock:narrow=fault,none", "narrow=fault,none: expected all, none"},
+      {"range_lock:narrow=", "narrow=: expected all, none"},
       {"", "expected one of none"}};
   for (const auto& [text, part] : refused) {
     const std::string said = canonical(scheme_family, text);

@@ -21,8 +21,10 @@ json one_case(const std::string& scheme, int threads, const std::vector<double>&
               {"machine", "m"},         {"throughput", {{"repetitions", rates}}},
               {"trials", json::array()}};
   for (const double rate : rates)
-    one["trials"].push_back(
-        {{"status", "ok"}, {"latency", false}, {"kinds", {{"unmap", {{"rate", rate / 2}}}}}});
+    one["trials"].push_back({{"status", "ok"},
+                             {"latency", false},
+                             {"rate", rate},
+                             {"kinds", {{"unmap", {{"rate", rate / 2}}}}}});
   return one;
 }
 
