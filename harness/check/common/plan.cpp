@@ -170,7 +170,7 @@ class Plan {
     const Drawn may{.far = far || checked_.make_tall != nullptr,
                     .top = far && checked_.places_at_top,
                     .split = checked_.make_split != nullptr};
-    add_some("2 threads, each pair of calls", programs_of_met(may, seed_), 3, 300);
+    add_some("2 threads, each pair of calls", programs_of_met(may, seed_), 3, 200);
     add_some("2 or 3 threads, drawn calls", programs_drawn(drawn, may, seed_), 3,
              main_ ? 300 : 200);
     std::vector<Program> optional = programs_of_calls(3);

@@ -482,8 +482,11 @@ class Draw {
 
   // With the policy `precise` a shared table does not know a CPU that uses an entry without a
   // fault.
+  static bool has_unknown_users(const Program& program) {
+    return program.shootdown == shootdown_precise && program.page_table == page_table_shared;
+  }
   static void drop_unknown_users(Program& program) {
-    if (program.shootdown != shootdown_precise || program.page_table != page_table_shared) return;
+    if (!has_unknown_users(program)) return;
     const auto drop = [](Script& script) {
       for (Act& act : script)
         if (act.call == Call::touch) act.call = Call::fault_read;
@@ -627,7 +630,9 @@ std::vector<Program> programs_of_met(const Drawn& may, u64 seed) {
       }
       if (program.far && !may.far) continue;
       draw.options(program);
-      Draw::drop_unknown_users(program);
+      // With that policy no touch would be left to meet another call.
+      if (static_cast<Call>(one) == Call::touch && Draw::has_unknown_users(program))
+        program.shootdown = shootdown_cpumask;
       mark_races(program);
       programs.push_back(std::move(program));
     }
