@@ -35,7 +35,8 @@ using RefcountNaiveHooks =
 struct refcount_naive_scheme {
   template <class P, class Vmas, class Lock, Layout layout>
   using Space =
-      VmaLocked<Mm<P, Vmas, RefcountNaiveHooks<P, layout, PlaceBehind<P, Lock, layout>>, layout>, Lock>;
+      VmaLocked<Mm<P, Vmas, RefcountNaiveHooks<P, layout, PlaceBehind<P, Lock, layout>>, layout>,
+                Lock>;
 };
 
 }  // namespace faultline

@@ -95,6 +95,8 @@ TEST_F(CommandLine, ListsEverythingAsJson) {
   for (const char* name :
        {"mmap_sem", "range_lock", "full_range", "lock_in_tree", "refcount", "linux", "none"})
     EXPECT_TRUE(schemes.contains(name)) << name;
+  EXPECT_EQ(names("profiles"), (std::set<std::string>{"linux-5.1", "linux-5.15", "linux-6.1",
+                                                      "linux-6.15", "linux-6.18", "linux-6.4"}));
   const std::set<std::string> locks = names("locks");
   for (const char* name :
        {"ticket", "mcs", "rwsem", "pthread_rwlock", "std_shared_mutex", "absl_mutex"})
@@ -105,7 +107,7 @@ TEST_F(CommandLine, ListsEverythingAsJson) {
     EXPECT_TRUE(workloads.contains(name)) << name;
   EXPECT_EQ(names("suites"),
             (std::set<std::string>{"changes", "full", "ladder", "ladder-points", "ladder-short",
-                                   "quick", "sim-quick", "smoke"}));
+                                   "lwn-2019", "quick", "schemes", "sim-quick", "smoke"}));
   EXPECT_TRUE(names("machines").contains("here"));
   EXPECT_TRUE(all.at("counters").contains("available"));
 }
