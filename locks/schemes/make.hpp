@@ -271,7 +271,7 @@ class SpaceMaker {
     else
       construct<typename Line::template Lock<P, Choices{}, layout>, Lock, Ranges, layout>();
   }
-  // A scheme that has one lock takes that one, whatever its kind.
+  // A scheme that has one lock takes that one, whatever its kind, and one that has two takes both.
   template <class Vmas, class Lock, class Ranges, Layout layout>
   void construct() {
     if constexpr (std::is_void_v<Lock> || std::is_void_v<Ranges>) {
