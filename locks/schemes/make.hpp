@@ -132,7 +132,7 @@ class SpaceMaker {
     if constexpr (runs_natively<P>) {
       for_each_lock([&]<class LockLine>() {
         for_each_ranges([&]<class RangesLine>() { make_over_star<Line, LockLine, RangesLine>(); });
-        make_profiles<Line, LockLine>(std::make_index_sequence<std::size(profiles)>());
+        make_profiles<Line, LockLine>();
       });
     } else if constexpr (lock_key.key == nullptr) {
       make_over_any<Line, void>();
@@ -234,26 +234,30 @@ class SpaceMaker {
   }
 
   // The points of the kernel profiles of this scheme, beside the star.
-  template <class Line, class LockLine, usize... i>
-  void make_profiles(std::index_sequence<i...>) {
-    const auto make = [&]<usize index>() {
-      constexpr std::string_view name = profiles[index].composition;
-      if constexpr (is_composed_of<Line, LockLine>(name)) {
-        constexpr Choices choices = choices_in(name, LockLine::entry);
-        if (made_ == nullptr && chosen_.composition() == choose(scheme_family, name).composition())
-          make_point<Line, LockLine, choices, NoLine, Choices{}, Layout::linux_6_18>();
+  template <class Line, class LockLine>
+  void make_profiles() {
+    // Clang looks into the lambda even where no profile names such a combination.
+    if constexpr (
+        requires { Line::entry; } && requires { LockLine::entry; })
+      [&]<usize... i>(std::index_sequence<i...>) {
+        const auto make = [&]<usize index>() {
+          constexpr std::string_view name = profiles[index].composition;
+          if constexpr (is_composed_of<Line, LockLine>(name)) {
+            constexpr Choices choices = choices_in(name, LockLine::entry);
+            if (made_ == nullptr &&
+                chosen_.composition() == choose(scheme_family, name).composition())
+              make_point<Line, LockLine, choices, NoLine, Choices{}, Layout::linux_6_18>();
+          }
+        };
+        (make.template operator()<i>(), ...);
       }
-    };
-    (make.template operator()<i>(), ...);
+    (std::make_index_sequence<std::size(profiles)>());
   }
   template <class Line, class LockLine>
   static constexpr bool is_composed_of(std::string_view name) {
-    if constexpr (requires { Line::entry, LockLine::entry; })
-      return name.substr(0, name.find(':')) == entry.name &&
-             value_in(name, vmas_key.key, vmas_key.words[0]) == Line::entry.name &&
-             value_in(name, lock_key.key, lock_key.words[0]) == LockLine::entry.name;
-    else
-      return false;
+    return name.substr(0, name.find(':')) == entry.name &&
+           value_in(name, vmas_key.key, vmas_key.words[0]) == Line::entry.name &&
+           value_in(name, lock_key.key, lock_key.words[0]) == LockLine::entry.name;
   }
 
   template <class Line, class LockLine, Choices lock, class RangesLine, Choices ranges,

@@ -12,9 +12,8 @@
 //   - RCU finds no VMA. The look-up may have missed one that an edit moved, and a stack may have to
 //     grow, for which the fault takes the big lock exclusively
 //   - the VMA needs an anon_vma, which is chosen among the neighbours'. The fault tries the big
-//   lock
-//     while it holds its VMA. A try does not wait, so the order of locks is kept. Where it fails,
-//     the fault lets go of the VMA and waits for the big lock
+//     lock while it holds its VMA. A try does not wait, so the order of locks is kept. Where it
+//     fails, the fault lets go of the VMA and waits for the big lock
 //   - its look-ups have met eight edits in a row
 // Discards and scans hold the big lock shared, too. Edits hold it exclusively, which orders them
 // with one another.

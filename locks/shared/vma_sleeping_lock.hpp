@@ -5,11 +5,10 @@
 //            leaves RCU, sleeps on the lock (sleep()), and drops the reference. In both cases it
 //            then asks whether the VMA still belongs to its address space. The caller asks whether
 //            the VMA still covers the address
-//   writer   holds the big lock exclusively, and the lock of each VMA that it changes from its
-//   first
-//            change on until its section closes. A new VMA is locked when it enters the container,
-//            before faults can find it. One that has left the container is marked detached and
-//            unlocked at once, so that those who sleep on it look again
+//   writer   holds the big lock exclusively, and the lock of each VMA that it changes, from its
+//            first change of it until its section closes. A new VMA is locked when it enters the
+//            container, before faults can find it. One that has left the container is marked
+//            detached and unlocked at once, so that those who sleep on it look again
 //   count    0: in the pool; 1: the address space has the VMA; 1+n: n readers sleep too. Whoever
 //            drops the last reference returns the VMA to the pool. A reader whose try succeeds
 //            needs no reference, since the VMA is not detached as long as it holds the lock
