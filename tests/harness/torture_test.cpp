@@ -32,7 +32,7 @@ std::vector<std::string> row_of(const std::string& table, const std::string& nam
 }
 
 TEST_F(CommandLine, EveryLockAndSchemeBearsAShortTorture) {
-  const Outcome outcome = run("torture --duration 100ms --seed 1");
+  const Outcome outcome = run("torture --duration 50ms --seed 1");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.out << outcome.errors;
   usize rows = 0;
   for (const torture::VictimEntry& entry : torture::victims()) {

@@ -2,9 +2,9 @@
 """Follows the recipes of CONTRIBUTING.md literally in a copy of the tree, builds it, runs its short tests, and looks for
 what the recipes add in list, tests, checker, simulation and report.
 
-    follow.py TREE SCRATCH [SIXTH]
+    follow.py TREE SCRATCH [TENTH]
 
-SIXTH, 0 to 5, chooses a sixth of the short tests; without it all run. SCRATCH is made, or brought up to date: what has not
+TENTH, 0 to 9, chooses a tenth of the short tests; without it all run. SCRATCH is made, or brought up to date: what has not
 changed is not built again. CXX names the compiler. A recipe has the forms "File `PATH`:" and "Line in `PATH`, after `TEXT`:",
 each followed by one fenced block. The script builds the checker only over the mutants of tests/mutants/: without
 --semantic it explores what the plain one explores.

@@ -26,6 +26,6 @@ int main(int argc, char** argv) {
   const std::vector<std::string> all = sound_victims();
   std::vector<std::string> names;
   for (std::size_t i = part - 1; i < all.size(); i += parts) names.push_back(all[i]);
-  const Options options{.duration_s = 0.25, .patience_s = 60};
+  const Options options{.duration_s = 0.1, .patience_s = 60};
   return torture_all(names, options, {"/proc/self/exe", one}, std::cout);
 }

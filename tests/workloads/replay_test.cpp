@@ -82,7 +82,7 @@ class ReplayOn : public testing::TestWithParam<std::string> {
 TEST_P(ReplayOn, PlaysTheOwnTraceForRoundsOnFoldedThreads) {
   Outcome outcome;
   // On a busy machine no operation may complete in the first windows.
-  for (std::chrono::milliseconds window{150}; outcome.operations == 0 && window < 60s; window *= 4)
+  for (std::chrono::milliseconds window{50}; outcome.operations == 0 && window < 60s; window *= 4)
     outcome = replay(GetParam(), recorded_trace("pack"), limit(2), window);
   EXPECT_EQ(outcome.failure, "");
   EXPECT_EQ(outcome.oracle, "");
@@ -92,7 +92,7 @@ TEST_P(ReplayOn, PlaysTheOwnTraceForRoundsOnFoldedThreads) {
 
 TEST_P(ReplayOn, PlaysTheOwnTraceOnAsManyThreadsAsWereRecorded) {
   const Outcome outcome =
-      replay(GetParam(), recorded_trace("pack"), limit(9), std::chrono::milliseconds(150));
+      replay(GetParam(), recorded_trace("pack"), limit(9), std::chrono::milliseconds(50));
   EXPECT_EQ(outcome.failure, "");
   EXPECT_EQ(outcome.oracle, "");
   EXPECT_EQ(outcome.errors, 0U);
@@ -100,7 +100,7 @@ TEST_P(ReplayOn, PlaysTheOwnTraceOnAsManyThreadsAsWereRecorded) {
 
 TEST_P(ReplayOn, PlaysZstdsTrace) {
   const Outcome outcome =
-      replay(GetParam(), recorded_trace("zstd"), limit(7), std::chrono::milliseconds(300));
+      replay(GetParam(), recorded_trace("zstd"), limit(7), std::chrono::milliseconds(100));
   EXPECT_EQ(outcome.failure, "");
   EXPECT_EQ(outcome.oracle, "");
 }
