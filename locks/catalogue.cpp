@@ -7,8 +7,6 @@
 
 namespace faultline {
 
-Chosen choose_profile(const Profile& profile);
-
 namespace {
 
 using namespace options;
@@ -332,7 +330,7 @@ const Entry* find_entry(Families families, std::string_view name) {
       for (const Entry& entry : catalogue(family))
         if (name == entry.name) return &entry;
   const Profile* profile = (families & scheme_family) != 0 ? find_profile(name) : nullptr;
-  return profile != nullptr ? &choose_profile(*profile).entry() : nullptr;
+  return profile != nullptr ? &choose(scheme_family, name).entry() : nullptr;
 }
 
 const Profile* find_profile(std::string_view name) {
@@ -365,20 +363,17 @@ const char* family_name(Families families) {
   return (families & scheme_family) != 0 ? "scheme or lock" : "lock";
 }
 
-Chosen choose_profile(const Profile& profile) {
-  Chosen chosen = choose(scheme_family, profile.composition);
-  chosen.profile_ = &profile;
-  return chosen;
-}
-
 Chosen choose(Families families, std::string_view text) {
   const std::string_view name = text.substr(0, text.find(':'));
   if (const Profile* profile = find_profile(name);
       profile != nullptr && (families & scheme_family) != 0) {
-    if (text == name) return choose_profile(*profile);
-    throw std::invalid_argument(
-        "scheme '" + std::string(text) + "': a kernel profile takes no options, expected " +
-        profile->name + " alone, or its scheme with another option: " + profile->composition);
+    if (text != name)
+      throw std::invalid_argument(
+          "scheme '" + std::string(text) + "': a kernel profile takes no options, expected " +
+          profile->name + " alone, or its scheme with another option: " + profile->composition);
+    Chosen chosen = choose(scheme_family, profile->composition);
+    chosen.profile_ = profile;
+    return chosen;
   }
   const Entry* entry = find_entry(families, name);
   if (entry != nullptr) return choose_among({entry, 1}, family_name(entry->family), text);
@@ -537,12 +532,12 @@ std::vector<std::string> stars_of(Families families, bool native) {
 }
 
 void require_star(const Chosen& chosen, Layout layout) {
-  if (layout == Layout::linux_6_18 && is_composed_by_profile(chosen)) return;
   const std::vector<std::string> star = star_of(chosen.entry());
   const bool is_outside = chosen.entry().usual_lock_natively &&
                           std::find(star.begin(), star.end(), chosen.text()) == star.end();
-  if (is_outside || chosen.departures() + (layout != Layout::linux_6_18) > 1)
-    refuse_combination(chosen, layout);
+  if (!is_outside && chosen.departures() + (layout != Layout::linux_6_18) <= 1) return;
+  if (layout == Layout::linux_6_18 && is_composed_by_profile(chosen)) return;
+  refuse_combination(chosen, layout);
 }
 
 void refuse_combination(const Chosen& chosen, Layout layout) {

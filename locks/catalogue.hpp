@@ -154,7 +154,7 @@ class Chosen {
 
  private:
   friend class Chooser;
-  friend Chosen choose_profile(const Profile& profile);
+  friend Chosen choose(Families families, std::string_view text);
   struct Value {
     const Option* option;
     std::string text;

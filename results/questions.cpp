@@ -282,7 +282,7 @@ std::string name_of(const json& wanted, const json& against) {
 /** A machine of one file. */
 struct Place {
   json machine;       // null where it was measured
-  std::string where;  // "epyc-7742x2, simulated"; with the file's number where two files have it
+  std::string where;  // "epyc-7742x2, simulated"; of several files with the file's number
 };
 
 std::vector<Place> places_of(const std::vector<json>& parts, std::size_t index) {
@@ -337,9 +337,9 @@ json comparison_of(const std::vector<json>& parts, const json& axes, const json&
       for (const auto* side : {&before, &after})
         for (const auto& [setting, cases] : *side) settings.insert(setting);
       for (const std::string& setting : settings) {
-        json told = told_at(where + setting, before[setting], after[setting], answer, measure,
+        json said = told_at(where + setting, before[setting], after[setting], answer, measure,
                             parts[i]["mode"] == "sim");
-        if (!told.is_null()) answer["machines"].push_back(std::move(told));
+        if (!said.is_null()) answer["machines"].push_back(std::move(said));
       }
     }
   return answer;
@@ -420,9 +420,9 @@ json shares_of(const std::vector<json>& parts, const json& axes, const json& ask
     for (const auto& [machine, where] : places_of(parts, i))
       for (const auto& [setting, cases] :
            cases_by_settings(parts[i], asked.at("case"), machine, axes))
-        if (json told = shares_at(where + setting, cases, parts[i]["mode"] == "sim");
-            !told.is_null())
-          answer["machines"].push_back(std::move(told));
+        if (json said = shares_at(where + setting, cases, parts[i]["mode"] == "sim");
+            !said.is_null())
+          answer["machines"].push_back(std::move(said));
   return answer;
 }
 

@@ -27,11 +27,6 @@ using PerVmaLockHooks = VmaLockHooks<
                   layout>,
     Place>;
 
-struct per_vma_lock_scheme {
-  template <class P, class Vmas, class Lock, Layout layout>
-  using Space =
-      VmaLocked<Mm<P, Vmas, PerVmaLockHooks<P, layout, PlaceBehind<P, Lock, layout>>, layout>,
-                Lock>;
-};
+struct per_vma_lock_scheme : VmaLockedScheme<PerVmaLockHooks> {};
 
 }  // namespace faultline

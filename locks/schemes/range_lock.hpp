@@ -21,9 +21,9 @@
 //
 // Without a queue, nothing would order the map before the threads that find its reservation. So a
 // map that chooses its place reserves nothing: it is an edit that chooses anew each time it
-// computes its reach. A fixed map that replaces mappings reserves its place under its exclusive
-// hold, over any range lock. Threads that map at the same time choose the same place, and all but
-// the first try again.
+// computes its reach. Threads that map at the same time choose the same place, and all but the
+// first try again. Over any range lock, a fixed map that replaces mappings reserves its place while
+// it holds that exclusively.
 //
 // The holds of each operation: fault, its page shared; discard, its range shared; map, protect, brk
 // and stack growth, the reach exclusively; unmap, the reach exclusively to detach, then its own
@@ -36,9 +36,8 @@
 // but lock the whole address space instead of a range, as full_range does; a scan among them locks
 // it shared. At the summit of 2019 Mel Gorman proposed this way from mmap_sem to ranges: all users
 // lock the whole address space first, and then each of them can be evaluated and narrowed by itself
-// (LWN, "How to get rid of mmap_sem"). narrow=none differs from
-// full_range by the structure lock alone. A map that holds the whole address space and chooses its
-// place reserves nothing.
+// (LWN, "How to get rid of mmap_sem"). narrow=none differs from full_range by the structure lock
+// alone. A map that holds the whole address space and chooses its place reserves nothing.
 //
 // Not linearizable: a discard holds its range shared, so faults may come between its pages; a scan
 // lets the structure lock go on its way; and a walk takes no lock, so it may find a page that a

@@ -8,17 +8,11 @@
 
 namespace faultline {
 
-template <class Mm, SharedLock Lock>
-using Refcount = VmaLocked<Mm, Lock>;
-
-struct refcount_scheme {
+struct refcount_scheme : VmaLockedScheme<RefcountHooks> {
   static void take(const Chosen& chosen, AddressSpaceOptions& options) {
     options.discard_by_vma = chosen.word("discard") == "vma";
     options.scan_by_vma = chosen.word("scan") == "vma";
   }
-  template <class P, class Vmas, class Lock, Layout layout>
-  using Space =
-      Refcount<Mm<P, Vmas, RefcountHooks<P, layout, PlaceBehind<P, Lock, layout>>, layout>, Lock>;
 };
 
 }  // namespace faultline

@@ -32,11 +32,6 @@ using RefcountNaiveHooks =
                                VmaLockRules{}, layout>,
                  Place>;
 
-struct refcount_naive_scheme {
-  template <class P, class Vmas, class Lock, Layout layout>
-  using Space =
-      VmaLocked<Mm<P, Vmas, RefcountNaiveHooks<P, layout, PlaceBehind<P, Lock, layout>>, layout>,
-                Lock>;
-};
+struct refcount_naive_scheme : VmaLockedScheme<RefcountNaiveHooks> {};
 
 }  // namespace faultline

@@ -320,4 +320,13 @@ requires Mm::searchable_under_rcu class VmaLocked
   EventCounters<P, event_count> counters_{event_names};
 };
 
+// How a scheme with a lock in each VMA is composed. `Hooks` are its hooks over a platform, a layout
+// and the place of mm_lock_seq.
+template <template <class, Layout, class> class Hooks>
+struct VmaLockedScheme {
+  template <class P, class Vmas, class Lock, Layout layout>
+  using Space =
+      VmaLocked<Mm<P, Vmas, Hooks<P, layout, PlaceBehind<P, Lock, layout>>, layout>, Lock>;
+};
+
 }  // namespace faultline

@@ -24,7 +24,7 @@ class AnonVma : public testing::Test {};
 using Schemes = testing::Types<
     MmapSem<Mm<P, vmas::RbTree, NoHooks>, Rwsem<P>>,
     RangeLockScheme<Mm<P, vmas::RbTree, RangeLockHooks<P>>, MutexStructure<P, Ticket<P>>>,
-    Refcount<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
+    VmaLocked<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
     Speculation<Mm<P, vmas::Maple, VmaSequenceHooks<P>>, Rwsem<P>>>;
 TYPED_TEST_SUITE(AnonVma, Schemes);
 

@@ -117,7 +117,7 @@ TEST(BrokenSchemes, AreNotFoundOutWhereTheyAreSound) {
   EXPECT_FALSE((is_found_out<MmapSem<TreeMm<P>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>>>()));
   EXPECT_FALSE((is_found_out<LockInTree<P, check::SmallTree<P>>>()));
-  EXPECT_FALSE((is_found_out<Refcount<TreeMm<P, RefcountHooks<P>>, Rwsem<P>>>()));
+  EXPECT_FALSE((is_found_out<VmaLocked<TreeMm<P, RefcountHooks<P>>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<VmaLocked<MapleMm<P, RefcountNaiveHooks<P>>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<VmaLocked<MapleMm<P, PerVmaLockHooks<P>>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<VmaLocked<MapleMm<P, SleepingHooks<P>>, Rwsem<P>>>()));

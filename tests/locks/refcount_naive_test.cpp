@@ -18,16 +18,22 @@ using P = NativePlatform;
 using Hooks = RefcountNaiveHooks<P>;
 constexpr u32 rw = prot_read | prot_write;
 
-// Under `refcount` and `per_vma_lock` the second fault would be refused.
-TEST(RefcountNaive, FaultsComeInWhileAWriterSleeps) {
-  NativeThread thread(0, 0, 0, 1);
+// A VMA of an address space, outside a container.
+struct NaiveCount : testing::Test {
+  NaiveCount() {
+    hooks.open();
+    vma.attach(hooks.owner());
+    hooks.close();
+  }
+  NativeThread thread{0, 0, 0, 1};
   Hooks hooks;
   Hooks::State::Hot hot;
   Hooks::State::MostlyRead mostly_read;
-  Hooks::State vma(hot, mostly_read);
-  hooks.open();
-  vma.attach(hooks.owner());
-  hooks.close();
+  Hooks::State vma{hot, mostly_read};
+};
+
+// Under `refcount` and `per_vma_lock` the second fault would be refused.
+TEST_F(NaiveCount, FaultsComeInWhileAWriterSleeps) {
   ASSERT_EQ(vma.pin(hooks.owner()), PinResult::pinned);
   std::atomic<bool> locked{false};
   std::thread writer([&] {
@@ -46,15 +52,7 @@ TEST(RefcountNaive, FaultsComeInWhileAWriterSleeps) {
   EXPECT_TRUE(locked);
 }
 
-TEST(RefcountNaive, NoFaultComesInOnceTheWriterHasFoundZero) {
-  NativeThread thread(0, 0, 0, 1);
-  Hooks hooks;
-  Hooks::State::Hot hot;
-  Hooks::State::MostlyRead mostly_read;
-  Hooks::State vma(hot, mostly_read);
-  hooks.open();
-  vma.attach(hooks.owner());
-  hooks.close();
+TEST_F(NaiveCount, NoFaultComesInOnceTheWriterHasFoundZero) {
   hooks.open();
   vma.start_write(hooks.owner());
   EXPECT_EQ(vma.pin(hooks.owner()), PinResult::write_locked);

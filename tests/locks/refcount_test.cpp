@@ -19,13 +19,13 @@ namespace faultline {
 namespace {
 
 using P = NativePlatform;
-using Space = Refcount<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>;
+using Space = VmaLocked<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>;
 constexpr u32 rw = prot_read | prot_write;
 
 // A fault finds its VMA under RCU, so a container that cannot be searched under RCU is refused.
 template <class Vmas>
 concept Composes = requires {
-  typename Refcount<Mm<P, Vmas, RefcountHooks<P>>, Rwsem<P>>;
+  typename VmaLocked<Mm<P, Vmas, RefcountHooks<P>>, Rwsem<P>>;
 };
 static_assert(Composes<vmas::Maple>);
 static_assert(Composes<vmas::RbTree>);
@@ -115,7 +115,7 @@ TEST(Refcount, ASpaceWaitsForReadersOfItsVmasBeforeItEnds) {
   NativeThread thread(0, 0, 0, 1);
   WaitingHooks::waits = 0;
   {
-    Refcount<Mm<P, vmas::Maple, WaitingHooks>, Rwsem<P>> space(AddressSpaceOptions{});
+    VmaLocked<Mm<P, vmas::Maple, WaitingHooks>, Rwsem<P>> space(AddressSpaceOptions{});
     space.enter();
     EXPECT_EQ(WaitingHooks::waits, 0u);
   }
@@ -317,7 +317,7 @@ TEST(Refcount, CountsNoFallbackOfOperationsThatTakeTheBigLockAnyway) {
 // all those in between.
 TEST(Refcount, AScanDoesNotFollowAVmaThatMoves) {
   using IP = InjectingPlatform;
-  using Injected = Refcount<Mm<IP, vmas::Maple, RefcountHooks<IP>>, Rwsem<IP>>;
+  using Injected = VmaLocked<Mm<IP, vmas::Maple, RefcountHooks<IP>>, Rwsem<IP>>;
   NativeThread thread(0, 0, 0, 1);
   constexpr u64 step = 4 * page_size;
   AddressSpaceOptions small;

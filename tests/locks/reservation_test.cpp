@@ -69,7 +69,7 @@ using Schemes =
                    RangeLockScheme<RangeMm, SharedStructure<P, Rwsem<P>>>,
                    RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>, BtreeRangeLock<P>>,
                    MmapSem<TreeMm, Rwsem<P>>,
-                   Refcount<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
+                   VmaLocked<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
                    Speculation<Mm<P, vmas::Maple, VmaSequenceHooks<P>>, Rwsem<P>>>;
 TYPED_TEST_SUITE(Reservations, Schemes);
 

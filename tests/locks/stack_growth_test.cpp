@@ -60,7 +60,7 @@ class StackGrowth : public testing::Test {
 using Schemes = testing::Types<
     LockInTree<P>, MmapSem<Mm<P, vmas::RbTree, NoHooks>, Rwsem<P>>,
     RangeLockScheme<Mm<P, vmas::RbTree, RangeLockHooks<P>>, MutexStructure<P, Ticket<P>>>,
-    Refcount<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
+    VmaLocked<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
     Speculation<Mm<P, vmas::Maple, VmaSequenceHooks<P>>, Rwsem<P>>>;
 TYPED_TEST_SUITE(StackGrowth, Schemes);
 

@@ -269,12 +269,19 @@ struct FaultBesideEdit {
   std::thread thread;
 };
 
-TEST(VmaRwlockFault, SleepsOnItsVmaUntilTheEditIsComplete) {
-  NativeThread thread(0, 0, 0, 1);
-  EditedSpace space(AddressSpaceOptions{});
-  space.enter();
-  const Range range{space.fixed_base(), space.fixed_base() + 2 * page_size};
-  ASSERT_EQ(space.map(range.start, range.length(), rw, map_fixed).error, Error::none);
+// A space with one VMA of two pages.
+struct VmaRwlockFault : testing::Test {
+  void SetUp() override {
+    space.enter();
+    range = {space.fixed_base(), space.fixed_base() + 2 * page_size};
+    ASSERT_EQ(space.map(range.start, range.length(), rw, map_fixed).error, Error::none);
+  }
+  NativeThread registered{0, 0, 0, 1};
+  EditedSpace space{AddressSpaceOptions{}};
+  Range range;
+};
+
+TEST_F(VmaRwlockFault, SleepsOnItsVmaUntilTheEditIsComplete) {
   ASSERT_EQ(space.fault(range.start + page_size, Access::write), Error::none);
   FaultBesideEdit fault(space, range.start);
   EXPECT_FALSE(space.walk(range.start));
@@ -289,12 +296,7 @@ TEST(VmaRwlockFault, SleepsOnItsVmaUntilTheEditIsComplete) {
   EXPECT_EQ(space.check(), "");
 }
 
-TEST(VmaRwlockFault, AsksAgainWhetherItsVmaIsStillThere) {
-  NativeThread thread(0, 0, 0, 1);
-  EditedSpace space(AddressSpaceOptions{});
-  space.enter();
-  const Range range{space.fixed_base(), space.fixed_base() + 2 * page_size};
-  ASSERT_EQ(space.map(range.start, range.length(), rw, map_fixed).error, Error::none);
+TEST_F(VmaRwlockFault, AsksAgainWhetherItsVmaIsStillThere) {
   FaultBesideEdit fault(space, range.start);
   space.detach(range);
   space.end_edit(range);
@@ -306,12 +308,7 @@ TEST(VmaRwlockFault, AsksAgainWhetherItsVmaIsStillThere) {
   EXPECT_EQ(space.check(), "");
 }
 
-TEST(VmaRwlockFault, LooksItsVmaUpAgainWhereThatHasShrunk) {
-  NativeThread thread(0, 0, 0, 1);
-  EditedSpace space(AddressSpaceOptions{});
-  space.enter();
-  const Range range{space.fixed_base(), space.fixed_base() + 2 * page_size};
-  ASSERT_EQ(space.map(range.start, range.length(), rw, map_fixed).error, Error::none);
+TEST_F(VmaRwlockFault, LooksItsVmaUpAgainWhereThatHasShrunk) {
   const Range upper{range.start + page_size, range.end};
   FaultBesideEdit fault(space, upper.start);
   space.detach(upper);

@@ -576,7 +576,7 @@ void for_each_scheme_of_drawn_programs(Add&& add) {
   using Late = LateShootdown<P>;
   add.template operator()<LateSpace<TreeMm<Late>, Rwsem<Late, RwsemPolicy{}, Spinlock>>>(
       "mmap_sem:flaw=late_shootdown");
-  using Pinning = Refcount<MapleMm<P, RefcountHooks<P>>, Rwsem<P, RwsemPolicy{}, Spinlock>>;
+  using Pinning = VmaLocked<MapleMm<P, RefcountHooks<P>>, Rwsem<P, RwsemPolicy{}, Spinlock>>;
   add.template operator()<CountsTwice<Pinning>>("refcount:flaw=counted_twice");
   add.template operator()<LockInTree<P, FlawedTree<P, TallTree<P>, Flaw::far_hole>>>(
       "lock_in_tree:flaw=far_hole");
