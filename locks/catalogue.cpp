@@ -502,7 +502,7 @@ std::vector<std::string> star_of(const Entry& entry) {
       if (option.kind != ValueKind::word && option.kind != ValueKind::list &&
           option.kind != ValueKind::entry)
         continue;
-      if (entry.usual_lock_natively && (option.families & lock_families) != 0) continue;
+      if (is_over_usual_lock(entry) && (option.families & lock_families) != 0) continue;
       const std::vector<std::string> values = option_values(option);
       for (usize i = 1; i < values.size(); ++i) {
         const std::string name = std::string(entry.name) + ":" + option.key + "=" + values[i];
@@ -533,7 +533,7 @@ std::vector<std::string> stars_of(Families families, bool native) {
 
 void require_star(const Chosen& chosen, Layout layout) {
   const std::vector<std::string> star = star_of(chosen.entry());
-  const bool is_outside = chosen.entry().usual_lock_natively &&
+  const bool is_outside = is_over_usual_lock(chosen.entry()) &&
                           std::find(star.begin(), star.end(), chosen.text()) == star.end();
   if (!is_outside && chosen.departures() + (layout != Layout::linux_6_18) <= 1) return;
   if (layout == Layout::linux_6_18 && is_composed_by_profile(chosen)) return;

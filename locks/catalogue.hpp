@@ -97,6 +97,16 @@ struct Entry {
   u32 (*most_threads)(const Chosen&) = nullptr;
 };
 
+// Whether a scheme exists natively over its default lock alone. In the short torture under a
+// sanitizer every scheme does: the locks run there by themselves, and the combinations would take
+// most of the time to compile.
+constexpr bool is_over_usual_lock(const Entry& scheme) {
+#ifdef FAULTLINE_USUAL_LOCKS_ALONE
+  if (scheme.family == scheme_family) return true;
+#endif
+  return scheme.usual_lock_natively;
+}
+
 // A kernel's design as a scheme with options.
 struct Profile {
   const char* name;

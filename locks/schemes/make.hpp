@@ -184,7 +184,7 @@ class SpaceMaker {
     constexpr u32 others =
         !usual_vmas + !is_usual<LockLine>(lock_key) + !is_usual<RangesLine>(ranges_key);
     constexpr bool may_differ =
-        !entry.usual_lock_natively && !is_for_loops<LockLine>() && !is_for_loops<RangesLine>();
+        !is_over_usual_lock(entry) && !is_for_loops<LockLine>() && !is_for_loops<RangesLine>();
     if constexpr (others <= 1 && (usual_locks || may_differ)) {
       for_each_point<LockLine, usual && may_differ>(options_.lock, [&]<Choices lock>() {
         constexpr bool plain = lock == Choices{};

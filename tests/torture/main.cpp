@@ -1,6 +1,6 @@
-// Tortures every lock and scheme of one part for a moment. Every build makes it under each
-// sanitizer, so that errors which only a sanitizer sees are seen before a change lands. `faultline
-// torture` is the long run.
+// Tortures every lock, and every scheme over its default lock, of one part for a moment. Every
+// build makes it under each sanitizer, so that errors which only a sanitizer sees are seen before a
+// change lands. `faultline torture` is the long run.
 #include <cstdlib>
 #include <iostream>
 #include <string>
