@@ -87,12 +87,19 @@ constexpr u32 bit(RangeKind kind) {
   return u32{1} << static_cast<u32>(kind);
 }
 
+// How an edit gets its range, whose size nobody knows before the look at the VMAs beside it.
+enum class RangeFinding : u32 {
+  looks,      // it computes its reach, locks that, and computes it again
+  refines,    // it locks its own range, computes its reach, and locks that where it needs more
+  downgrades  // it locks the whole address space, computes its reach, and gives up the rest
+};
+
 // The hooks of `Mm` are RangeLockHooks. `Structure` is a class of structure_lock.hpp. Only tests
 // pass another `Rule`.
 template <class Mm, class Structure, RangeLock Ranges = TreeRangeLock<typename Mm::Platform>,
-          class Rule = NeighbourRule<Mm>>
-class RangeLockScheme
-    : public SchemeBase<typename Mm::Platform, RangeLockScheme<Mm, Structure, Ranges, Rule>> {
+          class Rule = NeighbourRule<Mm>, RangeFinding finding = RangeFinding::looks>
+class RangeLockScheme : public SchemeBase<typename Mm::Platform,
+                                          RangeLockScheme<Mm, Structure, Ranges, Rule, finding>> {
   using P = typename Mm::Platform;
   using V = typename Mm::V;
   using VmaPool = typename Mm::VmaPool;
@@ -192,7 +199,7 @@ class RangeLockScheme
 
   MapResult do_map(u64 hint, u64 length, u32 prot, u32 flags) {
     if ((flags & map_fixed) != 0) return map_fixed_at(hint, length, prot, flags & ~map_fixed);
-    if constexpr (QueuedRangeLock<Ranges>)
+    if constexpr (QueuedRangeLock<Ranges> && finding != RangeFinding::downgrades)
       if (is_narrow(Kind::map)) return map_reserved(hint, length, prot, flags);
     return map_unreserved(hint, length, prot, flags);
   }
@@ -202,7 +209,7 @@ class RangeLockScheme
     typename Mm::Detached detached;
     Error error = Error::none;
     const Range held = edit(
-        Kind::unmap, node, [&] { return reach(range, no_merging); },
+        Kind::unmap, node, range, [&] { return reach(range, no_merging); },
         [&] { error = mm_.detach(range, detached); });
     if (error == Error::none)
       zap_shared(Kind::unmap, node, held, range, detached);
@@ -218,7 +225,7 @@ class RangeLockScheme
     // thread can fault them in again while the range is held, and Mm::protect then finds nothing to
     // shoot down under the structure lock.
     edit(
-        Kind::protect, node,
+        Kind::protect, node, range,
         [&] {
           return reach(range, {prot, true, true});
         },
@@ -272,14 +279,17 @@ class RangeLockScheme
 
   // Locks the range that `needed_now` answers exclusively, widened, and calls `prepare`. Then,
   // under the structure lock, calls `change` if the held range still covers what is needed; else
-  // tries again. Answers the held range, which the caller releases.
+  // tries again. Answers the held range, which the caller releases. `own`: what the caller itself
+  // names, inside the range that is needed. Empty where it names none.
   template <class Needed, class Change, class Prepare = decltype(nothing)>
-  Range edit(Kind kind, Node& node, const Needed& needed_now, const Change& change,
+  Range edit(Kind kind, Node& node, Range own, const Needed& needed_now, const Change& change,
              const Prepare& prepare = nothing) {
     mm_.reserve();
-    Range held = is_narrow(kind) ? first_guess(needed_now) : whole_address_space;
+    Range held = is_narrow(kind) ? first_guess(own, needed_now) : whole_address_space;
     for (u32 tries = 1;;) {
       ranges_.lock(node, held, true);
+      if constexpr (finding == RangeFinding::downgrades)
+        if (is_narrow(kind) && tries == 1) held = give_up_rest(node, needed_now);
       prepare();
       Event reason;
       {
@@ -307,9 +317,23 @@ class RangeLockScheme
   }
 
   template <class Needed>
-  Range first_guess(const Needed& needed_now) {
+  Range first_guess(Range own, const Needed& needed_now) {
+    if (finding == RangeFinding::downgrades) return whole_address_space;
+    if (finding == RangeFinding::refines && own.length() != 0) return own;
+    return look(needed_now);
+  }
+  template <class Needed>
+  Range look(const Needed& needed_now) {
     Read read(structure_);
     return needed_now();
+  }
+
+  // Of a hold of the whole address space keeps what `needed_now` answers, and answers that.
+  template <class Needed>
+  Range give_up_rest(Node& node, const Needed& needed_now) {
+    const Range kept = look(needed_now);
+    if (kept.length() != whole_address_space.length()) ranges_.downgrade_range(node, kept);
+    return kept;
   }
 
   // The VMAs are detached. The range stays held so that no map takes it before its last page is
@@ -356,7 +380,7 @@ class RangeLockScheme
     u64 start = 0;
     MapResult result;
     edit(
-        Kind::map, node,
+        Kind::map, node, {},
         [&] {
           start = mm_.place(hint, length);
           if (start == 0) return whole_address_space;
@@ -440,7 +464,7 @@ class RangeLockScheme
     bool replaces = false;
     MapResult result;
     const auto needed = [&] { return reach(range, merges_with(prot, flags)); };
-    const Range held = edit(Kind::map, node, needed, [&] {
+    const Range held = edit(Kind::map, node, range, needed, [&] {
       const V* first = mm_.find(range.start);
       replaces = first != nullptr && first->range().start < range.end;
       if (!replaces) {
@@ -482,7 +506,7 @@ class RangeLockScheme
     Error error = Error::none;
     const Merging merging = merges_with(prot_read | prot_write, 0);
     edit(
-        Kind::brk, node, [&] { return break_reach(range, range.start, merging); },
+        Kind::brk, node, range, [&] { return break_reach(range, range.start, merging); },
         [&] {
           current = break_.load() == range.start;
           if (!current) return;
@@ -504,7 +528,7 @@ class RangeLockScheme
     typename Mm::Detached detached;
     Error error = Error::none;
     const Range held = edit(
-        Kind::brk, node, [&] { return break_reach(range, range.end, no_merging); },
+        Kind::brk, node, range, [&] { return break_reach(range, range.end, no_merging); },
         [&] {
           current = break_.load() == range.end;
           if (!current) return;
@@ -563,7 +587,7 @@ class RangeLockScheme
     const Range page = page_of(address);
     Node node;
     const Range held = edit(
-        Kind::fault, node,
+        Kind::fault, node, page,
         [&] {
           V* vma = mm_.find(address);
           return may_become_stack(vma, address) ? Range{page.start, vma->range().start + page_size}

@@ -14,6 +14,8 @@
 #include "locks/mutex/ticket.hpp"
 #include "locks/range/btree_range_lock.hpp"
 #include "locks/range/segment_range_lock.hpp"
+#include "locks/schemes/range_downgrade.hpp"
+#include "locks/schemes/range_refine.hpp"
 #include "locks/shared/rwsem.hpp"
 #include "locks/vmas/rbtree.hpp"
 #include "tests/locks/event.hpp"
@@ -41,12 +43,15 @@ class RangeLockSpaces : public testing::Test {
 };
 
 using TicketStructure = MutexStructure<P, Ticket<P>>;
-// The last two have no queue.
+template <class Scheme>
+using SpaceOf = typename Scheme::template Space<P, vmas::RbTree, Ticket<P>, TreeRangeLock<P>,
+                                                Layout::linux_6_18>;
 using Schemes = testing::Types<RangeLockScheme<RangeMm, TicketStructure>,
                                RangeLockScheme<RangeMm, MutexStructure<P, Mcs<P>>>,
                                RangeLockScheme<RangeMm, SharedStructure<P, Rwsem<P>>>,
                                RangeLockScheme<RangeMm, TicketStructure, BtreeRangeLock<P>>,
-                               RangeLockScheme<RangeMm, TicketStructure, SegmentRangeLock<P>>>;
+                               RangeLockScheme<RangeMm, TicketStructure, SegmentRangeLock<P>>,
+                               SpaceOf<range_refine_scheme>, SpaceOf<range_downgrade_scheme>>;
 TYPED_TEST_SUITE(RangeLockSpaces, Schemes);
 
 // Threads that start together and call `round(self)` some hundred times, or for an eighth of a
