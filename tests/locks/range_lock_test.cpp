@@ -14,6 +14,7 @@
 #include "locks/mutex/ticket.hpp"
 #include "locks/range/btree_range_lock.hpp"
 #include "locks/range/segment_range_lock.hpp"
+#include "locks/schemes/range_descend.hpp"
 #include "locks/schemes/range_downgrade.hpp"
 #include "locks/schemes/range_refine.hpp"
 #include "locks/shared/rwsem.hpp"
@@ -43,15 +44,18 @@ class RangeLockSpaces : public testing::Test {
 };
 
 using TicketStructure = MutexStructure<P, Ticket<P>>;
-template <class Scheme>
-using SpaceOf = typename Scheme::template Space<P, vmas::RbTree, Ticket<P>, TreeRangeLock<P>,
-                                                Layout::linux_6_18>;
-using Schemes = testing::Types<RangeLockScheme<RangeMm, TicketStructure>,
-                               RangeLockScheme<RangeMm, MutexStructure<P, Mcs<P>>>,
-                               RangeLockScheme<RangeMm, SharedStructure<P, Rwsem<P>>>,
-                               RangeLockScheme<RangeMm, TicketStructure, BtreeRangeLock<P>>,
-                               RangeLockScheme<RangeMm, TicketStructure, SegmentRangeLock<P>>,
-                               SpaceOf<range_refine_scheme>, SpaceOf<range_downgrade_scheme>>;
+template <class Scheme, class Ranges = TreeRangeLock<P>, class Lock = Ticket<P>>
+using SpaceOf = typename Scheme::template Space<P, vmas::RbTree, Lock, Ranges, Layout::linux_6_18>;
+// Btree and segment range locks have no queue.
+using Schemes = testing::Types<
+    RangeLockScheme<RangeMm, TicketStructure>, RangeLockScheme<RangeMm, MutexStructure<P, Mcs<P>>>,
+    RangeLockScheme<RangeMm, SharedStructure<P, Rwsem<P>>>,
+    RangeLockScheme<RangeMm, TicketStructure, BtreeRangeLock<P>>,
+    RangeLockScheme<RangeMm, TicketStructure, SegmentRangeLock<P>>, SpaceOf<range_downgrade_scheme>,
+    SpaceOf<range_refine_scheme>, SpaceOf<range_descend_scheme>,
+    SpaceOf<range_descend_scheme, TreeRangeLock<P>, Rwsem<P>>,
+    SpaceOf<range_refine_scheme, BtreeRangeLock<P>>,
+    SpaceOf<range_descend_scheme, BtreeRangeLock<P>>>;
 TYPED_TEST_SUITE(RangeLockSpaces, Schemes);
 
 // Threads that start together and call `round(self)` some hundred times, or for an eighth of a
