@@ -27,7 +27,8 @@
 //
 // The holds of each operation: fault, its page shared; discard, its range shared; map, protect, brk
 // and stack growth, the reach exclusively; unmap, the reach exclusively to detach, then its own
-// range shared to zap. scan takes the structure lock alone and walks some VMAs at a time, as
+// range shared to zap. A protect changes its VMAs first and restricts the pages afterwards, under
+// the range alone. A scan takes the structure lock alone and walks some VMAs at a time, as
 // /proc/PID/maps does. A fault sets an anon_vma under the structure lock, which keeps the
 // neighbours unchanged, so its range need not include them. No thread holds two ranges at once,
 // except a map that enters the queue a second time.
@@ -38,6 +39,9 @@
 // lock the whole address space first, and then each of them can be evaluated and narrowed by itself
 // (LWN, "How to get rid of mmap_sem"). narrow=none differs from full_range by the structure lock
 // alone. A map that holds the whole address space and chooses its place reserves nothing.
+//
+// An edit may find its range in three other ways (RangeFinding), each of which is a scheme:
+// range_downgrade.hpp, range_refine.hpp and range_descend.hpp.
 //
 // Not linearizable: a discard holds its range shared, so faults may come between its pages; a scan
 // lets the structure lock go on its way; and a walk takes no lock, so it may find a page that a
@@ -555,7 +559,7 @@ class RangeLockScheme : public SchemeBase<typename Mm::Platform,
     Error error = Error::none;
     const Merging merging = merges_with(prot_read | prot_write, 0);
     edit(
-        Kind::brk, node, {range.start - page_size, range.end},
+        Kind::brk, node, Range{range.start - page_size, range.end},
         [&] { return break_reach(range, range.start, merging); },
         [&] {
           current = break_.load() == range.start;
