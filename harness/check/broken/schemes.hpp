@@ -2,7 +2,6 @@
 // table, which the checker and the unit tests share.
 #pragma once
 
-#include <algorithm>
 #include <array>
 
 #include "harness/check/broken/flaws.hpp"
@@ -267,7 +266,7 @@ class FlawedStructure : public MutexStructure<P, Lock> {
   };
 };
 
-// no_neighbours, short_reach, stale_reach.
+// no_neighbours, one_end, stale_reach.
 template <class Mm, Flaw flaw>
 class FlawedRule : public NeighbourRule<Mm> {
   using P = typename Mm::Platform;
@@ -277,10 +276,7 @@ class FlawedRule : public NeighbourRule<Mm> {
 
   Range reach(Range range, Merging merging) const {
     if (flaw == Flaw::no_neighbours) return range;
-    if (flaw == Flaw::short_reach) {
-      const Range needed = NeighbourRule<Mm>::reach(range, merging);
-      return {needed.start, std::min(needed.end, range.end + page_size)};
-    }
+    if (flaw == Flaw::one_end) return {NeighbourRule<Mm>::reach(range, merging).start, range.end};
     // Answers what the thread found when it first asked for this range.
     Known& known = known_[P::self()];
     if (known.range.start != range.start || known.range.end != range.end)
@@ -570,7 +566,7 @@ void for_each_broken_finding(Add& add) {
   rule.template operator()<downgrades, Flaw::no_neighbours>("range_downgrade:flaw=no_neighbours");
   constexpr RangeFinding refines = RangeFinding::refines;
   rule.template operator()<refines, Flaw::no_neighbours>("range_refine:flaw=no_neighbours");
-  rule.template operator()<refines, Flaw::short_reach>("range_refine:flaw=short_reach");
+  rule.template operator()<refines, Flaw::one_end>("range_refine:flaw=one_end");
   rule.template operator()<refines, Flaw::stale_reach>("range_refine:flaw=stale_reach");
   constexpr RangeFinding descends = RangeFinding::descends;
   ranges.template operator()<descends, Impatient<Sound>>("range_descend:flaw=early_edit");
