@@ -699,5 +699,30 @@ TEST(Downgrading, FaultsOutsideThePartMayGoOnAndThoseInsideMayNot) {
   EXPECT_FALSE(RecordedRanges::others.inside);
 }
 
+// Calls `released` after each release of a range.
+class ReleasedRanges : public TreeRangeLock<P> {
+ public:
+  static inline std::function<void()> released;
+  void unlock(Node& node) {
+    TreeRangeLock<P>::unlock(node);
+    if (released) released();
+  }
+};
+
+TEST(RangeLockProtect, TakesTheRightsOfPagesBeforeItReleasesTheirRange) {
+  NativeThread thread(0, 0, 0, 1);
+  AddressSpaceOptions options;
+  options.frames_per_thread = 16;
+  RangeLockScheme<RangeMm, TicketStructure, ReleasedRanges> space(options);
+  space.enter();
+  ASSERT_EQ(space.map(base, page_size, rw, map_fixed).error, Error::none);
+  ASSERT_EQ(space.fault(base, Access::write), Error::none);
+  bool writable = true;
+  ReleasedRanges::released = [&] { writable = space.touch(base, Access::write); };
+  EXPECT_EQ(space.protect(base, page_size, prot_read), Error::none);
+  ReleasedRanges::released = nullptr;
+  EXPECT_FALSE(writable);
+}
+
 }  // namespace
 }  // namespace faultline
