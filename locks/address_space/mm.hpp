@@ -307,14 +307,15 @@ class Mm {
   // Exclusive, neighbours included. At a hole the answer is ENOMEM, and what lies before the hole
   // has changed, as in the kernel.
   Error protect(Range range, u32 prot) {
-    u64 at = range.start;
-    for (V* vma = vmas_.find(at); at < range.end; vma = vmas_.find(at)) {
-      if (vma == nullptr || vma->range().start > at) return Error::nomem;
-      const u64 end = vma->range().end < range.end ? vma->range().end : range.end;
-      if (!protect_one(*vma, {at, end}, prot)) return Error::nomem;
-      at = end;
-    }
-    return Error::none;
+    const u64 end = protect_each(range, prot, [&](Range part) { table_.restrict(part, prot); });
+    return end == range.end ? Error::none : Error::nomem;
+  }
+
+  // Exclusive, neighbours included. The part of protect() that changes VMAs. Answers where what has
+  // changed ends, which is the range's end unless there is a hole or too many VMAs. The caller
+  // restricts the pages up to there before it lets a fault into the range.
+  u64 protect_vmas(Range range, u32 prot) {
+    return protect_each(range, prot, [](Range) {});
   }
 
   // Exclusive.
@@ -536,8 +537,23 @@ class Mm {
     return upper;
   }
 
+  // Calls restrict(part) for the part of each VMA whose protection changes, while that VMA is
+  // being written. Answers where what has changed ends.
+  template <class Restrict>
+  u64 protect_each(Range range, u32 prot, const Restrict& restrict) {
+    u64 at = range.start;
+    for (V* vma = vmas_.find(at); at < range.end; vma = vmas_.find(at)) {
+      if (vma == nullptr || vma->range().start > at) return at;
+      const u64 end = vma->range().end < range.end ? vma->range().end : range.end;
+      if (!protect_one(*vma, {at, end}, prot, restrict)) return at;
+      at = end;
+    }
+    return at;
+  }
+
   // `range` lies inside `vma`. False means too many VMAs.
-  bool protect_one(V& vma, Range range, u32 prot) {
+  template <class Restrict>
+  bool protect_one(V& vma, Range range, u32 prot, const Restrict& restrict) {
     if (prot_of(vma) == prot) return true;
     P::kernel_work(KernelWork::edit);
     const Range whole = vma.range();
@@ -547,7 +563,7 @@ class Mm {
     if (whole.end > range.end) split(*part, range.end);
     hooks_.start_write(*part);
     part->set_protection(prot);
-    table_.restrict(range, prot);
+    restrict(range);
     hooks_.end_write(*part);
     merge_around(*part);
     return true;

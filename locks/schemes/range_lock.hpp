@@ -27,7 +27,8 @@
 //
 // The holds of each operation: fault, its page shared; discard, its range shared; map, protect, brk
 // and stack growth, the reach exclusively; unmap, the reach exclusively to detach, then its own
-// range shared to zap. scan takes the structure lock alone and walks some VMAs at a time, as
+// range shared to zap. A protect changes its VMAs first and restricts the pages afterwards, under
+// the range alone. A scan takes the structure lock alone and walks some VMAs at a time, as
 // /proc/PID/maps does. A fault sets an anon_vma under the structure lock, which keeps the
 // neighbours unchanged, so its range need not include them. No thread holds two ranges at once,
 // except a map that enters the queue a second time.
@@ -38,6 +39,9 @@
 // lock the whole address space first, and then each of them can be evaluated and narrowed by itself
 // (LWN, "How to get rid of mmap_sem"). narrow=none differs from full_range by the structure lock
 // alone. A map that holds the whole address space and chooses its place reserves nothing.
+//
+// An edit may find its range in three other ways (RangeFinding), each of which is a scheme:
+// range_downgrade.hpp, range_refine.hpp and range_descend.hpp.
 //
 // Not linearizable: a discard holds its range shared, so faults may come between its pages; a scan
 // lets the structure lock go on its way; and a walk takes no lock, so it may find a page that a
@@ -87,12 +91,20 @@ constexpr u32 bit(RangeKind kind) {
   return u32{1} << static_cast<u32>(kind);
 }
 
+// How an edit gets its range, whose size nobody knows before the look at the VMAs beside it.
+enum class RangeFinding : u32 {
+  looks,       // it computes its reach, locks that, and computes it again
+  refines,     // it locks its own range, computes its reach, and locks that where it needs more
+  downgrades,  // it locks the whole address space, computes its reach, and gives up the rest
+  descends     // it computes its reach and enters the queue in one section of the structure lock
+};
+
 // The hooks of `Mm` are RangeLockHooks. `Structure` is a class of structure_lock.hpp. Only tests
 // pass another `Rule`.
 template <class Mm, class Structure, RangeLock Ranges = TreeRangeLock<typename Mm::Platform>,
-          class Rule = NeighbourRule<Mm>>
-class RangeLockScheme
-    : public SchemeBase<typename Mm::Platform, RangeLockScheme<Mm, Structure, Ranges, Rule>> {
+          class Rule = NeighbourRule<Mm>, RangeFinding finding = RangeFinding::looks>
+class RangeLockScheme : public SchemeBase<typename Mm::Platform,
+                                          RangeLockScheme<Mm, Structure, Ranges, Rule, finding>> {
   using P = typename Mm::Platform;
   using V = typename Mm::V;
   using VmaPool = typename Mm::VmaPool;
@@ -142,6 +154,7 @@ class RangeLockScheme
 
   enum Event : usize {
     reach_retries,
+    refinements,  // first guesses of edits that refine and needed more
     whole_space,
     anon_vmas,
     stack_growths,  // faults below a stack, or below a reserved place that may become one
@@ -192,7 +205,7 @@ class RangeLockScheme
 
   MapResult do_map(u64 hint, u64 length, u32 prot, u32 flags) {
     if ((flags & map_fixed) != 0) return map_fixed_at(hint, length, prot, flags & ~map_fixed);
-    if constexpr (QueuedRangeLock<Ranges>)
+    if constexpr (QueuedRangeLock<Ranges> && finding != RangeFinding::downgrades)
       if (is_narrow(Kind::map)) return map_reserved(hint, length, prot, flags);
     return map_unreserved(hint, length, prot, flags);
   }
@@ -202,7 +215,7 @@ class RangeLockScheme
     typename Mm::Detached detached;
     Error error = Error::none;
     const Range held = edit(
-        Kind::unmap, node, [&] { return reach(range, no_merging); },
+        Kind::unmap, node, range, [&] { return reach(range, no_merging); },
         [&] { error = mm_.detach(range, detached); });
     if (error == Error::none)
       zap_shared(Kind::unmap, node, held, range, detached);
@@ -213,21 +226,18 @@ class RangeLockScheme
 
   Error do_protect(Range range, u32 prot) {
     Node node;
-    Error error = Error::none;
-    // The pages below the first hole are restricted before the edit takes the structure lock. No
-    // thread can fault them in again while the range is held, and Mm::protect then finds nothing to
-    // shoot down under the structure lock.
+    u64 end = range.start;
+    // The pages keep rights that their VMAs have lost until restrict(). No thread can fault them in
+    // meanwhile, since the range is held.
     edit(
-        Kind::protect, node,
+        Kind::protect, node, range,
         [&] {
           return reach(range, {prot, true, true});
         },
-        [&] { error = mm_.protect(range, prot); },
-        [&] {
-          mm_.table().restrict({range.start, mapped_until(range)}, prot);
-        });
+        [&] { end = mm_.protect_vmas(range, prot); });
+    mm_.table().restrict({range.start, end}, prot);
     ranges_.unlock(node);
-    return error;
+    return end == range.end ? Error::none : Error::nomem;
   }
 
   MapResult do_brk(i64 delta) {
@@ -268,35 +278,77 @@ class RangeLockScheme
 
   // --- edits ---
 
-  static constexpr auto nothing = [] {};
-
-  // Locks the range that `needed_now` answers exclusively, widened, and calls `prepare`. Then,
-  // under the structure lock, calls `change` if the held range still covers what is needed; else
-  // tries again. Answers the held range, which the caller releases.
-  template <class Needed, class Change, class Prepare = decltype(nothing)>
-  Range edit(Kind kind, Node& node, const Needed& needed_now, const Change& change,
-             const Prepare& prepare = nothing) {
+  // Locks the range that `needed_now` answers exclusively, widened. Then, under the structure lock,
+  // calls `change` if the held range still covers what is needed; else tries again. Answers the
+  // held range, which the caller releases. `own`: what the caller itself names, inside the range
+  // that is needed. Empty where it names none.
+  template <class Needed, class Change>
+  Range edit(Kind kind, Node& node, Range own, const Needed& needed_now, const Change& change) {
     mm_.reserve();
-    Range held = is_narrow(kind) ? first_guess(needed_now) : whole_address_space;
-    for (u32 tries = 1;;) {
+    Range held;
+    if constexpr (finding == RangeFinding::descends) {
+      if (descend(kind, node, held, needed_now, change)) return held;
+    } else {
+      held = is_narrow(kind) ? first_guess(own, needed_now) : whole_address_space;
       ranges_.lock(node, held, true);
-      prepare();
-      Event reason;
-      {
-        Write write(structure_);
-        const Range needed = needed_now();
-        const bool waits = has_reservation(needed);
-        if (!waits && covers(held, needed)) {
-          change();
-          return held;
-        }
-        held = widened(kind, needed);
-        reason = waits ? reservation_waits : reach_retries;
-      }
-      ranges_.unlock(node);
-      events_.add(reason);
-      if (reason == reach_retries) held = next_guess(held, tries++);
+      if (finding == RangeFinding::downgrades && is_narrow(kind))
+        held = give_up_rest(node, needed_now);
     }
+    u32 tries = guesses(own) ? 0 : 1;
+    while (!change_or_release(kind, node, held, tries, needed_now, change))
+      ranges_.lock(node, held, true);
+    return held;
+  }
+
+  // Calls `change` under the structure lock, if `held` covers what is needed and no map waits for a
+  // part of that. Else releases `held` and sets it to what the next try has to hold. The first
+  // guess of an edit that refines is no try, and has number 0.
+  template <class Needed, class Change>
+  bool change_or_release(Kind kind, Node& node, Range& held, u32& tries, const Needed& needed_now,
+                         const Change& change) {
+    bool waits = false;
+    {
+      Write write(structure_);
+      const Range needed = needed_now();
+      waits = has_reservation(needed);
+      if (!waits && covers(held, needed)) {
+        change();
+        return true;
+      }
+      held = widened(kind, needed);
+    }
+    ranges_.unlock(node);
+    events_.add(waits ? reservation_waits : tries == 0 ? refinements : reach_retries);
+    if (!waits) held = next_guess(held, tries);
+    if (!waits || tries == 0) ++tries;
+    return false;
+  }
+
+  // Computes the reach and enters the queue of the range in one section of the structure lock.
+  // Where that holds the range at once, no edit or map is at work there, so the reach is right and
+  // nobody has reserved a part of it: calls `change` in the same section, and answers true. Without
+  // a queue a try takes the place of the entry, and an edit that fails locks the range later.
+  template <class Needed, class Change>
+  bool descend(Kind kind, Node& node, Range& held, const Needed& needed_now, const Change& change) {
+    {
+      Write write(structure_);
+      held = widened(kind, needed_now());
+      if (holds_at_once(node, held)) {
+        change();
+        return true;
+      }
+    }
+    if constexpr (QueuedRangeLock<Ranges>)
+      ranges_.wait(node);
+    else
+      ranges_.lock(node, held, true);
+    return false;
+  }
+  bool holds_at_once(Node& node, Range range) {
+    if constexpr (QueuedRangeLock<Ranges>)
+      return ranges_.enqueue(node, range, true);
+    else
+      return ranges_.try_lock(node, range, true);
   }
 
   // The range to hold at the next try, after `tries` tries, when the reach has grown to `needed`.
@@ -307,9 +359,23 @@ class RangeLockScheme
   }
 
   template <class Needed>
-  Range first_guess(const Needed& needed_now) {
+  Range first_guess(Range own, const Needed& needed_now) {
+    if (finding == RangeFinding::downgrades) return whole_address_space;
+    return guesses(own) ? own : look(needed_now);
+  }
+  static bool guesses(Range own) { return finding == RangeFinding::refines && own.length() != 0; }
+  template <class Needed>
+  Range look(const Needed& needed_now) {
     Read read(structure_);
     return needed_now();
+  }
+
+  // Of a hold of the whole address space keeps what `needed_now` answers, and answers that.
+  template <class Needed>
+  Range give_up_rest(Node& node, const Needed& needed_now) {
+    const Range kept = look(needed_now);
+    if (kept.length() != whole_address_space.length()) ranges_.downgrade_range(node, kept);
+    return kept;
   }
 
   // The VMAs are detached. The range stays held so that no map takes it before its last page is
@@ -330,22 +396,33 @@ class RangeLockScheme
 
   // --- map ---
 
-  // Reserves its place and enters the queue of the range in one section of the structure lock.
+  // Enters the queue of the range and reserves its place in one section of the structure lock. A
+  // map that descends needs no reservation where it holds the range at once.
   MapResult map_reserved(u64 hint, u64 length, u32 prot, u32 flags) {
     mm_.reserve();
     Node nodes[2];
     Range range;
     Range held;
+    MapResult result{0, Error::nomem};
     bool waits = false;
+    bool reserved = false;
     {
       Write write(structure_);
       const u64 start = mm_.place(hint, length);
+      if (start == 0) return result;
       range = {start, start + length};
-      if (start == 0 || !reserve(range)) return {0, Error::nomem};
       held = reach(range, merges_with(prot, flags));
       waits = !ranges_.enqueue(nodes[0], held, true);
+      if (finding == RangeFinding::descends && !waits)
+        result = mm_.map(start, length, prot, flags);
+      else
+        reserved = reserve(range);
     }
     if (waits) ranges_.wait(nodes[0]);
+    if (!reserved) {
+      ranges_.unlock(nodes[0]);
+      return result;
+    }
     commit_reserved(range, held, nodes, prot, flags);
     return {range.start, Error::none};
   }
@@ -356,7 +433,7 @@ class RangeLockScheme
     u64 start = 0;
     MapResult result;
     edit(
-        Kind::map, node,
+        Kind::map, node, {},
         [&] {
           start = mm_.place(hint, length);
           if (start == 0) return whole_address_space;
@@ -440,7 +517,7 @@ class RangeLockScheme
     bool replaces = false;
     MapResult result;
     const auto needed = [&] { return reach(range, merges_with(prot, flags)); };
-    const Range held = edit(Kind::map, node, needed, [&] {
+    const Range held = edit(Kind::map, node, range, needed, [&] {
       const V* first = mm_.find(range.start);
       replaces = first != nullptr && first->range().start < range.end;
       if (!replaces) {
@@ -482,7 +559,8 @@ class RangeLockScheme
     Error error = Error::none;
     const Merging merging = merges_with(prot_read | prot_write, 0);
     edit(
-        Kind::brk, node, [&] { return break_reach(range, range.start, merging); },
+        Kind::brk, node, Range{range.start - page_size, range.end},
+        [&] { return break_reach(range, range.start, merging); },
         [&] {
           current = break_.load() == range.start;
           if (!current) return;
@@ -504,7 +582,7 @@ class RangeLockScheme
     typename Mm::Detached detached;
     Error error = Error::none;
     const Range held = edit(
-        Kind::brk, node, [&] { return break_reach(range, range.end, no_merging); },
+        Kind::brk, node, range, [&] { return break_reach(range, range.end, no_merging); },
         [&] {
           current = break_.load() == range.end;
           if (!current) return;
@@ -563,7 +641,7 @@ class RangeLockScheme
     const Range page = page_of(address);
     Node node;
     const Range held = edit(
-        Kind::fault, node,
+        Kind::fault, node, page,
         [&] {
           V* vma = mm_.find(address);
           return may_become_stack(vma, address) ? Range{page.start, vma->range().start + page_size}
@@ -604,17 +682,6 @@ class RangeLockScheme
     return count;
   }
 
-  // Where the first hole of `range` begins, or the range's end.
-  u64 mapped_until(Range range) {
-    Read read(structure_);
-    u64 at = range.start;
-    for (const V* vma = mm_.find(at);
-         at < range.end && vma != nullptr && vma->range().start <= at && !is_reserved(*vma);
-         vma = mm_.next(*vma))
-      at = vma->range().end;
-    return std::min(at, range.end);
-  }
-
   typename Mm::Hooks hooks_;
   VmaPool pool_;
   Mm mm_;
@@ -627,19 +694,25 @@ class RangeLockScheme
   typename P::template data<u64> break_{break_start};
   typename P::template data<u64> reservations_;
   alignas(cache_line) EventCounters<P, event_count> events_{
-      {"range_lock.reach_retries", "range_lock.whole_space", "range_lock.anon_vma",
-       "range_lock.stack_growth", "range_lock.reservation_waits"}};
+      {"range_lock.reach_retries", "range_lock.refinements", "range_lock.whole_space",
+       "range_lock.anon_vma", "range_lock.stack_growth", "range_lock.reservation_waits"}};
 };
 
-struct range_lock_scheme {
-  static void take(const Chosen& chosen, AddressSpaceOptions& options) {
-    options.narrow = chosen.bits("narrow");
-  }
+// The schemes whose edits find their range in that way.
+template <RangeFinding finding>
+struct RangeSchemes {
   template <class P>
   using UsualRanges = TreeRangeLock<P>;
   template <class P, class Vmas, class Lock, class Ranges, Layout layout>
   using Space =
-      RangeLockScheme<Mm<P, Vmas, RangeLockHooks<P>, layout>, StructureOf<P, Lock>, Ranges>;
+      RangeLockScheme<Mm<P, Vmas, RangeLockHooks<P>, layout>, StructureOf<P, Lock>, Ranges,
+                      NeighbourRule<Mm<P, Vmas, RangeLockHooks<P>, layout>>, finding>;
+};
+
+struct range_lock_scheme : RangeSchemes<RangeFinding::looks> {
+  static void take(const Chosen& chosen, AddressSpaceOptions& options) {
+    options.narrow = chosen.bits("narrow");
+  }
 };
 
 }  // namespace faultline

@@ -5,6 +5,7 @@
 
 #include <barrier>
 #include <functional>
+#include <ostream>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -14,6 +15,9 @@
 #include "locks/mutex/ticket.hpp"
 #include "locks/range/btree_range_lock.hpp"
 #include "locks/range/segment_range_lock.hpp"
+#include "locks/schemes/range_descend.hpp"
+#include "locks/schemes/range_downgrade.hpp"
+#include "locks/schemes/range_refine.hpp"
 #include "locks/shared/rwsem.hpp"
 #include "locks/vmas/rbtree.hpp"
 #include "tests/locks/event.hpp"
@@ -41,12 +45,18 @@ class RangeLockSpaces : public testing::Test {
 };
 
 using TicketStructure = MutexStructure<P, Ticket<P>>;
-// The last two have no queue.
-using Schemes = testing::Types<RangeLockScheme<RangeMm, TicketStructure>,
-                               RangeLockScheme<RangeMm, MutexStructure<P, Mcs<P>>>,
-                               RangeLockScheme<RangeMm, SharedStructure<P, Rwsem<P>>>,
-                               RangeLockScheme<RangeMm, TicketStructure, BtreeRangeLock<P>>,
-                               RangeLockScheme<RangeMm, TicketStructure, SegmentRangeLock<P>>>;
+template <class Scheme, class Ranges = TreeRangeLock<P>, class Lock = Ticket<P>>
+using SpaceOf = typename Scheme::template Space<P, vmas::RbTree, Lock, Ranges, Layout::linux_6_18>;
+// Btree and segment range locks have no queue.
+using Schemes = testing::Types<
+    RangeLockScheme<RangeMm, TicketStructure>, RangeLockScheme<RangeMm, MutexStructure<P, Mcs<P>>>,
+    RangeLockScheme<RangeMm, SharedStructure<P, Rwsem<P>>>,
+    RangeLockScheme<RangeMm, TicketStructure, BtreeRangeLock<P>>,
+    RangeLockScheme<RangeMm, TicketStructure, SegmentRangeLock<P>>, SpaceOf<range_downgrade_scheme>,
+    SpaceOf<range_refine_scheme>, SpaceOf<range_descend_scheme>,
+    SpaceOf<range_descend_scheme, TreeRangeLock<P>, Rwsem<P>>,
+    SpaceOf<range_refine_scheme, BtreeRangeLock<P>>,
+    SpaceOf<range_descend_scheme, BtreeRangeLock<P>>>;
 TYPED_TEST_SUITE(RangeLockSpaces, Schemes);
 
 // Threads that start together and call `round(self)` some hundred times, or for an eighth of a
@@ -246,13 +256,33 @@ class InterferedRanges : public TreeRangeLock<P> {
   bool held_ = false;
 };
 
-// The same without a queue.
+// Here the operation of the other thread is ahead in the queue, and ends before this thread holds
+// its range.
+class OvertakenRanges : public InterferedRanges {
+ public:
+  bool enqueue(Node& node, Range range, bool exclusive) {
+    if (interfere == nullptr) return TreeRangeLock<P>::enqueue(node, range, exclusive);
+    overtaken_ = &node;
+    range_ = range;
+    return false;
+  }
+  void wait(Node& node) {
+    if (std::exchange(overtaken_, nullptr) != &node) return TreeRangeLock<P>::wait(node);
+    lock(node, range_, true);
+  }
+
+ private:
+  Node* overtaken_ = nullptr;
+  Range range_;
+};
+
+// InterferedRanges without a queue.
 class InterferedUnqueued : public InterferedRanges {
   using InterferedRanges::enqueue;
   using InterferedRanges::wait;
 };
 
-template <class Ranges>
+template <class Ranges, RangeFinding finding>
 class InterferenceOn : public testing::Test {
  protected:
   ~InterferenceOn() override { InterferedRanges::interfere = nullptr; }
@@ -264,71 +294,94 @@ class InterferenceOn : public testing::Test {
   void interfere(std::function<void()> with) { InterferedRanges::interfere = std::move(with); }
 
   NativeThread thread_{0, 0, 0, 1};
-  RangeLockScheme<RangeMm, TicketStructure, Ranges> space_{options()};
+  RangeLockScheme<RangeMm, TicketStructure, Ranges, NeighbourRule<RangeMm>, finding> space_{
+      options()};
 };
-using Interference = InterferenceOn<InterferedRanges>;
-using InterferenceWithoutAQueue = InterferenceOn<InterferedUnqueued>;
+using InterferenceWithoutAQueue = InterferenceOn<InterferedUnqueued, RangeFinding::looks>;
+template <class Base>
+class Interferences : public Base {};
+using Interferers = testing::Types<InterferenceOn<InterferedRanges, RangeFinding::looks>,
+                                   InterferenceOn<OvertakenRanges, RangeFinding::descends>>;
+TYPED_TEST_SUITE(Interferences, Interferers);
 
-TEST_F(Interference, AnEditWhoseReachHasGrownTriesAgain) {
-  space_.enter();
-  ASSERT_EQ(space_.map(base, page_size, rw, map_fixed).error, Error::none);
-  interfere([&] { space_.map(base + page_size, page_size, rw, map_fixed); });
-  EXPECT_EQ(space_.unmap(base, page_size), Error::none);
-  EXPECT_EQ(event(space_, "range_lock.reach_retries"), 1u);
-  EXPECT_EQ(event(space_, "range_lock.whole_space"), 0u);
-  EXPECT_EQ(space_.scan(), 1u);
-  EXPECT_EQ(space_.check(), "");
+TYPED_TEST(Interferences, AnEditWhoseReachHasGrownTriesAgain) {
+  auto& space = this->space_;
+  space.enter();
+  ASSERT_EQ(space.map(base, page_size, rw, map_fixed).error, Error::none);
+  this->interfere([&] { space.map(base + page_size, page_size, rw, map_fixed); });
+  EXPECT_EQ(space.unmap(base, page_size), Error::none);
+  EXPECT_EQ(event(space, "range_lock.reach_retries"), 1u);
+  EXPECT_EQ(event(space, "range_lock.whole_space"), 0u);
+  EXPECT_EQ(space.scan(), 1u);
+  EXPECT_EQ(space.check(), "");
 }
 
-TEST_F(Interference, AnEditWhoseReachGrowsEachTimeTakesTheWholeSpaceAtLast) {
-  space_.enter();
-  ASSERT_EQ(space_.map(base, page_size, rw, map_fixed).error, Error::none);
+TYPED_TEST(Interferences, AnEditWhoseReachGrowsEachTimeTakesTheWholeSpaceAtLast) {
+  auto& space = this->space_;
+  space.enter();
+  ASSERT_EQ(space.map(base, page_size, rw, map_fixed).error, Error::none);
   u64 next = base;
   std::function<void()> grow = [&] {
     next += page_size;
-    space_.map(next, page_size, rw, map_fixed);
-    if (next < base + 3 * page_size) interfere(grow);
+    space.map(next, page_size, rw, map_fixed);
+    if (next < base + 3 * page_size) this->interfere(grow);
   };
-  interfere(grow);
-  EXPECT_EQ(space_.unmap(base, page_size), Error::none);
-  EXPECT_EQ(event(space_, "range_lock.reach_retries"), 3u);
-  EXPECT_EQ(event(space_, "range_lock.whole_space"), 1u);
-  EXPECT_EQ(space_.scan(), 1u);
-  EXPECT_EQ(space_.check(), "");
+  this->interfere(grow);
+  EXPECT_EQ(space.unmap(base, page_size), Error::none);
+  EXPECT_EQ(event(space, "range_lock.reach_retries"), 3u);
+  EXPECT_EQ(event(space, "range_lock.whole_space"), 1u);
+  EXPECT_EQ(space.scan(), 1u);
+  EXPECT_EQ(space.check(), "");
 }
 
-TEST_F(Interference, TwoMovesOfTheBreakAddUp) {
-  space_.enter();
-  const u64 start = space_.brk(0).address;
-  interfere([&] { space_.brk(2 * page_size); });
-  EXPECT_EQ(space_.brk(page_size).address, start + 3 * page_size);
-  interfere([&] { space_.brk(-static_cast<i64>(page_size)); });
-  EXPECT_EQ(space_.brk(-static_cast<i64>(page_size)).address, start + page_size);
-  EXPECT_EQ(space_.scan(), 1u);
-  EXPECT_EQ(space_.check(), "");
+TYPED_TEST(Interferences, TwoMovesOfTheBreakAddUp) {
+  auto& space = this->space_;
+  space.enter();
+  const u64 start = space.brk(0).address;
+  this->interfere([&] { space.brk(2 * page_size); });
+  EXPECT_EQ(space.brk(page_size).address, start + 3 * page_size);
+  this->interfere([&] { space.brk(-static_cast<i64>(page_size)); });
+  EXPECT_EQ(space.brk(-static_cast<i64>(page_size)).address, start + page_size);
+  EXPECT_EQ(space.scan(), 1u);
+  EXPECT_EQ(space.check(), "");
 }
 
-TEST_F(Interference, AReservationKeepsOtherMapsOffItsRange) {
-  space_.enter();
+TYPED_TEST(Interferences, AReservationKeepsOtherMapsOffItsRange) {
+  auto& space = this->space_;
+  space.enter();
   u64 other = 0;
-  interfere([&] {
-    EXPECT_EQ(space_.scan(), 0u);
-    other = space_.map(0, page_size, rw, 0).address;
+  this->interfere([&] {
+    EXPECT_EQ(space.scan(), 0u);
+    other = space.map(0, page_size, rw, 0).address;
   });
-  const u64 own = space_.map(0, page_size, rw, 0).address;
+  const u64 own = space.map(0, page_size, rw, 0).address;
   EXPECT_NE(own, other);
-  EXPECT_EQ(space_.fault(own, Access::write), Error::none);
-  EXPECT_EQ(space_.fault(other, Access::write), Error::none);
-  EXPECT_EQ(space_.check(), "");
+  EXPECT_EQ(space.fault(own, Access::write), Error::none);
+  EXPECT_EQ(space.fault(other, Access::write), Error::none);
+  EXPECT_EQ(space.check(), "");
 }
 
-TEST_F(Interference, AMapWhoseNeighbourCameMeanwhileMergesWithIt) {
-  space_.enter();
-  interfere([&] { space_.map(base + page_size, page_size, rw, map_fixed); });
-  EXPECT_EQ(space_.map(base, page_size, rw, 0).address, base);
-  EXPECT_EQ(event(space_, "range_lock.reach_retries"), 1u);
-  EXPECT_EQ(space_.scan(), 1u);
-  EXPECT_EQ(space_.check(), "");
+TYPED_TEST(Interferences, AMapWhoseNeighbourCameMeanwhileMergesWithIt) {
+  auto& space = this->space_;
+  space.enter();
+  this->interfere([&] { space.map(base + page_size, page_size, rw, map_fixed); });
+  EXPECT_EQ(space.map(base, page_size, rw, 0).address, base);
+  EXPECT_EQ(event(space, "range_lock.reach_retries"), 1u);
+  EXPECT_EQ(space.scan(), 1u);
+  EXPECT_EQ(space.check(), "");
+}
+
+TYPED_TEST(Interferences, AMapThatCanReserveNothingLeavesTheQueue) {
+  auto& space = this->space_;
+  space.enter();
+  for (u64 vma = 0; vma < RangeMm::max_vmas; ++vma)
+    ASSERT_EQ(space.map(base + 2 * vma * page_size, page_size, prot_read, map_fixed).error,
+              Error::none);
+  for (const bool waits : {false, true}) {
+    if (waits) this->interfere([] {});
+    EXPECT_EQ(space.map(base + page_size, page_size, rw, 0).error, Error::nomem);
+    EXPECT_EQ(space.check(), "");
+  }
 }
 
 TEST_F(InterferenceWithoutAQueue, AMapWhosePlaceIsTakenMeanwhileChoosesAnother) {
@@ -391,12 +444,35 @@ class RecordedRanges : public TreeRangeLock<P> {
     record(range, exclusive);
     return Base::enqueue(node, range, exclusive);
   }
+  bool try_lock(Node& node, Range range, bool exclusive) {
+    if (fails) return false;
+    record(range, exclusive);
+    return Base::try_lock(node, range, exclusive);
+  }
   void downgrade_range(Node& node, Range range) {
     ++shrunk;
     Base::downgrade_range(node, range);
+    if (shrunk == 1 && is_watched) others = {admits(page_of_others), admits(range)};
   }
 
+  // After the first time that a watched hold shrinks: whether others may share a page outside it,
+  // and one inside.
+  struct Others {
+    bool outside;
+    bool inside;
+  };
+  static inline bool is_watched = false;
+  static inline Others others{};
+  static inline bool fails = false;  // whether a try fails
+  static constexpr Range page_of_others{base + 64 * page_size, base + 65 * page_size};
+
  private:
+  bool admits(Range range) {
+    Node probe;
+    const bool admitted = Base::try_lock(probe, {range.start, range.start + page_size}, false);
+    if (admitted) Base::unlock(probe);
+    return admitted;
+  }
   static void record(Range range, bool exclusive) {
     holds.push_back({range.length() == whole_address_space.length(), exclusive});
   }
@@ -493,6 +569,159 @@ TEST_F(Narrowing, TheWordsOfTheOptionAreTheKindsInTheirOrder) {
   for (usize i = 0; i < std::size(kinds); ++i)
     EXPECT_EQ(choose(scheme_family, std::string("range_lock:narrow=") + words[i]).bits("narrow"),
               bit(kinds[i]));
+}
+
+// Counts the sections of the structure lock.
+class CountedStructure : public TicketStructure {
+  using Base = TicketStructure;
+
+ public:
+  using Base::Base;
+  static inline u32 sections = 0;
+  struct Write : Base::Write {
+    explicit Write(CountedStructure& structure) : Base::Write(structure) { ++sections; }
+  };
+  using Read = Write;
+};
+
+class UnqueuedRecorded : public RecordedRanges {
+  using RecordedRanges::enqueue;
+  using RecordedRanges::wait;
+};
+
+// What one call takes of the two locks, in a space with a mapping of four pages at `base` and one
+// of the same protection far above.
+struct Taken {
+  std::vector<RecordedRanges::Hold> holds;
+  u32 sections;
+  u64 refinements;
+  bool operator==(const Taken&) const = default;
+};
+std::ostream& operator<<(std::ostream& out, const Taken& taken) {
+  return out << taken.holds.size() << " holds, " << taken.sections << " sections, "
+             << taken.refinements << " refinements";
+}
+
+template <RangeFinding finding, class Ranges = RecordedRanges, class Call>
+Taken taken_by(Call&& call) {
+  NativeThread thread(0, 0, 0, 1);
+  AddressSpaceOptions options;
+  options.frames_per_thread = 64;
+  RangeLockScheme<RangeMm, CountedStructure, Ranges, NeighbourRule<RangeMm>, finding> space(
+      options);
+  space.enter();
+  for (const u64 at : {base, base + 64 * page_size}) {
+    EXPECT_EQ(space.map(at, 4 * page_size, rw, map_fixed).error, Error::none);
+    EXPECT_EQ(space.fault(at, Access::write), Error::none);
+  }
+  RecordedRanges::holds.clear();
+  RecordedRanges::shrunk = 0;
+  CountedStructure::sections = 0;
+  call(space);
+  const Taken taken{RecordedRanges::holds, CountedStructure::sections,
+                    event(space, "range_lock.refinements")};
+  EXPECT_EQ(event(space, "range_lock.reach_retries"), 0u);
+  EXPECT_EQ(space.check(), "");
+  return taken;
+}
+
+constexpr auto unmap_middle = [](AddressSpace& space) {
+  EXPECT_EQ(space.unmap(base + page_size, page_size), Error::none);
+};
+constexpr auto unmap_all = [](AddressSpace& space) {
+  EXPECT_EQ(space.unmap(base, 4 * page_size), Error::none);
+};
+constexpr auto protect_middle = [](AddressSpace& space) {
+  EXPECT_EQ(space.protect(base + page_size, page_size, prot_read), Error::none);
+};
+constexpr auto map_anywhere = [](AddressSpace& space) {
+  EXPECT_EQ(space.map(0, page_size, rw, 0).error, Error::none);
+};
+constexpr auto map_beside = [](AddressSpace& space) {
+  EXPECT_EQ(space.map(base + 4 * page_size, page_size, rw, map_fixed).error, Error::none);
+};
+constexpr auto map_over = [](AddressSpace& space) {
+  EXPECT_EQ(space.map(base + page_size, page_size, prot_read, map_fixed).error, Error::none);
+};
+constexpr auto extend_break = [](AddressSpace& space) {
+  EXPECT_EQ(space.brk(page_size).error, Error::none);
+};
+
+constexpr RecordedRanges::Hold part{false, true};
+constexpr RecordedRanges::Hold whole{true, true};
+
+TEST(Descending, AnEditThatMeetsNobodyTakesTheStructureLockOnce) {
+  constexpr RangeFinding descends = RangeFinding::descends;
+  const Taken once{{part}, 1, 0};
+  EXPECT_EQ(taken_by<descends>(unmap_middle), once);
+  EXPECT_EQ(taken_by<descends>(unmap_all), once);
+  EXPECT_EQ(taken_by<descends>(protect_middle), once);
+  EXPECT_EQ(taken_by<descends>(map_anywhere), once);
+  EXPECT_EQ(taken_by<descends>(map_beside), once);
+  const Taken twice{{part}, 2, 0};
+  EXPECT_EQ(taken_by<descends>(map_over), twice);
+  EXPECT_EQ(taken_by<descends>(extend_break), twice);
+  EXPECT_EQ(taken_by<RangeFinding::looks>(unmap_middle), twice);
+}
+
+TEST(Descending, WithoutAQueueAnEditTriesItsRangeUnderTheStructureLock) {
+  constexpr RangeFinding descends = RangeFinding::descends;
+  EXPECT_EQ((taken_by<descends, UnqueuedRecorded>(unmap_middle)), (Taken{{part}, 1, 0}));
+  EXPECT_EQ((taken_by<descends, UnqueuedRecorded>(map_anywhere)), (Taken{{part}, 1, 0}));
+  RecordedRanges::fails = true;
+  EXPECT_EQ((taken_by<descends, UnqueuedRecorded>(unmap_middle)), (Taken{{part}, 2, 0}));
+  EXPECT_EQ((taken_by<descends, UnqueuedRecorded>(map_anywhere)), (Taken{{part}, 2, 0}));
+  RecordedRanges::fails = false;
+}
+
+TEST(Refining, AnEditTakesItsRangeTwiceOnlyWhereItsReachIsLarger) {
+  constexpr RangeFinding refines = RangeFinding::refines;
+  EXPECT_EQ(taken_by<refines>(unmap_all), (Taken{{part}, 1, 0}));
+  EXPECT_EQ(taken_by<refines>(unmap_middle), (Taken{{part, part}, 2, 1}));
+  EXPECT_EQ(taken_by<refines>(protect_middle), (Taken{{part, part}, 2, 1}));
+  EXPECT_EQ(taken_by<refines>(map_beside), (Taken{{part, part}, 2, 1}));
+  EXPECT_EQ(taken_by<refines>(extend_break), (Taken{{part}, 2, 0}));
+}
+
+TEST(Downgrading, AnEditHoldsEverythingFirst) {
+  constexpr RangeFinding downgrades = RangeFinding::downgrades;
+  for (const Taken& taken : {taken_by<downgrades>(unmap_all), taken_by<downgrades>(unmap_middle),
+                             taken_by<downgrades>(map_anywhere), taken_by<downgrades>(map_beside)})
+    EXPECT_EQ(taken, (Taken{{whole}, 2, 0}));
+}
+
+TEST(Downgrading, FaultsOutsideThePartMayGoOnAndThoseInsideMayNot) {
+  RecordedRanges::is_watched = true;
+  taken_by<RangeFinding::downgrades>(protect_middle);
+  RecordedRanges::is_watched = false;
+  EXPECT_EQ(RecordedRanges::shrunk, 1u);
+  EXPECT_TRUE(RecordedRanges::others.outside);
+  EXPECT_FALSE(RecordedRanges::others.inside);
+}
+
+// Calls `released` after each release of a range.
+class ReleasedRanges : public TreeRangeLock<P> {
+ public:
+  static inline std::function<void()> released;
+  void unlock(Node& node) {
+    TreeRangeLock<P>::unlock(node);
+    if (released) released();
+  }
+};
+
+TEST(RangeLockProtect, TakesTheRightsOfPagesBeforeItReleasesTheirRange) {
+  NativeThread thread(0, 0, 0, 1);
+  AddressSpaceOptions options;
+  options.frames_per_thread = 16;
+  RangeLockScheme<RangeMm, TicketStructure, ReleasedRanges> space(options);
+  space.enter();
+  ASSERT_EQ(space.map(base, page_size, rw, map_fixed).error, Error::none);
+  ASSERT_EQ(space.fault(base, Access::write), Error::none);
+  bool writable = true;
+  ReleasedRanges::released = [&] { writable = space.touch(base, Access::write); };
+  EXPECT_EQ(space.protect(base, page_size, prot_read), Error::none);
+  ReleasedRanges::released = nullptr;
+  EXPECT_FALSE(writable);
 }
 
 }  // namespace

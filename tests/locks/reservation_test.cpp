@@ -64,11 +64,16 @@ class Reservations : public testing::Test {
 
 using TreeMm = Mm<P, vmas::RbTree, NoHooks>;
 using RangeMm = Mm<P, vmas::RbTree, RangeLockHooks<P>>;
+template <RangeFinding finding>
+using RangesFound =
+    typename RangeSchemes<finding>::template Space<P, vmas::RbTree, Ticket<P>, TreeRangeLock<P>,
+                                                   Layout::linux_6_18>;
 using Schemes =
     testing::Types<RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>>,
                    RangeLockScheme<RangeMm, SharedStructure<P, Rwsem<P>>>,
                    RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>, BtreeRangeLock<P>>,
-                   MmapSem<TreeMm, Rwsem<P>>,
+                   RangesFound<RangeFinding::downgrades>, RangesFound<RangeFinding::refines>,
+                   RangesFound<RangeFinding::descends>, MmapSem<TreeMm, Rwsem<P>>,
                    VmaLocked<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
                    Speculation<Mm<P, vmas::Maple, VmaSequenceHooks<P>>, Rwsem<P>>>;
 TYPED_TEST_SUITE(Reservations, Schemes);

@@ -57,10 +57,15 @@ class StackGrowth : public testing::Test {
   Scheme space_{options()};
 };
 
+template <RangeFinding finding>
+using RangesFound =
+    typename RangeSchemes<finding>::template Space<P, vmas::RbTree, Ticket<P>, TreeRangeLock<P>,
+                                                   Layout::linux_6_18>;
 using Schemes = testing::Types<
     LockInTree<P>, MmapSem<Mm<P, vmas::RbTree, NoHooks>, Rwsem<P>>,
     RangeLockScheme<Mm<P, vmas::RbTree, RangeLockHooks<P>>, MutexStructure<P, Ticket<P>>>,
-    VmaLocked<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
+    RangesFound<RangeFinding::downgrades>, RangesFound<RangeFinding::refines>,
+    RangesFound<RangeFinding::descends>, VmaLocked<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
     Speculation<Mm<P, vmas::Maple, VmaSequenceHooks<P>>, Rwsem<P>>>;
 TYPED_TEST_SUITE(StackGrowth, Schemes);
 

@@ -30,6 +30,8 @@ enum class Flaw : int {
   late_zap,           // an unmap clears its pages after it has unlocked
   unlocked_lookup,    // a look-up in the tree takes no lock
   no_neighbours,      // an edit does not reach over the VMAs beside its range
+  one_end,            // an edit does not reach over the VMA above its range
+  early_edit,         // an edit does not wait in the queue of its range
   stale_reach,        // an edit does not recompute its reach once it holds the lock
   stale_place,        // a map does not look again whether its place is still a hole
   shared_edit,        // an edit that holds the whole address space holds it shared

@@ -266,7 +266,7 @@ class FlawedStructure : public MutexStructure<P, Lock> {
   };
 };
 
-// no_neighbours, stale_reach.
+// no_neighbours, one_end, stale_reach.
 template <class Mm, Flaw flaw>
 class FlawedRule : public NeighbourRule<Mm> {
   using P = typename Mm::Platform;
@@ -276,6 +276,7 @@ class FlawedRule : public NeighbourRule<Mm> {
 
   Range reach(Range range, Merging merging) const {
     if (flaw == Flaw::no_neighbours) return range;
+    if (flaw == Flaw::one_end) return {NeighbourRule<Mm>::reach(range, merging).start, range.end};
     // Answers what the thread found when it first asked for this range.
     Known& known = known_[P::self()];
     if (known.range.start != range.start || known.range.end != range.end)
@@ -289,6 +290,16 @@ class FlawedRule : public NeighbourRule<Mm> {
     Range reach;
   };
   mutable std::array<Known, P::max_threads> known_{};
+};
+
+// early_edit.
+template <class Base>
+class Impatient : public Base {
+ public:
+  bool enqueue(typename Base::Node& node, Range range, bool exclusive) {
+    Base::enqueue(node, range, exclusive);
+    return true;
+  }
 };
 
 // A range lock without its queue.
@@ -500,7 +511,7 @@ struct EarlyFree : CountedSequenceHooks<P> {
   }
 };
 
-// The broken schemes of for_each_broken_scheme that derive from range_lock.
+// The broken schemes of for_each_broken_scheme that are range_lock.
 template <class P, template <class> class Spinlock, class Add>
 void for_each_broken_range_lock(Add& add) {
   using Mm = TreeMm<P, RangeLockHooks<P>>;
@@ -529,6 +540,38 @@ void for_each_broken_range_lock(Add& add) {
   };
   whole.template operator()<Flaw::shared_edit, 0>("range_lock:flaw=shared_edit");
   whole.template operator()<Flaw::lone_whole, bit(RangeKind::fault)>("range_lock:flaw=lone_whole");
+}
+
+// The broken schemes of for_each_broken_scheme that differ from range_lock in how an edit finds its
+// range. Each flaw is in a part that this way needs.
+template <class P, template <class> class Spinlock, class Add>
+void for_each_broken_finding(Add& add) {
+  using Mm = TreeMm<P, RangeLockHooks<P>>;
+  using Sound = TreeRangeLock<P, Spinlock>;
+  const auto with = [&]<RangeFinding finding, class Ranges, class Rule>(const char* name) {
+    using Structure = MutexStructure<P, Spinlock<P>>;
+    add.template operator()<RangeLockScheme<Mm, Structure, Ranges, Rule, finding>>(name);
+  };
+  const auto rule = [&]<RangeFinding finding, Flaw flaw>(const char* name) {
+    with.template operator()<finding, Sound, FlawedRule<Mm, flaw>>(name);
+  };
+  const auto ranges = [&]<RangeFinding finding, class Ranges>(const char* name) {
+    with.template operator()<finding, Ranges, NeighbourRule<Mm>>(name);
+  };
+  constexpr RangeFinding downgrades = RangeFinding::downgrades;
+  ranges.template operator()<downgrades, FlawedWhole<P, Flaw::shared_edit, Spinlock>>(
+      "range_downgrade:flaw=shared_edit");
+  ranges.template operator()<downgrades, FlawedWhole<P, Flaw::lone_whole, Spinlock>>(
+      "range_downgrade:flaw=lone_whole");
+  rule.template operator()<downgrades, Flaw::no_neighbours>("range_downgrade:flaw=no_neighbours");
+  constexpr RangeFinding refines = RangeFinding::refines;
+  rule.template operator()<refines, Flaw::no_neighbours>("range_refine:flaw=no_neighbours");
+  rule.template operator()<refines, Flaw::one_end>("range_refine:flaw=one_end");
+  rule.template operator()<refines, Flaw::stale_reach>("range_refine:flaw=stale_reach");
+  constexpr RangeFinding descends = RangeFinding::descends;
+  ranges.template operator()<descends, Impatient<Sound>>("range_descend:flaw=early_edit");
+  rule.template operator()<descends, Flaw::no_neighbours>("range_descend:flaw=no_neighbours");
+  rule.template operator()<descends, Flaw::stale_reach>("range_descend:flaw=stale_reach");
 }
 
 // A machine whose shootdowns leave out the first CPU beside the sender's own.
@@ -651,6 +694,7 @@ void for_each_broken_scheme(Add&& add) {
   mmap_sem_over.template operator()<Flaw::rude_readers>("mmap_sem:flaw=rude_readers");
   mmap_sem_over.template operator()<Flaw::downgrade_gap>("mmap_sem:flaw=downgrade_gap");
   for_each_broken_range_lock<P, Spinlock>(add);
+  for_each_broken_finding<P, Spinlock>(add);
   for_each_deaf_scheme<P, Spinlock>(add);
   const auto lock_in_tree = [&]<Flaw flaw>(const char* name) {
     add.template operator()<LockInTree<P, FlawedTree<P, SmallTree<P>, flaw>>>(name);

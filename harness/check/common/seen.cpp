@@ -117,13 +117,14 @@ usize kind_of(std::string_view event) {
 
 // Counts that a thread without others adds to as well, and of which the model knows nothing: slots
 // that were expanded, in percpu_rwsem the grace period of a writer and the slow readers that come
-// soon after it, in a list of ranges those that find a released one there, and faults that take the
-// big lock whoever else is there.
+// soon after it, in a list of ranges those that find a released one there, first guesses of a range
+// that were too small, and faults that take the big lock whoever else is there.
 bool comes_without_others(std::string_view event) {
   return event == "lock_in_tree.expansions" || event == "percpu_rwsem.grace_periods" ||
          event == "percpu_rwsem.slow_readers" || event == "range.listed" ||
-         event == "vma_lock.discard_fallback" || event == "vma_lock.fallback_anon_vma_first" ||
-         event == "vma_lock.fallback_file" || event == "speculative.fallback_not_anonymous" ||
+         event == "range_lock.refinements" || event == "vma_lock.discard_fallback" ||
+         event == "vma_lock.fallback_anon_vma_first" || event == "vma_lock.fallback_file" ||
+         event == "speculative.fallback_not_anonymous" ||
          event == "speculative.fallback_no_permission" ||
          event == "speculative.fallback_anon_vma" || event == "speculative.fallback_no_table" ||
          event == "speculative.fallback_no_frame";

@@ -169,7 +169,11 @@ constexpr auto make_speculation() {
   return make_subject<SpaceSubject<Speculation<Mm<P, SmallMaple, Hooks>, LightRwsem>>>;
 }
 using LightStructure = MutexStructure<P, StepMutex<P>>;
-using LightRangeLockScheme = RangeLockScheme<RangeMm, LightStructure, LightRanges>;
+template <RangeFinding finding>
+constexpr auto make_range_scheme() {
+  return make_subject<SpaceSubject<
+      RangeLockScheme<RangeMm, LightStructure, LightRanges, NeighbourRule<RangeMm>, finding>>>;
+}
 
 // A lock of each kind, the simple one if none is named, with that flaw.
 template <Flaw flaw, template <class, Flaw, template <class> class> class Lock = FlawedMutex>
@@ -204,7 +208,7 @@ void take_over(Checked& checked, const ExploredScheme& scheme) {
   checked.make_tall = scheme.make_tall;
   checked.make_split = scheme.make_split;
   checked.places_at_top = !name.starts_with("lock_in_tree");
-  checked.reserves = name.starts_with("range_lock");
+  checked.reserves = name.starts_with("range_");
   const Entry* entry = find_entry(scheme_family, name.substr(0, name.find(':')));
   checked.discards_by_page = entry != nullptr && entry->discards_by_page;
 }
@@ -217,7 +221,10 @@ void append_schemes(std::vector<Checked>& list) {
     const std::string_view name = scheme.name;
     if (name == "mmap_sem")
       checked.make = make_subject<SpaceSubject<MmapSem<TreeMm<P>, LightRwsem>>>;
-    if (name == "range_lock") checked.make = make_subject<SpaceSubject<LightRangeLockScheme>>;
+    if (name == "range_lock") checked.make = make_range_scheme<RangeFinding::looks>();
+    if (name == "range_downgrade") checked.make = make_range_scheme<RangeFinding::downgrades>();
+    if (name == "range_refine") checked.make = make_range_scheme<RangeFinding::refines>();
+    if (name == "range_descend") checked.make = make_range_scheme<RangeFinding::descends>();
     if (name == "lock_in_tree")
       checked.make = make_subject<SpaceSubject<LockInTree<P, SmallTree<P>>>>;
     if (name == "refcount") checked.make = make_vma_locked<RefcountHooks<P>>();
