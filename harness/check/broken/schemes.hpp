@@ -374,16 +374,22 @@ class FlawedTree : public Base {
     let_go_[P::self()] = false;
     if (flaw == Flaw::far_hole && first >= SmallTree<P>::pages) let_go(first, end);
   }
-  u64 lock_folded(u64 page, u64& first, u64& end) {
-    const u64 value = Base::lock_folded(page, first, end);
-    let_go_[P::self()] = flaw == Flaw::unlocked_fault;
-    if (flaw == Flaw::unlocked_fault) Base::unlock(first, first + 1);
-    return value;
+  template <usize n>
+  void lock_adjacent(const std::array<u64, n>& edges) {
+    Base::lock_adjacent(edges);
+    let_go_[P::self()] = false;
   }
-  void narrow_to(u64 first, u64 end) {
-    if (flaw == Flaw::unlocked_fault) return;
-    Base::narrow_to(first, end);
-    if (flaw == Flaw::unlocked_child) let_go(first, end);
+  u64 lock_page(u64 page) {
+    bool folded = false;
+    if (flaw == Flaw::unlocked_child)
+      Base::for_each(page, page + 1, [&](u64, u64 first, u64 end) {
+        folded = end - first > 1;
+        return false;
+      });
+    const u64 value = Base::lock_page(page);
+    let_go_[P::self()] = false;
+    if (flaw == Flaw::unlocked_fault || (folded && value != 0)) let_go(page, page + 1);
+    return value;
   }
   void fill(u64 first, u64 end, u64 value) {
     Base::fill(first, end, value);
