@@ -28,7 +28,6 @@
 #include "locks/events.hpp"
 #include "locks/per_thread.hpp"
 #include "locks/schemes/scheme_base.hpp"
-#include "locks/star.hpp"
 
 namespace faultline {
 

@@ -97,13 +97,16 @@ bool is_found_out() {
 
 // Only the model checker finds these out: the first is a data race, the second takes three threads,
 // the third needs a map without a hint, the fourth corrupts the tree before the oracle sees it, the
-// fifth needs a map with a hint (reservation_test.cpp), and in the last two each thread has to
-// overtake the other one.
-const std::set<std::string_view> left_to_the_checker = {
-    "range_lock:flaw=unlocked_lookup",    "range_lock:flaw=stale_reach",
-    "range_lock:flaw=stale_place",        "lock_in_tree:flaw=hole",
-    "range_lock:flaw=unmarked",           "speculative_mm:flaw=early_close",
-    "speculative_counted:flaw=early_free"};
+// fifth needs a map with a hint (reservation_test.cpp), in the next two each thread has to overtake
+// the other one, and the last shows in the answers of calls, at which this test does not look.
+const std::set<std::string_view> left_to_the_checker = {"range_lock:flaw=unlocked_lookup",
+                                                        "range_lock:flaw=stale_reach",
+                                                        "range_lock:flaw=stale_place",
+                                                        "lock_in_tree:flaw=hole",
+                                                        "range_lock:flaw=unmarked",
+                                                        "speculative_mm:flaw=early_close",
+                                                        "speculative_counted:flaw=early_free",
+                                                        "page_table_lock:flaw=lost_state"};
 
 TEST(BrokenSchemes, AreFoundOut) {
   check::for_each_broken_scheme<P, Ticket>([]<class Scheme>(const char* name) {
@@ -117,6 +120,7 @@ TEST(BrokenSchemes, AreNotFoundOutWhereTheyAreSound) {
   EXPECT_FALSE((is_found_out<MmapSem<TreeMm<P>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>>>()));
   EXPECT_FALSE((is_found_out<LockInTree<P, check::SmallTree<P>>>()));
+  EXPECT_FALSE((is_found_out<PageTableLock<P, check::SmallNodes<P, Ticket>>>()));
   EXPECT_FALSE((is_found_out<VmaLocked<TreeMm<P, RefcountHooks<P>>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<VmaLocked<MapleMm<P, RefcountNaiveHooks<P>>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<VmaLocked<MapleMm<P, PerVmaLockHooks<P>>, Rwsem<P>>>()));
