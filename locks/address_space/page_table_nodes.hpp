@@ -355,6 +355,7 @@ class PageTableNodes {
     if (level == 0) return;
     for (u64 i = 0; i < leaf_pages; ++i) {
       // acquire: as in lock_cover().
+      // weakened acquire survives, program: no program asks while threads work.
       const u64 word = node.entries[i].load(std::memory_order_acquire);
       if (is_child(word)) append_locked(child_of(word), level - 1, first + i * span(level), found);
     }
