@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <thread>
 #include <utility>
@@ -69,6 +71,14 @@ TEST_F(PageTableNodesTest, LocksTheNodesBelowThatTheRangeTouchesAndNoOthers) {
   nodes_.unlock(3, 8);
   EXPECT_TRUE(nodes_.locked().empty());
   EXPECT_EQ(created(), 4u);
+}
+
+// A stack grows beside a guard gap, which must stay a hole meanwhile.
+TEST_F(PageTableNodesTest, AdjacentRangesAreLockedFromTheFirstEdgeToTheLast) {
+  nodes_.lock_adjacent(std::array<u64, 4>{14, 21, 22, 23});
+  EXPECT_EQ(nodes_.locked(), (Ranges{{0, 64}}));
+  nodes_.unlock(14, 23);
+  EXPECT_TRUE(nodes_.locked().empty());
 }
 
 TEST_F(PageTableNodesTest, ANewNodeInheritsWhatItsParentsEntrySays) {
