@@ -22,6 +22,7 @@
 // and faults on neighbouring pages contend for that line. An Sv6Slot is as large as RadixVM's.
 #pragma once
 
+#include <array>
 #include <utility>
 #include <vector>
 
@@ -66,6 +67,9 @@ class RadixTree {
   // The tree holds page numbers below this.
   static constexpr u64 pages = u64{1} << (leaf_bits + bits * (levels - 1));
   static constexpr u64 leaf_pages = u64{1} << leaf_bits;
+  static constexpr const char* scheme = "lock_in_tree";
+  static constexpr std::array<const char*, 2> space_events = {"lock_in_tree.placement_retries",
+                                                              "lock_in_tree.stack_growth"};
 
   // For the calling thread.
   void reserve(usize leaves) {
@@ -82,12 +86,33 @@ class RadixTree {
     }
   }
 
+  // The same for each two neighbours of `edges`: each is the edge of a slot afterwards.
+  template <usize n>
+  void lock_adjacent(const std::array<u64, n>& edges) {
+    for (usize i = 0; i + 1 < n; ++i) lock(edges[i], edges[i + 1]);
+  }
+
+  // The slot of the page below the break's start guards the break. It lies left of all slots that
+  // the thread locks then.
+  void lock_break(u64 page_below) { lock(page_below, page_below + 1); }
+  void unlock_break(u64 page_below) { unlock(page_below, page_below + 1); }
+
   // Locks the bottom-most slot that holds `page`, with all its other pages, and answers its value.
   u64 lock_folded(u64 page, u64& first, u64& end) {
     const Place place = lock_slot_of(page);
     first = place.first;
     end = first + span(place.level);
     return value(*place.slot);
+  }
+
+  // Locks the page and answers its value. A hole stays folded: then all its pages are locked, and
+  // unlocking this one unlocks them.
+  u64 lock_page(u64 page) {
+    u64 first = 0;
+    u64 end = 0;
+    const u64 value = lock_folded(page, first, end);
+    if (value != 0 && end - first > 1) narrow_to(page, page + 1);
+    return value;
   }
 
   // The caller holds a folded slot. Keeps [first, end) of it locked and unlocks the rest.

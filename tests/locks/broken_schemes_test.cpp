@@ -111,7 +111,9 @@ const std::set<std::string_view> left_to_the_checker = {
     // A fault has to come after the edit has downgraded.
     "range_downgrade:flaw=no_neighbours",
     // Each thread has to overtake the other one.
-    "speculative_mm:flaw=early_close", "speculative_counted:flaw=early_free"};
+    "speculative_mm:flaw=early_close", "speculative_counted:flaw=early_free",
+    // It shows in the answers of calls, at which this test does not look.
+    "page_table_lock:flaw=lost_state"};
 
 TEST(BrokenSchemes, AreFoundOut) {
   check::for_each_broken_scheme<P, Ticket>([]<class Scheme>(const char* name) {
@@ -133,6 +135,7 @@ TEST(BrokenSchemes, AreNotFoundOutWhereTheyAreSound) {
   EXPECT_FALSE((is_found_out<RangesFound<RangeFinding::refines>>()));
   EXPECT_FALSE((is_found_out<RangesFound<RangeFinding::descends>>()));
   EXPECT_FALSE((is_found_out<LockInTree<P, check::SmallTree<P>>>()));
+  EXPECT_FALSE((is_found_out<PageTableLock<P, check::SmallNodes<P, Ticket>>>()));
   EXPECT_FALSE((is_found_out<VmaLocked<TreeMm<P, RefcountHooks<P>>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<VmaLocked<MapleMm<P, RefcountNaiveHooks<P>>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<VmaLocked<MapleMm<P, PerVmaLockHooks<P>>, Rwsem<P>>>()));

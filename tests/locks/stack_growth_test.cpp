@@ -3,6 +3,7 @@
 
 #include "locks/schemes/lock_in_tree.hpp"
 #include "locks/schemes/mmap_sem.hpp"
+#include "locks/schemes/page_table_lock.hpp"
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
 #include "locks/schemes/speculative.hpp"
@@ -62,7 +63,7 @@ using RangesFound =
     typename RangeSchemes<finding>::template Space<P, vmas::RbTree, Ticket<P>, TreeRangeLock<P>,
                                                    Layout::linux_6_18>;
 using Schemes = testing::Types<
-    LockInTree<P>, MmapSem<Mm<P, vmas::RbTree, NoHooks>, Rwsem<P>>,
+    LockInTree<P>, PageTableLock<P>, MmapSem<Mm<P, vmas::RbTree, NoHooks>, Rwsem<P>>,
     RangeLockScheme<Mm<P, vmas::RbTree, RangeLockHooks<P>>, MutexStructure<P, Ticket<P>>>,
     RangesFound<RangeFinding::downgrades>, RangesFound<RangeFinding::refines>,
     RangesFound<RangeFinding::descends>, VmaLocked<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,

@@ -38,6 +38,9 @@ enum class Flaw : int {
   lone_whole,         // holds of the whole address space exclude only one another
   unmarked,           // a map reserves its place with a VMA that looks like any other
   unlocked_child,     // the fault of a page in a folded slot unlocks it with the expansion
+  unlocked_below,     // a holder of a node does not lock the nodes below it
+  stray_node,         // a thread keeps a node that was removed before it had the lock
+  lost_state,         // a new node does not inherit what its parent's entry says
   deaf_cpu,           // a shootdown leaves a CPU out
   write_only,         // memory that may only be written may not be accessed
   short_top,          // a map without a hint fails where the highest hole is too short

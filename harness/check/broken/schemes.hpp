@@ -14,6 +14,7 @@
 #include "locks/schemes/lock_in_tree.hpp"
 #include "locks/schemes/mmap_sem.hpp"
 #include "locks/schemes/neighbour_rule.hpp"
+#include "locks/schemes/page_table_lock.hpp"
 #include "locks/schemes/per_vma_lock.hpp"
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
@@ -375,7 +376,7 @@ struct UnmarkedHooks : RangeLockHooks<P> {
   };
 };
 
-// hole, late_zap, unlocked_fault, unlocked_child, far_hole.
+// hole, late_zap, unlocked_fault, unlocked_child, far_hole. `Base`: RadixTree or PageTableNodes.
 template <class P, class Base, Flaw flaw>
 class FlawedTree : public Base {
  public:
@@ -385,16 +386,22 @@ class FlawedTree : public Base {
     let_go_[P::self()] = false;
     if (flaw == Flaw::far_hole && first >= SmallTree<P>::pages) let_go(first, end);
   }
-  u64 lock_folded(u64 page, u64& first, u64& end) {
-    const u64 value = Base::lock_folded(page, first, end);
-    let_go_[P::self()] = flaw == Flaw::unlocked_fault;
-    if (flaw == Flaw::unlocked_fault) Base::unlock(first, first + 1);
-    return value;
+  template <usize n>
+  void lock_adjacent(const std::array<u64, n>& edges) {
+    Base::lock_adjacent(edges);
+    let_go_[P::self()] = false;
   }
-  void narrow_to(u64 first, u64 end) {
-    if (flaw == Flaw::unlocked_fault) return;
-    Base::narrow_to(first, end);
-    if (flaw == Flaw::unlocked_child) let_go(first, end);
+  u64 lock_page(u64 page) {
+    bool folded = false;
+    if (flaw == Flaw::unlocked_child)
+      Base::for_each(page, page + 1, [&](u64, u64 first, u64 end) {
+        folded = end - first > 1;
+        return false;
+      });
+    const u64 value = Base::lock_page(page);
+    let_go_[P::self()] = false;
+    if (flaw == Flaw::unlocked_fault || (folded && value != 0)) let_go(page, page + 1);
+    return value;
   }
   void fill(u64 first, u64 end, u64 value) {
     Base::fill(first, end, value);
@@ -625,6 +632,30 @@ void for_each_scheme_of_drawn_programs(Add&& add) {
       "lock_in_tree:flaw=far_hole");
 }
 
+// The broken schemes of for_each_broken_scheme whose locks are in a tree of pages.
+template <class P, template <class> class Spinlock, class Add>
+void for_each_broken_page_tree(Add& add) {
+  const auto lock_in_tree = [&]<Flaw flaw>(const char* name) {
+    add.template operator()<LockInTree<P, FlawedTree<P, SmallTree<P>, flaw>>>(name);
+  };
+  lock_in_tree.template operator()<Flaw::hole>("lock_in_tree:flaw=hole");
+  lock_in_tree.template operator()<Flaw::late_zap>("lock_in_tree:flaw=late_zap");
+  lock_in_tree.template operator()<Flaw::unlocked_fault>("lock_in_tree:flaw=unlocked_fault");
+  lock_in_tree.template operator()<Flaw::unlocked_child>("lock_in_tree:flaw=unlocked_child");
+  const auto page_table_lock = [&]<Flaw flaw>(const char* name) {
+    constexpr CoverSteps steps{.locks_below = flaw != Flaw::unlocked_below,
+                               .sees_stray = flaw != Flaw::stray_node,
+                               .pushes_down = flaw != Flaw::lost_state};
+    using Nodes = SmallNodes<P, Spinlock, steps>;
+    add.template operator()<PageTableLock<P, FlawedTree<P, Nodes, flaw>>>(name);
+  };
+  page_table_lock.template operator()<Flaw::late_zap>("page_table_lock:flaw=late_zap");
+  page_table_lock.template operator()<Flaw::unlocked_fault>("page_table_lock:flaw=unlocked_fault");
+  page_table_lock.template operator()<Flaw::unlocked_below>("page_table_lock:flaw=unlocked_below");
+  page_table_lock.template operator()<Flaw::stray_node>("page_table_lock:flaw=stray_node");
+  page_table_lock.template operator()<Flaw::lost_state>("page_table_lock:flaw=lost_state");
+}
+
 // The broken schemes of for_each_broken_scheme with a lock in each VMA.
 template <class P, template <class> class Spinlock, class Add>
 void for_each_broken_vma_lock(Add& add) {
@@ -696,13 +727,7 @@ void for_each_broken_scheme(Add&& add) {
   for_each_broken_range_lock<P, Spinlock>(add);
   for_each_broken_finding<P, Spinlock>(add);
   for_each_deaf_scheme<P, Spinlock>(add);
-  const auto lock_in_tree = [&]<Flaw flaw>(const char* name) {
-    add.template operator()<LockInTree<P, FlawedTree<P, SmallTree<P>, flaw>>>(name);
-  };
-  lock_in_tree.template operator()<Flaw::hole>("lock_in_tree:flaw=hole");
-  lock_in_tree.template operator()<Flaw::late_zap>("lock_in_tree:flaw=late_zap");
-  lock_in_tree.template operator()<Flaw::unlocked_fault>("lock_in_tree:flaw=unlocked_fault");
-  lock_in_tree.template operator()<Flaw::unlocked_child>("lock_in_tree:flaw=unlocked_child");
+  for_each_broken_page_tree<P, Spinlock>(add);
   for_each_broken_vma_lock<P, Spinlock>(add);
   for_each_broken_speculation<P, Spinlock>(add);
 }

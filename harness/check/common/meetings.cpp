@@ -4,6 +4,8 @@
 
 #include <string_view>
 
+#include "harness/check/common/space_calls.hpp"
+
 namespace faultline::check {
 namespace {
 
@@ -29,7 +31,7 @@ std::string_view excuse_of(std::string_view scheme, usize a, usize b) {
     return "the break lies apart from the pages of the programs, and no program places a mapping "
            "there";
   const bool places = is(a, Call::place) != is(b, Call::place);
-  if (scheme == "lock_in_tree" && places && !scans)
+  if (has_page_tree(scheme) && places && !scans)
     return "a thread places mappings in a region of its own, which no other call reaches";
   return {};
 }

@@ -340,6 +340,8 @@ std::vector<Scripts> calls_of_two() {
   return {
       {{fault(0)}, {unmap}},
       {{fault(1)}, {unmap}},
+      // The fault may wait for a node of the page table that the unmap removes.
+      {{fault(0)}, {call(Call::unmap, 0, 4)}},
       {{call(Call::fault_read, 1, 2)}, {protect}},
       {{fault(0)}, {protect_pages(prot_read, 0, 1)}},  // splits a VMA
       {{fault(1)},

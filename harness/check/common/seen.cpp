@@ -109,18 +109,21 @@ usize kind_of(std::string_view event) {
   if (event == "vma_lock.fallback_missed" || event == "speculative.fallback_missed")
     return Counted::outside;
   if (event == "range_lock.stack_growth") return Counted::growth_tries;
-  if (event == "lock_in_tree.stack_growth") return Counted::growths;
+  if (event == "lock_in_tree.stack_growth" || event == "page_table_lock.stack_growth")
+    return Counted::growths;
   if (event == "range_lock.anon_vma") return Counted::first_writes;
   if (event == "vma_lock.anon_vma_tried") return Counted::first_writes_inside;
   return is_a_wait;
 }
 
 // Counts that a thread without others adds to as well, and of which the model knows nothing: slots
-// that were expanded, in percpu_rwsem the grace period of a writer and the slow readers that come
-// soon after it, in a list of ranges those that find a released one there, first guesses of a range
-// that were too small, and faults that take the big lock whoever else is there.
+// that were expanded, nodes that came and went, in percpu_rwsem the grace period of a writer and
+// the slow readers that come soon after it, in a list of ranges those that find a released one
+// there, first guesses of a range that were too small, and faults that take the big lock whoever
+// else is there.
 bool comes_without_others(std::string_view event) {
-  return event == "lock_in_tree.expansions" || event == "percpu_rwsem.grace_periods" ||
+  return event == "lock_in_tree.expansions" || event == "page_table_lock.nodes_created" ||
+         event == "page_table_lock.nodes_removed" || event == "percpu_rwsem.grace_periods" ||
          event == "percpu_rwsem.slow_readers" || event == "range.listed" ||
          event == "range_lock.refinements" || event == "vma_lock.discard_fallback" ||
          event == "vma_lock.fallback_anon_vma_first" || event == "vma_lock.fallback_file" ||
@@ -159,8 +162,9 @@ std::string wrong_counts(const Events& events, u64 faults) {
         event.name.starts_with("speculative.fallback_"))
       fallbacks += event.value;
   if (fallbacks > faults) return "more faults are counted as falling back than there were";
-  for (const char* name : {"range_lock.stack_growth", "lock_in_tree.stack_growth",
-                           "range_lock.anon_vma", "vma_lock.anon_vma_tried"})
+  for (const char* name :
+       {"range_lock.stack_growth", "lock_in_tree.stack_growth", "page_table_lock.stack_growth",
+        "range_lock.anon_vma", "vma_lock.anon_vma_tried"})
     if (count(name) > faults)
       return std::string("more are counted than there were faults: ") + name;
   if (count("range_lock.whole_space") > count("range_lock.reach_retries"))

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <string_view>
 
 #include "harness/check/common/looks.hpp"
 #include "harness/check/common/meetings.hpp"
@@ -14,6 +15,7 @@
 #include "harness/check/common/split_space.hpp"
 #include "harness/check/common/translations.hpp"
 #include "locks/address_space/interface.hpp"
+#include "locks/address_space/page_table_nodes.hpp"
 #include "locks/address_space/radix_tree.hpp"
 
 namespace faultline::check {
@@ -39,6 +41,18 @@ using SmallSv6Tree = RadixTree<P, 1, 8, Sv6Slot>;
 // A tree of all pages, in nodes of two slots too.
 template <class P>
 using TallTree = RadixTree<P, 1, 35>;
+
+// The same for the nodes of the page table.
+template <class P, template <class> class Spinlock, CoverSteps steps = CoverSteps{}>
+using SmallNodes = PageTableNodes<P, 1, 8, Spinlock, steps>;
+template <class P, template <class> class Spinlock>
+using TallNodes = PageTableNodes<P, 1, 35, Spinlock>;
+
+// Whether the scheme keeps the values of pages in such a tree, and so places mappings in a region
+// of each thread.
+inline bool has_page_tree(std::string_view scheme) {
+  return scheme.starts_with("lock_in_tree") || scheme.starts_with("page_table_lock");
+}
 
 // The address space is small, since every execution makes one. It has enough frames for a thread
 // that maps all pages after other threads have taken frames from this thread's pool.

@@ -16,6 +16,7 @@
 #include "locks/mutex/list.hpp"
 #include "locks/range/list.hpp"
 #include "locks/schemes/lock_in_tree.hpp"
+#include "locks/schemes/page_table_lock.hpp"
 #include "locks/schemes/per_vma_lock.hpp"
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
@@ -207,7 +208,7 @@ void take_over(Checked& checked, const ExploredScheme& scheme) {
   checked.is_small = scheme.is_small;
   checked.make_tall = scheme.make_tall;
   checked.make_split = scheme.make_split;
-  checked.places_at_top = !name.starts_with("lock_in_tree");
+  checked.places_at_top = !has_page_tree(name);
   checked.reserves = name.starts_with("range_");
   const Entry* entry = find_entry(scheme_family, name.substr(0, name.find(':')));
   checked.discards_by_page = entry != nullptr && entry->discards_by_page;
@@ -227,12 +228,14 @@ void append_schemes(std::vector<Checked>& list) {
     if (name == "range_descend") checked.make = make_range_scheme<RangeFinding::descends>();
     if (name == "lock_in_tree")
       checked.make = make_subject<SpaceSubject<LockInTree<P, SmallTree<P>>>>;
+    if (name == "page_table_lock")
+      checked.make = make_subject<SpaceSubject<PageTableLock<P, SmallNodes<P, StepMutex>>>>;
     if (name == "refcount") checked.make = make_vma_locked<RefcountHooks<P>>();
     if (name == "vma_rwlock") checked.make = make_vma_locked<SleepingHooks<P>>();
     if (name == "speculative") checked.make = make_speculation<VmaSequenceHooks<P>>();
     if (name == "speculative_mm") checked.make = make_speculation<MmSequenceHooks<P>>();
     if (name == "speculative_counted") checked.make = make_speculation<CountedSequenceHooks<P>>();
-    checked.own_tables = name == "lock_in_tree";
+    checked.own_tables = has_page_tree(name) && checked.make != nullptr;
     const Chosen chosen = choose(scheme_family, name);
     const bool is_modelled = chosen.entry().is_modelled && name == chosen.entry().name;
     if (is_modelled != (checked.make != nullptr))

@@ -6,6 +6,7 @@
 #include "locks/address_space/tree_mm.hpp"
 #include "locks/schemes/lock_in_tree.hpp"
 #include "locks/schemes/mmap_sem.hpp"
+#include "locks/schemes/page_table_lock.hpp"
 #include "locks/schemes/per_vma_lock.hpp"
 #include "locks/schemes/range_lock.hpp"
 #include "locks/schemes/refcount.hpp"
@@ -48,6 +49,9 @@ std::vector<ExploredScheme> explored_schemes() {
                          make_type<LockInTree<P, TallTree<P>>>});
     else if (name == "lock_in_tree:slots=sv6")
       schemes.push_back({name.c_str(), make_type<LockInTree<P, SmallSv6Tree<P>>>, true});
+    else if (name == "page_table_lock")
+      schemes.push_back({name.c_str(), make_type<PageTableLock<P, SmallNodes<P, Ticket>>>, true,
+                         make_type<PageTableLock<P, TallNodes<P, Ticket>>>});
     else
       schemes.push_back({name.c_str(), [chosen](const AddressSpaceOptions& options) {
                            return make_scheme<P>(chosen, options);
@@ -76,7 +80,7 @@ std::vector<ExploredScheme> explored_schemes() {
 std::vector<ExploredScheme> explored_broken() {
   std::vector<ExploredScheme> schemes;
   for_each_broken_scheme<P, Ticket>([&]<class S>(const char* name) {
-    schemes.push_back({name, make_type<S>, std::string_view(name).starts_with("lock_in_tree")});
+    schemes.push_back({name, make_type<S>, has_page_tree(name)});
   });
   for_each_scheme_of_drawn_programs<P, Ticket>([&]<class S>(const char* name) {
     schemes.push_back({name, make_type<S>});

@@ -8,13 +8,13 @@
 namespace faultline::check {
 
 template <class>
-class StepMutex {
+class StepMutex : private Kept {
   using Values = LogEntry::Values;
 
  public:
   struct Node {};
 
-  StepMutex() = default;
+  StepMutex() : Kept([](Kept* self) { static_cast<StepMutex*>(self)->~StepMutex(); }) {}
   ~StepMutex() { world().forget(conflicts_); }
   StepMutex(const StepMutex&) = delete;
   StepMutex& operator=(const StepMutex&) = delete;
