@@ -61,6 +61,8 @@ struct AddressSpaceOptions {
   // Scheme range_lock: a bit for each kind of operation (RangeKind of locks/schemes/range_lock.hpp)
   // that locks only what it needs. The others lock the whole address space.
   u32 narrow = ~u32{0};
+  // The same scheme: how an edit finds its range (RangeFinding, there).
+  u32 range_finding = 0;
   // The locks that a scheme over virtual locks (locks/any.hpp) takes: the mutex or reader-writer
   // lock, and the range lock. Only the scheme's constructor reads them.
   const Chosen* lock = nullptr;

@@ -43,6 +43,9 @@
 // An edit may find its range in three other ways (RangeFinding), each of which is a scheme:
 // range_downgrade.hpp, range_refine.hpp and range_descend.hpp.
 //
+// A protect changes the VMAs first, and then restricts the pages under its range. Between the two a
+// fault beside the range may find the new protection of its neighbour.
+//
 // Not linearizable: a discard holds its range shared, so faults may come between its pages; a scan
 // lets the structure lock go on its way; and a walk takes no lock, so it may find a page that a
 // call still at work takes away.
@@ -102,9 +105,9 @@ enum class RangeFinding : u32 {
 // The hooks of `Mm` are RangeLockHooks. `Structure` is a class of structure_lock.hpp. Only tests
 // pass another `Rule`.
 template <class Mm, class Structure, RangeLock Ranges = TreeRangeLock<typename Mm::Platform>,
-          class Rule = NeighbourRule<Mm>, RangeFinding finding = RangeFinding::looks>
-class RangeLockScheme : public SchemeBase<typename Mm::Platform,
-                                          RangeLockScheme<Mm, Structure, Ranges, Rule, finding>> {
+          class Rule = NeighbourRule<Mm>>
+class RangeLockScheme
+    : public SchemeBase<typename Mm::Platform, RangeLockScheme<Mm, Structure, Ranges, Rule>> {
   using P = typename Mm::Platform;
   using V = typename Mm::V;
   using VmaPool = typename Mm::VmaPool;
@@ -118,6 +121,7 @@ class RangeLockScheme : public SchemeBase<typename Mm::Platform,
       : mm_(options, hooks_, pool_),
         rule_(mm_, options.merge),
         narrow_(options.narrow),
+        finding_(static_cast<RangeFinding>(options.range_finding)),
         ranges_(lock_of<Ranges>(options)),
         structure_(options) {
     label_lock<P>(structure_, "range_lock.structure");
@@ -205,8 +209,9 @@ class RangeLockScheme : public SchemeBase<typename Mm::Platform,
 
   MapResult do_map(u64 hint, u64 length, u32 prot, u32 flags) {
     if ((flags & map_fixed) != 0) return map_fixed_at(hint, length, prot, flags & ~map_fixed);
-    if constexpr (QueuedRangeLock<Ranges> && finding != RangeFinding::downgrades)
-      if (is_narrow(Kind::map)) return map_reserved(hint, length, prot, flags);
+    if constexpr (QueuedRangeLock<Ranges>)
+      if (is_narrow(Kind::map) && finding_ != RangeFinding::downgrades)
+        return map_reserved(hint, length, prot, flags);
     return map_unreserved(hint, length, prot, flags);
   }
 
@@ -286,12 +291,12 @@ class RangeLockScheme : public SchemeBase<typename Mm::Platform,
   Range edit(Kind kind, Node& node, Range own, const Needed& needed_now, const Change& change) {
     mm_.reserve();
     Range held;
-    if constexpr (finding == RangeFinding::descends) {
+    if (finding_ == RangeFinding::descends) {
       if (descend(kind, node, held, needed_now, change)) return held;
     } else {
       held = is_narrow(kind) ? first_guess(own, needed_now) : whole_address_space;
       ranges_.lock(node, held, true);
-      if (finding == RangeFinding::downgrades && is_narrow(kind))
+      if (finding_ == RangeFinding::downgrades && is_narrow(kind))
         held = give_up_rest(node, needed_now);
     }
     u32 tries = guesses(own) ? 0 : 1;
@@ -360,10 +365,10 @@ class RangeLockScheme : public SchemeBase<typename Mm::Platform,
 
   template <class Needed>
   Range first_guess(Range own, const Needed& needed_now) {
-    if (finding == RangeFinding::downgrades) return whole_address_space;
+    if (finding_ == RangeFinding::downgrades) return whole_address_space;
     return guesses(own) ? own : look(needed_now);
   }
-  static bool guesses(Range own) { return finding == RangeFinding::refines && own.length() != 0; }
+  bool guesses(Range own) const { return finding_ == RangeFinding::refines && own.length() != 0; }
   template <class Needed>
   Range look(const Needed& needed_now) {
     Read read(structure_);
@@ -413,7 +418,7 @@ class RangeLockScheme : public SchemeBase<typename Mm::Platform,
       range = {start, start + length};
       held = reach(range, merges_with(prot, flags));
       waits = !ranges_.enqueue(nodes[0], held, true);
-      if (finding == RangeFinding::descends && !waits)
+      if (finding_ == RangeFinding::descends && !waits)
         result = mm_.map(start, length, prot, flags);
       else
         reserved = reserve(range);
@@ -687,6 +692,7 @@ class RangeLockScheme : public SchemeBase<typename Mm::Platform,
   Mm mm_;
   Rule rule_;
   const u32 narrow_;
+  const RangeFinding finding_;
   Ranges ranges_;
   // The holder of the structure lock accesses the two numbers behind it, on the line of a small
   // lock. No other member shares a line with it. The scheme is not the kernel's.
@@ -698,20 +704,38 @@ class RangeLockScheme : public SchemeBase<typename Mm::Platform,
        "range_lock.anon_vma", "range_lock.stack_growth", "range_lock.reservation_waits"}};
 };
 
-// The schemes whose edits find their range in that way.
-template <RangeFinding finding>
+// The schemes whose edits find their range in that way. Their spaces are of one type, and one
+// translation unit compiles all of them (CMakeLists.txt).
+template <RangeFinding way>
 struct RangeSchemes {
+  static constexpr RangeFinding finding = way;
   template <class P>
   using UsualRanges = TreeRangeLock<P>;
   template <class P, class Vmas, class Lock, class Ranges, Layout layout>
   using Space =
-      RangeLockScheme<Mm<P, Vmas, RangeLockHooks<P>, layout>, StructureOf<P, Lock>, Ranges,
-                      NeighbourRule<Mm<P, Vmas, RangeLockHooks<P>, layout>>, finding>;
+      RangeLockScheme<Mm<P, Vmas, RangeLockHooks<P>, layout>, StructureOf<P, Lock>, Ranges>;
+
+  static void take(const Chosen&, AddressSpaceOptions& options) {
+    options.range_finding = static_cast<u32>(way);
+  }
 };
 
 struct range_lock_scheme : RangeSchemes<RangeFinding::looks> {
   static void take(const Chosen& chosen, AddressSpaceOptions& options) {
     options.narrow = chosen.bits("narrow");
+  }
+};
+
+// For tests and the checker, which make a space without the catalogue.
+template <RangeFinding finding, class Space>
+class FoundBy : public Space {
+ public:
+  explicit FoundBy(AddressSpaceOptions options) : Space(with_finding(std::move(options))) {}
+
+ private:
+  static AddressSpaceOptions with_finding(AddressSpaceOptions options) {
+    options.range_finding = static_cast<u32>(finding);
+    return options;
   }
 };
 

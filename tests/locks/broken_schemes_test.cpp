@@ -124,8 +124,8 @@ TEST(BrokenSchemes, AreFoundOut) {
 
 template <RangeFinding finding>
 using RangesFound =
-    typename RangeSchemes<finding>::template Space<P, vmas::RbTree, Ticket<P>, TreeRangeLock<P>,
-                                                   Layout::linux_6_18>;
+    FoundBy<finding, range_lock_scheme::Space<P, vmas::RbTree, Ticket<P>, TreeRangeLock<P>,
+                                              Layout::linux_6_18>>;
 
 TEST(BrokenSchemes, AreNotFoundOutWhereTheyAreSound) {
   using RangeMm = TreeMm<P, RangeLockHooks<P>>;

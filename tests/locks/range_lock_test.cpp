@@ -46,7 +46,9 @@ class RangeLockSpaces : public testing::Test {
 
 using TicketStructure = MutexStructure<P, Ticket<P>>;
 template <class Scheme, class Ranges = TreeRangeLock<P>, class Lock = Ticket<P>>
-using SpaceOf = typename Scheme::template Space<P, vmas::RbTree, Lock, Ranges, Layout::linux_6_18>;
+using SpaceOf =
+    FoundBy<Scheme::finding,
+            typename Scheme::template Space<P, vmas::RbTree, Lock, Ranges, Layout::linux_6_18>>;
 // Btree and segment range locks have no queue.
 using Schemes = testing::Types<
     RangeLockScheme<RangeMm, TicketStructure>, RangeLockScheme<RangeMm, MutexStructure<P, Mcs<P>>>,
@@ -294,8 +296,7 @@ class InterferenceOn : public testing::Test {
   void interfere(std::function<void()> with) { InterferedRanges::interfere = std::move(with); }
 
   NativeThread thread_{0, 0, 0, 1};
-  RangeLockScheme<RangeMm, TicketStructure, Ranges, NeighbourRule<RangeMm>, finding> space_{
-      options()};
+  FoundBy<finding, RangeLockScheme<RangeMm, TicketStructure, Ranges>> space_{options()};
 };
 using InterferenceWithoutAQueue = InterferenceOn<InterferedUnqueued, RangeFinding::looks>;
 template <class Base>
@@ -607,8 +608,7 @@ Taken taken_by(Call&& call) {
   NativeThread thread(0, 0, 0, 1);
   AddressSpaceOptions options;
   options.frames_per_thread = 64;
-  RangeLockScheme<RangeMm, CountedStructure, Ranges, NeighbourRule<RangeMm>, finding> space(
-      options);
+  FoundBy<finding, RangeLockScheme<RangeMm, CountedStructure, Ranges>> space(options);
   space.enter();
   for (const u64 at : {base, base + 64 * page_size}) {
     EXPECT_EQ(space.map(at, 4 * page_size, rw, map_fixed).error, Error::none);

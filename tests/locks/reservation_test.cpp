@@ -66,8 +66,8 @@ using TreeMm = Mm<P, vmas::RbTree, NoHooks>;
 using RangeMm = Mm<P, vmas::RbTree, RangeLockHooks<P>>;
 template <RangeFinding finding>
 using RangesFound =
-    typename RangeSchemes<finding>::template Space<P, vmas::RbTree, Ticket<P>, TreeRangeLock<P>,
-                                                   Layout::linux_6_18>;
+    FoundBy<finding, range_lock_scheme::Space<P, vmas::RbTree, Ticket<P>, TreeRangeLock<P>,
+                                              Layout::linux_6_18>>;
 using Schemes =
     testing::Types<RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>>,
                    RangeLockScheme<RangeMm, SharedStructure<P, Rwsem<P>>>,

@@ -60,8 +60,8 @@ class StackGrowth : public testing::Test {
 
 template <RangeFinding finding>
 using RangesFound =
-    typename RangeSchemes<finding>::template Space<P, vmas::RbTree, Ticket<P>, TreeRangeLock<P>,
-                                                   Layout::linux_6_18>;
+    FoundBy<finding, range_lock_scheme::Space<P, vmas::RbTree, Ticket<P>, TreeRangeLock<P>,
+                                              Layout::linux_6_18>>;
 using Schemes = testing::Types<
     LockInTree<P>, PageTableLock<P>, MmapSem<Mm<P, vmas::RbTree, NoHooks>, Rwsem<P>>,
     RangeLockScheme<Mm<P, vmas::RbTree, RangeLockHooks<P>>, MutexStructure<P, Ticket<P>>>,

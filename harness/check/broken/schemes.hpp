@@ -557,7 +557,7 @@ void for_each_broken_finding(Add& add) {
   using Sound = TreeRangeLock<P, Spinlock>;
   const auto with = [&]<RangeFinding finding, class Ranges, class Rule>(const char* name) {
     using Structure = MutexStructure<P, Spinlock<P>>;
-    add.template operator()<RangeLockScheme<Mm, Structure, Ranges, Rule, finding>>(name);
+    add.template operator()<FoundBy<finding, RangeLockScheme<Mm, Structure, Ranges, Rule>>>(name);
   };
   const auto rule = [&]<RangeFinding finding, Flaw flaw>(const char* name) {
     with.template operator()<finding, Sound, FlawedRule<Mm, flaw>>(name);

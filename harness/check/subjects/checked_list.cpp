@@ -172,8 +172,8 @@ constexpr auto make_speculation() {
 using LightStructure = MutexStructure<P, StepMutex<P>>;
 template <RangeFinding finding>
 constexpr auto make_range_scheme() {
-  return make_subject<SpaceSubject<
-      RangeLockScheme<RangeMm, LightStructure, LightRanges, NeighbourRule<RangeMm>, finding>>>;
+  return make_subject<
+      SpaceSubject<FoundBy<finding, RangeLockScheme<RangeMm, LightStructure, LightRanges>>>>;
 }
 
 // A lock of each kind, the simple one if none is named, with that flaw.
