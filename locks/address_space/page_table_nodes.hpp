@@ -10,15 +10,16 @@
 //                 the existing nodes below that the range touches, parents before children and from
 //                 left to right
 //   fill          gives an entry that lies in the range as a whole its new word, and removes what
-//                 is below it. Below an entry that the range cuts, creates the missing child,
-//                 locked, with the entry's word in all its entries
+//                 is below it: marks these nodes stray and unlocks them. Below an entry that the
+//                 range cuts, creates the missing child, locked, with the entry's word in all its
+//                 entries
 //   unlock        unlocks in the reverse order. RCU frees the nodes that were removed
 //
 // A holder keeps others out of its range: they meet a locked node on their way down, or find no
 // child and want the lock of its parent. There is no deadlock, since all threads lock nodes in one
 // order, and nobody knows a new node before its creator holds it. Faults on the pages of one lowest
 // node (2 MiB) wait for one another. Other faults share no lock, unless they lack a node below the
-// same parent.
+// same parent, or may grow a stack.
 //
 // The lock is Linux's spinlock, which its page tables have too. A holder of it needs no node of a
 // queue, unlike a holder of the MCS lock: a holder of a long range has thousands of locks.
@@ -65,6 +66,11 @@ class PageTableNodes {
   static constexpr std::array<const char*, 2> space_events = {"page_table_lock.placement_retries",
                                                               "page_table_lock.stack_growth"};
 
+  PageTableNodes() {
+    P::label(&root_, Node::label);
+    P::label(&break_lock_, "page_table.break_lock");
+  }
+
   // For the calling thread.
   void reserve(usize leaves) {
     nodes_.reserve(static_cast<u32>(std::min<usize>(leaves, most_reserved)));
@@ -84,6 +90,11 @@ class PageTableNodes {
   template <usize n>
   void lock_adjacent(const std::array<u64, n>& edges) {
     lock(edges.front(), edges.back());
+  }
+  template <usize n>
+  void unlock_adjacent(const std::array<u64, n>& edges) {
+    const u64 first = edges.front(), end = edges.back();
+    unlock(first, end);
   }
   // Locks the page and answers its value.
   u64 lock_page(u64 page) {
@@ -269,8 +280,8 @@ class PageTableNodes {
   Node& create(Entry& entry, u64 word, bool locked) {
     counters_.add(nodes_created);
     Node& child = *nodes_.take();
-    child.stray.store(0);
     if (locked) lock_mutex(child.lock);
+    child.stray.store(0);
     for (Entry& one : child.entries)
       // relaxed: published by the store below.
       one.store(steps.pushes_down ? word : 0, std::memory_order_relaxed);
@@ -321,7 +332,8 @@ class PageTableNodes {
     if (steps.locks_below) unlock_node(node);
   }
 
-  // Once the thread holds no lock, since RCU may wait here for threads that wait for one.
+  // Once the thread holds no node's lock, since RCU may wait here for threads that wait for one. It
+  // may hold the lock of the break, for which nobody waits under RCU.
   void retire(Held& held) {
     while (held.removed != nullptr) {
       typename vmas::RcuNodes<P, Node>::Dead dead;
@@ -363,8 +375,9 @@ class PageTableNodes {
 
   Node root_;
   vmas::RcuNodes<P, Node> nodes_;
-  Spinlock<P> break_lock_;
-  PerThread<P, Held> held_;
+  alignas(cache_line) Spinlock<P> break_lock_;
+  // Apart from the lock, since each thread reads its slot in every operation.
+  alignas(cache_line) PerThread<P, Held> held_;
   EventCounters<P, event_count> counters_{event_names};
 };
 

@@ -91,6 +91,10 @@ class RadixTree {
   void lock_adjacent(const std::array<u64, n>& edges) {
     for (usize i = 0; i + 1 < n; ++i) lock(edges[i], edges[i + 1]);
   }
+  template <usize n>
+  void unlock_adjacent(const std::array<u64, n>& edges) {
+    for (usize i = n - 1; i-- > 0;) unlock(edges[i], edges[i + 1]);
+  }
 
   // The slot of the page below the break's start guards the break. It lies left of all slots that
   // the thread locks then.

@@ -6,10 +6,10 @@
 // A fault locks the lowest node of its page, for 2 MiB of pages. map, unmap, protect and discard
 // lock the lowest node that covers their range, and what exists below it. The growth of a stack is
 // one such range: from the guard gap to the stack. brk takes a lock of its own first, and then
-// locks the pages that it maps or unmaps.
+// locks the pages that it maps or unmaps. A fault at a hole creates the nodes down to its page, as
+// CortenMM's does. They stay until one call maps or unmaps all of their span.
 //
-// Not modelled: CortenMM_rw, whose threads hold reader locks on the path from the root. A fault at
-// a hole creates the nodes down to its page, as CortenMM's does.
+// Not modelled: CortenMM_rw, whose threads hold reader locks on the path from the root.
 #pragma once
 
 #include "locks/address_space/page_table_nodes.hpp"

@@ -1,8 +1,8 @@
-// An address space whose mappings are values of its pages, in a tree that is also the only lock:
-// what the schemes `lock_in_tree` and `page_table_lock` share. A fault locks its page. map, unmap
-// and protect lock their range, holes included, and keep it until the pages are zapped and shot
-// down. The lock of a page also guards the page's entry in the page table, whose own locks are not
-// taken.
+// An address space whose mappings are values of its pages, in a tree that is also the lock of the
+// pages: what the schemes `lock_in_tree` and `page_table_lock` share. A fault locks its page. map,
+// unmap and protect lock their range, holes included, and keep it until the pages are zapped and
+// shot down. The lock of a page also guards the page's entry in the page table, whose own locks are
+// not taken.
 //
 // How the model differs from the kernel:
 // - A mapping is a value of each of its pages, so nothing is split or merged: the merge option has
@@ -54,7 +54,7 @@ struct PageValue {
   static bool permits(u64 value, Access access) { return prot_permits(prot(value), access); }
 };
 
-// `Tree` has the public functions of RadixTree and of PageTableNodes.
+// `Tree` has the public functions that RadixTree and PageTableNodes share.
 template <class P, class Tree>
 class PerPageSpace : public SchemeBase<P, PerPageSpace<P, Tree>> {
  public:
@@ -74,9 +74,8 @@ class PerPageSpace : public SchemeBase<P, PerPageSpace<P, Tree>> {
   std::vector<std::string> holders() const override {
     std::vector<std::string> lines;
     for (const auto& [first, end] : tree_.locked())
-      lines.push_back(std::string(Tree::scheme) +
-                      ": locked by a thread that no word names: pages " + std::to_string(first) +
-                      " to " + std::to_string(end - 1));
+      lines.push_back(std::string(Tree::scheme) + ": pages " + std::to_string(first) + " to " +
+                      std::to_string(end - 1) + " are locked; their lock does not say by whom");
     if (lines.empty()) lines.push_back(std::string(Tree::scheme) + ": no page is locked");
     return lines;
   }
@@ -218,12 +217,6 @@ class PerPageSpace : public SchemeBase<P, PerPageSpace<P, Tree>> {
     Locked(Tree& tree, Range range) : tree_(tree), range_(range) {
       tree_.lock(range.start / page_size, range.end / page_size);
     }
-    // The pages from the first address to the last. Each address is the edge of a value afterwards.
-    Locked(Tree& tree, std::array<u64, 4> edges)
-        : tree_(tree), range_{edges.front(), edges.back()} {
-      for (u64& edge : edges) edge /= page_size;
-      tree_.lock_adjacent(edges);
-    }
     ~Locked() { tree_.unlock(range_.start / page_size, range_.end / page_size); }
     Locked(const Locked&) = delete;
     Locked& operator=(const Locked&) = delete;
@@ -231,6 +224,21 @@ class PerPageSpace : public SchemeBase<P, PerPageSpace<P, Tree>> {
    private:
     Tree& tree_;
     const Range range_;
+  };
+  // The pages from the first address to the last.
+  class LockedAdjacent {
+   public:
+    LockedAdjacent(Tree& tree, std::array<u64, 4> edges) : tree_(tree), edges_(edges) {
+      for (u64& edge : edges_) edge /= page_size;
+      tree_.lock_adjacent(edges_);
+    }
+    ~LockedAdjacent() { tree_.unlock_adjacent(edges_); }
+    LockedAdjacent(const LockedAdjacent&) = delete;
+    LockedAdjacent& operator=(const LockedAdjacent&) = delete;
+
+   private:
+    Tree& tree_;
+    std::array<u64, 4> edges_;
   };
   // The right to move the break. A thread may lock pages above break_start while it has it.
   class LockedBreak {
@@ -384,7 +392,7 @@ class PerPageSpace : public SchemeBase<P, PerPageSpace<P, Tree>> {
     if (seen == start) return {};
     const u64 gap = start < stack_guard_gap ? 0 : start - stack_guard_gap;
     const u64 end = std::min(seen + page_size, limit);
-    const Locked locked(tree_, std::array{gap, start, next, end});
+    const LockedAdjacent locked(tree_, {gap, start, next, end});
     const u64 bottom = first_mapped({start, end});
     if (bottom == start) return {};
     if (bottom == end) return seen == limit ? std::optional(Error::segv) : std::nullopt;
