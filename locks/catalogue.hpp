@@ -82,8 +82,8 @@ struct Entry {
   // return, but for walks beside a call that takes their page, and scans.
   bool discards_by_page = false;
   // Natively, and in the checker, a scheme that exists over the default lock alone. Schemes that
-  // differ in their faults fall back to the lock in the same way, and each native combination costs
-  // time to compile. The simulator has all combinations.
+  // differ in their faults, or in how their edits find a range, use the lock in the same way, and
+  // each native combination costs time to compile. The simulator has all combinations.
   bool usual_lock_natively = false;
   bool roles = false;        // a workload with faulters and updaters
   bool needs_files = false;  // a workload that maps files, so that it runs on the kernel alone

@@ -8,8 +8,8 @@
 // section too. Nobody else has a part of that range, and nobody can change a VMA before the section
 // ends. So the reach is right, and a map has reserved nothing there: whoever reserves a place is in
 // the queue of that range before its section ends, and stays there until it commits. So an edit
-// that meets nobody takes the structure lock once and computes its reach once. A map reserves its
-// place only where it has to wait.
+// that meets nobody takes the structure lock once and computes its reach once. A map that chooses
+// its place reserves it only where it has to wait.
 //
 // An edit that has to wait does so after the section, and the VMAs may change meanwhile. When it
 // holds the range it computes its reach again, and goes on as in range_lock. Pages are zapped or
