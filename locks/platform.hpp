@@ -138,4 +138,14 @@ class WaitScope {
   WaitScope& operator=(const WaitScope&) = delete;
 };
 
+// A read section of RCU, as long as the object lives.
+template <class P>
+class RcuSection {
+ public:
+  RcuSection() { P::rcu::read_lock(); }
+  ~RcuSection() { P::rcu::read_unlock(); }
+  RcuSection(const RcuSection&) = delete;
+  RcuSection& operator=(const RcuSection&) = delete;
+};
+
 }  // namespace faultline

@@ -21,8 +21,9 @@
 // node (2 MiB) wait for one another. Other faults share no lock, unless they lack a node below the
 // same parent, or may grow a stack.
 //
-// The lock is Linux's spinlock, which its page tables have too. A holder of it needs no node of a
-// queue, unlike a holder of the MCS lock: a holder of a long range has thousands of locks.
+// The lock is Linux's spinlock, the lock of Linux's page tables. Its holder keeps no node of a
+// queue. The holder of an MCS lock keeps one until it unlocks, and the holder of a long range has
+// thousands of locks.
 //
 // How the model differs from CortenMM:
 // - The entries for the hardware are a tree of their own (PageTable), whose nodes are never freed.
@@ -127,7 +128,7 @@ class PageTableNodes {
   // looks. Other threads see each entry as it was at some moment.
   template <class F>
   void for_each(u64 first, u64 end, F&& look) const {
-    const Reading reading;
+    const RcuSection<P> section;
     visit(const_cast<Node&>(root_), levels - 1, first, end, look);
   }
   // The same for a holder of the range, who may also set what lies in it: change(value) answers the
@@ -143,7 +144,7 @@ class PageTableNodes {
   // The pages [first, second) of each locked node. Racy while threads work.
   std::vector<std::pair<u64, u64>> locked() const {
     std::vector<std::pair<u64, u64>> found;
-    const Reading reading;
+    const RcuSection<P> section;
     append_locked(const_cast<Node&>(root_), levels - 1, 0, found);
     return found;
   }
@@ -176,12 +177,6 @@ class PageTableNodes {
     u64 first = 0;
     u64 end = 0;
     Node* removed = nullptr;
-  };
-  struct Reading {
-    Reading() { P::rcu::read_lock(); }
-    ~Reading() { P::rcu::read_unlock(); }
-    Reading(const Reading&) = delete;
-    Reading& operator=(const Reading&) = delete;
   };
 
   // The pages of an entry of a node at `level`. The lowest nodes are at level 0.
@@ -233,7 +228,7 @@ class PageTableNodes {
   // Locks the lowest node that covers the range, and creates it where it is missing. False: the
   // thread came too late to a node, which was removed.
   bool lock_cover(Held& held, u64 first, u64 end) {
-    const Reading reading;
+    const RcuSection<P> section;
     Node* node = &root_;
     bool holds = false;
     u32 level = levels - 1;

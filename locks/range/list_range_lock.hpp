@@ -135,7 +135,7 @@ class ListRangeLock {
     if (is_exclusive(old)) {
       // The old entry keeps others out. What conflicts with it can only be a reader that stands
       // before it and waits.
-      const Section section;
+      const RcuSection<P> section;
       insert(mine, Conflicts::ignored);
     } else {
       // A writer in the list finds the old entry when it looks again, and leaves.
@@ -151,7 +151,7 @@ class ListRangeLock {
   // exclusive".
   std::vector<std::string> describe() const {
     std::vector<std::string> lines;
-    const Section section;
+    const RcuSection<P> section;
     for (const Entry* entry = entry_of(head_.load(std::memory_order_acquire)); entry != nullptr;) {
       // acquire, here and above: pairs with the release in insert() and enter_empty().
       // weakened acquire survives, program: no program lists the holders.
@@ -200,14 +200,6 @@ class ListRangeLock {
     typename P::template atomic<Batch*> returned{nullptr};
   };
   static constexpr u32 kept_batches = 4;  // a thread that has more leaves them to all
-
-  class Section {
-   public:
-    Section() { P::rcu::read_lock(); }
-    ~Section() { P::rcu::read_unlock(); }
-    Section(const Section&) = delete;
-    Section& operator=(const Section&) = delete;
-  };
 
   // An entry to wait for, with the count of its changes before the look at it.
   struct Blocker {
@@ -266,7 +258,7 @@ class ListRangeLock {
 
   // Inserts the entry unless it is inserted, and looks again. Answers whom it has to wait for.
   Blocker attempt(Entry& mine, bool& inserted) {
-    const Section section;
+    const RcuSection<P> section;
     if (!inserted)
       if (const Blocker found = insert(mine)) return found;
     inserted = true;

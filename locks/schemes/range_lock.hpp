@@ -27,8 +27,7 @@
 //
 // The holds of each operation: fault, its page shared; discard, its range shared; map, protect, brk
 // and stack growth, the reach exclusively; unmap, the reach exclusively to detach, then its own
-// range shared to zap. A protect changes its VMAs first and restricts the pages afterwards, under
-// the range alone. A scan takes the structure lock alone and walks some VMAs at a time, as
+// range shared to zap. A scan takes the structure lock alone and walks some VMAs at a time, as
 // /proc/PID/maps does. A fault sets an anon_vma under the structure lock, which keeps the
 // neighbours unchanged, so its range need not include them. No thread holds two ranges at once,
 // except a map that enters the queue a second time.
@@ -43,8 +42,8 @@
 // An edit may find its range in three other ways (RangeFinding), each of which is a scheme:
 // range_downgrade.hpp, range_refine.hpp and range_descend.hpp.
 //
-// A protect changes the VMAs first, and then restricts the pages under its range. Between the two a
-// fault beside the range may find the new protection of its neighbour.
+// A protect changes the VMAs first. It restricts their pages afterwards, under the range alone.
+// Between the two a fault beside the range may find the new protection of its neighbour.
 //
 // Not linearizable: a discard holds its range shared, so faults may come between its pages; a scan
 // lets the structure lock go on its way; and a walk takes no lock, so it may find a page that a

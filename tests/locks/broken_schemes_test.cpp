@@ -7,6 +7,7 @@
 
 #include "harness/check/broken/schemes.hpp"
 #include "tests/locks/injecting_platform.hpp"
+#include "tests/locks/range_spaces.hpp"
 
 namespace faultline {
 namespace {
@@ -122,18 +123,13 @@ TEST(BrokenSchemes, AreFoundOut) {
   });
 }
 
-template <RangeFinding finding>
-using RangesFound =
-    FoundBy<finding, range_lock_scheme::Space<P, vmas::RbTree, Ticket<P>, TreeRangeLock<P>,
-                                              Layout::linux_6_18>>;
-
 TEST(BrokenSchemes, AreNotFoundOutWhereTheyAreSound) {
   using RangeMm = TreeMm<P, RangeLockHooks<P>>;
   EXPECT_FALSE((is_found_out<MmapSem<TreeMm<P>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>>>()));
-  EXPECT_FALSE((is_found_out<RangesFound<RangeFinding::downgrades>>()));
-  EXPECT_FALSE((is_found_out<RangesFound<RangeFinding::refines>>()));
-  EXPECT_FALSE((is_found_out<RangesFound<RangeFinding::descends>>()));
+  EXPECT_FALSE((is_found_out<RangesFound<P, RangeFinding::downgrades>>()));
+  EXPECT_FALSE((is_found_out<RangesFound<P, RangeFinding::refines>>()));
+  EXPECT_FALSE((is_found_out<RangesFound<P, RangeFinding::descends>>()));
   EXPECT_FALSE((is_found_out<LockInTree<P, check::SmallTree<P>>>()));
   EXPECT_FALSE((is_found_out<PageTableLock<P, check::SmallNodes<P, Ticket>>>()));
   EXPECT_FALSE((is_found_out<VmaLocked<TreeMm<P, RefcountHooks<P>>, Rwsem<P>>>()));

@@ -12,6 +12,7 @@
 #include "locks/vmas/maple.hpp"
 #include "locks/vmas/rbtree.hpp"
 #include "tests/locks/injecting_platform.hpp"
+#include "tests/locks/range_spaces.hpp"
 
 namespace faultline {
 namespace {
@@ -64,16 +65,12 @@ class Reservations : public testing::Test {
 
 using TreeMm = Mm<P, vmas::RbTree, NoHooks>;
 using RangeMm = Mm<P, vmas::RbTree, RangeLockHooks<P>>;
-template <RangeFinding finding>
-using RangesFound =
-    FoundBy<finding, range_lock_scheme::Space<P, vmas::RbTree, Ticket<P>, TreeRangeLock<P>,
-                                              Layout::linux_6_18>>;
 using Schemes =
     testing::Types<RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>>,
                    RangeLockScheme<RangeMm, SharedStructure<P, Rwsem<P>>>,
                    RangeLockScheme<RangeMm, MutexStructure<P, Ticket<P>>, BtreeRangeLock<P>>,
-                   RangesFound<RangeFinding::downgrades>, RangesFound<RangeFinding::refines>,
-                   RangesFound<RangeFinding::descends>, MmapSem<TreeMm, Rwsem<P>>,
+                   RangesFound<P, RangeFinding::downgrades>, RangesFound<P, RangeFinding::refines>,
+                   RangesFound<P, RangeFinding::descends>, MmapSem<TreeMm, Rwsem<P>>,
                    VmaLocked<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
                    Speculation<Mm<P, vmas::Maple, VmaSequenceHooks<P>>, Rwsem<P>>>;
 TYPED_TEST_SUITE(Reservations, Schemes);

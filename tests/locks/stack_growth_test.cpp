@@ -11,6 +11,7 @@
 #include "locks/vmas/maple.hpp"
 #include "locks/vmas/rbtree.hpp"
 #include "tests/locks/injecting_platform.hpp"
+#include "tests/locks/range_spaces.hpp"
 
 namespace faultline {
 namespace {
@@ -58,15 +59,12 @@ class StackGrowth : public testing::Test {
   Scheme space_{options()};
 };
 
-template <RangeFinding finding>
-using RangesFound =
-    FoundBy<finding, range_lock_scheme::Space<P, vmas::RbTree, Ticket<P>, TreeRangeLock<P>,
-                                              Layout::linux_6_18>>;
 using Schemes = testing::Types<
     LockInTree<P>, PageTableLock<P>, MmapSem<Mm<P, vmas::RbTree, NoHooks>, Rwsem<P>>,
     RangeLockScheme<Mm<P, vmas::RbTree, RangeLockHooks<P>>, MutexStructure<P, Ticket<P>>>,
-    RangesFound<RangeFinding::downgrades>, RangesFound<RangeFinding::refines>,
-    RangesFound<RangeFinding::descends>, VmaLocked<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
+    RangesFound<P, RangeFinding::downgrades>, RangesFound<P, RangeFinding::refines>,
+    RangesFound<P, RangeFinding::descends>,
+    VmaLocked<Mm<P, vmas::Maple, RefcountHooks<P>>, Rwsem<P>>,
     Speculation<Mm<P, vmas::Maple, VmaSequenceHooks<P>>, Rwsem<P>>>;
 TYPED_TEST_SUITE(StackGrowth, Schemes);
 
