@@ -85,13 +85,19 @@ constexpr Error mapped_range(u64 start, u64 length, Range& range) {
   return Error::none;
 }
 
+// Whether `length` bytes from `start` on lie within [lowest_address, address_space_end). `length`
+// is at most address_space_end.
+constexpr bool can_hold(u64 start, u64 length) {
+  return start >= lowest_address && start <= address_space_end - length;
+}
+
 // Checks the arguments of a map call and rounds `length` up to pages. EINVAL for a zero length or
 // an unaligned fixed address, ENOMEM where the range does not fit into the address space.
 constexpr Error map_length(u64 hint, u64& length, bool fixed) {
   if (length == 0 || (fixed && hint % page_size != 0)) return Error::inval;
   if (length > address_space_end - lowest_address) return Error::nomem;
   length = page_ceil(length);
-  if (fixed && (hint < lowest_address || hint > address_space_end - length)) return Error::nomem;
+  if (fixed && !can_hold(hint, length)) return Error::nomem;
   return Error::none;
 }
 

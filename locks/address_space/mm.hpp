@@ -5,13 +5,16 @@
 #pragma once
 
 #include <concepts>
+#include <initializer_list>
 #include <string>
+#include <utility>
 
 #include "locks/address_space/break.hpp"
 #include "locks/address_space/observation.hpp"
 #include "locks/address_space/page_table.hpp"
 #include "locks/address_space/violations.hpp"
 #include "locks/address_space/vma.hpp"
+#include "locks/address_space/vma_count.hpp"
 #include "locks/per_thread.hpp"
 #include "locks/pool.hpp"
 #include "locks/vmas/concept.hpp"
@@ -28,10 +31,14 @@ namespace faultline {
 // `mergeable` answers whether a VMA may become part of another. Schemes call `open` when an
 // exclusive section begins and `close` when it ends. `State` is a view of the fields that the hooks
 // keep in each VMA: State::MostlyRead, and State::Hot, which faults write. State::layout is the
-// default layout of all fields of the VMA.
+// default layout of all fields of the VMA. `edits_concurrently`: threads that exclude one another
+// from single VMAs and holes edit at the same time, over a container that permits it. Then Mm reads
+// no bounds of a VMA that its caller does not hold, except to ask whether it is mergeable, and
+// `mergeable` answers false for such a VMA.
 template <class H, class V>
 concept VmaHooks = requires(H hooks, V& vma) {
   typename H::State;
+  { H::edits_concurrently } -> std::convertible_to<bool>;
   hooks.open();
   hooks.close();
   hooks.start_write(vma);
@@ -43,6 +50,7 @@ concept VmaHooks = requires(H hooks, V& vma) {
 };
 
 struct NoHooks {
+  static constexpr bool edits_concurrently = false;
   struct State {
     static constexpr Layout layout = Layout::linux_6_18;
     struct Hot {};
@@ -91,8 +99,10 @@ class Mm {
   using V = Vma<P, Vmas::template Links, typename Hooks::State, layout>;
   using Container = typename Vmas::template Container<P, V>;
   using VmaPool = Pool<P, V>;
+  using Count = std::conditional_t<Hooks::edits_concurrently, SplitVmaCount<P>, VmaCount<P>>;
 
   static_assert(VmaContainer<Container, V>);
+  static_assert(FindsGaps<Container> || Hooks::edits_concurrently);
   static_assert(VmaHooks<Hooks, V>);
 
   static constexpr bool searchable_under_rcu = Container::searchable_under_rcu;
@@ -106,9 +116,7 @@ class Mm {
 
   // Makes `word`, a field of the scheme's lock, count the VMAs. The lock outlives this object. Null
   // changes nothing. Called before the first operation.
-  void count_in(typename P::template data<u64>* word) {
-    if (word != nullptr) count_ = word;
-  }
+  void count_in(typename P::template data<u64>* word) { count_.count_in(word); }
 
   void enter() {
     table_.enter();
@@ -124,6 +132,12 @@ class Mm {
   // Shared. `find` answers the first VMA that ends above `address`, or null.
   V* find(u64 address) const { return vmas_.find(address); }
   V* next(const V& vma) const { return vmas_.next(vma); }
+  // Shared over `range`. The first VMA that has a part of it, or null.
+  V* first_in(Range range) const {
+    if constexpr (Hooks::edits_concurrently) return vmas_.first_in(range);
+    V* vma = vmas_.find(range.start);
+    return vma != nullptr && vma->range().start < range.end ? vma : nullptr;
+  }
   // Needs RCU alone. Null may be a miss, and the VMA may have been detached since the look-up.
   V* find_rcu(u64 address) const requires searchable_under_rcu { return vmas_.find_rcu(address); }
   // Needs RCU alone. A walk of the VMAs that end above `address` (MissesNothing).
@@ -131,6 +145,9 @@ class Mm {
     return typename Container::Walk(vmas_, address);
   }
   PageTable<P>& table() { return table_; }
+  // For schemes whose container has locks of its own.
+  Container& vmas() { return vmas_; }
+  const Container& vmas() const { return vmas_; }
   const Hooks& hooks() const { return hooks_; }
   const AddressSpaceOptions& options() const { return options_; }
 
@@ -171,9 +188,14 @@ class Mm {
   // Shared, neighbours included. Calls fault_step, and prepares the anon_vma where the fault needs
   // one.
   FaultStep serve_fault(V* vma, u64 address, Access access) {
+    return serve_fault(vma, address, access, [&] { prepare_anon_vma(*vma); });
+  }
+  // Shared for `vma` alone. prepare() gives the VMA an anon_vma.
+  template <class Prepare>
+  FaultStep serve_fault(V* vma, u64 address, Access access, const Prepare& prepare) {
     FaultStep step = fault_step(vma, address, access);
     if (step == FaultStep::needs_anon_vma) {
-      prepare_anon_vma(*vma);
+      prepare();
       step = fault_step(vma, address, access);
     }
     return step;
@@ -191,11 +213,14 @@ class Mm {
     return step == FaultStep::nomem ? Error::nomem : Error::segv;
   }
 
-  // Shared, neighbours included. Takes over a neighbour's anon_vma where the two VMAs could merge,
-  // so that they still can (find_mergeable_anon_vma of mm/mmap.c).
-  void prepare_anon_vma(V& vma) {
+  // Shared, neighbours included.
+  void prepare_anon_vma(V& vma) { prepare_anon_vma(vma, {vmas_.previous(vma), vmas_.next(vma)}); }
+  // Shared for the VMA and those of `neighbours` that are not null. Takes over a neighbour's
+  // anon_vma where the two VMAs could merge, so that they still can (find_mergeable_anon_vma of
+  // mm/mmap.c).
+  void prepare_anon_vma(V& vma, std::initializer_list<const V*> neighbours) {
     u64 chosen = 0;
-    for (const V* neighbour : {vmas_.previous(vma), vmas_.next(vma)})
+    for (const V* neighbour : neighbours)
       if (chosen == 0 && neighbour != nullptr && adjacent(vma, *neighbour) &&
           alike(vma, *neighbour))
         chosen = neighbour->anon_identity();
@@ -207,6 +232,11 @@ class Mm {
                                          std::memory_order_relaxed);
   }
 
+  // Whether `vma` is private anonymous memory of this protection.
+  static bool is_plain(const V& vma, u32 prot) {
+    return flags_of(vma) == 0 && prot_of(vma) == prot;
+  }
+
   // Whether a fault at `address`, below `vma`, may grow `vma` as a stack.
   static bool may_grow(const V* vma, u64 address) {
     return vma != nullptr && vma->has(map_growsdown) && address < vma->range().start &&
@@ -216,25 +246,26 @@ class Mm {
   // Exclusive. False where the guard gap forbids the growth.
   bool grow(V& vma, u64 address) {
     P::kernel_work(KernelWork::edit);
-    const V* below = vmas_.previous(vma);
-    const u64 floor = below == nullptr ? lowest_address : below->range().end + stack_guard_gap;
-    if (page_floor(address) < floor) return false;
+    if (!has_gap_below(vma, page_floor(address))) return false;
     hooks_.start_write(vma);
     vmas_.resize(vma, {page_floor(address), vma.range().end});
     hooks_.end_write(vma);
     return true;
   }
 
-  // Exclusive, neighbours included. The arguments have passed map_length.
+  // Exclusive, neighbours included. The arguments have passed map_length. Where edits are
+  // concurrent, the caller has placed the map at `hint`, which it holds.
   MapResult map(u64 hint, u64 length, u32 prot, u32 flags) {
     const bool fixed = (flags & map_fixed) != 0;
-    const u64 start = fixed ? hint : place(hint, length);
+    u64 start = hint;
+    if constexpr (!Hooks::edits_concurrently)
+      if (!fixed) start = place(hint, length);
     if (start == 0) return {0, Error::nomem};
     P::kernel_work(KernelWork::edit);
     const Range range{start, start + length};
     if (fixed) {
       // This check comes before anything is unmapped. The map may cut a VMA in two, and adds one.
-      if (count_->load() + 2 > max_vmas) return {0, Error::nomem};
+      if (count_.would_exceed(2, max_vmas)) return {0, Error::nomem};
       if (const Error error = clear_range(range); error != Error::none) return {0, error};
     }
     if (!add(range, prot, flags & ~map_fixed)) return {0, Error::nomem};
@@ -243,19 +274,16 @@ class Mm {
 
   // get_unmapped_area() in the kernel. Shared. Where a map of `length` bytes would lie: at the
   // hint, rounded down to a page, or in the highest hole. 0 means that it fits nowhere.
-  u64 place(u64 hint, u64 length) const {
+  u64 place(u64 hint, u64 length) const requires FindsGaps<Container> {
     hint = page_floor(hint);
-    if (hint >= lowest_address && hint <= address_space_end - length) {
-      const V* after = vmas_.find(hint);
-      if (after == nullptr || after->range().start >= hint + length) return hint;
-    }
+    if (can_hold(hint, length) && first_in({hint, hint + length}) == nullptr) return hint;
     return vmas_.find_gap(length);
   }
 
   // Exclusive. Makes a new VMA over `range`, a hole, even where a neighbour could be stretched
   // instead. Null means too many VMAs.
   V* add_apart(Range range, u32 prot, u32 flags) {
-    if (count_->load() >= max_vmas) return nullptr;
+    if (count_.would_exceed(1, max_vmas)) return nullptr;
     V* vma = make(range, prot, flags, 0);
     attach(*vma);
     return vma;
@@ -272,17 +300,16 @@ class Mm {
   // and takes those inside out of the container. ENOMEM where a split would exceed max_vmas; then
   // nothing has changed.
   Error detach(Range range, Detached& detached) {
-    V* vma = vmas_.find(range.start);
-    if (vma == nullptr || vma->range().start >= range.end) return Error::none;
+    V* vma = first_in(range);
+    if (vma == nullptr) return Error::none;
     P::kernel_work(KernelWork::edit);
     const bool cut_below = vma->range().start < range.start;
-    const V* last = vmas_.find(range.end);
-    const bool cut_above = last != nullptr && last->range().start < range.end;
-    if (count_->load() + cut_below + cut_above > max_vmas) return Error::nomem;
+    const bool cut_above = cuts_vma(range.end);
+    if (count_.would_exceed(cut_below + cut_above, max_vmas)) return Error::nomem;
     if (cut_below) vma = split(*vma, range.start);
-    while (vma != nullptr && vma->range().start < range.end) {
+    while (vma != nullptr) {
       if (vma->range().end > range.end) split(*vma, range.end);
-      V* next = vmas_.next(*vma);
+      V* next = next_in(*vma, range);
       remove(*vma);
       vma->next_free = detached.head_;
       detached.head_ = vma;
@@ -293,7 +320,7 @@ class Mm {
 
   // Shared, or with nothing held. Drops the pages of what was detached from `range`. The caller
   // keeps a new VMA from taking that range meanwhile.
-  void zap(Range range) { table_.zap(range); }
+  void zap(Range range) { table_.zap(range, zappers); }
 
   void release(Detached& detached) {
     while (V* vma = detached.head_) {
@@ -307,7 +334,8 @@ class Mm {
   // Exclusive, neighbours included. At a hole the answer is ENOMEM, and what lies before the hole
   // has changed, as in the kernel.
   Error protect(Range range, u32 prot) {
-    const u64 end = protect_each(range, prot, [&](Range part) { table_.restrict(part, prot); });
+    const u64 end =
+        protect_each(range, prot, [&](Range part) { table_.restrict(part, prot, zappers); });
     return end == range.end ? Error::none : Error::nomem;
   }
 
@@ -324,9 +352,8 @@ class Mm {
         break_.load(), delta, break_limits,
         [&](Range range) {
           P::kernel_work(KernelWork::edit);
-          const V* after = vmas_.find(range.start);
-          const bool taken = after != nullptr && after->range().start < range.end;
-          return !taken && add(range, prot_read | prot_write, 0) ? Error::none : Error::nomem;
+          return first_in(range) == nullptr && add(range, prot_read | prot_write, 0) ? Error::none
+                                                                                     : Error::nomem;
         },
         [&](Range range) { return clear_range(range); });
     break_.store(result.address);
@@ -337,8 +364,7 @@ class Mm {
   Error discard(Range range) {
     u64 at = range.start;
     bool hole = false;
-    for (const V* vma = vmas_.find(at); vma != nullptr && vma->range().start < range.end;
-         vma = vmas_.next(*vma)) {
+    for (const V* vma = first_in(range); vma != nullptr; vma = next_in(*vma, range)) {
       const Range own = vma->range();
       if (own.start > at) hole = true;
       const Range part{own.start > at ? own.start : at, own.end < range.end ? own.end : range.end};
@@ -366,7 +392,7 @@ class Mm {
   std::string check() {
     if (std::string error = violations_.report(); !error.empty()) return error;
     if (std::string error = vmas_.check(); !error.empty()) return error;
-    if (scan() != count_->load()) return "the count of VMAs is wrong";
+    if (scan() != count_.load()) return "the count of VMAs is wrong";
     for (const V* vma = vmas_.first(); vma != nullptr; vma = vmas_.next(*vma))
       // relaxed: threads are at rest.
       if (vma->attached.load(std::memory_order_relaxed) == 0)
@@ -421,6 +447,46 @@ class Mm {
             new_page(access, prot, vma.has(map_file), vma.privately_written(access))};
   }
 
+  // Exclusive over `range`. The VMA that has a part of `range` above `vma`, or null.
+  V* next_in(const V& vma, Range range) const {
+    if constexpr (Hooks::edits_concurrently) return first_in({vma.range().end, range.end});
+    V* next = vmas_.next(vma);
+    return next != nullptr && next->range().start < range.end ? next : nullptr;
+  }
+  // Exclusive below `address`. Whether a VMA lies on both sides of `address`.
+  bool cuts_vma(u64 address) const {
+    if constexpr (Hooks::edits_concurrently) {
+      const V* vma = first_in({address - page_size, address});
+      return vma != nullptr && vma->range().end > address;
+    }
+    const V* vma = vmas_.find(address);
+    return vma != nullptr && vma->range().start < address;
+  }
+
+  // Where edits exclude one another from single VMAs, nobody else zaps a part of an edit's range.
+  static constexpr Zappers zappers =
+      Hooks::edits_concurrently ? Zappers::this_one : Zappers::others_too;
+
+  // Exclusive from the guard gap below `page` up to the stack. Whether the stack may grow down to
+  // `page`.
+  bool has_gap_below(const V& stack, u64 page) const {
+    if constexpr (Hooks::edits_concurrently) {
+      const u64 gap = page < stack_guard_gap ? 0 : page - stack_guard_gap;
+      return page >= lowest_address && first_in({gap, stack.range().start}) == nullptr;
+    }
+    const V* below = vmas_.previous(stack);
+    return page >= (below == nullptr ? lowest_address : below->range().end + stack_guard_gap);
+  }
+
+  // Exclusive over `range`, a hole. The VMAs below and above. Where edits are concurrent, those
+  // that touch the range.
+  std::pair<V*, V*> around(Range range) const {
+    if constexpr (Hooks::edits_concurrently)
+      return {vmas_.find_rcu(range.start - 1), vmas_.find_rcu(range.end)};
+    V* after = vmas_.find(range.start);
+    return {after == nullptr ? vmas_.last() : vmas_.previous(*after), after};
+  }
+
   static u32 prot_of(const V& vma) { return vma.protection(); }
   static u32 flags_of(const V& vma) { return vma.flag_bits(); }
   static u64 anon_of(const V& vma) { return vma.anon_identity(); }
@@ -430,9 +496,7 @@ class Mm {
   }
   // Whether both are private anonymous memory of one protection. Mappings of files do not merge
   // here, since the model keeps no file offsets.
-  static bool alike(const V& a, const V& b) {
-    return prot_of(a) == prot_of(b) && flags_of(a) == 0 && flags_of(b) == 0;
-  }
+  static bool alike(const V& a, const V& b) { return is_plain(a, prot_of(b)) && flags_of(b) == 0; }
   bool mergeable(const V* a, const V* b) const {
     return options_.merge && a != nullptr && b != nullptr && adjacent(*a, *b) && alike(*a, *b) &&
            hooks_.mergeable(*a) && hooks_.mergeable(*b) &&
@@ -467,7 +531,7 @@ class Mm {
     vmas_.insert(vma);
     // relaxed, here and in remove: the oracle reads it under the scheme's own protection.
     vma.attached.store(1, std::memory_order_relaxed);
-    count_->store(count_->load() + 1);
+    count_.add(1);
   }
 
   void remove(V& vma) {
@@ -475,15 +539,15 @@ class Mm {
     vma.attached.store(0, std::memory_order_relaxed);
     vmas_.erase(vma);
     hooks_.detach(vma);
-    count_->store(count_->load() - 1);
+    count_.add(-1);
   }
 
   // Maps `range`, which is a hole: extends a neighbour that it can merge with, else makes a new
   // VMA. False means too many VMAs.
   bool add(Range range, u32 prot, u32 flags) {
-    V* after = vmas_.find(range.start);
-    V* before = after == nullptr ? vmas_.last() : vmas_.previous(*after);
-    if (after != nullptr && after->range().start < range.end) {
+    const auto [before, after] = around(range);
+    if (Hooks::edits_concurrently ? first_in(range) != nullptr
+                                  : after != nullptr && after->range().start < range.end) {
       violations_.note("a VMA was to be mapped over another");
       return false;
     }
@@ -504,15 +568,24 @@ class Mm {
 
   // Whether fresh memory beside `vma` may become part of it. Fresh memory has no anon_vma yet.
   bool extends(const V* vma, bool touches, u32 prot, u32 flags) const {
-    return options_.merge && touches && flags == 0 && flags_of(*vma) == 0 &&
-           prot_of(*vma) == prot && hooks_.mergeable(*vma);
+    return options_.merge && touches && flags == 0 && is_plain(*vma, prot) &&
+           hooks_.mergeable(*vma);
   }
 
   // vma_merge_existing_range() in the kernel.
   void merge_around(V& vma) {
     V* into = &vma;
-    if (V* before = vmas_.previous(vma); mergeable(before, &vma)) into = absorb(*before, vma);
-    if (V* after = vmas_.next(*into); mergeable(into, after)) absorb(*into, *after);
+    if (V* before = below(vma); mergeable(before, &vma)) into = absorb(*before, vma);
+    if (V* after = above(*into); mergeable(into, after)) absorb(*into, *after);
+  }
+  // The VMAs beside a VMA. Where edits are concurrent, those that touch it.
+  V* below(const V& vma) const {
+    if constexpr (Hooks::edits_concurrently) return vmas_.find_rcu(vma.range().start - 1);
+    return vmas_.previous(vma);
+  }
+  V* above(const V& vma) const {
+    if constexpr (Hooks::edits_concurrently) return vmas_.find_rcu(vma.range().end);
+    return vmas_.next(vma);
   }
 
   // `left` takes the place of both VMAs.
@@ -542,8 +615,9 @@ class Mm {
   template <class Restrict>
   u64 protect_each(Range range, u32 prot, const Restrict& restrict) {
     u64 at = range.start;
-    for (V* vma = vmas_.find(at); at < range.end; vma = vmas_.find(at)) {
-      if (vma == nullptr || vma->range().start > at) return at;
+    while (at < range.end) {
+      V* vma = first_in({at, at + page_size});
+      if (vma == nullptr) return at;
       const u64 end = vma->range().end < range.end ? vma->range().end : range.end;
       if (!protect_one(*vma, {at, end}, prot, restrict)) return at;
       at = end;
@@ -557,8 +631,8 @@ class Mm {
     if (prot_of(vma) == prot) return true;
     P::kernel_work(KernelWork::edit);
     const Range whole = vma.range();
-    if (count_->load() + (whole.start < range.start) + (whole.end > range.end) > max_vmas)
-      return false;
+    const u64 cuts = (whole.start < range.start) + (whole.end > range.end);
+    if (count_.would_exceed(cuts, max_vmas)) return false;
     V* part = whole.start < range.start ? split(vma, range.start) : &vma;
     if (whole.end > range.end) split(*part, range.end);
     hooks_.start_write(*part);
@@ -578,13 +652,12 @@ class Mm {
   VmaPool& pool_;
   Violations<P> violations_;
   PageTable<P> table_;
-  typename P::template data<u64>* count_ = &own_count_;
   // Every fault reads the root of the container. linux-6.18: the kernel keeps it (mm_mt, 64) apart
   // from map_count (176), which every map and unmap writes, and from the set of CPUs, which ends
   // mm_struct. Where the lock is an rwsem of that layout, it holds map_count (Rwsem::map_count).
   alignas(cache_line) Container vmas_;
   PerThread<P, AnonVmas> anon_vmas_;
-  alignas(cache_line) typename P::template data<u64> own_count_;
+  Count count_;
   typename P::template data<u64> break_{break_start};
 };
 

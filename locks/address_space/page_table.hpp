@@ -89,6 +89,10 @@ constexpr NewPage new_page(Access access, u32 prot, bool file, bool own) {
 //   changed        the VMA has changed meanwhile
 enum class FaultIn : int { done, nomem, lacks_frame, no_table, table_locked, changed };
 
+// Who may take entries or rights of a range away at one time. `this_one`: the caller keeps all
+// other threads from that, so it meets nobody whose shootdown it would have to wait for.
+enum class Zappers : bool { others_too, this_one };
+
 // log2 of a table's entries: x86-64's 9, unless the platform asks for smaller tables.
 template <class P>
 constexpr u32 table_level_bits() {
@@ -280,8 +284,8 @@ class PageTable {
   // a page which is faulted in meanwhile stays. When two discards drop one page concurrently, the
   // second finds the entry cleared, although the first may not have shot down yet. So it flushes
   // too (Flushing).
-  void zap(Range range) {
-    const Flushing flushing(*this);
+  void zap(Range range, Zappers zappers = Zappers::others_too) {
+    const Flushing flushing(*this, zappers);
     typename Frames<P>::Gathered gathered;
     CpuSet users;
     for_each_leaf(root_, range, [&](Leaf& leaf, u32 from, u32 to) {
@@ -310,9 +314,9 @@ class PageTable {
 
   // change_protection() in the kernel. Takes from the entries of `range` the rights that `prot`
   // does not permit, and shoots down if that took any. Faults grant the rights that `prot` adds.
-  void restrict(Range range, u32 prot) {
+  void restrict(Range range, u32 prot, Zappers zappers = Zappers::others_too) {
     const u32 kept = hardware_prot(prot);
-    const Flushing flushing(*this);
+    const Flushing flushing(*this, zappers);
     CpuSet users;
     bool changed = false;
     for_each_leaf(root_, range, [&](Leaf& leaf, u32 from, u32 to) {
@@ -440,26 +444,27 @@ class PageTable {
   // tlb_gather_mmu and tlb_finish_mmu of mm/mmu_gather.c raise and lower). A thread that meets
   // another one, anywhere in the mm, flushes everything and reaches lazy CPUs too, even where it
   // has found no entry itself (mm_tlb_flush_nested). Where the caller excludes other threads of a
-  // page there is nothing to count, and RadixVM has no such word. With the policy `precise` such a
-  // thread reaches all users of the mm, since the other one has taken the entries that name the
-  // CPUs, and may not have interrupted them yet.
+  // page (Zappers::this_one) there is nothing to count, and RadixVM has no such word. With the
+  // policy `precise` such a thread reaches all users of the mm, since the other one has taken the
+  // entries that name the CPUs, and may not have interrupted them yet.
   class Flushing {
    public:
-    explicit Flushing(PageTable& table) : table_(table) {
+    Flushing(PageTable& table, Zappers zappers)
+        : table_(table), counts_(!caller_excludes && zappers == Zappers::others_too) {
       // relaxed: the lock of the table page comes after it. A thread that finds an entry cleared
       // has taken that lock later, so it sees this addition.
-      if (counts()) table_.flushes_pending_.fetch_add(1, std::memory_order_relaxed);
+      if (counts_) table_.flushes_pending_.fetch_add(1, std::memory_order_relaxed);
     }
     ~Flushing() {
       // release: pairs with the acquire in is_nested().
       // weakened release survives, program: no program uses a translation after the shootdown.
-      if (counts()) table_.flushes_pending_.fetch_sub(1, std::memory_order_release);
+      if (counts_) table_.flushes_pending_.fetch_sub(1, std::memory_order_release);
     }
     Flushing(const Flushing&) = delete;
     Flushing& operator=(const Flushing&) = delete;
 
     bool is_nested() const {
-      if (!counts()) return false;
+      if (!counts_) return false;
       // acquire: pairs with the release above. A thread that no longer sees the other one returns
       // after the other one's shootdown.
       // weakened acquire survives, program: no program uses a translation after the shootdown.
@@ -467,9 +472,8 @@ class PageTable {
     }
 
    private:
-    static bool counts() { return !caller_excludes; }
-
     PageTable& table_;
+    const bool counts_;
   };
 
   static u32 index(u64 address, u32 level) {

@@ -9,8 +9,7 @@
 //   no effect.
 // - The anon_vma is a bit of the value. The first write fault on a page sets it, under the page's
 //   lock, which the fault holds anyway.
-// - First-fit placement would be the only thing that all threads contend for, so each thread places
-//   mappings without a hint in a region of its own.
+// - Each thread places mappings without a hint in a region of its own (OwnRegion).
 //
 // Not linearizable: scan and walk take no lock, so a scan may count what was never mapped at one
 // time, and a walk may find a page that a call still at work takes away.
@@ -23,6 +22,7 @@
 #include <vector>
 
 #include "locks/address_space/break.hpp"
+#include "locks/address_space/own_region.hpp"
 #include "locks/address_space/page_table.hpp"
 #include "locks/address_space/violations.hpp"
 #include "locks/events.hpp"
@@ -64,7 +64,7 @@ class PerPageSpace : public SchemeBase<P, PerPageSpace<P, Tree>> {
   void enter() override {
     table_.enter();
     tree_.reserve(options_.frames_per_thread / Tree::leaf_pages + options_.tables_per_thread);
-    cursors_.here();
+    regions_.here();
   }
 
   void append_events(Events& events) const override {
@@ -144,10 +144,9 @@ class PerPageSpace : public SchemeBase<P, PerPageSpace<P, Tree>> {
     const bool fixed = (flags & map_fixed) != 0;
     const u64 value = PageValue::make(prot, flags & ~map_fixed, fresh_instance());
     if (fixed) return map_over({hint, hint + length}, value);
-    const Range wanted{page_floor(hint), page_floor(hint) + length};
-    if (wanted.start >= lowest_address && wanted.end <= address_space_end &&
-        wanted.start < wanted.end && take_hole(wanted, value))
-      return {wanted.start, Error::none};
+    hint = page_floor(hint);
+    if (can_hold(hint, length) && take_hole({hint, hint + length}, value))
+      return {hint, Error::none};
     return place(length, value);
   }
 
@@ -155,7 +154,7 @@ class PerPageSpace : public SchemeBase<P, PerPageSpace<P, Tree>> {
     const Locked locked(tree_, range);
     P::kernel_work(KernelWork::edit);
     clear(range);
-    cursors_.here().freed(range);
+    regions_.here().freed(range);
     return Error::none;
   }
 
@@ -253,25 +252,6 @@ class PerPageSpace : public SchemeBase<P, PerPageSpace<P, Tree>> {
     Tree& tree_;
   };
 
-  // Where a thread places mappings: in a region of 32 GiB of its own, from the lowest place that it
-  // knows to be free.
-  struct Cursor {
-    Cursor()
-        : region{region_start + P::self() * region_size,
-                 region_start + (P::self() + 1) * region_size},
-          next(region.start) {}
-    void freed(Range range) {
-      if (region.contains(range.start) && range.start < next) next = range.start;
-    }
-    // The small page tables of the checkers' platforms tell addresses apart by their low bits
-    // alone.
-    static constexpr u64 skew = table_level_bits<P>() == 9 ? 0 : 32 * page_size;
-    static constexpr u64 region_start = (u64{1} << 45) + skew;
-    static constexpr u64 region_size = (u64{1} << 35) + skew;
-    static_assert(region_start + P::max_threads * region_size <= address_space_end);
-    const Range region;
-    u64 next;
-  };
   struct Instances {
     u64 last = 0;
   };
@@ -316,19 +296,15 @@ class PerPageSpace : public SchemeBase<P, PerPageSpace<P, Tree>> {
     return true;
   }
 
-  // First fit in the thread's own region. Another thread may put a fixed mapping there between the
-  // look and the lock; then the search goes on.
   MapResult place(u64 length, u64 value) {
-    Cursor& cursor = cursors_.here();
-    for (u64 from : {cursor.next, cursor.region.start})
-      while (const u64 start = find_hole({from, cursor.region.end}, length)) {
-        if (take_hole({start, start + length}, value)) {
-          cursor.next = start + length;
-          return {start, Error::none};
-        }
-        counters_.add(placements_retried);
-      }
-    return {0, Error::nomem};
+    const u64 start = regions_.here().place(
+        length, [&](Range in) { return find_hole(in, length); },
+        [&](u64 hole) {
+          const bool taken = take_hole({hole, hole + length}, value);
+          if (!taken) counters_.add(placements_retried);
+          return taken;
+        });
+    return {start, start == 0 ? Error::nomem : Error::none};
   }
 
   // 0: no hole is long enough. Racy: the caller locks the hole and checks it again.
@@ -421,7 +397,7 @@ class PerPageSpace : public SchemeBase<P, PerPageSpace<P, Tree>> {
   Violations<P> violations_;
   PageTable<P, true> table_;
   Tree tree_;
-  PerThread<P, Cursor> cursors_;
+  PerThread<P, OwnRegion<P>> regions_;
   PerThread<P, Instances> instances_;
   typename P::template data<u64> break_{break_start};  // LockedBreak guards it
   EventCounters<P, event_count> counters_{event_names};

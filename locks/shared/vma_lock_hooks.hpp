@@ -49,6 +49,7 @@ template <class P, class VmaState, class Place = BehindMmapLock<P, VmaState::lay
 class VmaLockHooks : public Sections {
  public:
   using State = VmaState;
+  static constexpr bool edits_concurrently = false;
 
   using Sections::Sections;
 

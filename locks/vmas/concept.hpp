@@ -28,8 +28,6 @@ namespace faultline {
 //   insert        inserts a VMA whose bounds are set and overlap no other VMA's
 //   erase         removes a VMA; its fields may be read until the caller frees it
 //   resize        moves the edges of a VMA within the holes beside it, and writes its bounds
-//   find_gap      the start of the highest hole of `length` bytes, as high in the hole as possible,
-//                 or 0. `length` is a multiple of the page, not 0
 //   reserve       called before the caller takes a lock: the calling thread's next `n` inserts
 //                 should need no memory
 //   check         with all threads at rest: answers what is wrong, or an empty string
@@ -53,13 +51,19 @@ concept VmaContainer = requires(C container, const C& constant, V& vma, u64 n, R
   container.insert(vma);
   container.erase(vma);
   container.resize(vma, range);
-  { constant.find_gap(n) } -> std::same_as<u64>;
   container.reserve(n);
   { constant.check() } -> std::same_as<std::string>;
 }
 &&(!C::searchable_under_rcu || requires(const C& constant, u64 address) {
   { constant.find_rcu(address) } -> std::same_as<V*>;
 });
+
+// find_gap answers the start of the highest hole of `length` bytes, as high in the hole as
+// possible, or 0. `length` is a multiple of the page, not 0. The caller excludes all edits.
+template <class C>
+concept FindsGaps = requires(const C& constant, u64 length) {
+  { constant.find_gap(length) } -> std::same_as<u64>;
+};
 
 // A container whose readers under RCU miss nothing.
 template <class C>

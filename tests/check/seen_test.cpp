@@ -43,6 +43,26 @@ TEST(Seen, WithoutMergingMappingsMayShareLess) {
   EXPECT_FALSE(matches(observation(1, 0, 3), observation(1, 2, 3), program));
 }
 
+// Threads place mappings in regions of their own, where those of one thread merge.
+TEST(Seen, CountsThePagesOfMappingsThatThreadsPlaceApart) {
+  Program program;
+  program.apart = program.places_apart = true;
+  constexpr u64 far = u64{1} << 45, further = u64{1} << 46;
+  const auto seen = [](std::initializer_list<Observation::Mapping> mappings) {
+    Observation one;
+    one.mappings = mappings;
+    return one;
+  };
+  const Observation merged = seen({{{far, far + 2 * page_size}, prot_read, 0, 0}});
+  EXPECT_TRUE(matches(seen({{{far, far + page_size}, prot_read, 0, 0},
+                            {{further, further + page_size}, prot_read, 0, 0}}),
+                      merged, program));
+  EXPECT_FALSE(matches(seen({{{far, far + page_size}, prot_read, 0, 0},
+                             {{further, further + page_size}, prot_write, 0, 0}}),
+                       merged, program));
+  EXPECT_FALSE(matches(seen({{{far, far + page_size}, prot_read, 0, 0}}), merged, program));
+}
+
 TEST(Seen, ComparesBoundsProtectionFlagsAndTheBreak) {
   const Observation model = observation(1, 2, 3);
   for (const auto& change : std::initializer_list<void (*)(Observation&)>{

@@ -114,7 +114,9 @@ const std::set<std::string_view> left_to_the_checker = {
     // Each thread has to overtake the other one.
     "speculative_mm:flaw=early_close", "speculative_counted:flaw=early_free",
     // It shows in the answers of calls, at which this test does not look.
-    "page_table_lock:flaw=lost_state"};
+    "page_table_lock:flaw=lost_state",
+    // They take two edits, a thread that waits, or a node that leaves the tree.
+    "lock_in_maple:flaw=hole", "lock_in_maple:flaw=lost_waiters", "lock_in_maple:flaw=live_node"};
 
 TEST(BrokenSchemes, AreFoundOut) {
   check::for_each_broken_scheme<P, Ticket>([]<class Scheme>(const char* name) {
@@ -132,6 +134,8 @@ TEST(BrokenSchemes, AreNotFoundOutWhereTheyAreSound) {
   EXPECT_FALSE((is_found_out<RangesFound<P, RangeFinding::descends>>()));
   EXPECT_FALSE((is_found_out<LockInTree<P, check::SmallTree<P>>>()));
   EXPECT_FALSE((is_found_out<PageTableLock<P, check::SmallNodes<P, Ticket>>>()));
+  EXPECT_FALSE((is_found_out<check::SmallLockInMaple<P, vmas::Words::in_vmas, Ticket>>()));
+  EXPECT_FALSE((is_found_out<check::SmallLockInMaple<P, vmas::Words::in_nodes, Ticket>>()));
   EXPECT_FALSE((is_found_out<VmaLocked<TreeMm<P, RefcountHooks<P>>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<VmaLocked<MapleMm<P, RefcountNaiveHooks<P>>, Rwsem<P>>>()));
   EXPECT_FALSE((is_found_out<VmaLocked<MapleMm<P, PerVmaLockHooks<P>>, Rwsem<P>>>()));

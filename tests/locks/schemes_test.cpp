@@ -127,7 +127,8 @@ TEST_P(EveryScheme, PlacesMappingsWithoutAHintApart) {
   auto space = make();
   space->enter();
   std::vector<Range> ranges;
-  for (u64 pages : {1, 5, 512, 3}) {
+  // 64 GiB are more than a thread has for itself (OwnRegion).
+  for (u64 pages : {u64{1}, u64{5}, u64{512}, u64{1} << 24, u64{3}}) {
     const MapResult result = space->map(0, pages * page_size, rw, 0);
     ASSERT_EQ(result.error, Error::none);
     const Range fresh{result.address, result.address + pages * page_size};

@@ -37,6 +37,8 @@ enum class Flaw : int {
   shared_edit,        // an edit that holds the whole address space holds it shared
   lone_whole,         // holds of the whole address space exclude only one another
   unmarked,           // a map reserves its place with a VMA that looks like any other
+  lost_waiters,       // threads that wait for a VMA are forgotten when the VMA leaves the tree
+  live_node,          // a node that has left the tree looks as if it were still there
   unlocked_child,     // the fault of a page in a folded slot unlocks it with the expansion
   unlocked_below,     // a holder of a node does not lock the nodes below it
   stray_node,         // a thread keeps a node that was removed before it had the lock

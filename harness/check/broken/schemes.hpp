@@ -11,6 +11,7 @@
 #include "locks/address_space/tree_mm.hpp"
 #include "locks/mutex/ticket.hpp"
 #include "locks/range/tree_range_lock.hpp"
+#include "locks/schemes/lock_in_maple.hpp"
 #include "locks/schemes/lock_in_tree.hpp"
 #include "locks/schemes/mmap_sem.hpp"
 #include "locks/schemes/neighbour_rule.hpp"
@@ -421,6 +422,69 @@ class FlawedTree : public Base {
   std::array<bool, P::max_threads> let_go_{};
 };
 
+// A few VMAs fill several nodes, and leaves cool at once.
+template <vmas::Words words, template <class> class Spinlock = Qspinlock,
+          template <class, class> class Nodes = vmas::RcuNodes>
+using SmallLockingMaple = vmas::LockingMapleOf<words, 4, 1, Spinlock, Nodes>;
+template <class P, vmas::Words words, template <class> class Spinlock = Qspinlock>
+using SmallLockInMaple = lock_in_maple_scheme::Over<P, words, SmallLockingMaple<words, Spinlock>>;
+
+// hole, lost_waiters, unlocked_fault.
+template <class Base, Flaw flaw>
+struct FlawedMaple {
+  template <class P, class V>
+  using Links = typename Base::template Links<P, V>;
+
+  template <class P, class V>
+  class Container : public Base::template Container<P, V> {
+    using Tree = typename Base::template Container<P, V>;
+
+   public:
+    V* lock_shared(u64 address) {
+      return flaw == Flaw::unlocked_fault ? this->find_rcu(address) : Tree::lock_shared(address);
+    }
+    void unlock_shared(V& vma) {
+      if (flaw != Flaw::unlocked_fault) Tree::unlock_shared(vma);
+    }
+    Range lock(Range range) {
+      if (flaw != Flaw::hole) return Tree::lock(range);
+      Range held = range;
+      for (u64 at = range.start; at < range.end;) {
+        const V* vma = this->first_in({at, range.end});
+        if (vma == nullptr) break;
+        const Range own = Tree::lock({vma->range().start, vma->range().start + page_size});
+        held = {std::min(held.start, own.start), std::max(held.end, own.end)};
+        at = own.end;
+      }
+      return held;
+    }
+    void erase(V& vma) {
+      if (flaw != Flaw::lost_waiters) return Tree::erase(vma);
+      this->replace(vma.range(), [](u64) { return vmas::EntryWord::exclusive; });
+      vma.hot.entry.store(vmas::EntryWord::exclusive, std::memory_order_relaxed);
+    }
+  };
+};
+
+// live_node: a node that has left the tree keeps its state, and stays locked by nobody.
+template <class P, class Node>
+class LiveNodes : public vmas::RcuNodes<P, Node> {
+ public:
+  struct Dead {
+    void add(Node* node) { nodes[count++] = node; }
+    Node* nodes[2];
+    u32 count = 0;
+  };
+  void retire(const Dead& dead) {
+    for (u32 i = 0; i < dead.count; ++i) {
+      auto& state = dead.nodes[i]->state;
+      // relaxed: only this thread changes the state of a node that it has locked.
+      state.store(state.load(std::memory_order_relaxed) & ~vmas::NodeState::locked,
+                  std::memory_order_release);
+    }
+  }
+};
+
 // unlocked_fault: a pin locks nothing. stale_vma: a fault that has slept does not ask whether the
 // VMA is still there. `Base`: the lock in a VMA, such as VmaRefcount.
 template <class Base, Flaw flaw>
@@ -728,6 +792,17 @@ void for_each_broken_scheme(Add&& add) {
   for_each_broken_finding<P, Spinlock>(add);
   for_each_deaf_scheme<P, Spinlock>(add);
   for_each_broken_page_tree<P, Spinlock>(add);
+  constexpr auto in_vmas = vmas::Words::in_vmas;
+  const auto lock_in_maple = [&]<Flaw flaw>(const char* name) {
+    using Tree = FlawedMaple<SmallLockingMaple<in_vmas, Spinlock>, flaw>;
+    add.template operator()<lock_in_maple_scheme::Over<P, in_vmas, Tree>>(name);
+  };
+  lock_in_maple.template operator()<Flaw::hole>("lock_in_maple:flaw=hole");
+  lock_in_maple.template operator()<Flaw::lost_waiters>("lock_in_maple:flaw=lost_waiters");
+  lock_in_maple.template operator()<Flaw::unlocked_fault>("lock_in_maple:flaw=unlocked_fault");
+  using LiveTree = SmallLockingMaple<in_vmas, Spinlock, LiveNodes>;
+  add.template operator()<lock_in_maple_scheme::Over<P, in_vmas, LiveTree>>(
+      "lock_in_maple:flaw=live_node");
   for_each_broken_vma_lock<P, Spinlock>(add);
   for_each_broken_speculation<P, Spinlock>(add);
 }

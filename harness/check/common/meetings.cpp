@@ -31,7 +31,7 @@ std::string_view excuse_of(std::string_view scheme, usize a, usize b) {
     return "the break lies apart from the pages of the programs, and no program places a mapping "
            "there";
   const bool places = is(a, Call::place) != is(b, Call::place);
-  if (has_page_tree(scheme) && places && !scans)
+  if (places_apart(scheme) && places && !scans)
     return "a thread places mappings in a region of its own, which no other call reaches";
   return {};
 }

@@ -79,8 +79,10 @@ class Plan {
   void prepare(std::vector<Program>& programs) const {
     for (Program& program : programs) {
       program.discards_by_page = checked_.discards_by_page;
-      program.apart = checked_.reserves &&
-                      (program.maps_anywhere() || (program.is_drawn && has_fixed_map(program)));
+      program.places_apart = checked_.places_apart;
+      program.apart = checked_.leaves_apart ||
+                      (checked_.reserves &&
+                       (program.maps_anywhere() || (program.is_drawn && has_fixed_map(program))));
       if (!program.is_drawn && checked_.own_tables) {
         program.shootdown = shootdown_precise;
         program.page_table = page_table_per_cpu;
@@ -168,7 +170,7 @@ class Plan {
       add_some("2 or 3 threads, two spaces", programs_of_split(), 5, 2 * most);
     const u32 drawn = main_ ? (by_default_ ? 250 : 400) : sampled_ ? 60 : 150;
     const Drawn may{.far = far || checked_.make_tall != nullptr,
-                    .top = far && checked_.places_at_top,
+                    .top = far && !checked_.places_apart,
                     .split = checked_.make_split != nullptr};
     add_some("2 threads, each pair of calls", programs_of_met(may, seed_), 3, 200);
     add_some("2 or 3 threads, drawn calls", programs_drawn(drawn, may, seed_), 3,

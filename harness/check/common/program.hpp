@@ -129,6 +129,8 @@ struct Program {
   // before it maps there. A write in it then gives it an anon_vma of its own. So the number of
   // mappings and their anon_vmas need not be those of any interleaving.
   bool apart = false;
+  // Each thread places mappings in a region of its own.
+  bool places_apart = false;
   // The seed has drawn the calls, or the options.
   bool is_drawn = false;
   // The options of the space.

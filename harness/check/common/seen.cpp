@@ -22,10 +22,22 @@ bool is_near(u64 address, const Program& program) {
          Range{break_start, break_start + break_span}.contains(address);
 }
 
+// Of a mapping that lies where the scheme has chosen, its length remains. Where such mappings may
+// merge, as those of one thread do, only the number of their pages remains.
+void forget_place(std::vector<Mapping>& kept, const Mapping& mapping, bool runs) {
+  const u64 length = mapping.range.length(), part = runs ? length : page_size;
+  for (u64 at = 0; at < length; at += part)
+    kept.push_back({{0, part}, mapping.prot, mapping.flags, 0, mapping.written});
+}
+
 void forget_places(Seen& seen, const Program& program) {
-  for (Mapping& mapping : seen.mappings)
-    if (!is_near(mapping.range.start, program))
-      mapping = {{0, mapping.range.length()}, mapping.prot, mapping.flags, 0, mapping.written};
+  std::vector<Mapping> kept;
+  for (const Mapping& mapping : seen.mappings)
+    if (is_near(mapping.range.start, program))
+      kept.push_back(mapping);
+    else
+      forget_place(kept, mapping, seen.runs);
+  seen.mappings = std::move(kept);
   for (Page& page : seen.pages)
     if (!is_near(page.address, program)) page.address = 0;
   std::sort(seen.mappings.begin(), seen.mappings.end(), [](const Mapping& a, const Mapping& b) {
@@ -83,7 +95,7 @@ bool equal_but_identity(Mapping one, const Mapping& other) {
 Seen seen_of(const Observation& observation, const Program& program) {
   Seen seen{observation.runs, observation.mappings, observation.pages, observation.program_break};
   if (program.apart) join_alike(seen.mappings);
-  if (seen.runs) forget_places(seen, program);
+  if (seen.runs || program.places_apart) forget_places(seen, program);
   number_identities(seen.mappings);
   return seen;
 }
@@ -109,7 +121,8 @@ usize kind_of(std::string_view event) {
   if (event == "vma_lock.fallback_missed" || event == "speculative.fallback_missed")
     return Counted::outside;
   if (event == "range_lock.stack_growth") return Counted::growth_tries;
-  if (event == "lock_in_tree.stack_growth" || event == "page_table_lock.stack_growth")
+  if (event == "lock_in_tree.stack_growth" || event == "page_table_lock.stack_growth" ||
+      event == "lock_in_maple.stack_growth")
     return Counted::growths;
   if (event == "range_lock.anon_vma") return Counted::first_writes;
   if (event == "vma_lock.anon_vma_tried") return Counted::first_writes_inside;
@@ -123,11 +136,12 @@ usize kind_of(std::string_view event) {
 // else is there.
 bool comes_without_others(std::string_view event) {
   return event == "lock_in_tree.expansions" || event == "page_table_lock.nodes_created" ||
-         event == "page_table_lock.nodes_removed" || event == "percpu_rwsem.grace_periods" ||
-         event == "percpu_rwsem.slow_readers" || event == "range.listed" ||
-         event == "range_lock.refinements" || event == "vma_lock.discard_fallback" ||
-         event == "vma_lock.fallback_anon_vma_first" || event == "vma_lock.fallback_file" ||
-         event == "speculative.fallback_not_anonymous" ||
+         event == "page_table_lock.nodes_removed" || event == "maple.splits" ||
+         event == "maple.hot_splits" || event == "maple.removals" ||
+         event == "percpu_rwsem.grace_periods" || event == "percpu_rwsem.slow_readers" ||
+         event == "range.listed" || event == "range_lock.refinements" ||
+         event == "vma_lock.discard_fallback" || event == "vma_lock.fallback_anon_vma_first" ||
+         event == "vma_lock.fallback_file" || event == "speculative.fallback_not_anonymous" ||
          event == "speculative.fallback_no_permission" ||
          event == "speculative.fallback_anon_vma" || event == "speculative.fallback_no_table" ||
          event == "speculative.fallback_no_frame";
@@ -164,7 +178,7 @@ std::string wrong_counts(const Events& events, u64 faults) {
   if (fallbacks > faults) return "more faults are counted as falling back than there were";
   for (const char* name :
        {"range_lock.stack_growth", "lock_in_tree.stack_growth", "page_table_lock.stack_growth",
-        "range_lock.anon_vma", "vma_lock.anon_vma_tried"})
+        "lock_in_maple.stack_growth", "range_lock.anon_vma", "vma_lock.anon_vma_tried"})
     if (count(name) > faults)
       return std::string("more are counted than there were faults: ") + name;
   if (count("range_lock.whole_space") > count("range_lock.reach_retries"))

@@ -14,9 +14,10 @@ namespace faultline::check {
 struct Program;
 
 // An observation, without what differs between executions that are alike: identities are numbered
-// by the mappings' order. Where a scheme of runs places mappings at addresses of its own choice,
-// only their lengths remain. In programs where mappings may stay apart (Program::apart),
-// neighbours that are alike become one mapping here, without identity.
+// by the mappings' order. Where a scheme places mappings at addresses of its own choice
+// (Program::places_apart), only their lengths remain, or the number of their pages if they may
+// merge. In programs where mappings may stay apart
+// (Program::apart), neighbours that are alike become one mapping here, without identity.
 struct Seen {
   bool runs = false;
   std::vector<Observation::Mapping> mappings = {};

@@ -48,10 +48,13 @@ using SmallNodes = PageTableNodes<P, 1, 8, Spinlock, steps>;
 template <class P, template <class> class Spinlock>
 using TallNodes = PageTableNodes<P, 1, 35, Spinlock>;
 
-// Whether the scheme keeps the values of pages in such a tree, and so places mappings in a region
-// of each thread.
+// Whether the scheme keeps the values of pages in such a tree.
 inline bool has_page_tree(std::string_view scheme) {
   return scheme.starts_with("lock_in_tree") || scheme.starts_with("page_table_lock");
+}
+// Whether each thread places mappings in a region of its own.
+inline bool places_apart(std::string_view scheme) {
+  return has_page_tree(scheme) || scheme.starts_with("lock_in_maple");
 }
 
 // The address space is small, since every execution makes one. It has enough frames for a thread

@@ -208,8 +208,9 @@ void take_over(Checked& checked, const ExploredScheme& scheme) {
   checked.is_small = scheme.is_small;
   checked.make_tall = scheme.make_tall;
   checked.make_split = scheme.make_split;
-  checked.places_at_top = !has_page_tree(name);
+  checked.places_apart = places_apart(name);
   checked.reserves = name.starts_with("range_");
+  checked.leaves_apart = name.starts_with("lock_in_maple");
   const Entry* entry = find_entry(scheme_family, name.substr(0, name.find(':')));
   checked.discards_by_page = entry != nullptr && entry->discards_by_page;
 }
@@ -230,6 +231,9 @@ void append_schemes(std::vector<Checked>& list) {
       checked.make = make_subject<SpaceSubject<LockInTree<P, SmallTree<P>>>>;
     if (name == "page_table_lock")
       checked.make = make_subject<SpaceSubject<PageTableLock<P, SmallNodes<P, StepMutex>>>>;
+    if (name == "lock_in_maple")
+      checked.make =
+          make_subject<SpaceSubject<SmallLockInMaple<P, vmas::Words::in_vmas, StepMutex>>>;
     if (name == "refcount") checked.make = make_vma_locked<RefcountHooks<P>>();
     if (name == "vma_rwlock") checked.make = make_vma_locked<SleepingHooks<P>>();
     if (name == "speculative") checked.make = make_speculation<VmaSequenceHooks<P>>();
@@ -246,12 +250,12 @@ void append_schemes(std::vector<Checked>& list) {
 
 // Whether only PCT searches this broken scheme. A failure of range_lock:flaw=hole is shown as PCT
 // shows it, so that a test can read that. Over Relacy an edit of a maple tree waits for the readers
-// under RCU, so no reader finds a VMA that was freed too early. No program over Relacy has two maps
-// without an address at the same time.
+// under RCU, so no reader finds a VMA or a node that was freed too early. No program over Relacy
+// has two maps without an address at the same time.
 bool is_left_to_pct(std::string_view name) {
   return name == "range_lock:flaw=hole" || name == "range_lock:flaw=stale_place" ||
          name == "refcount:flaw=early_free" || name == "refcount_naive:flaw=early_free" ||
-         name == "per_vma_lock:flaw=early_free";
+         name == "per_vma_lock:flaw=early_free" || name == "lock_in_maple:flaw=live_node";
 }
 
 void append_broken_schemes(std::vector<Checked>& list) {

@@ -4,6 +4,7 @@
 #include "harness/check/pct/platform.hpp"
 #include "harness/check/pct/priorities.hpp"
 #include "locks/address_space/tree_mm.hpp"
+#include "locks/schemes/lock_in_maple.hpp"
 #include "locks/schemes/lock_in_tree.hpp"
 #include "locks/schemes/mmap_sem.hpp"
 #include "locks/schemes/page_table_lock.hpp"
@@ -47,6 +48,10 @@ std::vector<ExploredScheme> explored_schemes() {
     if (name == "lock_in_tree")
       schemes.push_back({name.c_str(), make_type<LockInTree<P, SmallTree<P>>>, true,
                          make_type<LockInTree<P, TallTree<P>>>});
+    else if (name == "lock_in_maple")
+      schemes.push_back({name.c_str(), make_type<SmallLockInMaple<P, vmas::Words::in_vmas>>});
+    else if (name == "lock_in_maple:words=node")
+      schemes.push_back({name.c_str(), make_type<SmallLockInMaple<P, vmas::Words::in_nodes>>});
     else if (name == "lock_in_tree:slots=sv6")
       schemes.push_back({name.c_str(), make_type<LockInTree<P, SmallSv6Tree<P>>>, true});
     else if (name == "page_table_lock")

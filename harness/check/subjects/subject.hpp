@@ -60,11 +60,13 @@ struct Checked {
   // Hand-written programs have a page table for each CPU, and shootdowns of a page's users alone,
   // so that the sets of users and the CPUs' own tables are explored too.
   bool own_tables = false;
-  // Calls without a hint take the highest hole.
-  bool places_at_top = true;
+  // Calls without a hint take a place in a region of the thread, not the highest hole.
+  bool places_apart = false;
   // A fixed map that replaces something reserves its place first, as that of range_lock does. What
   // is mapped beside a reservation stays apart from it.
   bool reserves = false;
+  // Calls that are at work side by side may leave apart what merges where one follows the other.
+  bool leaves_apart = false;
   // The catalogue's entry of the scheme says so.
   bool discards_by_page = false;
 
