@@ -396,11 +396,18 @@ TEST(BrokenVmaContainers, OneThatForgetsAGapIsFoundOut) {
 TEST(BrokenVmaContainers, OneThatDoesNotFindTheNextVmaIsFoundOut) {
   EXPECT_NE(first_difference<FindsNoNext>(), "");
 }
+// In one attempt the reader may be off its CPU whenever the editor is at work.
+template <class Vmas>
+bool is_found_out_by_readers() {
+  for (int attempt = 0; attempt < 50; ++attempt)
+    if (!Concurrency<Vmas>().run().empty()) return true;
+  return false;
+}
 TEST(BrokenVmaContainers, OneWhoseReadersMissAVmaIsFoundOut) {
-  EXPECT_NE(Concurrency<LosesTheNext>().run(), "");
+  EXPECT_TRUE(is_found_out_by_readers<LosesTheNext>());
 }
 TEST(BrokenVmaContainers, OneWhoseLookUpsRememberIsFoundOut) {
-  EXPECT_NE(Concurrency<KeepsTheLast>().run(), "");
+  EXPECT_TRUE(is_found_out_by_readers<KeepsTheLast>());
 }
 
 }  // namespace
