@@ -106,16 +106,21 @@ std::string list_text(const Option& option, u32 bits) {
   return words.empty() ? option.words[1] : joined(words, ",");
 }
 
+// `bytes`, a multiple of the page.
+std::string size_text(u64 bytes) {
+  char letter = 'K';
+  for (const char greater : {'M', 'G'})
+    if (bytes % unit_of(greater) == 0) letter = greater;
+  return std::to_string(bytes / unit_of(letter)) + letter;
+}
+
 // The shortest spelling of a number, or of a size in its greatest unit, and a list in the order of
 // its words, so that one case has one name.
 std::string canonical(const Option& option, const std::string& text) {
   if (option.kind == ValueKind::list) return list_text(option, *parse_list(option, text));
   if (option.kind == ValueKind::number) return std::to_string(*parse_number(text));
   if (option.kind != ValueKind::size) return text;
-  const u64 bytes = *parse_size(text, option.most);
-  for (const char letter : {'G', 'M', 'K'})
-    if (bytes % unit_of(letter) == 0) return std::to_string(bytes / unit_of(letter)) + letter;
-  return text;
+  return size_text(*parse_size(text, option.most));
 }
 
 std::vector<std::string> names_of(Families families) {
@@ -141,7 +146,8 @@ std::string expected_values(const Option& option) {
       return "a whole number from " + std::to_string(option.least) + " to " +
              std::to_string(option.most);
     case ValueKind::size:
-      return "a multiple of 4K up to 64G, such as " + std::string(option.words[0]);
+      return "a multiple of 4K up to " + size_text(option.most) + ", such as " +
+             std::string(option.words[0]);
     case ValueKind::file:
       return "a file's path";
     case ValueKind::list:

@@ -240,13 +240,14 @@ constexpr Option number_as(const char* key, const char* instead, u64 least, u64 
                            const char* summary) {
   return number(key, instead, least, most, summary);
 }
-constexpr Option size(const char* key, const char* otherwise, const char* summary) {
+constexpr Option size(const char* key, const char* otherwise, const char* summary,
+                      u64 most = u64{1} << 36) {
   return {.key = key,
           .kind = ValueKind::size,
           .words = {otherwise},
           .summary = summary,
           .least = page_size,
-          .most = u64{1} << 36};
+          .most = most};
 }
 constexpr Option file(const char* key, const char* summary) {
   return {.key = key, .kind = ValueKind::file, .summary = summary};

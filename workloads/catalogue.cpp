@@ -1,5 +1,6 @@
 #include "workloads/catalogue.hpp"
 
+#include "locks/address_space/interface.hpp"
 #include "workloads/trace.hpp"
 
 namespace faultline {

@@ -3,7 +3,7 @@
 // second: the operation `write`. A write takes a fault where the page is not mapped for the CPU.
 //
 // local: each thread maps, writes and unmaps a page of its own. The places are 1 MiB apart, so two
-// threads share a page of the page table.
+// threads share a page of the page table. With `spacing=2M` each thread has one of its own.
 //
 // pipeline: each thread maps a page in the next of its own places, writes it, and publishes the
 // number of its round. When its neighbour has published the same round, it writes and unmaps the
@@ -36,10 +36,12 @@ inline void expect_none(Error error, const char* what) {
 template <class P>
 class Local final : public Workload<P> {
  public:
+  explicit Local(const Chosen& chosen) : spacing_(chosen.number("spacing")) {}
+
   void demands(AddressSpaceOptions& options) const override { options.frames_per_thread = 64; }
 
   void run(Worker<P>& worker) override {
-    const u64 place = worker.space().fixed_base() + worker.index() * (u64{1} << 20);
+    const u64 place = worker.space().fixed_base() + worker.index() * spacing_;
     P::work(u64{100} * worker.index());  // threads start out of step
     while (worker.running()) {
       expect_none(worker.map(place, page_size, prot_read | prot_write, map_fixed).error,
@@ -48,6 +50,9 @@ class Local final : public Workload<P> {
       expect_none(worker.unmap(place, page_size), "local: unmap");
     }
   }
+
+ private:
+  const u64 spacing_;  // bytes
 };
 
 template <class P>

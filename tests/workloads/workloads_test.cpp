@@ -58,7 +58,8 @@ TEST(Workloads, ATextThatDoesNotFitIsRefusedWithWhatExists) {
       {"page_fault1:size=-2M", "expected a multiple of 4K"},
       {"page_fault1:size=2M:size=2M", "size is given twice"},
       {"page_fault1:", "is not KEY=VALUE"},
-      {"local:size=1M", "there is no option size, expected no options"},
+      {"pipeline:size=1M", "there is no option size, expected no options"},
+      {"local:spacing=512M", "expected a multiple of 4K up to 256M, such as 1M"},
       {"mix:updates=0", "expected a whole number from 1"},
       {"mix:faults=513", "expected at most 512 faults to an update"},
       {"mix:faults=512", "accepted"},
@@ -194,14 +195,18 @@ TEST(PageFault, ThreadsStartOutOfStep) {
   EXPECT_EQ(depths.size(), 4u);
 }
 
-TEST(Local, PlacesAreAMebibyteApart) {
-  const std::vector<Call> calls = run_fake("local", 2).calls;
+void expect_places_apart(const std::string& workload, u64 bytes) {
+  const std::vector<Call> calls = run_fake(workload, 2).calls;
   std::map<u32, std::set<u64>> places;
   for (const Call& call : calls) places[call.thread].insert(call.address);
-  ASSERT_EQ(places.size(), 2u);
-  EXPECT_EQ(places[0].size(), 1u);
-  EXPECT_EQ(places[1].size(), 1u);
-  EXPECT_EQ(*places[1].begin() - *places[0].begin(), u64{1} << 20);
+  ASSERT_EQ(places.size(), 2u) << workload;
+  EXPECT_EQ(places[0].size(), 1u) << workload;
+  EXPECT_EQ(places[1].size(), 1u) << workload;
+  EXPECT_EQ(*places[1].begin() - *places[0].begin(), bytes) << workload;
+}
+TEST(Local, PlacesAreAMebibyteApartOrAsFarAsAsked) {
+  expect_places_apart("local", u64{1} << 20);
+  expect_places_apart("local:spacing=2M", u64{2} << 20);
 }
 
 u64 count_of(const json& record, const char* kind) {
