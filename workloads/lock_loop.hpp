@@ -1,13 +1,16 @@
 // A bare lock in a loop: acquire, a section of some nanoseconds, release, a gap. A share of the
 // acquisitions reads, where the lock has a read side; sections and gaps of those that read may be
 // different. Where the lock has no read side, all exclude one another. Threads lock a range lock
-// over the `full` range, over `disjoint` ranges (one for each thread), or over `random` ranges out
-// of 256 slots (ArrBench's layout).
+// over the `full` range, over `disjoint` ranges (one for each thread), over pages that are
+// `interleaved` (each thread goes from one to the next of its own pages, and those of the other
+// threads lie between), or over `random` ranges out of 256 slots (ArrBench's layout).
 //
 // Arm's lockhammer (github.com/ARM-software/synchronization-benchmarks) is such a loop. It reports
 // the time of all acquisitions over their number: the inverse of this workload's rate. Its
 // tbb_spin_rw_mutex writes once in 64 acquisitions of a thread (`write_every=64`).
 #pragma once
+
+#include <algorithm>
 
 #include "locks/any.hpp"
 #include "locks/mutex/concept.hpp"
@@ -33,6 +36,7 @@ struct LockLoopShape {
         updates_beside(chosen.word("update") == "beside"),
         updates_apart(chosen.word("update") == "apart"),
         disjoint(chosen.word("ranges") == "disjoint"),
+        interleaved(chosen.word("ranges") == "interleaved"),
         random(chosen.word("ranges") == "random") {}
 
   bool ever_reads() const { return read_percent != 0 || write_every != 0 || readers != 0; }
@@ -50,6 +54,7 @@ struct LockLoopShape {
   bool updates_beside;
   bool updates_apart;
   bool disjoint;
+  bool interleaved;
   bool random;
 };
 
@@ -71,13 +76,15 @@ class LockLoop final : public Workload<P> {
     // A copy, since the memory ordering of a lock would make the compiler load the members again.
     const LockLoopShape shape = shape_;
     // The bare lock gets a loop of its own, which contains nothing but the lock.
+    u64 turn = 1;
     if (shape.is_bare())
-      worker.repeat(Operation::lock, [&] { return acquire_and_release(worker, false, [] {}); });
-    for (u64 turn = 1; worker.running(); ++turn) {
+      worker.repeat(Operation::lock,
+                    [&] { return acquire_and_release(worker, turn++, false, [] {}); });
+    for (; worker.running(); ++turn) {
       const bool reads = shape.ever_reads() && reads_in(shape, worker.index(), turn);
       const LockLoopShape::Mode& mode = reads ? shape.read : shape.write;
       worker.count(Operation::lock, [&] {
-        return acquire_and_release(worker, reads, [&] {
+        return acquire_and_release(worker, turn, reads, [&] {
           if (shape.updates_beside) touch(word_beside(), reads);
           if (shape.updates_apart) touch(apart_, reads);
           if (mode.section_ns != 0) P::work(mode.section_ns);
@@ -110,11 +117,11 @@ class LockLoop final : public Workload<P> {
   }
 
   template <class Section>
-  bool acquire_and_release(const Worker<P>& worker, bool reads, Section&& section) {
+  bool acquire_and_release(const Worker<P>& worker, u64 turn, bool reads, Section&& section) {
     L& lock = own_.lock;
     if constexpr (RangeLock<L>) {
       typename L::Node node;
-      lock.lock(node, range_for(worker), !reads);
+      lock.lock(node, range_for(worker, turn), !reads);
       section();
       lock.unlock(node);
     } else if constexpr (SharedLock<L>) {
@@ -147,8 +154,15 @@ class LockLoop final : public Workload<P> {
       return own_.word;
   }
 
-  Range range_for(const Worker<P>& worker) const {
-    if (shape_.disjoint) return {worker.index() * page_size, (worker.index() + 1) * page_size};
+  static Range page(u64 number) { return {number * page_size, (number + 1) * page_size}; }
+  // Where there are more threads than slots, interleaved pages are as disjoint ones.
+  static Range interleaved_page(const Worker<P>& worker, u64 turn) {
+    const u64 rounds = std::max<u64>(1, slots / worker.threads());
+    return page(turn % rounds * worker.threads() + worker.index());
+  }
+  Range range_for(const Worker<P>& worker, u64 turn) const {
+    if (shape_.disjoint) return page(worker.index());
+    if (shape_.interleaved) return interleaved_page(worker, turn);
     if (!shape_.random) return {0, slots * page_size};
     const u64 a = P::random() % slots;
     const u64 b = P::random() % slots;
