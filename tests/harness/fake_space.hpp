@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "harness/native/registry.hpp"
 #include "harness/native/trial.hpp"
@@ -44,6 +45,7 @@ class FakeSpace final : public AddressSpace {
   Error fault(u64 address, Access) override {
     on_fault();
     const std::lock_guard guard(mutex_);
+    grow(page_floor(address));
     const auto page = pages_.find(page_floor(address));
     const bool served = page != pages_.end() && page->second.prot != prot_none;
     note(
@@ -57,12 +59,14 @@ class FakeSpace final : public AddressSpace {
     const u64 start = (flags & map_fixed) != 0 ? hint : next_;
     if ((flags & map_fixed) == 0) next_ += length;
     for (u64 page = start; page < start + length; page += page_size) pages_[page] = {prot, false};
+    if ((flags & map_growsdown) != 0) stacks_.insert(start);
     note({NativePlatform::self(), Operation::map, start, length, prot, false});
     return {start, Error::none};
   }
   Error unmap(u64 start, u64 length) override {
     const std::lock_guard guard(mutex_);
     pages_.erase(pages_.lower_bound(start), pages_.lower_bound(start + length));
+    stacks_.erase(stacks_.lower_bound(start), stacks_.lower_bound(start + length));
     note({NativePlatform::self(), Operation::unmap, start, length, 0, false});
     return Error::none;
   }
@@ -91,6 +95,12 @@ class FakeSpace final : public AddressSpace {
   std::string check() override { return verdict; }
 
  private:
+  // A stack that begins right above the page grows to it.
+  void grow(u64 page) {
+    if (pages_.contains(page) || stacks_.erase(page + page_size) == 0) return;
+    pages_[page] = {pages_[page + page_size].prot, false};
+    stacks_.insert(page);
+  }
   struct Page {
     u32 prot = 0;
     bool present = false;
@@ -102,6 +112,7 @@ class FakeSpace final : public AddressSpace {
 
   mutable std::mutex mutex_;
   std::map<u64, Page> pages_;
+  std::set<u64> stacks_;  // where each begins
   std::vector<Call>* calls_;
   u64 seen_ = 0;
   std::map<u32, u32> noted_;

@@ -57,6 +57,7 @@ TEST_F(SimTrial, EverySchemeRunsEveryWorkloadAndSatisfiesTheOracle) {
                                               "pipeline",
                                               "global",
                                               "mix:faults=1",
+                                              "stack",
                                               "threads",
                                               "replay:file=" FAULTLINE_SOURCE_DIR
                                               "/tests/workloads/data/pack.txt.xz"};

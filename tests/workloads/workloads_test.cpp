@@ -162,6 +162,22 @@ TEST(SmallAllocs, ReadsEveryPageOnceAndUnmapsNothingAtFirst) {
   }
 }
 
+TEST(Stack, GrowsPageByPageAndIsUnmappedAsAWhole) {
+  const std::vector<Call> calls = run_fake("stack:pages=4", 1).calls;
+  constexpr usize pages = 4;
+  ASSERT_GT(calls.size(), pages + 2);
+  const u64 end = calls[0].address + page_size;
+  EXPECT_EQ(calls[0].kind, Operation::map);
+  EXPECT_EQ(calls[0].length, page_size);
+  for (usize page = 1; page <= pages; ++page) {
+    EXPECT_EQ(calls[page].kind, Operation::fault);
+    EXPECT_EQ(calls[page].address, end - page * page_size);
+  }
+  EXPECT_EQ(calls[pages + 1].kind, Operation::unmap);
+  EXPECT_EQ(calls[pages + 1].address, end - pages * page_size);
+  EXPECT_EQ(calls[pages + 1].length, pages * page_size);
+}
+
 TEST(ClearPages, CountsFaultsAndAsksNothingOfTheAddressSpace) {
   const FakeRun run = run_fake("clear_pages:size=64K", 2);
   EXPECT_GT(run.record["kinds"]["fault"]["count"].get<u64>(), 0u);
