@@ -75,8 +75,8 @@ class LockLoop final : public Workload<P> {
     P::work(shape_.write.gap_ns * worker.index() / worker.threads());  // threads start out of step
     // A copy, since the memory ordering of a lock would make the compiler load the members again.
     const LockLoopShape shape = shape_;
-    // The bare lock gets a loop of its own, which contains nothing but the lock.
     u64 turn = 1;
+    // The bare lock gets a loop of its own, which contains nothing but the lock.
     if (shape.is_bare())
       worker.repeat(Operation::lock,
                     [&] { return acquire_and_release(worker, turn++, false, [] {}); });

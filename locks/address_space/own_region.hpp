@@ -9,9 +9,8 @@
 namespace faultline {
 
 // The calling thread's region, of 32 GiB. The thread searches it from the lowest place that it
-// knows to be free. Other threads map there only where they ask for
-// that address. What does not fit into the
-// region goes to the space beyond all regions, which threads share.
+// knows to be free. Other threads map there only where they ask for that address. What does not fit
+// into the region goes to the space beyond all regions, which threads share.
 template <class P>
 class OwnRegion {
  public:
@@ -22,8 +21,8 @@ class OwnRegion {
 
   // First fit. find_hole(range) answers where the first hole of `length` bytes in the range begins,
   // or 0, and may be wrong by the time that take(start) is called. False from `take`: the place is
-  // no hole any more, and the search goes on. Answers the place where `take`
-  // has answered true, or 0 if there is none.
+  // no hole any more, and the search goes on. Answers the place where `take` has answered true, or
+  // 0 if there is none.
   template <class Find, class Take>
   u64 place(u64 length, const Find& find_hole, const Take& take) {
     for (const Range in : {Range{next_, region_.end}, region_, beyond})

@@ -24,6 +24,22 @@ class WaiterQueue {
     wakes.append(*first_.load(), *last_.load());
     first_.store(nullptr);
   }
+  // Moves those of whom wanted(waiter) is true, in the order in which they came.
+  template <class F>
+  void move_to(Wakes<P>& wakes, const F& wanted) {
+    Waiter<P>* kept = nullptr;
+    for (Waiter<P>* waiter = first_.load(); waiter != nullptr;) {
+      Waiter<P>* next = waiter->next();
+      if (!wanted(*waiter)) {
+        kept = waiter;
+      } else {
+        (kept == nullptr ? first_.store(next) : kept->set_next(next));
+        wakes.add(*waiter);
+      }
+      waiter = next;
+    }
+    last_.store(kept);
+  }
   u64 size() const {
     u64 size = 0;
     for (const Waiter<P>* waiter = first_.load(); waiter != nullptr; waiter = waiter->next())

@@ -16,12 +16,12 @@
 // short edit of a leaf.
 //
 // Heat. A leaf that several threads edit is split although it has room, at a page within a hole if
-// there is one at the middle. So a leaf whose threads edit one place is split about 35 times for
-// each hole, until the holes beside that place are single pages. A leaf of a single hole goes into
-// the leaf beside it when one thread alone has edited it for long (after the contention-adapting
-// search trees of Sagonas and Winblad, LCPC 2015). So threads that use ranges of their own come to
-// have leaves of their own. An inner node that has come to have one child gives it to the node
-// beside it, so all leaves lie at the same depth.
+// there is one at the middle. So a leaf whose threads edit one place is split until the holes
+// beside that place are single pages, up to 35 times for each, since a hole has 2^35 pages at most.
+// A leaf of a single hole goes into the leaf beside it when one thread alone has edited it for long
+// (after the contention-adapting search trees of Sagonas and Winblad, LCPC 2015). So threads that
+// use ranges of their own come to have leaves of their own. An inner node that has come to have one
+// child gives it to the node beside it, so all leaves lie at the same depth.
 //
 // A node that leaves the tree is marked dead under its lock, and its memory is used again after a
 // grace period. Who waits for its lock, or has read it meanwhile, sees the mark and starts again at
@@ -248,8 +248,8 @@ class EntryTree {
   static constexpr u64 leaf_bit = 1;
 
   // An edit that follows another thread's edit adds 1, and much more if it has had to wait for the
-  // leaf's lock. Of the other edits, few take 1 away, so that a leaf outlives times of
-  // calm: to split a leaf and to take one out disturbs all threads below the node above.
+  // leaf's lock. Of the other edits, few take 1 away, so that a leaf outlives times of calm: to
+  // split a leaf and to take one out disturbs all threads below the node above.
   static constexpr u32 heat_of_contention = 50, hot = 200;
   static constexpr u32 most_heat = NodeState::heat_mask;
 

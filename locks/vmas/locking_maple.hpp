@@ -30,6 +30,7 @@
 #include "locks/mutex/qspinlock.hpp"
 #include "locks/mutex/section.hpp"
 #include "locks/per_thread.hpp"
+#include "locks/range/waiter_queue.hpp"
 #include "locks/range/waiters.hpp"
 #include "locks/types.hpp"
 #include "locks/vmas/entry_lock.hpp"
@@ -478,8 +479,7 @@ class LockingMapleOf<words, slot_count, edits_of_heat, Mutex, Nodes>::Container 
     {
       MutexSection<Mutex<P>> section(waiters_.lock);
       if (!note_waiter(address, shared_hold)) return;
-      waiting.arm();
-      add(waiting);
+      waiters_.queue.add(waiting);
     }
     events_.add(waits);
     const WaitScope<P> scope(this, "maple entry");
@@ -513,39 +513,21 @@ class LockingMapleOf<words, slot_count, edits_of_heat, Mutex, Nodes>::Container 
     }
     return lock_of(entry, vma).note_waiter(shared_hold);
   }
-  // Under the lock of the waiters.
-  void add(Waiting& waiting) {
-    waiting.set_next(nullptr);
-    if (waiters_.first.load() == nullptr)
-      waiters_.first.store(&waiting);
-    else
-      waiters_.last.load()->set_next(&waiting);
-    waiters_.last.store(&waiting);
-  }
-  // Wakes those who wait in `range`, in the order in which they came.
+  // Wakes those who wait in `range`.
   void wake(Range range) {
     Wakes<P> wakes;
     {
       MutexSection<Mutex<P>> section(waiters_.lock);
-      Waiting* kept = nullptr;
-      for (Waiting* waiting = waiters_.first.load(); waiting != nullptr;) {
-        auto* next = static_cast<Waiting*>(waiting->next());
-        if (!range.contains(waiting->address.load())) {
-          kept = waiting;
-        } else {
-          (kept == nullptr ? waiters_.first.store(next) : kept->set_next(next));
-          wakes.add(*waiting);
-        }
-        waiting = next;
-      }
-      waiters_.last.store(kept);
+      waiters_.queue.move_to(wakes, [&](const Waiter<P>& waiter) {
+        return range.contains(static_cast<const Waiting&>(waiter).address.load());
+      });
     }
     wakes.send();
   }
 
   struct alignas(cache_line) Waiters {
     Mutex<P> lock;
-    typename P::template data<Waiting*> first, last;
+    WaiterQueue<P> queue;
   };
 
   Tree tree_;

@@ -466,7 +466,7 @@ struct FlawedMaple {
   };
 };
 
-// live_node: a node that has left the tree keeps its state, and stays locked by nobody.
+// live_node: a node that has left the tree is unlocked and not marked dead.
 template <class P, class Node>
 class LiveNodes : public vmas::RcuNodes<P, Node> {
  public:
